@@ -1,0 +1,299 @@
+"""The event store: aggregates out of the log and back into it, with a cache in front."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import psycopg
+import structlog
+from eventsourcing.domain import Aggregate, CanMutateProtocol
+from eventsourcing.persistence import StoredEvent
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.event_store.appender import Appender
+from adapters.event_store.mapper import EventMapper
+from adapters.event_store.requests import Metadata, Request
+from adapters.postgres import sql
+from adapters.postgres.errors import translated
+from commands.bus import Appended
+from commands.ports import Context
+from domain.errors import NameTaken, NotFound
+
+A = TypeVar("A", bound=Aggregate)
+
+SQL = sql.load("adapters.event_store", "store.sql")
+SNAPSHOT_EVERY = 100
+"""Events of a stream between two snapshots."""
+
+NEWEST = 2**62
+CACHED = 20_000
+"""Aggregates kept in memory; some KB each."""
+
+log = structlog.get_logger(__name__)
+
+
+class EventStore:
+    """Loads aggregates, keeps the newest state of many, and records what commands leave behind."""
+
+    def __init__(self, pool: AsyncConnectionPool, appender: Appender, mapper: EventMapper) -> None:
+        self._pool = pool
+        self._appender = appender
+        self.mapper = mapper
+        self._baselines: OrderedDict[UUID, tuple[Aggregate, int]] = OrderedDict()
+        self._past: OrderedDict[tuple[UUID, int], Aggregate] = OrderedDict()
+        self._snapshotting: set[asyncio.Task[None]] = set()
+
+    def unit(self, *, fresh: bool) -> "StoreUnit":
+        """Begin a unit of work; a fresh one reads every aggregate from the log."""
+        return StoreUnit(self, fresh=fresh)
+
+    # Reading -----------------------------------------------------------------
+
+    async def load(self, id: UUID, upto: int = NEWEST) -> tuple[Aggregate, int] | None:
+        """Return the aggregate and the position of its last event, or None where it has none."""
+        rows = await self._rows("load", {"id": id, "upto": upto})
+        aggregate: Aggregate | None = None
+        position = 0
+        for topic, state, version, place in rows:
+            if place is not None:
+                position = place
+                if aggregate is not None and aggregate.version == version:
+                    continue  # the snapshot's own event: read for its position only
+            stored = StoredEvent(originator_id=id, originator_version=version, topic=topic, state=bytes(state))
+            event = cast(CanMutateProtocol[Any], self.mapper.to_domain_event(stored))
+            aggregate = event.mutate(aggregate)
+        return None if aggregate is None else (aggregate, position)
+
+    async def at_version(self, kind: type[A], id: UUID, version: int) -> A:
+        """Return the aggregate as it was at a version, for reading only; or raise NotFound."""
+        aggregate = self._past.get((id, version))
+        if aggregate is None:
+            loaded = await self.load(id, version) if version >= 1 else None
+            if loaded is None or loaded[0].version != version:
+                raise NotFound(f"There is no such version of this {_word(kind)}.", code="unknown_version")
+            aggregate = self._past[id, version] = loaded[0]
+            while len(self._past) > CACHED // 10:
+                self._past.popitem(last=False)
+        if not isinstance(aggregate, kind):
+            raise NotFound(f"There is no such {_word(kind)}.")
+        return aggregate
+
+    async def version_at(self, id: UUID, time: datetime) -> int | None:
+        """Return the version that a stream had at a time, or None where it had not begun."""
+        return cast(int | None, (await self._rows("version_at", {"id": id, "time": time}))[0][0])
+
+    async def users_of(self, target: UUID) -> list[tuple[str, UUID]]:
+        """Return (kind, id) of the things that refer to the target."""
+        return [(kind, id) for kind, id in await self._rows("users_of", {"id": target})]
+
+    async def stored_answer(self, scope: bytes) -> tuple[bytes, bytes, int] | None:
+        """Return (body hash, sealed answer, position) of the first answer to a key."""
+        rows = await self._rows("answer", {"scope": scope})
+        return (bytes(rows[0][0]), bytes(rows[0][1]), rows[0][2]) if rows else None
+
+    async def last_change(self, id: UUID) -> Mapping[str, Any]:
+        """Return who last changed a stream, and when."""
+        rows = await self._rows("last_change", {"id": id})
+        if not rows:
+            return {}
+        version, name, time = rows[0]
+        return {"current_version": version, "changed_by": name, "changed_at": time}
+
+    async def secret(self, owner: UUID, field: str) -> bytes | None:
+        """Return a sealed secret."""
+        rows = await self._rows("secret", {"id": owner, "field": field})
+        return bytes(rows[0][0]) if rows else None
+
+    async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(SQL[query], values)
+                return await cursor.fetchall()
+        except (psycopg.Error, PoolTimeout) as error:
+            raise translated(error) from error
+
+    # Writing -----------------------------------------------------------------
+
+    async def append(
+        self,
+        aggregates: Sequence[Aggregate],
+        effects: Sequence[Mapping[str, Any]],
+        context: Context,
+        answer: Callable[[], bytes],
+        known_position: int,
+    ) -> Appended:
+        """Record the pending events of the aggregates, with effects and answer, in one transaction."""
+        events = [event for aggregate in aggregates for event in aggregate.collect_events()]
+        key = context.idempotency
+        request = Request(
+            events=[self.mapper.to_stored_event(event) for event in events],
+            metadata=metadata(context),
+            effects=effects,
+            scope=key.scope if key else None,
+            body_hash=key.body if key else None,
+            answer=answer() if key else None,
+            known_position=known_position,
+        )
+        outcome = await self._appender.append(request)
+        position = outcome.first_position
+        if position is not None:
+            position += len(events) - 1
+        if outcome.outcome in ("recorded", "repeated"):
+            self._keep(aggregates, events, outcome.first_position)
+        return Appended(outcome=outcome.outcome, position=position, detail=outcome.detail)
+
+    def _keep(self, aggregates: Sequence[Aggregate], events: Sequence[Any], first: int | None) -> None:
+        if first is None:
+            return
+        places = {event.originator_id: first + offset for offset, event in enumerate(events)}
+        counts: dict[UUID, int] = {}
+        for event in events:
+            counts[event.originator_id] = counts.get(event.originator_id, 0) + 1
+        for aggregate in aggregates:
+            if aggregate.id in places:
+                self.put(aggregate, places[aggregate.id])
+                if aggregate.version // SNAPSHOT_EVERY != (aggregate.version - counts[aggregate.id]) // SNAPSHOT_EVERY:
+                    self._snapshot(aggregate)
+
+    def _snapshot(self, aggregate: Aggregate) -> None:
+        """Take a snapshot now, store it beside the command's path."""
+        stored = self.mapper.to_stored_event(aggregate.Snapshot.take(aggregate))
+        task = asyncio.create_task(self._save_snapshot(stored))
+        self._snapshotting.add(task)
+        task.add_done_callback(self._snapshotting.discard)
+
+    async def _save_snapshot(self, stored: StoredEvent) -> None:
+        values = {
+            "id": stored.originator_id,
+            "version": stored.originator_version,
+            "topic": stored.topic,
+            "state": stored.state,
+        }
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(SQL["save_snapshot"], values)
+        except (psycopg.Error, PoolTimeout) as error:
+            # Snapshots only save time: the next one comes 100 events later.
+            log.warning("snapshot_not_saved", stream=str(stored.originator_id), error=type(error).__name__)
+
+    async def close(self) -> None:
+        """Wait for what is still being written."""
+        await self._appender.close()
+        if self._snapshotting:
+            await asyncio.wait(self._snapshotting)
+
+    # The cache ---------------------------------------------------------------
+
+    def take(self, id: UUID) -> tuple[Aggregate, int] | None:
+        """Take the newest known state out of the cache: one unit has it at a time."""
+        return self._baselines.pop(id, None)
+
+    def put(self, aggregate: Aggregate, position: int) -> None:
+        """Put a state back, unless a newer one is there."""
+        present = self._baselines.get(aggregate.id)
+        if present is None or present[0].version <= aggregate.version:
+            self._baselines[aggregate.id] = (aggregate, position)
+            self._baselines.move_to_end(aggregate.id)
+            if len(self._baselines) > CACHED:
+                self._baselines.popitem(last=False)
+
+
+class StoreUnit:
+    """One command's unit of work."""
+
+    def __init__(self, store: EventStore, *, fresh: bool) -> None:
+        self._store = store
+        self._fresh = fresh
+        self._held: dict[UUID, tuple[Aggregate, int]] = {}
+        self._saved: list[Aggregate] = []
+        self._effects: list[Mapping[str, Any]] = []
+        self._appended = False
+        self.decided_on_cache = False
+
+    async def load(self, kind: type[A], id: UUID) -> A:
+        """Return the aggregate for changing, or raise NotFound."""
+        found = await self.find(kind, id)
+        if found is None:
+            raise NotFound(f"There is no such {_word(kind)}.")
+        return found
+
+    async def find(self, kind: type[A], id: UUID) -> A | None:
+        """Return the aggregate for changing, or None."""
+        held = self._held.get(id)
+        if held is None:
+            held = self._store.take(id)
+            if held is not None and not self._fresh:
+                self.decided_on_cache = True
+            else:
+                held = await self._store.load(id)
+            if held is None:
+                return None
+            self._held[id] = held
+        return held[0] if isinstance(held[0], kind) else None
+
+    async def must_be_absent(self, kind: type[A], id: UUID) -> None:
+        """Raise NameTaken where there is such a thing; a race is settled by the append."""
+        if not self._fresh:
+            self.decided_on_cache = True
+        elif await self.find(kind, id) is not None:
+            raise NameTaken
+
+    async def at_version(self, kind: type[A], id: UUID, version: int) -> A:
+        """Return the aggregate as it was at a version, for reading only; or raise NotFound."""
+        return await self._store.at_version(kind, id, version)
+
+    async def users_of(self, target: UUID) -> list[tuple[str, UUID]]:
+        """Return (kind, id) of the things that refer to the target."""
+        return await self._store.users_of(target)
+
+    def save(self, *aggregates: Aggregate) -> None:
+        """Record the aggregates' new events when the command ends."""
+        self._saved.extend(aggregates)
+
+    def effect(self, op: str, **values: Any) -> None:
+        """Check or write this in the transaction of the events."""
+        self._effects.append({"op": op, **values})
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to record."""
+        return any(aggregate.pending_events for aggregate in self._saved)
+
+    def position_of(self, aggregate: Aggregate) -> int:
+        """Return the position of the last recorded event of an aggregate that was loaded."""
+        return self._held[aggregate.id][1] if aggregate.id in self._held else 0
+
+    def give_back(self) -> None:
+        """Return what was only read to the cache; what was changed and not recorded is dropped."""
+        handed_over = {aggregate.id for aggregate in self._saved} if self._appended else set[UUID]()
+        for id, (aggregate, position) in self._held.items():
+            if id not in handed_over and not aggregate.pending_events:
+                self._store.put(aggregate, position)
+
+    async def append(self, context: Context, answer: Callable[[], bytes], known_position: int) -> Appended:
+        """Record everything, or nothing."""
+        self._appended = True
+        effects = self._effects if self.has_news else []
+        return await self._store.append(self._saved, effects, context, answer, known_position)
+
+
+def metadata(context: Context) -> Metadata:
+    """Return what is recorded of a command's context."""
+    return Metadata(
+        actor_type=context.actor.type,
+        actor_id=context.actor.id,
+        actor_name=context.actor.name,
+        credential=context.actor.credential,
+        correlation_id=context.correlation_id,
+        causation_id=context.causation_id,
+        idempotency_key=context.idempotency.key if context.idempotency else None,
+        trace_id=context.trace_id,
+        reason=context.reason,
+    )
+
+
+def _word(kind: type[Aggregate]) -> str:
+    return str(getattr(kind, "TOPIC", "") or kind.__name__).replace("_", " ")

@@ -1,0 +1,11 @@
+-- name: grants  -- what the application's role may do: read the log, write it by one function only
+GRANT USAGE ON SCHEMA magnet TO {app};
+GRANT CREATE ON DATABASE {database} TO {app};
+GRANT SELECT ON ALL TABLES IN SCHEMA magnet TO {app};
+GRANT INSERT, DELETE ON magnet.magnet_snapshots TO {app};
+GRANT DELETE ON magnet.idempotency TO {app};
+GRANT INSERT, UPDATE ON magnet.data_keys TO {app};
+GRANT INSERT, UPDATE ON magnet.credential_uses TO {app};
+GRANT INSERT ON magnet.installation TO {app};
+REVOKE ALL ON FUNCTION magnet.append, magnet.apply_effects FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION magnet.append TO {app};

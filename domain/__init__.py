@@ -1,0 +1,27 @@
+"""What is true: the aggregates, their events and their rules.
+
+Glossary
+    thing       a configuration aggregate: provider, model, prompt, API key, ...
+    definition  what a thing is set to; its newest version
+    version     the number of a thing's last event; names a past state too
+    label       a name for a version; `live` is the one that runs
+    draft       a newest version that would do something else than the live one
+    variant     an alternative of a definition that shares its traffic by weight
+    position    the place of an event in the one log, without gaps, in commit order
+    receipt     what a command answers: id, version, position
+    reference   an id or a name by which one thing means another
+"""
+
+from eventsourcing.domain import Aggregate
+
+from domain.api_key import ApiKey
+from domain.configuration import Configuration
+from domain.model import DefaultModel, Model
+from domain.prompt import Prompt
+from domain.provider import Provider
+
+CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, ApiKey)
+"""Every kind of configuration thing."""
+
+AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel)
+"""Every aggregate whose events the log may hold."""

@@ -1,0 +1,63 @@
+"""API key: who may call, in which roles."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from domain import configuration_events
+from domain.configuration import Configuration
+from domain.configuration_events import Changed
+from domain.definition import Definition
+
+Role = Literal["admin", "editor", "operator", "user", "auditor"]
+Group = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class ApiKeyDefinition(Definition):
+    """What a key may do; the key itself is shown once and stored as an HMAC beside the log."""
+
+    roles: list[Role] = Field(default_factory=lambda: ["user"], min_length=1, max_length=5)
+    groups: list[Group] = Field(default_factory=list, max_length=1000)
+    requests_per_minute: int | None = Field(None, ge=1, le=10_000_000)
+    expires_at: str | None = Field(None, description="RFC 3339, with an offset.")
+
+    @field_validator("expires_at")
+    @classmethod
+    def _is_a_time(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError("a time is RFC 3339 text such as 2027-01-31T12:00:00Z") from None
+        if moment.tzinfo is None:
+            raise ValueError("a time names its offset, such as Z or +02:00")
+        return text
+
+
+class ApiKey(Configuration):
+    """Who may call, in which roles."""
+
+    TOPIC = "api_key"
+    DEFINITION = ApiKeyDefinition
+    LABELLED = False
+
+    class RolesChanged(Changed):
+        """Its roles or groups changed."""
+
+        TOPIC = "api_key.roles_changed"
+        roles: list[str]
+        groups: list[str]
+
+    class LimitsChanged(Changed):
+        """Its rate limit or end changed."""
+
+        TOPIC = "api_key.limits_changed"
+        requests_per_minute: int | None
+        expires_at: str | None
+
+    class ArchivedAway(configuration_events.ArchivedAway):
+        """It was revoked, at once and for good."""
+
+        TOPIC = "api_key.revoked"

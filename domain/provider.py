@@ -1,0 +1,126 @@
+"""Provider: where models are called, with which key."""
+
+from typing import ClassVar, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import Field, field_validator
+
+from domain.configuration import Configuration
+from domain.configuration_events import Changed
+from domain.definition import Definition, Strict
+
+CREDENTIAL_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token", "x-goog-api-key"}
+)
+"""Header names that carry credentials: they belong into `secret_headers`."""
+
+
+class Timeouts(Strict):
+    """Seconds until a call to the provider is given up."""
+
+    connect: float = Field(5.0, gt=0, le=60)
+    first_token: float = Field(60.0, gt=0, le=3600)
+    idle: float = Field(30.0, gt=0, le=3600)
+    total: float = Field(600.0, gt=0, le=86_400)
+
+
+class ProviderDefinition(Definition):
+    """A provider's settings; `api_key` and `secret_headers` are secrets and not among them."""
+
+    type: Literal["openai", "azure_openai", "openai_compatible"] = Field(description="Its dialect.")
+    base_url: str = Field(min_length=1, max_length=2000, description="Where its API starts, http or https.")
+    api_version: str | None = Field(None, max_length=40, description="`api-version` of azure_openai.")
+    headers: dict[str, str] = Field(default_factory=dict, max_length=50, description="Sent with each call.")
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+
+    SECRETS: ClassVar[tuple[str, ...]] = ("api_key", "secret_headers/*")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_plain(cls, url: str) -> str:
+        origin(url)
+        parts = urlsplit(url)
+        if parts.query or parts.fragment:
+            raise ValueError("a base URL has no query and no fragment")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_public(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            check_header(name, value)
+            if name.lower() in CREDENTIAL_HEADERS:
+                raise ValueError("a header that carries a credential belongs into secret_headers")
+        return headers
+
+
+class Provider(Configuration):
+    """Where models are called, with which key."""
+
+    TOPIC = "provider"
+    DEFINITION = ProviderDefinition
+    LABELLED = False
+
+    class TypeChanged(Changed):
+        """It speaks another dialect now."""
+
+        TOPIC = "provider.type_changed"
+        type: str
+        api_version: str | None
+
+    class BaseUrlChanged(Changed):
+        """It moved to another address; to another origin, its secrets were cleared too."""
+
+        TOPIC = "provider.base_url_changed"
+        base_url: str
+
+    class HeadersChanged(Changed):
+        """Its public headers changed."""
+
+        TOPIC = "provider.headers_changed"
+        headers: dict[str, str]
+
+    class TimeoutsChanged(Changed):
+        """Its time limits changed."""
+
+        TOPIC = "provider.timeouts_changed"
+        timeouts: dict[str, float]
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port that its secrets are bound to."""
+        return origin(self.definition["base_url"])
+
+    def forget_secrets_of(self, former_origin: str) -> None:
+        """Clear every secret if the address is now of another origin than the given one."""
+        if former_origin != self.origin:
+            for field in sorted(self.secrets):
+                self.clear_secret(field, cause="origin_changed")
+
+
+def origin(url: str) -> str:
+    """Return scheme://host:port of an http(s) URL, or raise ValueError saying what is wrong."""
+    if any(character <= " " or character in "\\\x7f" for character in url):
+        raise ValueError("a URL has no white space, control character or backslash")
+    try:
+        parts: SplitResult = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("this is no URL") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("a URL starts with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("a URL holds no user name or password: use api_key or secret_headers")
+    if not parts.hostname or "%" in parts.netloc:
+        raise ValueError("a URL names a host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.lower().rstrip(".")
+    return f"{parts.scheme}://{host}:{port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise ValueError unless this is a header that can be sent."""
+    token = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+    if not name or len(name) > 200 or set(name.lower()) - token:
+        raise ValueError("a header's name consists of letters, digits and !#$%&'*+-.^_`|~")
+    if len(value) > 8000 or any(ord(c) < 32 or ord(c) > 126 for c in value):
+        raise ValueError("a header's value consists of at most 8000 printable ASCII characters")
