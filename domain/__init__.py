@@ -19,9 +19,10 @@ from domain.configuration import Configuration
 from domain.model import DefaultModel, Model
 from domain.prompt import Prompt
 from domain.provider import Provider
+from domain.tag import Tag
 
 CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, ApiKey)
 """Every kind of configuration thing."""
 
-AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel)
+AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag)
 """Every aggregate whose events the log may hold."""

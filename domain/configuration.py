@@ -29,6 +29,7 @@ from domain.configuration_events import (
     RolledBack,
     SecretCleared,
     SecretSet,
+    Tagged,
     changed_fields,
 )
 from domain.definition import Definition, canonical, parse
@@ -163,6 +164,23 @@ class Configuration(Aggregate):
         """Note that the secret of this field was removed; nothing happens where there is none."""
         if field in self.secrets:
             self.happened(SecretCleared, field=field, cause=cause)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port that its secrets are bound to; empty where there is no address."""
+        return ""
+
+    def forget_secrets_of(self, former_origin: str) -> None:
+        """Clear every secret if the address is now of another origin than the given one."""
+        if former_origin != self.origin:
+            for field in sorted(self.secrets):
+                self.clear_secret(field, cause="origin_changed")
+
+    def retag(self, tag: str, to: str) -> None:
+        """Carry another tag instead of this one; archived things take part in a renaming."""
+        tags = list(dict.fromkeys(to if each == tag else each for each in self.definition["tags"]))
+        if tags != self.definition["tags"]:
+            self.happened(Tagged, tags=tags)
 
     def archive(self) -> None:
         """Archive it; whether something still refers to it is checked with the append."""

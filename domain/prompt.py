@@ -79,7 +79,7 @@ class PromptSettings(Strict):
     @model_validator(mode="after")
     def _text_or_messages(self) -> Self:
         if (self.text is None) == (self.messages is None):
-            raise ValueError("give either 'text' or 'messages'")
+            raise ValueError("give either 'text' or 'messages', and set the other to null")
         return self
 
 

@@ -91,12 +91,6 @@ class Provider(Configuration):
         """Scheme, host and port that its secrets are bound to."""
         return origin(self.definition["base_url"])
 
-    def forget_secrets_of(self, former_origin: str) -> None:
-        """Clear every secret if the address is now of another origin than the given one."""
-        if former_origin != self.origin:
-            for field in sorted(self.secrets):
-                self.clear_secret(field, cause="origin_changed")
-
 
 def origin(url: str) -> str:
     """Return scheme://host:port of an http(s) URL, or raise ValueError saying what is wrong."""

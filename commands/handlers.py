@@ -1,0 +1,43 @@
+"""The catalogue: which handler carries out which command."""
+
+from commands.api_key import Credentials
+from commands.bus import Handlers
+from commands.configuration import (
+    Archive,
+    ChangeThing,
+    ConfigurationHandlers,
+    CreateThing,
+    Publish,
+    RemoveLabel,
+    Restore,
+    RollBack,
+)
+from commands.model import settle_default
+from commands.ports import PromptRenderer, SecretBox
+from commands.prompt import Templates
+from commands.tag import RenameTag, rename_tag
+from domain.api_key import ApiKey
+from domain.model import Model
+from domain.prompt import Prompt
+
+
+def handlers(*, secrets: SecretBox, renderer: PromptRenderer) -> Handlers:
+    """Return command class -> handler."""
+    configuration = ConfigurationHandlers(
+        secrets=secrets,
+        rules={
+            Model: settle_default,
+            Prompt: Templates(renderer=renderer),
+            ApiKey: Credentials(box=secrets),
+        },
+    )
+    return {
+        CreateThing: configuration.create,
+        ChangeThing: configuration.change,
+        Publish: configuration.publish,
+        RemoveLabel: configuration.remove_label,
+        RollBack: configuration.roll_back,
+        Archive: configuration.archive,
+        Restore: configuration.restore,
+        RenameTag: rename_tag,
+    }
