@@ -15,6 +15,7 @@ from domain.references import identify, places
 from domain.tag import Tag
 
 JSONObject = Mapping[str, Any]
+Uses = set[tuple[str, str, UUID]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,51 +119,52 @@ class ConfigurationHandlers:
         body, secret_changes = split_secrets(command.kind, command.patch)
         if body.pop("name", thing.name) != thing.name:
             raise Invalid("A name never changes: make another thing.", code="fixed", pointer="/name")
-        before, referred, origin = thing.definition, thing.references(), thing.origin
+        before, used, origin = thing.definition, uses(thing), thing.origin
         thing.change(resolved(command.kind, merge_patch(thing.definition, body)))
         thing.forget_secrets_of(origin)
-        done = await self._conclude(thing, before, referred, unit, secret_changes)
+        done = await self._conclude(thing, before, used, unit, secret_changes)
         if command.publish and thing.LABELLED:
             thing.publish_newest()
-            self._note_references(thing, referred, unit)
+            self._note_uses(thing, used, unit)
         return done
 
     async def publish(self, command: Publish, unit: Unit) -> Done:
         """Point a label at a version."""
         thing = await self._load(command, unit)
-        referred = thing.references()
+        used = uses(thing)
         past = await self._past(command, command.version, thing, unit)
         thing.publish(label=command.label, version=command.version, definition=past.definition)
-        self._note_references(thing, referred, unit)
+        self._note_uses(thing, used, unit)
         unit.save(thing)
         return Done(aggregate=thing)
 
     async def remove_label(self, command: RemoveLabel, unit: Unit) -> Done:
         """Take a label away."""
         thing = await self._load(command, unit)
-        referred = thing.references()
+        used = uses(thing)
         thing.remove_label(command.label)
-        self._note_references(thing, referred, unit)
+        self._note_uses(thing, used, unit)
         unit.save(thing)
         return Done(aggregate=thing)
 
     async def roll_back(self, command: RollBack, unit: Unit) -> Done:
         """Make a new version equal to an old one."""
         thing = await self._load(command, unit)
-        before, referred, origin = thing.definition, thing.references(), thing.origin
+        before, used, origin = thing.definition, uses(thing), thing.origin
         past = await self._past(command, command.version, thing, unit)
         thing.roll_back(to_version=command.version, definition=past.definition)
         thing.forget_secrets_of(origin)
-        return await self._conclude(thing, before, referred, unit, {})
+        return await self._conclude(thing, before, used, unit, {})
 
     async def archive(self, command: Archive, unit: Unit) -> Done:
         """Archive a thing."""
         thing = await self._load(command, unit)
         if not thing.archived:
+            used = uses(thing)
             thing.archive()
             unit.effect("unused", id=str(thing.id))
             unit.effect("archives", id=str(thing.id))
-            note_uses(thing, set(), unit)
+            self._note_uses(thing, used, unit)
             await self._apply_rules(thing, thing.definition, unit)
         unit.save(thing)
         return Done(aggregate=thing)
@@ -171,9 +173,10 @@ class ConfigurationHandlers:
         """Take a thing back."""
         thing = await self._load(command, unit)
         if thing.archived:
+            used = uses(thing)
             thing.restore()
             unit.effect("restores", id=str(thing.id))
-            self._note_references(thing, set(), unit)
+            self._note_uses(thing, used, unit)
         unit.save(thing)
         return Done(aggregate=thing)
 
@@ -194,12 +197,12 @@ class ConfigurationHandlers:
         self,
         thing: Configuration,
         before: JSONObject | None,
-        referred: set[tuple[str, str, UUID]],
+        used: Uses,
         unit: Unit,
         secret_changes: Mapping[str, SecretChange],
     ) -> Done:
         apply_secrets(thing, secret_changes, self.secrets, unit)
-        self._note_references(thing, referred, unit)
+        self._note_uses(thing, used, unit)
         shown = await self._apply_rules(thing, before, unit)
         unit.save(thing)
         return Done(aggregate=thing, shown=shown, once=frozenset(shown))
@@ -210,29 +213,37 @@ class ConfigurationHandlers:
         rule = self.rules.get(type(thing))
         return (rule and await rule(Change(thing=thing, before=before, unit=unit))) or {}
 
-    def _note_references(
-        self, thing: Configuration, before: set[tuple[str, str, UUID]], unit: Unit
-    ) -> None:
-        """Have new references checked, and all written, with the append."""
-        now = thing.references()
+    def _note_uses(self, thing: Configuration, before: Uses, unit: Unit) -> None:
+        """Have new references checked, and all uses written, with the append."""
+        now = uses(thing)
         for pointer, kind, target in sorted(now - before):
             if target == thing.id:
                 raise Invalid("It can't refer to itself.", code="self_reference", pointer=pointer)
-            unit.effect("needs", kind=kind, id=str(target), pointer=pointer)
-        note_uses(thing, now, unit)
+            if kind != Tag.TOPIC:
+                unit.effect("needs", kind=kind, id=str(target), pointer=pointer)
+        if now != before:
+            write_uses(thing, now, unit)
 
 
-def note_uses(thing: Configuration, referred: set[tuple[str, str, UUID]], unit: Unit) -> None:
-    targets = [{"path": pointer, "target": str(target)} for pointer, _, target in sorted(referred)]
-    targets += [{"path": "/tags", "target": str(Tag.create_id(tag))} for tag in thing.definition["tags"]]
+def uses(thing: Configuration) -> Uses:
+    """Return (pointer, kind, id) of what a thing uses: what it refers to, and its tags."""
+    tags = {("/tags", Tag.TOPIC, Tag.create_id(tag)) for tag in thing.definition["tags"]}
+    return tags if thing.archived else tags | thing.references()
+
+
+def write_uses(thing: Configuration, used: Uses, unit: Unit) -> None:
+    """Have the append write what a thing uses."""
+    targets = [{"path": pointer, "target": str(target)} for pointer, _, target in sorted(used)]
     unit.effect("uses", id=str(thing.id), kind=thing.TOPIC, name=thing.name, targets=targets)
 
 
-def resolved(kind: type[Configuration], definition: JSONObject) -> dict[str, Any]:
-    """Return the definition with each reference as an id; `{id, name}`, as reads show it, is taken too."""
-    copy = _copied(definition)
+def resolved(kind: type[Configuration], definition: dict[str, Any]) -> dict[str, Any]:
+    """Put ids where the definition refers by name, or by `{id, name}` as reads show it.
+
+    Done in place: what a definition shares with an earlier one holds ids already.
+    """
     for path, target in kind.DEFINITION.REFERENCES.items():
-        for pointer, container, key in places(copy, path):
+        for pointer, container, key in places(definition, path):
             value = container[key]
             if isinstance(value, dict) and set(value) <= {"id", "name"}:
                 value = value.get("id") or value.get("name")
@@ -243,10 +254,4 @@ def resolved(kind: type[Configuration], definition: JSONObject) -> dict[str, Any
                     pointer=pointer,
                 )
             container[key] = str(identify(target, value))
-    return copy
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+    return definition

@@ -12,6 +12,7 @@ from domain.configuration import Configuration
 from domain.configuration_events import SecretCleared, SecretSet
 from domain.errors import Invalid
 from domain.provider import check_header
+from domain.references import escaped
 
 LONGEST = 8000
 HINTED = 12
@@ -38,7 +39,7 @@ def split_secrets(
             changes[name] = _checked(value, f"/{name}")
         elif isinstance(value, dict):
             for key, secret in value.items():
-                pointer = f"/{name}/{key.replace('~', '~0').replace('/', '~1')}"
+                pointer = f"/{name}/{escaped(key)}"
                 try:
                     check_header(key, "")
                 except ValueError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from commands.bus import Done
-from commands.configuration import note_uses
+from commands.configuration import uses, write_uses
 from commands.ports import Unit
 from domain import CONFIGURATIONS
 from domain.definition import Definition, parse
@@ -38,8 +38,7 @@ async def rename_tag(command: RenameTag, unit: Unit) -> Done:
         for kind, id in users:
             thing = await unit.load(KINDS[kind], id)
             thing.retag(command.tag, command.to)
-            referred = set() if thing.archived else thing.references()
-            note_uses(thing, referred, unit)
+            write_uses(thing, uses(thing), unit)
             unit.save(thing)
         tag.rename(command.to, things=len(users))
     unit.save(tag)

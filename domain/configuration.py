@@ -8,6 +8,7 @@ events here are given to every kind under its own topics (`prompt.published`, ..
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Self
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from domain.configuration_events import (
     Tagged,
     changed_fields,
 )
-from domain.definition import Definition, canonical, parse
+from domain.definition import Definition, parse, same
 from domain.errors import Archived, Conflict, Invalid, StaleVersion
 from domain.references import check_name, identify, places
 
@@ -121,7 +122,8 @@ class Configuration(Aggregate):
         """Set the definition: one event for each group of fields that differs."""
         self.must_be_active()
         wanted = self.normal(definition)
-        differing = {k for k, v in wanted.items() if canonical(v) != canonical(self.definition.get(k))}
+        present = self.definition
+        differing = {k for k, v in wanted.items() if k not in present or not same(v, present[k])}
         for name in sorted(differing & self.FIXED):
             raise Invalid(f"'{name}' is given once and never changes.", code="fixed", pointer=f"/{name}")
         for event, names in self.change_events().items():
@@ -152,7 +154,7 @@ class Configuration(Aggregate):
     def roll_back(self, *, to_version: int, definition: Mapping[str, Any]) -> None:
         """Become what the thing was at a version; nothing happens where it is that already, live."""
         self.must_be_active()
-        if canonical(definition) != canonical(self.definition) or self.is_draft:
+        if not same(definition, self.definition) or self.is_draft:
             self.happened(RolledBack, to_version=to_version, definition=dict(definition))
 
     def set_secret(self, field: str, *, hint: str) -> None:
@@ -216,6 +218,7 @@ class Configuration(Aggregate):
         return {reference for each in definitions for reference in references(self.DEFINITION, each)}
 
     @classmethod
+    @cache
     def change_events(cls) -> Mapping[type[Changed], tuple[str, ...]]:
         """Return the kind's change events and the fields that each sets."""
         return {
@@ -228,8 +231,9 @@ class Configuration(Aggregate):
 def is_draft(kind: type[Definition], newest: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     """Return whether two definitions differ in more than how the thing is shown."""
     shown = kind.PRESENTATION
-    return canonical({k: v for k, v in newest.items() if k not in shown}) != canonical(
-        {k: v for k, v in live.items() if k not in shown}
+    return not same(
+        {k: v for k, v in newest.items() if k not in shown},
+        {k: v for k, v in live.items() if k not in shown},
     )
 
 

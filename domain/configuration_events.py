@@ -1,6 +1,7 @@
 """The events that every kind of configuration thing has, each kind under its own topics."""
 
 from dataclasses import fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from eventsourcing.domain import Aggregate
@@ -132,6 +133,7 @@ LABEL_EVENTS = {"Published": "published", "LabelRemoved": "label_removed"}
 SECRET_EVENTS = {"SecretSet": "secret_set", "SecretCleared": "secret_cleared"}
 
 
+@cache
 def changed_fields(event: type[Aggregate.Event]) -> tuple[str, ...]:
     """Return the names of the definition's fields that a change event sets."""
     common = {"originator_id", "originator_version", "timestamp"}

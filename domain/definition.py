@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from domain.errors import FieldError, Invalid
+from domain.references import escaped
 
 JSON: TypeAlias = Any
 """Any JSON value: null, bool, int, float, str, list, or object with str keys."""
@@ -67,7 +68,7 @@ def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
     """Turn pydantic's errors into pointers and messages; the values given are never repeated."""
     return [
         FieldError(
-            pointer=prefix + "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in item["loc"]),
+            pointer=prefix + "".join(f"/{escaped(part)}" for part in item["loc"]),
             message=item["msg"].removeprefix("Value error, "),
             code=item["type"],
         )
@@ -88,6 +89,11 @@ def merge_patch(target: JSON, patch: JSON) -> JSON:
     return merged
 
 
-def canonical(value: JSON) -> bytes:
-    """One byte string per JSON value, for comparing: keys sorted, 1 and 1.0 and true kept apart."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+def same(one: JSON, other: JSON) -> bool:
+    """Return whether two JSON values are equal, with 1, 1.0 and true kept apart."""
+    if one is other:
+        return True
+    # Python calls 1, 1.0 and True equal: what it calls different is, the rest is compared as text.
+    return one == other and orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
+        other, option=orjson.OPT_SORT_KEYS
+    )

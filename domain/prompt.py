@@ -92,8 +92,11 @@ class PromptDefinition(Definition, PromptSettings):
 
     @model_validator(mode="after")
     def _variants_fit(self) -> Self:
-        variants.check(self.variants, frozenset(PromptSettings.model_fields))
-        whole = self.model_dump(mode="json", by_alias=True, include=set(PromptSettings.model_fields))
+        if not self.variants:
+            return self
+        names = frozenset(PromptSettings.model_fields)
+        variants.check(self.variants, names)
+        whole = self.model_dump(mode="json", by_alias=True, include=set(names))
         for variant in self.variants.values():
             differing = {key: value for key, value in variant.items() if key != "weight"}
             if "text" in differing or "messages" in differing:
@@ -175,6 +178,8 @@ def includes(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if settings.get("text") is None and settings.get("messages") is None:
             continue
         for message in messages(settings):
+            if "include" not in message["content"]:
+                continue
             for found in INCLUDE.finditer(message["content"]):
                 yield found["name"], found["label"] or "live"
 

@@ -1,7 +1,7 @@
 """References between things: how one is named, and where a definition holds them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -36,20 +36,22 @@ def check_name(name: str) -> str:
     return name
 
 
-def places(definition: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any, Any]]:
+def places(definition: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield (JSON pointer, container, key) of each value at a path such as `variants/*/model`."""
+    head, _, rest = path.partition("/")
+    keys: Iterable[Any] = (head,) if head in definition else ()
+    if head == "*":
+        keys = range(len(definition)) if isinstance(definition, list) else tuple(definition)
+    for key in keys:
+        value = definition[key]
+        if not rest:
+            if value is not None:
+                yield f"/{escaped(key)}", definition, key
+        elif isinstance(value, Mapping | list):
+            for pointer, container, place in places(value, rest):
+                yield f"/{escaped(key)}{pointer}", container, place
 
-    def walk(node: Any, parts: list[str], pointer: str) -> Iterator[tuple[str, Any, Any]]:
-        head, *rest = parts
-        if head == "*":
-            keys = range(len(node)) if isinstance(node, list) else list(node) if isinstance(node, dict) else ()
-        else:
-            keys = (head,) if isinstance(node, Mapping) and head in node else ()
-        for key in keys:
-            here = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
-            if rest:
-                yield from walk(node[key], rest, here)
-            elif node[key] is not None:
-                yield here, node, key
 
-    yield from walk(definition, path.split("/"), "")
+def escaped(part: object) -> str:
+    """Return a key or index as part of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
