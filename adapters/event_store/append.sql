@@ -1,11 +1,9 @@
 -- name: append
-SELECT request, outcome, first_position, detail
-FROM magnet.append(
-    %(ev_request)b::integer[], %(ev_stream)b::uuid[], %(ev_version)b::bigint[],
-    %(ev_topic)b::text[], %(ev_state)b::bytea[],
-    %(rq_command)b::uuid[], %(rq_actor_type)b::text[], %(rq_actor_id)b::text[],
-    %(rq_actor_name)b::text[], %(rq_credential)b::text[], %(rq_correlation)b::text[],
-    %(rq_causation)b::text[], %(rq_key)b::text[], %(rq_trace)b::text[], %(rq_reason)b::text[],
-    %(rq_scope)b::bytea[], %(rq_body_hash)b::bytea[], %(rq_answer)b::bytea[],
-    %(rq_position)b::bigint[], %(rq_effects)s::jsonb[])
-ORDER BY request
+SELECT head, outcomes FROM magnet.append(
+    %(requests)s,
+    %(ev_request)s, %(ev_stream)s, %(ev_version)s, %(ev_topic)s, %(ev_state)s,
+    %(ev_command)s, %(ev_actor_type)s, %(ev_actor_id)s, %(ev_actor_name)s,
+    %(ev_credential)s, %(ev_correlation)s, %(ev_causation)s, %(ev_key)s,
+    %(ev_trace)s, %(ev_reason)s,
+    %(rq_scope)s, %(rq_body_hash)s, %(rq_answer)s, %(rq_position)s,
+    %(rq_effects)s)

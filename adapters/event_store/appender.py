@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from adapters.event_store.requests import APPEND, Outcome, Request, next_group, parameters
+from adapters.event_store.requests import APPEND, Outcome, Request, next_group, outcomes, parameters
 from adapters.failpoints import failpoint
 from adapters.postgres.errors import translated
 
@@ -58,7 +58,7 @@ class Appender:
     async def _settle(self, group: Sequence[tuple[Request, "asyncio.Future[Outcome]"]]) -> None:
         """Commit the group and tell each who waits; a database error of one is not that of all."""
         try:
-            outcomes = await self._commit([request for request, _ in group])
+            answered = await self._commit([request for request, _ in group])
         except psycopg.Error as error:
             if len(group) > 1 and not isinstance(error, RETRIED):
                 for pair in group:
@@ -74,7 +74,7 @@ class Appender:
                     future.set_exception(error)
             return
         last = 0
-        for (request, future), outcome in zip(group, outcomes, strict=True):
+        for (request, future), outcome in zip(group, answered, strict=True):
             if outcome.first_position is not None:
                 last = max(last, outcome.first_position + len(request.events) - 1)
             if not future.done():
@@ -100,6 +100,7 @@ class Appender:
         async with self._pool.connection(timeout=PATIENCE) as connection:
             failpoint("append.before")
             cursor = await connection.execute(APPEND, parameters(group), prepare=True)
-            rows = await cursor.fetchall()
+            row = await cursor.fetchone()
             failpoint("append.after")
-        return [Outcome(outcome=row[1], first_position=row[2], detail=row[3]) for row in rows]
+        assert row is not None
+        return outcomes(group, *row)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 from eventsourcing.persistence import StoredEvent
-from psycopg.types.json import Jsonb
 
 from adapters.postgres import sql
+from adapters.postgres.arrays import bigints, byte_strings, integers, jsonbs, texts, uuids
 
 APPEND = sql.load("adapters.event_store", "append.sql")["append"]
 
@@ -62,31 +63,50 @@ class Outcome:
 
 
 def parameters(group: Sequence[Request]) -> dict[str, Any]:
-    """Return the arrays for one call of the SQL function."""
-    events = [(number, event) for number, request in enumerate(group, 1) for event in request.events]
-    metadata = [request.metadata for request in group]
+    """Return the arguments for one call of the SQL function."""
+    rows = [(number, request, event) for number, request in enumerate(group, 1) for event in request.events]
+    metadata = [request.metadata for _, request, _ in rows]
+    keyed = any(request.scope is not None for request in group)
+    effects = any(request.effects for request in group)
     return {
-        "ev_request": [number for number, _ in events],
-        "ev_stream": [event.originator_id for _, event in events],
-        "ev_version": [event.originator_version for _, event in events],
-        "ev_topic": [event.topic for _, event in events],
-        "ev_state": [event.state for _, event in events],
-        "rq_command": [request.command_id for request in group],
-        "rq_actor_type": [m.actor_type for m in metadata],
-        "rq_actor_id": [m.actor_id for m in metadata],
-        "rq_actor_name": [m.actor_name for m in metadata],
-        "rq_credential": [m.credential for m in metadata],
-        "rq_correlation": [m.correlation_id for m in metadata],
-        "rq_causation": [m.causation_id for m in metadata],
-        "rq_key": [m.idempotency_key for m in metadata],
-        "rq_trace": [m.trace_id for m in metadata],
-        "rq_reason": [m.reason for m in metadata],
-        "rq_scope": [request.scope for request in group],
-        "rq_body_hash": [request.body_hash for request in group],
-        "rq_answer": [request.answer for request in group],
-        "rq_position": [request.known_position for request in group],
-        "rq_effects": [Jsonb(list(request.effects)) if request.effects else None for request in group],
+        "requests": len(group),
+        "ev_request": integers([number for number, _, _ in rows]),
+        "ev_stream": uuids([event.originator_id for _, _, event in rows]),
+        "ev_version": bigints([event.originator_version for _, _, event in rows]),
+        "ev_topic": texts([event.topic for _, _, event in rows]),
+        "ev_state": byte_strings([event.state for _, _, event in rows]),
+        "ev_command": uuids([request.command_id for _, request, _ in rows]),
+        "ev_actor_type": texts([m.actor_type for m in metadata]),
+        "ev_actor_id": texts([m.actor_id for m in metadata]),
+        "ev_actor_name": texts([m.actor_name for m in metadata]),
+        "ev_credential": texts([m.credential for m in metadata]),
+        "ev_correlation": texts([m.correlation_id for m in metadata]),
+        "ev_causation": texts([m.causation_id for m in metadata]),
+        "ev_key": texts([m.idempotency_key for m in metadata]),
+        "ev_trace": texts([m.trace_id for m in metadata]),
+        "ev_reason": texts([m.reason for m in metadata]),
+        "rq_scope": byte_strings([r.scope for r in group]) if keyed else None,
+        "rq_body_hash": byte_strings([r.body_hash for r in group]) if keyed else None,
+        "rq_answer": byte_strings([r.answer for r in group]) if keyed else None,
+        "rq_position": bigints([r.known_position for r in group]) if keyed else None,
+        "rq_effects": jsonbs([orjson.dumps(r.effects) if r.effects else None for r in group])
+        if effects
+        else None,
     }
+
+
+def outcomes(group: Sequence[Request], head: int, answers: Sequence[Mapping[str, Any]] | None) -> list[Outcome]:
+    """Return what became of each request, from what the SQL function answered."""
+    result = []
+    for index, request in enumerate(group):
+        answer = answers[index] if answers else {}
+        outcome = answer.get("outcome", "recorded")
+        first = answer.get("first")
+        if outcome == "recorded" and request.events:
+            first = head + 1
+            head += len(request.events)
+        result.append(Outcome(outcome=outcome, first_position=first, detail=answer.get("detail")))
+    return result
 
 
 def next_group(waiting: Sequence[Request]) -> list[int]:

@@ -192,40 +192,44 @@ END $$;
 -- The only door to the log. Appends the events of many requests in one transaction; each request
 -- stands or falls alone. Positions are given under the lock, so they are gapless and in commit order.
 --
--- Outcomes: recorded; repeated (this very command was recorded before: a retry after a lost reply);
--- version_conflict; key_used (detail says whether the body was the same); or what apply_effects says.
+-- Events come in the order of their requests (numbered from 1), with their request's metadata. What
+-- only some requests have is null where none has it: keys (rq_scope and the three after it) and
+-- rq_effects, one entry a request.
+--
+-- Answers the position before the first new event and, if not all requests were recorded, an
+-- outcome for each: {"outcome": ..., "first": ..., "detail": ...} where outcome is recorded; repeated
+-- (this very command was recorded before, from position `first`: a retry after a lost reply);
+-- version_conflict; key_used (detail: whether the body was the same); or what apply_effects says.
+-- New events have the positions after `head` in their order, without those of requests not recorded.
+--
 -- hash = sha256 of the row in PostgreSQL's binary record format: the number of fields (4 bytes), then
 --   for each its type's oid, its length in bytes (-1 for null) and its bytes; numbers are big-endian.
 --   Fields: position, recorded_at in microseconds since 1970, stream, version, topic, command_id,
 --   actor_type, actor_id, actor_name, credential, correlation_id, causation_id, idempotency_key,
 --   trace_id, reason, state.
 CREATE FUNCTION magnet.append(
+    requests integer,
     ev_request integer[], ev_stream uuid[], ev_version bigint[], ev_topic text[], ev_state bytea[],
-    rq_command uuid[], rq_actor_type text[], rq_actor_id text[], rq_actor_name text[],
-    rq_credential text[], rq_correlation text[], rq_causation text[], rq_key text[],
-    rq_trace text[], rq_reason text[],
+    ev_command uuid[], ev_actor_type text[], ev_actor_id text[], ev_actor_name text[],
+    ev_credential text[], ev_correlation text[], ev_causation text[], ev_key text[],
+    ev_trace text[], ev_reason text[],
     rq_scope bytea[], rq_body_hash bytea[], rq_answer bytea[], rq_position bigint[],
     rq_effects jsonb[],
-    OUT request integer, OUT outcome text, OUT first_position bigint,
-    OUT stamp timestamptz, OUT detail jsonb
-) RETURNS SETOF record LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    OUT head bigint, OUT outcomes jsonb
+) LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
 SET lock_timeout = '5s' SET synchronous_commit = on
 AS $$
 #variable_conflict use_column
 DECLARE
-    requests integer := cardinality(rq_command);
-    head bigint;
     head_time timestamptz;
     now_time timestamptz;
     now_micros bigint;
-    outcomes text[] := array_fill('recorded'::text, ARRAY[requests]);
-    details jsonb[] := array_fill(NULL::jsonb, ARRAY[requests]);
-    firsts bigint[] := array_fill(NULL::bigint, ARRAY[requests]);
+    refused integer[] := '{}';
+    answers jsonb := '{}';
     asked record;
-    clash record;
-    checked record;
+    hit record;
     written bigint;
     looked boolean := false;
 BEGIN
@@ -239,78 +243,79 @@ BEGIN
     now_time := greatest(clock_timestamp(), head_time);
     now_micros := (extract(epoch FROM now_time) * 1000000)::bigint;
 
-    -- Most groups have no conflict, so the first try does not look for one. (Arrays are unnested
-    -- once: a subscript into an array of texts walks it from the start each time.)
+    -- Most groups have no conflict, so the first try does not look for one.
     LOOP
     BEGIN
+    IF rq_scope IS NOT NULL THEN
+        FOR asked IN
+            SELECT r.n::integer AS n, r.scope, r.body_hash
+            FROM unnest(rq_scope, rq_body_hash) WITH ORDINALITY AS r (scope, body_hash, n)
+            WHERE r.scope IS NOT NULL
+        LOOP
+            CONTINUE WHEN answers -> asked.n::text ->> 'outcome' = 'repeated';
+            SELECT i.body_hash = asked.body_hash AS same, i.recorded_at INTO hit
+            FROM magnet.idempotency i WHERE i.scope = asked.scope;
+            IF FOUND AND hit.recorded_at < now_time - interval '7 days' THEN
+                DELETE FROM magnet.idempotency i WHERE i.scope = asked.scope;
+            ELSIF FOUND THEN
+                answers := answers || jsonb_build_object(asked.n,
+                    jsonb_build_object('outcome', 'key_used', 'detail', hit.same));
+                refused := refused || asked.n;
+            END IF;
+        END LOOP;
+    END IF;
 
-    FOR asked IN
-        SELECT r.n, r.scope, r.body_hash
-        FROM unnest(rq_scope, rq_body_hash) WITH ORDINALITY AS r (scope, body_hash, n)
-        WHERE r.scope IS NOT NULL
-    LOOP
-        CONTINUE WHEN outcomes[asked.n] = 'repeated';
-        DELETE FROM magnet.idempotency i
-        WHERE i.scope = asked.scope AND i.recorded_at < now_time - interval '7 days';
-        SELECT i.body_hash = asked.body_hash AS same INTO clash
-        FROM magnet.idempotency i WHERE i.scope = asked.scope;
-        IF FOUND THEN
-            outcomes[asked.n] := 'key_used';
-            details[asked.n] := to_jsonb(clash.same);
-        END IF;
-    END LOOP;
+    IF rq_effects IS NOT NULL THEN
+        FOR asked IN
+            SELECT r.n::integer AS n, r.effects
+            FROM unnest(rq_effects) WITH ORDINALITY AS r (effects, n)
+            WHERE r.effects IS NOT NULL
+        LOOP
+            CONTINUE WHEN asked.n = ANY (refused);
+            SELECT * INTO hit FROM magnet.apply_effects(asked.effects);
+            IF hit.outcome IS NOT NULL THEN
+                answers := answers || jsonb_build_object(asked.n,
+                    jsonb_build_object('outcome', hit.outcome, 'detail', hit.detail));
+                refused := refused || asked.n;
+            END IF;
+        END LOOP;
+    END IF;
 
-    FOR asked IN
-        SELECT r.n, r.effects FROM unnest(rq_effects) WITH ORDINALITY AS r (effects, n)
-        WHERE r.effects IS NOT NULL
-    LOOP
-        CONTINUE WHEN outcomes[asked.n] <> 'recorded';
-        SELECT * INTO checked FROM magnet.apply_effects(asked.effects);
-        IF checked.outcome IS NOT NULL THEN
-            outcomes[asked.n] := checked.outcome;
-            details[asked.n] := checked.detail;
-        END IF;
-    END LOOP;
+    INSERT INTO magnet.magnet_events (originator_id, originator_version, topic, state,
+        notification_id, recorded_at, command_id, actor_type, actor_id, actor_name,
+        credential, correlation_id, causation_id, idempotency_key, trace_id, reason, hash)
+    SELECT p.stream, p.version, p.topic, p.state, p.position, now_time, p.command, p.actor_type,
+        p.actor_id, p.actor_name, p.credential, p.correlation, p.causation, p.key, p.trace, p.reason,
+        sha256(record_send(ROW(p.position, now_micros, p.stream, p.version, p.topic, p.command,
+            p.actor_type, p.actor_id, p.actor_name, p.credential, p.correlation, p.causation,
+            p.key, p.trace, p.reason, p.state)))
+    FROM (
+        SELECT v.*, head + row_number() OVER (ORDER BY v.place) AS position
+        FROM unnest(ev_request, ev_stream, ev_version, ev_topic, ev_state, ev_command,
+            ev_actor_type, ev_actor_id, ev_actor_name, ev_credential, ev_correlation,
+            ev_causation, ev_key, ev_trace, ev_reason) WITH ORDINALITY
+            AS v (request, stream, version, topic, state, command, actor_type, actor_id, actor_name,
+                credential, correlation, causation, key, trace, reason, place)
+        WHERE v.request <> ALL (refused)
+    ) AS p;
+    GET DIAGNOSTICS written = ROW_COUNT;
 
-    WITH accepted AS MATERIALIZED (
-        SELECT r.*
-        FROM unnest(rq_command, rq_actor_type, rq_actor_id, rq_actor_name, rq_credential,
-            rq_correlation, rq_causation, rq_key, rq_trace, rq_reason, outcomes) WITH ORDINALITY
-            AS r (command, actor_type, actor_id, actor_name, credential, correlation, causation,
-                key, trace, reason, outcome, n)
-        WHERE r.outcome = 'recorded'
-    ), placed AS MATERIALIZED (
-        SELECT v.stream, v.version, v.topic, v.state, r.*,
-            head + row_number() OVER (ORDER BY v.place) AS position
-        FROM unnest(ev_request, ev_stream, ev_version, ev_topic, ev_state) WITH ORDINALITY
-            AS v (request, stream, version, topic, state, place)
-        JOIN accepted r ON r.n = v.request
-    ), inserted AS (
-        INSERT INTO magnet.magnet_events (originator_id, originator_version, topic, state,
-            notification_id, recorded_at, command_id, actor_type, actor_id, actor_name,
-            credential, correlation_id, causation_id, idempotency_key, trace_id, reason, hash)
-        SELECT p.stream, p.version, p.topic, p.state, p.position, now_time,
-            p.command, p.actor_type, p.actor_id, p.actor_name, p.credential, p.correlation,
-            p.causation, p.key, p.trace, p.reason,
-            sha256(record_send(ROW(p.position, now_micros, p.stream, p.version, p.topic, p.command,
-                p.actor_type, p.actor_id, p.actor_name, p.credential, p.correlation, p.causation,
-                p.key, p.trace, p.reason, p.state)))
-        FROM placed p
-    ), keyed AS (
+    IF rq_scope IS NOT NULL THEN
         -- The record's position is the command's last event; with no event, the one it was given.
+        WITH placed AS (
+            SELECT v.request, head + row_number() OVER (ORDER BY v.place) AS position
+            FROM unnest(ev_request) WITH ORDINALITY AS v (request, place)
+            WHERE v.request <> ALL (refused)
+        ), ends AS (
+            SELECT p.request, max(p.position) AS position FROM placed p GROUP BY p.request
+        )
         INSERT INTO magnet.idempotency (scope, body_hash, answer, position, recorded_at)
-        SELECT k.scope, k.body_hash, k.answer,
-            coalesce((SELECT max(p.position) FROM placed p WHERE p.n = k.n), k.known), now_time
-        FROM unnest(rq_scope, rq_body_hash, rq_answer, rq_position, outcomes) WITH ORDINALITY
-            AS k (scope, body_hash, answer, known, outcome, n)
-        WHERE k.scope IS NOT NULL AND k.outcome = 'recorded'
-    ), starts AS (
-        SELECT p.n, min(p.position) AS first, count(*) AS size FROM placed p GROUP BY p.n
-    )
-    SELECT coalesce(sum(s.size), 0),
-        array_agg(coalesce(s.first, f.first) ORDER BY f.n)
-    INTO written, firsts
-    FROM unnest(firsts) WITH ORDINALITY AS f (first, n) LEFT JOIN starts s ON s.n = f.n;
+        SELECT k.scope, k.body_hash, k.answer, coalesce(e.position, k.known), now_time
+        FROM unnest(rq_scope, rq_body_hash, rq_answer, rq_position) WITH ORDINALITY
+            AS k (scope, body_hash, answer, known, n)
+        LEFT JOIN ends e ON e.request = k.n
+        WHERE k.scope IS NOT NULL AND k.n <> ALL (refused);
+    END IF;
 
     EXIT;
     EXCEPTION WHEN unique_violation THEN
@@ -318,22 +323,21 @@ BEGIN
             RAISE;
         END IF;
         looked := true;
-        details := array_fill(NULL::jsonb, ARRAY[requests]);
-        outcomes := array_fill('recorded'::text, ARRAY[requests]);
-        firsts := array_fill(NULL::bigint, ARRAY[requests]);
-        FOR clash IN
-            SELECT v.request, e.command_id = rq_command[v.request] AS same, e.notification_id
-            FROM unnest(ev_request, ev_stream, ev_version) AS v (request, stream, version)
+        refused := '{}';
+        answers := '{}';
+        FOR hit IN
+            SELECT v.request, bool_and(e.command_id = v.command) AS same, min(e.notification_id) AS first
+            FROM unnest(ev_request, ev_stream, ev_version, ev_command)
+                AS v (request, stream, version, command)
             CROSS JOIN LATERAL (
                 SELECT x.command_id, x.notification_id FROM magnet.magnet_events x
                 WHERE x.originator_id = v.stream AND x.originator_version = v.version LIMIT 1) AS e
+            GROUP BY v.request
         LOOP
-            IF clash.same THEN
-                outcomes[clash.request] := 'repeated';
-                firsts[clash.request] := least(firsts[clash.request], clash.notification_id);
-            ELSE
-                outcomes[clash.request] := 'version_conflict';
-            END IF;
+            answers := answers || jsonb_build_object(hit.request, CASE WHEN hit.same
+                THEN jsonb_build_object('outcome', 'repeated', 'first', hit.first)
+                ELSE jsonb_build_object('outcome', 'version_conflict') END);
+            refused := refused || hit.request;
         END LOOP;
     END;
     END LOOP;
@@ -341,6 +345,8 @@ BEGIN
     IF written > 0 THEN
         PERFORM pg_notify('magnet_log', (head + written)::text);
     END IF;
-    RETURN QUERY SELECT r.n::integer, r.outcome, r.first, now_time, r.detail
-        FROM unnest(outcomes, firsts, details) WITH ORDINALITY AS r (outcome, first, detail, n);
+    IF refused <> '{}' THEN
+        SELECT jsonb_agg(coalesce(answers -> n::text, '{"outcome": "recorded"}') ORDER BY n)
+        INTO outcomes FROM generate_series(1, requests) AS n;
+    END IF;
 END $$;
