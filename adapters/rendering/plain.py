@@ -1,0 +1,88 @@
+"""Templates that only put variables into text: most prompts, rendered at once and without a process.
+
+Such a template takes time and room in proportion to its text, and can do nothing else; what isn't
+surely of that kind is left to the child process, and both give the same text.
+"""
+
+import keyword
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from domain.rendering import MissingVariable, RenderingLimit
+
+OPENING = re.compile(r"\{[{%#]")
+PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
+OWN_WORDS = frozenset(
+    {*keyword.kwlist, *(word.lower() for word in keyword.kwlist)}
+    | {"range", "dict", "namespace", "self", "super", "caller", "varargs", "kwargs", "loop"}
+)
+MAX_SOURCE = 64 * 1024
+"""Characters; what is longer would hold up the event loop."""
+
+MAX_OUTPUT = 1024 * 1024
+"""Bytes of text that one call may give."""
+
+
+def rendered(name: str, source: str, variables: Mapping[str, Any], room: int = MAX_OUTPUT) -> str | None:
+    """Return the text, or None where only the child process can tell it; or raise as that would.
+
+    `room` is how many bytes the text may have, where it has variables at all.
+    """
+    if not OPENING.search(source):
+        return source
+    if len(source) > MAX_SOURCE:
+        return None
+    pieces: list[str] = []
+    texts: dict[str, str] = {}
+    missing: tuple[str, int] | None = None
+    left = room
+    at = 0
+    while opening := OPENING.search(source, at):
+        place = PLACE.match(source, opening.start())
+        if place is None or place[1] in OWN_WORDS:
+            return None
+        variable = place[1]
+        if variable in variables:
+            if variable not in texts:
+                text = text_of(variables[variable])
+                if text is None:
+                    return None
+                texts[variable] = text
+            pieces += (source[at : place.start()], texts[variable])
+            left -= place.start() - at + len(texts[variable])
+            if left < 0:
+                raise RenderingLimit(template=name)
+        elif missing is None:
+            missing = variable, source.count("\n", 0, place.start()) + 1
+        at = place.end()
+    if missing is not None:
+        variable, line = missing
+        raise MissingVariable(
+            template=name,
+            line=line,
+            pointer=f"/variables/{variable}",
+            message=f"The variable '{variable}' has no value: give it one.",
+        )
+    text = "".join((*pieces, source[at:]))
+    if "\0" in text:
+        return None
+    if len(text.encode()) > room:
+        raise RenderingLimit(template=name)
+    return text
+
+
+def text_of(value: Any) -> str | None:
+    """Return the text of a JSON value, or None where it isn't one."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    try:
+        encoded = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return None
+    return value if isinstance(value, str) else encoded.decode()

@@ -1,0 +1,457 @@
+"""Rendering: what templates give, what they may not do, and that nothing they do hurts others."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.rendering import plain, work
+from adapters.rendering.renderer import SandboxedRenderer, Zygote
+from commands.ports import Template
+from domain.errors import Invalid
+from domain.rendering import MissingVariable, RendererDown, RenderingError
+
+CANARY = "canary-9f2c"
+
+
+@asynccontextmanager
+async def renderer() -> AsyncIterator[SandboxedRenderer]:
+    made = SandboxedRenderer()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def text(source: str, includes: dict[str, str] | None = None, /, **variables: Any) -> str:
+    async with renderer() as one:
+        return (await one.render([Template(name="/text", source=source)], variables, includes or {}))[0]
+
+
+async def refusal(source: str, includes: dict[str, str] | None = None, /, **variables: Any) -> RenderingError:
+    with pytest.raises(RenderingError) as raised:
+        await text(source, includes, **variables)
+    return raised.value
+
+
+def zygote_of(one: SandboxedRenderer) -> Zygote:
+    assert one._zygote is not None
+    return one._zygote
+
+
+# What a template gives ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{a}}{{b}}", "{{b}}B"),
+        ("{% if b %}{{a}}{% endif %}{{ b|lower }}", "{{b}}b"),
+        ("{{ l }} {{ o }}", '["é",1,true,null] {"x":{"z":1.5},"k":[]}'),
+        ("{{ 'list: ' ~ l }} {{ l|string }} {{ [l]|join }}", 'list: ["é",1,true,null] ' + '["é",1,true,null] ' * 2),
+        ("{{ n }}|{{ yes }}|{{ no }}|{{ none }}|{{ true }}", "|true|false||true"),
+        ("{{ 1e22 }} {{ -0.0 }} {{ f }} {{ i }}", "1e+22 -0.0 0.1 9007199254740993"),
+        ("{{ o.x.z }} {{ o['x'] }} {{ l[0] }}", '1.5 {"z":1.5} é'),
+        ("{{ l|map('string')|list }} {{ range(3) }}", '["é","1","true",""] [0,1,2]'),
+        ("{{ '<b>&\"' }}{{ html }}{{ html|tojson }}", '<b>&"<i>&amp;</i>"<i>&amp;</i>"'),
+        ("{{ missing|default('x') }}{% if missing is defined %}y{% endif %}", "x"),
+        ("{% for k, v in o.items() %}{{ k }}{{ loop.index }}{% endfor %}", "x1k2"),
+        ("{% set ns = namespace(t=0) %}{% for i in range(4) %}{% set ns.t = ns.t + i %}{% endfor %}{{ ns.t }}", "6"),
+        ("{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(l) }}", '<["é",1,true,null]>'),
+        ("{% raw %}{{ a }}{% endraw %}{# gone #}", "{{ a }}"),
+        ("no template at all } } {", "no template at all } } {"),
+        ("10:30 https://x \"q\" (a)\r\n\t{{ b }}\r\n\r{% if b %} {% endif %}\n\n", "10:30 https://x \"q\" (a)\r\n\tB\r\n\r \n\n"),
+        ("{{ '\r\n' }}{%- if b %}\r\n\u2028x\r{% endif %}{{b}}  \r\n", "\r\n\r\n\u2028x\rB  \r\n"),
+        ('{"json": {{ l }}, "b": "{{b}}"}', '{"json": ["é",1,true,null], "b": "B"}'),
+    ],
+)  # fmt: skip
+async def test_a_template_gives_this_text(source: str, expected: str) -> None:
+    variables = {
+        "a": "{{b}}", "b": "B", "l": ["é", 1, True, None], "o": {"x": {"z": 1.5}, "k": []}, "n": None,
+        "yes": True, "no": False, "f": 0.1, "i": 2**53 + 1, "html": "<i>&amp;</i>",
+    }  # fmt: skip
+    assert await text(source, **variables) == expected.removesuffix(" " if "join" in source else "")
+
+
+@pytest.mark.parametrize("value", ["{{7*7}}", "{% x %}", "${7*7}", "'\";--", "%s%n", "{# #}", "\u202e", "=cmd|x", "\r\n"])
+async def test_a_value_is_never_rendered_again(value: str) -> None:
+    assert await text("{{ v }}{% if v %}{{ v }}{% endif %}", v=value) == value * 2
+    assert await text("{{ l }}", l=[value]) == orjson.dumps([value]).decode()
+
+
+@given(
+    source=st.lists(
+        st.sampled_from(["{{a}}", "{{ l }}", "{{ o\t}}", "{", "}", "}}", "{{{a}}}", "x", "\n", "\r\n", "é", '"', "{{ none }}", "#"])
+    ).map("".join),
+    a=st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_what_needs_no_process_gives_the_same_text_as_the_process(source: str, a: Any) -> None:
+    variables = {"a": a, "l": [a, {"k": a}], "o": {"k": [a]}}
+    quick = plain.rendered("t", source, variables)
+    if quick is not None:
+        request = {"op": "render", "templates": [["t", source]], "variables": variables, "includes": {}}
+        assert work.answer(orjson.loads(orjson.dumps(request))) == {"texts": [quick]}
+
+
+async def test_a_missing_variable_is_named_with_its_place() -> None:
+    for source in ("\n{{ who }}", "\n{% if who %}{% endif %}", "\n{{ who|upper }}", "\n{% for x in who %}{% endfor %}"):
+        error = await refusal(source, other=1)
+        assert (error.error_code, error.line) == ("missing_variable", 2)
+        assert error.errors[0].pointer == "/variables/who"
+        assert "'who'" in str(error)
+
+
+async def test_a_missing_field_of_a_variable_is_named_with_its_path() -> None:
+    error = await refusal("{{ user.address.city }}", user={"address": {"zip": "x"}})
+    assert isinstance(error, MissingVariable)
+    assert error.errors[0].pointer == "/variables/user/address/city"
+    assert "'user.address.city'" in str(error)
+
+
+async def test_an_include_sees_the_variables_and_no_label_means_live() -> None:
+    includes = {"greeting@live": "Hi {{ name }}.\r\n", "legal@v2": "{% include 'greeting' %}!"}
+    made = await text("{% include 'greeting' %}{% include \"legal@v2\" %}{% include 'greeting@live' %}", includes, name="{{x}}")
+    assert made == "Hi {{x}}.\r\nHi {{x}}.\r\n!Hi {{x}}.\r\n"
+
+
+async def test_a_missing_include_is_named() -> None:
+    error = await refusal("\n{% include 'nope@v9' %}", {"other@live": ""})
+    assert (error.error_code, error.line) == ("missing_include", 2)
+    assert "'nope@v9'" in str(error)
+    assert await text("a{% include 'nope' ignore missing %}b") == "ab"
+
+
+async def test_a_recursive_include_is_refused() -> None:
+    assert (await refusal("{% include 'a' %}", {"a@live": "{% include 'a@live' %}"})).error_code == "recursive_include"
+    loop = {"a@live": "{% include 'b' %}", "b@live": "{% if false %}{% include 'a' %}{% endif %}"}
+    assert (await refusal("{% include 'a' %}", loop)).error_code == "recursive_include"
+
+
+async def test_a_syntax_error_names_template_and_line_and_no_text_of_it() -> None:
+    for source in ("\n\n{{ sEcReT sEcReT }}", "\n\n{% sEcReT %}", "\n\n{{ a|sEcReT }}", "\n\n{% if sEcReT", "\n\n{{ sEcReT $ }}"):
+        error = await refusal(source, a="a")
+        assert (error.error_code, error.template, error.line) == ("template_syntax", "/text", 3)
+        assert error.errors[0].pointer == "/text"
+        assert "sEcReT" not in str(error)
+
+
+async def test_an_expression_that_fails_tells_no_value() -> None:
+    for source in ("{{ 1 / zero }}", "{{ s + 1 }}", "{{ s.encode('utf-7').decode('x') }}", "{{ '\\ud800' }}", "{{ '\\x00' }}",
+                   "{{ 1e308 * 10 }}", "{{ dict(a=1e308*10).a }}", "{{ s() }}", "{{ s % 1 }}"):  # fmt: skip
+        error = await refusal(source, zero=0, s="sEcReT")
+        assert error.error_code in ("rendering_failed", "template_syntax", "template_forbidden")
+        assert "sEcReT" not in str(error)
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"a": ["\udfff\ud800"]}, 2**64, [10**5000], {1, 2}])
+async def test_variables_that_are_no_json_are_refused(value: Any) -> None:
+    error = await refusal("{{ v|upper }}{{ v }}", v=value)
+    assert (error.error_code, error.errors[0].pointer) == ("invalid_variables", "/variables")
+    assert (await refusal("{{ v }}", v=value)).error_code == "invalid_variables"
+
+
+# What a template may not do ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ ''['__class__']['__mro__'][1].__subclasses__() }}",
+        "{{ ''|attr('__class__') }}",
+        "{{ ''|attr('__cla' ~ 'ss__')|attr('__mro__') }}",
+        "{{ [''] | map(attribute='__class__') | list }}",
+        "{{ '{0.__class__.__mro__}'.format('') }}",
+        "{{ '{a.__class__}'.format_map({'a': 1}) }}",
+        "{{ ('{0.__class__}'|attr('format'))(1) }}",
+        "{% set f = '{0.__class__}'.format %}{{ f(1) }}",
+        "{{ ['{0.__class__}']|map('format', 1)|first.format(1) }}{{ '{0.__class__}'.format(1) }}",
+        "{{ self.__init__ }}",
+        "{{ self.__init__.__globals__ }}",
+        "{{ self }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ namespace.__init__.__globals__ }}",
+        "{{ range.__class__ }}",
+        "{{ dict.mro() }}",
+        "{{ dict.__subclasses__() }}",
+        "{{ lipsum.__globals__ }}",
+        "{{ cycler.__init__.__globals__.os }}",
+        "{{ joiner.__init__ }}",
+        "{{ url_for.__globals__ }}",
+        "{{ request }}",
+        "{{ config }}",
+        "{% macro m() %}{{ caller.__globals__ }}{% endmacro %}{% call m() %}{% endcall %}",
+        "{% macro m() %}{% endmacro %}{{ m._func.__globals__ }}",
+        "{% for x in [1] %}{{ loop.__init__.__globals__ }}{% endfor %}",
+        "{% set g = (x for x in y) %}",
+        "{% set gen = [1]|map('string') %}{{ gen.gi_frame.f_globals }}",
+        "{{ l.append(2) }}",
+        "{{ o.update({'a': 1}) }}",
+        "{% include l %}",
+        "{% include ['a', 'b'] %}",
+        "{% include '/etc/passwd' %}",
+        "{% include '../child.py' %}",
+        "{% import 'os' as os %}",
+        "{% from 'a' import b %}",
+        "{% extends 'a' %}",
+        "{{ b|random }}",
+        "{{ b.encode() }}",
+        "{% do l.append(1) %}",
+        "{{ ''.join }}",
+    ],
+)
+async def test_nothing_of_python_is_in_reach(source: str) -> None:
+    error = await refusal(source, l=[1], o={}, b="B")
+    assert isinstance(error, Invalid)
+    assert error.error_code in ("template_forbidden", "template_syntax", "missing_variable", "missing_include", "rendering_failed")
+
+
+async def test_a_reach_for_python_is_told_as_forbidden() -> None:
+    assert (await refusal("\n{{ ''.__class__ }}")).error_code == "template_forbidden"
+    assert (await refusal("{{ '{0.__class__}'.format(1) }}")).error_code == "template_forbidden"
+    assert (await refusal("{{ l.append(1) }}", l=[])).error_code == "template_forbidden"
+
+
+BOMBS = {
+    "long_text": "{{ 'a' * 999999999 }}",
+    "long_text_by_format": "{{ '%999999999d' % 1 }}",
+    "long_text_by_format_method": "{{ '{:999999999}'.format(1) }}",
+    "long_text_by_filter": "{{ 'a'|center(999999999) }}",
+    "long_text_by_method": "{{ 'a'.ljust(999999999) }}",
+    "long_list": "{{ [0] * 999999999 }}",
+    "nested_range": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "range_too_long": "{% for i in range(1000000000) %}{% endfor %}",
+    "doubling": "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+    "output": "{% for i in range(99999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}",
+    "join": "{{ range(99999)|map('string')|join('a' * 99999) }}",
+    "json": "{% set l = range(99999)|list %}{% set m = [l] * 9999 %}{{ m }}",
+    "macro": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
+    "power": "{{ 9 ** (9 ** 9) }}",
+    "power_chain": "{% set ns = namespace(n=9) %}{% for i in range(99) %}{% set ns.n = ns.n ** 9 %}{% endfor %}",
+    "digits": "{{ 10 ** 5000 }}",
+    "digits_read": "{{ ('9' * 5000)|int + 1 }}{{ 10 ** 5000 }}",
+    "slices": "{{ 'a'|batch(999999999, 'x')|list }}",
+    "parentheses": "{{ " + "(" * 100_000 + "1" + ")" * 100_000 + " }}",
+    "lists": "{{ " + "[" * 100_000 + "]" * 100_000 + " }}",
+    "negations": "{{ " + "not " * 100_000 + "1 }}",
+    "additions": "{{ 1" + "+1" * 200_000 + " }}",
+    "attributes": "{{ o" + ".a" * 200_000 + " }}",
+    "filters": "{{ 'a'" + "|upper" * 150_000 + " }}",
+    "blocks": "{% if b %}" * 100_000,
+    "closed_blocks": "{% if b %}" * 45_000 + "{% endif %}" * 45_000,
+    "loops": "{% for i in l %}" * 25 + "{% endfor %}" * 25,
+    "many_places": "{{ b }}{{ b|upper }}" * 50_000,
+    "many_macros": "{% macro a() %}{% endmacro %}" * 30_000,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_a_bomb_ends_with_an_error_of_its_own(bomb: str) -> None:
+    error = await refusal(BOMBS[bomb], b="B", l=[1], o={})
+    assert error.error_code in {"rendering_limit"} | ({"template_syntax"} if bomb == "blocks" else set())
+
+
+async def test_a_megabyte_of_source_is_text_or_an_error() -> None:
+    assert await text("x" * 1_000_000) == "x" * 1_000_000
+    assert await text("{% if b %}" + "x" * 1_000_000 + "{% endif %}", b=1) == "x" * 1_000_000
+    assert (await refusal("{{" + "a" * 1_000_000 + "}}")).error_code == "missing_variable"
+    assert (await refusal("{# " + "x" * 1_048_576 + " #}")).error_code == "template_too_large"
+    assert (await refusal("{" * 1_000_000)).error_code in ("template_syntax", "rendering_limit")
+
+
+async def test_an_error_repeats_nothing_long_of_a_template() -> None:
+    for source in ("{{" + "a" * 1_000_000 + "}}", "{% include '" + "a" * 1_000 + "' %}", "{% if " + "b" * 99_999 + " %}{% endif %}"):
+        error = await refusal(source)
+        assert len(str(error)) + len(error.errors[0].pointer) < 300
+
+
+async def test_text_of_a_call_is_limited_in_all() -> None:
+    value = "é" * 300_000
+    async with renderer() as one:
+        twice = [Template(name=str(n), source="{{ v }}") for n in range(2)]
+        with pytest.raises(RenderingError) as raised:
+            await one.render(twice, {"v": value}, {})
+        assert raised.value.error_code == "rendering_limit"
+        assert await one.render(twice[:1], {"v": value}, {}) == [value]
+
+
+async def test_checking_tells_what_a_template_needs() -> None:
+    sources = ["plain", "{{ a }}{% for x in b %}{{ x.c }}{% endfor %}{{ range(2) }}", "{% include 'p@live' %}{% set z = 1 %}{{ z }}"]
+    templates = [Template(name=str(n), source=source) for n, source in enumerate(sources)]
+    async with renderer() as one:
+        assert await one.check(templates) == [set(), {"a", "b"}, set()]
+        assert [included for _, included in await one.needs(templates)] == [set(), set(), {"p@live"}]
+        assert await one.check(templates[:1]) == [set()]
+
+
+@pytest.mark.parametrize("bomb", ["parentheses", "blocks", "loops", "additions", "many_macros"])
+async def test_checking_a_bomb_ends_with_an_error(bomb: str) -> None:
+    async with renderer() as one:
+        with pytest.raises(RenderingError) as raised:
+            await one.check([Template(name="t", source=BOMBS[bomb])])
+    assert raised.value.error_code in ("rendering_limit", "template_syntax")
+
+
+async def test_checking_tells_what_can_never_be_rendered() -> None:
+    async with renderer() as one:
+        for source, code in (
+            ("{{ a", "template_syntax"), ("{% extends 'a' %}", "template_forbidden"),
+            ("{% include a %}", "template_forbidden"), ("{{ a|nope }}", "template_syntax"),
+        ):  # fmt: skip
+            with pytest.raises(RenderingError) as raised:
+                await one.check([Template(name="t", source=source)])
+            assert raised.value.error_code == code
+
+
+# The processes ---------------------------------------------------------------
+
+
+async def test_others_render_while_bombs_burn() -> None:
+    async with renderer() as one:
+        bombs = [
+            asyncio.create_task(one.render([Template(name="b", source=BOMBS["nested_range"])], {}, {})) for _ in range(8)
+        ]
+        for number in range(5):
+            made = await one.render([Template(name="t", source="{{ n + 1 }}")], {"n": number}, {})
+            assert made == [str(number + 1)]
+        assert not any(bomb.done() for bomb in bombs)
+        ends = await asyncio.gather(*bombs, return_exceptions=True)
+        assert {getattr(end, "error_code", end) for end in ends} == {"rendering_limit"}
+
+
+async def test_many_calls_at_once_all_end() -> None:
+    async with renderer() as one:
+        calls = (one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {}) for n in range(200))
+        assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(200)]
+
+
+async def test_after_the_process_was_killed_the_next_call_works() -> None:
+    async with renderer() as one:
+        assert await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {}) == ["2"]
+        first = zygote_of(one)
+        first.process.kill()
+        first.process.wait()
+        await emptied(first.process.pid)
+        assert await one.render([Template(name="t", source="{{ 1 + 2 }}")], {}, {}) == ["3"]
+        assert zygote_of(one) is not first
+
+
+async def test_a_call_under_way_survives_the_end_of_the_process() -> None:
+    async with renderer() as one:
+        await one.check([Template(name="t", source="{{ a }}")])
+        calls = [asyncio.create_task(one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {})) for n in range(8)]
+        await asyncio.sleep(0)
+        os.kill(zygote_of(one).process.pid, signal.SIGKILL)
+        assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(8)]
+
+
+async def test_a_process_that_can_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.rendering.renderer.PROGRAM", "raise SystemExit(1)")
+    async with renderer() as one:
+        with pytest.raises(RendererDown):
+            await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {})
+
+
+async def test_a_cancelled_call_leaves_the_renderer_working() -> None:
+    async with renderer() as one:
+        task = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
+        await one.check([Template(name="t", source="{{ a }}")])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {}) == ["2"]
+
+
+async def test_closing_leaves_no_process_behind() -> None:
+    one = SandboxedRenderer()
+    bomb = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
+    await one.check([Template(name="t", source="{{ a }}")])
+    group = zygote_of(one).process.pid
+    await one.close()
+    with pytest.raises(RendererDown):
+        await bomb
+    await emptied(group)
+    with pytest.raises(RendererDown):
+        await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {})
+
+
+async def test_the_processes_end_with_their_parent() -> None:
+    zygote = Zygote()
+    child = zygote.take()
+    zygote.control.close()
+    zygote.process.wait()
+    await emptied(zygote.process.pid)
+    child.close()
+    zygote.end()
+
+
+async def test_no_secret_of_the_environment_reaches_the_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRET_ENCRYPTION_KEY", CANARY)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / CANARY).open("wb") as held:
+        os.set_inheritable(held.fileno(), True)
+        async with renderer() as one:
+            await one.check([Template(name="t", source="{{ a }}")])
+            seen = [what_it_holds(pid) for pid in processes_of(zygote_of(one).process.pid)]
+        assert len([each for each in seen if each]) > 1
+        assert CANARY not in str(seen)
+
+
+async def test_a_request_process_can_open_nothing_and_is_limited() -> None:
+    async with renderer() as one:
+        await one.check([Template(name="t", source="{{ a }}")])
+        zygote = zygote_of(one).process.pid
+        limits = [
+            dict(parts(line) for line in (Path("/proc") / str(pid) / "limits").read_text().splitlines()[1:])
+            for pid in processes_of(zygote)
+            if pid != zygote
+        ]
+    assert any(
+        each["Max open files"] == "0" and each["Max file size"] == "0" and each["Max cpu time"] == "1"
+        and each["Max core file size"] == "0" and each["Max address space"].isdigit()
+        for each in limits
+    )  # fmt: skip
+
+
+def what_it_holds(pid: int) -> str:
+    """The environment and the open files of a process; nothing where it has just ended."""
+    process = Path("/proc") / str(pid)
+    try:
+        return str([(process / "environ").read_bytes(), *(os.readlink(each) for each in (process / "fd").iterdir())])
+    except FileNotFoundError:
+        return ""
+
+
+def parts(line: str) -> tuple[str, str]:
+    return line[:26].strip(), line[26:].split()[0]
+
+
+def processes_of(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(of) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+async def emptied(group: int) -> None:
+    """Return when no process of the group is left."""
+    async with asyncio.timeout(10):
+        while processes_of(group):
+            await asyncio.sleep(0)
