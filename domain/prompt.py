@@ -12,7 +12,7 @@ from domain import variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict, parse
-from domain.references import identify
+from domain.references import escaped, identify
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 INCLUDE = re.compile(r"""\{%[-+]?\s*include\s+(["'])(?P<name>[a-z0-9][a-z0-9_.-]*)(?:@(?P<label>[a-z0-9][a-z0-9_.-]*))?\1""")
@@ -97,11 +97,11 @@ class PromptDefinition(Definition, PromptSettings):
         names = frozenset(PromptSettings.model_fields)
         variants.check(self.variants, names)
         whole = self.model_dump(mode="json", by_alias=True, include=set(names))
-        for variant in self.variants.values():
+        for name, variant in self.variants.items():
             differing = {key: value for key, value in variant.items() if key != "weight"}
             if "text" in differing or "messages" in differing:
                 whole = whole | {"text": None, "messages": None}
-            parse(PromptSettings, whole | differing)
+            parse(PromptSettings, whole | differing, prefix=f"/variants/{escaped(name)}")
         return self
 
 

@@ -8,9 +8,7 @@ from domain.errors import DomainError, Invalid
 class RenderingError(Invalid):
     """A template can't be rendered; told by template, line and name, never by its text or a value."""
 
-    def __init__(
-        self, *, template: str = "", line: int | None = None, pointer: str = "", message: str = ""
-    ) -> None:
+    def __init__(self, *, template: str = "", line: int | None = None, pointer: str = "", message: str = "") -> None:
         self.template = template
         self.line = line
         places = [f"template '{template}'"] if template else []
