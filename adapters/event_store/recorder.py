@@ -63,12 +63,12 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
     ) -> Sequence[int] | None:
         """Record the events together; return their positions, or raise IntegrityError."""
         if not stored_events:
-            return []
+            return None
         metadata = kwargs.get("metadata") or Metadata()
         outcome = self._appender.append(Request(events=stored_events, metadata=metadata))
         if outcome.first_position is None:
             raise IntegrityError("Another event has this place in its stream.")
-        return range(outcome.first_position, outcome.first_position + len(stored_events))
+        return list(range(outcome.first_position, outcome.first_position + len(stored_events)))
 
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def _commit(self, group: Sequence[Request]) -> list[Outcome]:

@@ -1,0 +1,59 @@
+"""One PostgreSQL server for a test session, and a fresh database from a template for each test."""
+
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from adapters.postgres.embedded import OWNER, EmbeddedPostgres
+from adapters.postgres.migrations import migrate
+
+APP = "magnet_app"
+TEMPLATE = "magnet_template"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A migrated, empty database: the connection strings of its owner and of the application."""
+
+    name: str
+    owner_dsn: str
+    app_dsn: str
+
+
+@contextmanager
+def server(home: Path) -> Iterator[EmbeddedPostgres]:
+    """Share the session's server; the last process out stops it."""
+    with EmbeddedPostgres(home) as postgres:
+        with (home / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
+                if known is None:
+                    connection.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
+            if known is None:
+                migrate(postgres.dsn(TEMPLATE), APP, create_role=True)
+        yield postgres
+
+
+@contextmanager
+def fresh_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """Make a database from the template, and drop it in the end."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(Identifier(name), Identifier(TEMPLATE))
+        )
+        connection.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(Identifier(name), Identifier(APP)))
+        try:
+            yield Database(name=name, owner_dsn=postgres.dsn(name, OWNER), app_dsn=postgres.dsn(name, APP))
+        finally:
+            connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
