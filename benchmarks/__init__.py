@@ -1,0 +1,1 @@
+"""What is measured: one command, `python -m benchmarks`, prints what Magnet does beside what others do."""

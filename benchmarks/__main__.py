@@ -1,0 +1,50 @@
+"""Run the benchmarks: `python -m benchmarks [--only NAME ...] [--quick] [--write] [--no-fail]`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from benchmarks import cycle, recording
+from benchmarks.database import Databases, databases
+from benchmarks.measure import QUICK, Scale
+from benchmarks.table import Row, circumstances, markdown
+
+Benchmark = Callable[[Databases, Scale], Iterator[Row]]
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "save": recording.saving,
+    "append": recording.appending,
+    "cycle": cycle.cycles,
+}
+"""Name -> what yields the rows, in the table's order."""
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> int:
+    """Measure, print the table, and return the exit status: 1 if a target was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Magnet beside others.")
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="short and rough: a look, not a result")
+    parser.add_argument("--write", action="store_true", help=f"keep the table in benchmarks/{RESULTS.name}")
+    parser.add_argument("--no-fail", action="store_true", help="exit with 0 even if a target was missed")
+    asked = parser.parse_args()
+
+    rows: list[Row] = []
+    with databases() as made:
+        about = circumstances(made.version())
+        for name in asked.only or BENCHMARKS:
+            sys.stderr.write(f"{name} ...\n")
+            for row in BENCHMARKS[name](made, QUICK if asked.quick else Scale()):
+                rows.append(row)
+                sys.stderr.write(f"  {' | '.join(row.cells())}\n")
+    table = f"{about}\n\n{markdown(rows)}\n"
+    sys.stdout.write(table)
+    if asked.write:
+        RESULTS.write_text(f"# Results\n\nMade by `python -m benchmarks --write`.\n\n{table}", "utf-8")
+    return 0 if asked.no_fail or all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+-- name: create
+CREATE DATABASE {name}
+
+-- name: analyze
+ANALYZE
+
+-- name: make_plain  -- what an insert costs at least: the same key, the same payload
+CREATE TABLE plain_events (
+    originator_id uuid NOT NULL,
+    originator_version bigint NOT NULL,
+    topic text NOT NULL,
+    state bytea NOT NULL,
+    PRIMARY KEY (originator_id, originator_version)
+)
+
+-- name: insert_plain
+INSERT INTO plain_events (originator_id, originator_version, topic, state)
+VALUES (%(id)s, 1, %(topic)s, %(state)s)
