@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import orjson
@@ -45,7 +46,7 @@ WARM_UP = {
 
 
 def serve(descriptor: int) -> None:
-    """Fork for each socket that arrives on the control socket, until it is closed."""
+    """Do what arrives on the control socket, until it is closed."""
     control = socket.socket(fileno=descriptor)
     woken, wake = socket.socketpair()
     for end in (woken, wake):
@@ -55,39 +56,71 @@ def serve(descriptor: int) -> None:
     first_to_go_when_memory_is_short()
     for request in (WARM_UP, WARM_UP | {"op": "check"}):
         work.answer(dict(request))
-    limit = address_space() + MEMORY_BYTES
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    zygote = Zygote((control, woken, wake))
     gc.collect()
     gc.freeze()
-    zygote = os.getpid()
-    children: dict[int, int] = {}
-    started: dict[int, float] = {}
-    while True:
-        readable, _, _ = select.select([control, woken], [], [], until_next(started))
-        if woken in readable:
-            woken.recv(4096)
-        for number in [number for number, pid in children.items() if os.waitpid(pid, os.WNOHANG)[0]]:
-            del children[number]
-            started.pop(number, None)
-        look_after(children, started)
-        if control in readable:
-            order, descriptors, _, _ = socket.recv_fds(control, ORDER.size, 1)
-            if not order:
-                break
-            operation, number = ORDER.unpack(order)
-            if operation == START and number in children:
-                started[number] = time.monotonic()
-            elif operation == FORK:
-                request_end = socket.socket(fileno=descriptors[0])
-                children[number] = os.fork()
-                if children[number] == 0:
-                    for inherited in (control, woken, wake):
-                        inherited.close()
-                    be_limited(limit, zygote, libc)
-                    work_on(request_end)
-                request_end.close()
-    for pid in children.values():
-        os.kill(pid, signal.SIGKILL)
+    try:
+        while True:
+            readable, _, _ = select.select([control, woken], [], [], until_next(zygote.started))
+            if woken in readable:
+                woken.recv(4096)
+            zygote.look_after_children()
+            if control in readable:
+                order, descriptors, _, _ = socket.recv_fds(control, ORDER.size, 1)
+                if not order:
+                    break
+                operation, number = ORDER.unpack(order)
+                if operation == FORK:
+                    zygote.fork(number, socket.socket(fileno=descriptors[0]))
+                else:
+                    zygote.start(number)
+    finally:
+        zygote.end_children()
+
+
+class Zygote:
+    """The children of this process: pid by number, and when the time of each began."""
+
+    def __init__(self, own_sockets: tuple[socket.socket, ...]) -> None:
+        self.own_sockets = own_sockets
+        self.pid = os.getpid()
+        self.libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self.address_limit = address_space() + MEMORY_BYTES
+        self.children: dict[int, int] = {}
+        self.started: dict[int, float] = {}
+
+    def fork(self, number: int, request_end: socket.socket) -> None:
+        """Make the child that answers one request on this socket."""
+        pid = os.fork()
+        if pid == 0:
+            for inherited in self.own_sockets:
+                inherited.close()
+            be_limited(self.address_limit, self.pid, self.libc)
+            work_on(request_end)
+        request_end.close()
+        self.children[number] = pid
+
+    def start(self, number: int) -> None:
+        """Begin to count a child's time, if it is still there."""
+        if number in self.children:
+            self.started[number] = time.monotonic()
+
+    def look_after_children(self) -> None:
+        """Bury the dead, put back those that take long, and end those that take too long."""
+        for number in [number for number, pid in self.children.items() if os.waitpid(pid, os.WNOHANG)[0]]:
+            del self.children[number]
+            self.started.pop(number, None)
+        now = time.monotonic()
+        for number, at in self.started.items():
+            if now - at >= WALL_SECONDS:
+                os.kill(self.children[number], signal.SIGKILL)
+            elif now - at >= PATIENT_SECONDS:
+                os.setpriority(os.PRIO_PROCESS, self.children[number], 15)
+
+    def end_children(self) -> None:
+        """End all children."""
+        for pid in self.children.values():
+            os.kill(pid, signal.SIGKILL)
 
 
 def until_next(started: dict[int, float]) -> float | None:
@@ -97,17 +130,6 @@ def until_next(started: dict[int, float]) -> float | None:
     now = time.monotonic()
     ages = [now - at for at in started.values()]
     return max(0.001, min((WALL_SECONDS if age >= PATIENT_SECONDS else PATIENT_SECONDS) - age for age in ages))
-
-
-def look_after(children: dict[int, int], started: dict[int, float]) -> None:
-    """Put back the children that take long, and end those that take too long."""
-    now = time.monotonic()
-    for number, at in started.items():
-        pid = children[number]
-        if now - at >= WALL_SECONDS:
-            os.kill(pid, signal.SIGKILL)
-        elif now - at >= PATIENT_SECONDS:
-            os.setpriority(os.PRIO_PROCESS, pid, 15)
 
 
 def be_limited(address_limit: int, zygote: int, libc: ctypes.CDLL | None) -> None:
@@ -164,13 +186,12 @@ def exactly(end: socket.socket, size: int) -> bytes:
 def address_space() -> int:
     """Return the bytes of address space this process has now; 0 where the system does not tell."""
     try:
-        with open("/proc/self/statm", "rb") as statm:
-            return int(statm.read().split()[0]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text("ascii").split(maxsplit=1)[0]) * resource.getpagesize()
     except OSError:
         return 0
 
 
 def first_to_go_when_memory_is_short() -> None:
     """Ask Linux to end these processes before any other when memory runs out."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb") as score:
-        score.write(b"1000")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

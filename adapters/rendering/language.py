@@ -58,7 +58,7 @@ class Missing(StrictUndefined):
         exc: type[TemplateRuntimeError] = UndefinedError,
     ) -> None:
         if exc is UndefinedError:
-            exc = cast(type[TemplateRuntimeError], partial(MissingValue, obj, name))
+            exc = cast("type[TemplateRuntimeError]", partial(MissingValue, obj, name))
         super().__init__(hint, obj, name, exc)
 
 
@@ -115,13 +115,9 @@ def text_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise Refused("rendering_failed")
-        return orjson.dumps(value).decode()
-    if isinstance(value, list | tuple | dict):
-        return to_json(value)
-    return to_json(plain(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Refused("rendering_failed")
+    return to_json(value if isinstance(value, float | list | tuple | dict) else plain(value))
 
 
 class ExactLexer(Lexer):
@@ -179,7 +175,7 @@ class Language(ImmutableSandboxedEnvironment):
     def _built(self, source: str, name: str, within: tuple[str, ...]) -> Template:
         tree = self.read(source, name)
         for node in self.included(tree, name):
-            wanted = cast(nodes.Const, node.template).value
+            wanted = cast("nodes.Const", node.template).value
             key = self.key_of(wanted)
             if key is None:
                 if node.ignore_missing:
@@ -201,9 +197,9 @@ class Language(ImmutableSandboxedEnvironment):
 
     def handle_exception(self, source: str | None = None) -> NoReturn:
         """Raise the present error as it is, without the library's rewriting of its traceback."""
-        raise cast(BaseException, sys.exc_info()[1])
+        raise cast("BaseException", sys.exc_info()[1])
 
-    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Template:
+    def get_template(self, name: Any, *_: Any, **__: Any) -> Template:
         """Return an included template: those that are missing were refused before."""
         key = self.key_of(name)
         if key is None:

@@ -36,28 +36,20 @@ def rendered(name: str, source: str, variables: Mapping[str, Any], room: int = M
         return source
     if len(source) > MAX_SOURCE:
         return None
-    pieces: list[str] = []
     texts: dict[str, str] = {}
     missing: tuple[str, int] | None = None
-    left = room
     at = 0
     while opening := OPENING.search(source, at):
         place = PLACE.match(source, opening.start())
         if place is None or place[1] in OWN_WORDS:
             return None
-        variable = place[1]
-        if variable in variables:
-            if variable not in texts:
-                text = text_of(variables[variable])
-                if text is None:
-                    return None
-                texts[variable] = text
-            pieces += (source[at : place.start()], texts[variable])
-            left -= place.start() - at + len(texts[variable])
-            if left < 0:
-                raise RenderingLimit(template=name)
-        elif missing is None:
-            missing = variable, source.count("\n", 0, place.start()) + 1
+        if place[1] not in variables:
+            missing = missing or (place[1], source.count("\n", 0, place.start()) + 1)
+        elif place[1] not in texts:
+            text = text_of(variables[place[1]])
+            if text is None:
+                return None
+            texts[place[1]] = text
         at = place.end()
     if missing is not None:
         variable, line = missing
@@ -67,12 +59,24 @@ def rendered(name: str, source: str, variables: Mapping[str, Any], room: int = M
             pointer=f"/variables/{variable}",
             message=f"The variable '{variable}' has no value: give it one.",
         )
+    return filled(name, source, texts, room)
+
+
+def filled(name: str, source: str, texts: Mapping[str, str], room: int) -> str | None:
+    """Return the text with every place filled, within the room; or None where NUL is in it."""
+    pieces: list[str] = []
+    left = room
+    at = 0
+    for place in PLACE.finditer(source):
+        pieces += (source[at : place.start()], texts[place[1]])
+        left -= len(pieces[-2]) + len(pieces[-1])
+        if left < 0:
+            raise RenderingLimit(template=name)
+        at = place.end()
     text = "".join((*pieces, source[at:]))
-    if "\0" in text:
-        return None
     if len(text.encode()) > room:
         raise RenderingLimit(template=name)
-    return text
+    return None if "\0" in text else text
 
 
 def text_of(value: Any) -> str | None:

@@ -45,8 +45,7 @@ FORK, START = b"F", b"S"
 SAFE_NAME = re.compile(r"[^\W\d][\w]{0,63}|[a-z0-9][a-z0-9_.@-]{0,130}")
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from adapters.rendering.child import serve; serve(int(sys.argv[2]))"
+    "import sys; sys.path.append(sys.argv[1]); from adapters.rendering.child import serve; serve(int(sys.argv[2]))"
 )
 KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 """What Python may need to start at all; nothing else of the environment reaches the children."""
@@ -58,7 +57,7 @@ class Zygote:
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env={name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},

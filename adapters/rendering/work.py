@@ -44,14 +44,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"texts": rendered(language, request["templates"], request["variables"])}
     except (MemoryError, RecursionError, OverflowError):
         return NO_ROOM
-    except Exception as error:  # a template can make any error; each has its code
+    except Exception as error:
         return {"error": told(error, request)}
 
 
 def checked(language: Language, name: str, source: str) -> dict[str, Any]:
     """Return what a template needs: undeclared variables and names of included prompts."""
     tree = language.read(source, name)
-    included = sorted({cast(nodes.Const, each.template).value for each in language.included(tree, name)})
+    included = sorted({cast("nodes.Const", each.template).value for each in language.included(tree, name)})
     variables = sorted(find_undeclared_variables(tree))
     language.compile(tree, name)
     return {"variables": variables, "includes": included}
@@ -106,13 +106,17 @@ def told(error: Exception, request: dict[str, Any]) -> dict[str, Any]:
         case MissingValue():
             path = path_of(error, request["variables"])
             return where | {"code": "missing_variable", "name": str(error.missing), "path": path}
-        case SyntaxError():
-            # The Python that Jinja made of it is nested too deeply for the compiler.
-            return where | {"code": "rendering_limit"}
-        case ValueError() if str(error).startswith("Exceeds the limit"):
+        case _ if is_limit(error):
             return where | {"code": "rendering_limit"}
         case _:
             return where | {"code": "rendering_failed"}
+
+
+def is_limit(error: Exception) -> bool:
+    """Whether Python's own limits were met: of a number's digits, or of the depth that it compiles."""
+    return isinstance(error, SyntaxError) or (
+        isinstance(error, ValueError) and str(error).startswith("Exceeds the limit")
+    )
 
 
 def place(trace: TracebackType | None) -> tuple[str, int | None]:

@@ -69,7 +69,7 @@ def zygote_of(one: SandboxedRenderer) -> Zygote:
         ("{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(l) }}", '<["é",1,true,null]>'),
         ("{% raw %}{{ a }}{% endraw %}{# gone #}", "{{ a }}"),
         ("no template at all } } {", "no template at all } } {"),
-        ("10:30 https://x \"q\" (a)\r\n\t{{ b }}\r\n\r{% if b %} {% endif %}\n\n", "10:30 https://x \"q\" (a)\r\n\tB\r\n\r \n\n"),
+        ('10:30 https://x "q" (a)\r\n\t{{ b }}\r\n\r{% if b %} {% endif %}\n\n', '10:30 https://x "q" (a)\r\n\tB\r\n\r \n\n'),
         ("{{ '\r\n' }}{%- if b %}\r\n\u2028x\r{% endif %}{{b}}  \r\n", "\r\n\r\n\u2028x\rB  \r\n"),
         ('{"json": {{ l }}, "b": "{{b}}"}', '{"json": ["é",1,true,null], "b": "B"}'),
     ],
@@ -82,7 +82,9 @@ async def test_a_template_gives_this_text(source: str, expected: str) -> None:
     assert await text(source, **variables) == expected.removesuffix(" " if "join" in source else "")
 
 
-@pytest.mark.parametrize("value", ["{{7*7}}", "{% x %}", "${7*7}", "'\";--", "%s%n", "{# #}", "\u202e", "=cmd|x", "\r\n"])
+@pytest.mark.parametrize(
+    "value", ["{{7*7}}", "{% x %}", "${7*7}", "'\";--", "%s%n", "{# #}", "\u202e", "=cmd|x", "\r\n"]
+)
 async def test_a_value_is_never_rendered_again(value: str) -> None:
     assert await text("{{ v }}{% if v %}{{ v }}{% endif %}", v=value) == value * 2
     assert await text("{{ l }}", l=[value]) == orjson.dumps([value]).decode()
@@ -121,7 +123,9 @@ async def test_a_missing_field_of_a_variable_is_named_with_its_path() -> None:
 
 async def test_an_include_sees_the_variables_and_no_label_means_live() -> None:
     includes = {"greeting@live": "Hi {{ name }}.\r\n", "legal@v2": "{% include 'greeting' %}!"}
-    made = await text("{% include 'greeting' %}{% include \"legal@v2\" %}{% include 'greeting@live' %}", includes, name="{{x}}")
+    made = await text(
+        "{% include 'greeting' %}{% include \"legal@v2\" %}{% include 'greeting@live' %}", includes, name="{{x}}"
+    )
     assert made == "Hi {{x}}.\r\nHi {{x}}.\r\n!Hi {{x}}.\r\n"
 
 
@@ -139,7 +143,13 @@ async def test_a_recursive_include_is_refused() -> None:
 
 
 async def test_a_syntax_error_names_template_and_line_and_no_text_of_it() -> None:
-    for source in ("\n\n{{ sEcReT sEcReT }}", "\n\n{% sEcReT %}", "\n\n{{ a|sEcReT }}", "\n\n{% if sEcReT", "\n\n{{ sEcReT $ }}"):
+    for source in (
+        "\n\n{{ sEcReT sEcReT }}",
+        "\n\n{% sEcReT %}",
+        "\n\n{{ a|sEcReT }}",
+        "\n\n{% if sEcReT",
+        "\n\n{{ sEcReT $ }}",
+    ):
         error = await refusal(source, a="a")
         assert (error.error_code, error.template, error.line) == ("template_syntax", "/text", 3)
         assert error.errors[0].pointer == "/text"
@@ -214,7 +224,13 @@ async def test_variables_that_are_no_json_are_refused(value: Any) -> None:
 async def test_nothing_of_python_is_in_reach(source: str) -> None:
     error = await refusal(source, l=[1], o={}, b="B")
     assert isinstance(error, Invalid)
-    assert error.error_code in ("template_forbidden", "template_syntax", "missing_variable", "missing_include", "rendering_failed")
+    assert error.error_code in (
+        "template_forbidden",
+        "template_syntax",
+        "missing_variable",
+        "missing_include",
+        "rendering_failed",
+    )
 
 
 async def test_a_reach_for_python_is_told_as_forbidden() -> None:
@@ -271,7 +287,11 @@ async def test_a_megabyte_of_source_is_text_or_an_error() -> None:
 
 
 async def test_an_error_repeats_nothing_long_of_a_template() -> None:
-    for source in ("{{" + "a" * 1_000_000 + "}}", "{% include '" + "a" * 1_000 + "' %}", "{% if " + "b" * 99_999 + " %}{% endif %}"):
+    for source in (
+        "{{" + "a" * 1_000_000 + "}}",
+        "{% include '" + "a" * 1_000 + "' %}",
+        "{% if " + "b" * 99_999 + " %}{% endif %}",
+    ):
         error = await refusal(source)
         assert len(str(error)) + len(error.errors[0].pointer) < 300
 
@@ -287,7 +307,11 @@ async def test_text_of_a_call_is_limited_in_all() -> None:
 
 
 async def test_checking_tells_what_a_template_needs() -> None:
-    sources = ["plain", "{{ a }}{% for x in b %}{{ x.c }}{% endfor %}{{ range(2) }}", "{% include 'p@live' %}{% set z = 1 %}{{ z }}"]
+    sources = [
+        "plain",
+        "{{ a }}{% for x in b %}{{ x.c }}{% endfor %}{{ range(2) }}",
+        "{% include 'p@live' %}{% set z = 1 %}{{ z }}",
+    ]
     templates = [Template(name=str(n), source=source) for n, source in enumerate(sources)]
     async with renderer() as one:
         assert await one.check(templates) == [set(), {"a", "b"}, set()]
@@ -320,7 +344,8 @@ async def test_checking_tells_what_can_never_be_rendered() -> None:
 async def test_others_render_while_bombs_burn() -> None:
     async with renderer() as one:
         bombs = [
-            asyncio.create_task(one.render([Template(name="b", source=BOMBS["nested_range"])], {}, {})) for _ in range(8)
+            asyncio.create_task(one.render([Template(name="b", source=BOMBS["nested_range"])], {}, {}))
+            for _ in range(8)
         ]
         for number in range(5):
             made = await one.render([Template(name="t", source="{{ n + 1 }}")], {"n": number}, {})
@@ -350,7 +375,9 @@ async def test_after_the_process_was_killed_the_next_call_works() -> None:
 async def test_a_call_under_way_survives_the_end_of_the_process() -> None:
     async with renderer() as one:
         await one.check([Template(name="t", source="{{ a }}")])
-        calls = [asyncio.create_task(one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {})) for n in range(8)]
+        calls = [
+            asyncio.create_task(one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {})) for n in range(8)
+        ]
         await asyncio.sleep(0)
         os.kill(zygote_of(one).process.pid, signal.SIGKILL)
         assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(8)]
@@ -396,7 +423,9 @@ async def test_the_processes_end_with_their_parent() -> None:
     zygote.end()
 
 
-async def test_no_secret_of_the_environment_reaches_the_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_no_secret_of_the_environment_reaches_the_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SECRET_ENCRYPTION_KEY", CANARY)
     ours, theirs = socket.socketpair()
     with ours, theirs, (tmp_path / CANARY).open("wb") as held:
@@ -428,13 +457,13 @@ def what_it_holds(pid: int) -> str:
     """The environment and the open files of a process; nothing where it has just ended."""
     process = Path("/proc") / str(pid)
     try:
-        return str([(process / "environ").read_bytes(), *(os.readlink(each) for each in (process / "fd").iterdir())])
+        return str([(process / "environ").read_bytes(), *(str(each.readlink()) for each in (process / "fd").iterdir())])
     except FileNotFoundError:
         return ""
 
 
 def parts(line: str) -> tuple[str, str]:
-    return line[:26].strip(), line[26:].split()[0]
+    return line[:26].strip(), line[26:].split(maxsplit=1)[0]
 
 
 def processes_of(group: int) -> list[int]:
@@ -452,6 +481,16 @@ def processes_of(group: int) -> list[int]:
 
 async def emptied(group: int) -> None:
     """Return when no process of the group is left."""
-    async with asyncio.timeout(10):
-        while processes_of(group):
-            await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    for pid in processes_of(group):
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = asyncio.Event()
+        loop.add_reader(process, ended.set)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        loop.remove_reader(process)
+        os.close(process)
+    assert not processes_of(group)
