@@ -33,5 +33,3 @@ class Credentials:
         mac = base64.b64encode(self.box.mac(PURPOSE, token.encode())).decode()
         change.unit.effect("credential", mac=mac, **values)
         return {"key": token}
-
-

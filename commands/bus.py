@@ -108,9 +108,7 @@ class Bus:
                 fresh = True
         raise Busy
 
-    async def _attempt(
-        self, handler: Handler, command: Command, unit: WorkUnit, context: Context
-    ) -> Receipt | None:
+    async def _attempt(self, handler: Handler, command: Command, unit: WorkUnit, context: Context) -> Receipt | None:
         """Return the receipt, or None when it must be decided again on fresh aggregates."""
         try:
             done = await handler(command, unit)
@@ -210,8 +208,6 @@ def refused_by_append(outcome: str, detail: Any) -> DomainError:
                 pointer=detail["pointer"],
             )
         case "archived_reference":
-            return Archived(
-                f"The {detail['kind']} referred to at {detail['pointer']} is archived: restore it first."
-            )
+            return Archived(f"The {detail['kind']} referred to at {detail['pointer']} is archived: restore it first.")
         case _:
             raise AssertionError(f"unknown outcome {outcome}")

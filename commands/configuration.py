@@ -207,9 +207,7 @@ class ConfigurationHandlers:
         unit.save(thing)
         return Done(aggregate=thing, shown=shown, once=frozenset(shown))
 
-    async def _apply_rules(
-        self, thing: Configuration, before: JSONObject | None, unit: Unit
-    ) -> Mapping[str, Any]:
+    async def _apply_rules(self, thing: Configuration, before: JSONObject | None, unit: Unit) -> Mapping[str, Any]:
         rule = self.rules.get(type(thing))
         return (rule and await rule(Change(thing=thing, before=before, unit=unit))) or {}
 

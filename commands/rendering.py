@@ -40,13 +40,12 @@ async def render_prompt(
 
 def complete(declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all variables, defaults filled in; raise Invalid for each that is missing or wrong."""
-    errors: list[FieldError] = []
+    errors = [
+        FieldError(pointer="/variables", message="this is no variable's name", code="invalid_name")
+        for name in given
+        if not VARIABLE.match(name)
+    ]
     values = dict(given)
-    for name in given:
-        if not VARIABLE.match(name):
-            errors.append(
-                FieldError(pointer="/variables", message="this is no variable's name", code="invalid_name")
-            )
     for name, variable in declared.items():
         if name not in values:
             if variable["default"] is not None or not variable["required"]:

@@ -21,9 +21,7 @@ HINTED = 12
 SecretChange = str | None
 
 
-def split_secrets(
-    kind: type[Configuration], body: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, SecretChange]]:
+def split_secrets(kind: type[Configuration], body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, SecretChange]]:
     """Return the body without its secrets, and field -> new secret or None to delete it.
 
     A field of `x/*` is named `x/<name>`; `x` alone stands for all of them.
@@ -62,9 +60,7 @@ def _checked(value: Any, pointer: str) -> SecretChange:
     return value
 
 
-def apply_secrets(
-    thing: Configuration, changes: Mapping[str, SecretChange], box: SecretBox, unit: Unit
-) -> None:
+def apply_secrets(thing: Configuration, changes: Mapping[str, SecretChange], box: SecretBox, unit: Unit) -> None:
     """Record each change, and have the secrets written or removed with the append."""
     for name, secret in changes.items():
         if secret is not None:

@@ -17,7 +17,7 @@ Group = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r
 class ApiKeyDefinition(Definition):
     """What a key may do; the key itself is shown once and stored as an HMAC beside the log."""
 
-    roles: list[Role] = Field(default_factory=lambda: ["user"], min_length=1, max_length=5)
+    roles: list[Role] = Field(default=["user"], min_length=1, max_length=5)
     groups: list[Group] = Field(default_factory=list, max_length=1000)
     requests_per_minute: int | None = Field(None, ge=1, le=10_000_000)
     expires_at: str | None = Field(None, description="RFC 3339, with an offset.")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate, BaseAggregate
@@ -37,6 +37,7 @@ from domain.definition import Definition, parse, same
 from domain.errors import Archived, Conflict, Invalid, StaleVersion
 from domain.references import check_name, identify, places
 
+
 class Snapshot(LibrarySnapshot):
     """A thing's state at a version; its two times are text, so that the whole is plain JSON."""
 
@@ -51,9 +52,7 @@ class Snapshot(LibrarySnapshot):
 
     def mutate(self, _: None) -> "BaseAggregate[UUID]":
         """Return an aggregate in this state."""
-        times = {
-            name: datetime.fromisoformat(self.state[name]) for name in ("_created_on", "_modified_on")
-        }
+        times = {name: datetime.fromisoformat(self.state[name]) for name in ("_created_on", "_modified_on")}
         return LibrarySnapshot.mutate(replace(self, state=self.state | times), None)
 
 
@@ -62,7 +61,7 @@ class Configuration(Aggregate):
 
     # No annotations here: the library would make a dataclass of the aggregate.
     TOPIC = ""
-    DEFINITION = Definition
+    DEFINITION = cast(type[Definition], Definition)
     LABELLED = True
     """Whether the kind has drafts and labels; without, each change is live at once."""
 
@@ -135,8 +134,7 @@ class Configuration(Aggregate):
         self.must_be_active()
         present = self.labels.get(label)
         if present is None or present["version"] != version:
-            self.happened(Published, label=check_label(label), version=version, definition=dict(definition)
-            )
+            self.happened(Published, label=check_label(label), version=version, definition=dict(definition))
 
     def publish_newest(self) -> None:
         """Point `live` at the version that this very command leaves behind."""

@@ -58,9 +58,7 @@ class Published(ConfigurationEvent):
     definition: dict[str, Any]
 
     def apply(self, aggregate: "Configuration") -> None:
-        aggregate.labels = aggregate.labels | {
-            self.label: {"version": self.version, "definition": self.definition}
-        }
+        aggregate.labels = aggregate.labels | {self.label: {"version": self.version, "definition": self.definition}}
 
 
 class LabelRemoved(ConfigurationEvent):

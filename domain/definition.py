@@ -59,9 +59,7 @@ def parse(kind: type[D], value: JSON, prefix: str = "") -> D:
     try:
         return kind.model_validate_json(orjson.dumps(value))
     except ValidationError as error:
-        raise Invalid(
-            "One or more fields are wrong: see errors.", errors=field_errors(error, prefix)
-        ) from None
+        raise Invalid("One or more fields are wrong: see errors.", errors=field_errors(error, prefix)) from None
 
 
 def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:

@@ -15,7 +15,9 @@ from domain.definition import JSON, Definition, Reference, Strict, parse
 from domain.references import escaped, identify
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
-INCLUDE = re.compile(r"""\{%[-+]?\s*include\s+(["'])(?P<name>[a-z0-9][a-z0-9_.-]*)(?:@(?P<label>[a-z0-9][a-z0-9_.-]*))?\1""")
+INCLUDE = re.compile(
+    r"""\{%[-+]?\s*include\s+(["'])(?P<name>[a-z0-9][a-z0-9_.-]*)(?:@(?P<label>[a-z0-9][a-z0-9_.-]*))?\1"""
+)
 
 
 class Message(Strict):

@@ -51,5 +51,3 @@ def apply(definition: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise NotFound("There is no variant of this name.", code="unknown_variant")
     differing = {key: value for key, value in variants.get(name, {}).items() if key != "weight"}
     return plain | differing
-
-

@@ -35,13 +35,9 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
     The tables are made by the migrations: use it with POSTGRES_SCHEMA=magnet and CREATE_TABLE=n.
     """
 
-    def __init__(
-        self, datastore: PostgresDatastore, *, events_table_name: str = "magnet_events"
-    ) -> None:
+    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "magnet_events") -> None:
         if datastore.enable_db_functions:
-            raise ProgrammingError(
-                "POSTGRES_ENABLE_DB_FUNCTIONS loses events for followers: leave it off."
-            )
+            raise ProgrammingError("POSTGRES_ENABLE_DB_FUNCTIONS loses events for followers: leave it off.")
         if datastore.schema != "magnet" or events_table_name != "magnet_events":
             raise ProgrammingError(
                 "The log is magnet.magnet_events: set POSTGRES_SCHEMA=magnet, name the application Magnet."
@@ -49,8 +45,7 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         self.channel_name = CHANNEL
         self.select_events_statement = SQL(
-            "SELECT originator_id, originator_version, topic, state FROM magnet.magnet_events"
-            " WHERE originator_id = %s"
+            "SELECT originator_id, originator_version, topic, state FROM magnet.magnet_events WHERE originator_id = %s"
         ).format()
         self._appender = ThreadedAppender(self._commit)
 
@@ -58,9 +53,7 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
         """Refuse: the schema is made by the migrations, once, under a lock."""
         raise ProgrammingError("The log's tables are made by the migrations: set CREATE_TABLE=n.")
 
-    def insert_events(
-        self, stored_events: Sequence[StoredEvent], **kwargs: Any
-    ) -> Sequence[int] | None:
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Record the events together; return their positions, or raise IntegrityError."""
         if not stored_events:
             return None
@@ -78,9 +71,7 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
         assert row is not None
         return outcomes(group, *row)
 
-    def subscribe(
-        self, gt: int | None = None, topics: Sequence[str] = ()
-    ) -> "MagnetSubscription":
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> "MagnetSubscription":
         """Return an iterator over the log from after a position, without end."""
         return MagnetSubscription(recorder=self, gt=gt, topics=topics)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import orjson
@@ -71,7 +71,7 @@ def parameters(group: Sequence[Request]) -> dict[str, Any]:
     return {
         "requests": len(group),
         "ev_request": integers([number for number, _, _ in rows]),
-        "ev_stream": uuids([event.originator_id for _, _, event in rows]),
+        "ev_stream": uuids([cast(UUID, event.originator_id) for _, _, event in rows]),
         "ev_version": bigints([event.originator_version for _, _, event in rows]),
         "ev_topic": texts([event.topic for _, _, event in rows]),
         "ev_state": byte_strings([event.state for _, _, event in rows]),
@@ -89,9 +89,7 @@ def parameters(group: Sequence[Request]) -> dict[str, Any]:
         "rq_body_hash": byte_strings([r.body_hash for r in group]) if keyed else None,
         "rq_answer": byte_strings([r.answer for r in group]) if keyed else None,
         "rq_position": bigints([r.known_position for r in group]) if keyed else None,
-        "rq_effects": jsonbs([orjson.dumps(r.effects) if r.effects else None for r in group])
-        if effects
-        else None,
+        "rq_effects": jsonbs([orjson.dumps(r.effects) if r.effects else None for r in group]) if effects else None,
     }
 
 

@@ -47,10 +47,11 @@ class Migration:
 
 def migrations(directory: Path = DIRECTORY) -> list[Migration]:
     """Return the migrations of a directory in order; numbers start at 1 and leave none out."""
-    found = []
-    for path in sorted(directory.glob("*.sql")):
-        if match := FILE.match(path.name):
-            found.append(Migration(number=int(match[1]), name=match[2], text=path.read_text("utf-8")))
+    found = [
+        Migration(number=int(match[1]), name=match[2], text=path.read_text("utf-8"))
+        for path in sorted(directory.glob("*.sql"))
+        if (match := FILE.match(path.name))
+    ]
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise MigrationRefused(f"The migrations in {directory.name} aren't numbered 1, 2, 3, ... without a gap.")
     return found
@@ -72,7 +73,7 @@ def migrate(
         _check(applied, known)
         for migration in known[len(applied) :]:
             with connection.transaction():
-                connection.execute(cast(LiteralString, migration.text))
+                connection.execute(migration.text.encode())
                 connection.execute(
                     QUERIES["record"],
                     {"number": migration.number, "name": migration.name, "sha256": migration.digest},
@@ -89,7 +90,9 @@ def require_current(connection: psycopg.Connection[Any], directory: Path = DIREC
     applied = _applied(connection) if row and row[0] else {}
     _check(applied, known)
     if len(applied) < len(known):
-        raise SchemaOutdated("The database's schema is older than this Magnet needs: run 'magnet serve' or a migration.")
+        raise SchemaOutdated(
+            "The database's schema is older than this Magnet needs: run 'magnet serve' or a migration."
+        )
 
 
 def _applied(connection: psycopg.Connection[Any]) -> Mapping[int, str]:
@@ -126,4 +129,4 @@ def role_of(dsn: str) -> str:
     user = conninfo_to_dict(dsn).get("user")
     if not user:
         raise MigrationRefused("DATABASE_URL names no user: write postgresql://USER@HOST/DATABASE.")
-    return str(user)
+    return user

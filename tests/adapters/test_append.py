@@ -54,7 +54,12 @@ async def test_positions_are_gapless_and_in_order_within_and_between_requests(ap
     second = await appender.append(one())
     assert (first.first_position, second.first_position) == (1, 4)
     assert refused == Outcome(outcome="version_conflict")
-    assert [r[0] for r in await rows(pool, "SELECT notification_id FROM magnet.magnet_events ORDER BY 1")] == [1, 2, 3, 4]
+    assert [r[0] for r in await rows(pool, "SELECT notification_id FROM magnet.magnet_events ORDER BY 1")] == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 async def test_a_conflict_in_a_group_fails_only_itself(appender, pool):
@@ -182,9 +187,7 @@ async def test_the_log_can_not_be_changed_by_anyone(appender, database, statemen
 async def test_the_applications_role_writes_the_log_by_the_function_only(database):
     async with await psycopg.AsyncConnection.connect(database.app_dsn) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute(
-                "INSERT INTO magnet.magnet_events SELECT * FROM magnet.magnet_events"
-            )
+            await connection.execute("INSERT INTO magnet.magnet_events SELECT * FROM magnet.magnet_events")
 
 
 async def test_appends_of_four_processes_worth_of_appenders_keep_one_order(database):

@@ -49,9 +49,7 @@ class OnAFreshDatabase:
         return MagnetApplicationRecorder(self.datastore)
 
 
-class TestAsApplicationRecorder(
-    OnAFreshDatabase, ApplicationRecorderTestCase[MagnetApplicationRecorder]
-):
+class TestAsApplicationRecorder(OnAFreshDatabase, ApplicationRecorderTestCase[MagnetApplicationRecorder]):
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
 

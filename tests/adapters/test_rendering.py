@@ -1,12 +1,5 @@
 """Rendering: what templates give, what they may not do, and that nothing they do hurts others."""
 
-import asyncio
-import os
-import signal
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,21 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.rendering import plain, work
-from adapters.rendering.renderer import SandboxedRenderer, Zygote
 from commands.ports import Template
 from domain.errors import Invalid
-from domain.rendering import MissingVariable, RendererDown, RenderingError
-
-CANARY = "canary-9f2c"
-
-
-@asynccontextmanager
-async def renderer() -> AsyncIterator[SandboxedRenderer]:
-    made = SandboxedRenderer()
-    try:
-        yield made
-    finally:
-        await made.close()
+from domain.rendering import MissingVariable, RenderingError
+from tests.support.rendering import BOMBS, renderer
 
 
 async def text(source: str, includes: dict[str, str] | None = None, /, **variables: Any) -> str:
@@ -41,11 +23,6 @@ async def refusal(source: str, includes: dict[str, str] | None = None, /, **vari
     with pytest.raises(RenderingError) as raised:
         await text(source, includes, **variables)
     return raised.value
-
-
-def zygote_of(one: SandboxedRenderer) -> Zygote:
-    assert one._zygote is not None
-    return one._zygote
 
 
 # What a template gives ------------------------------------------------------
@@ -239,39 +216,6 @@ async def test_a_reach_for_python_is_told_as_forbidden() -> None:
     assert (await refusal("{{ l.append(1) }}", l=[])).error_code == "template_forbidden"
 
 
-BOMBS = {
-    "long_text": "{{ 'a' * 999999999 }}",
-    "long_text_by_format": "{{ '%999999999d' % 1 }}",
-    "long_text_by_format_method": "{{ '{:999999999}'.format(1) }}",
-    "long_text_by_filter": "{{ 'a'|center(999999999) }}",
-    "long_text_by_method": "{{ 'a'.ljust(999999999) }}",
-    "long_list": "{{ [0] * 999999999 }}",
-    "nested_range": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-    "range_too_long": "{% for i in range(1000000000) %}{% endfor %}",
-    "doubling": "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
-    "output": "{% for i in range(99999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}",
-    "join": "{{ range(99999)|map('string')|join('a' * 99999) }}",
-    "json": "{% set l = range(99999)|list %}{% set m = [l] * 9999 %}{{ m }}",
-    "macro": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
-    "power": "{{ 9 ** (9 ** 9) }}",
-    "power_chain": "{% set ns = namespace(n=9) %}{% for i in range(99) %}{% set ns.n = ns.n ** 9 %}{% endfor %}",
-    "digits": "{{ 10 ** 5000 }}",
-    "digits_read": "{{ ('9' * 5000)|int + 1 }}{{ 10 ** 5000 }}",
-    "slices": "{{ 'a'|batch(999999999, 'x')|list }}",
-    "parentheses": "{{ " + "(" * 100_000 + "1" + ")" * 100_000 + " }}",
-    "lists": "{{ " + "[" * 100_000 + "]" * 100_000 + " }}",
-    "negations": "{{ " + "not " * 100_000 + "1 }}",
-    "additions": "{{ 1" + "+1" * 200_000 + " }}",
-    "attributes": "{{ o" + ".a" * 200_000 + " }}",
-    "filters": "{{ 'a'" + "|upper" * 150_000 + " }}",
-    "blocks": "{% if b %}" * 100_000,
-    "closed_blocks": "{% if b %}" * 45_000 + "{% endif %}" * 45_000,
-    "loops": "{% for i in l %}" * 25 + "{% endfor %}" * 25,
-    "many_places": "{{ b }}{{ b|upper }}" * 50_000,
-    "many_macros": "{% macro a() %}{% endmacro %}" * 30_000,
-}
-
-
 @pytest.mark.parametrize("bomb", BOMBS)
 async def test_a_bomb_ends_with_an_error_of_its_own(bomb: str) -> None:
     error = await refusal(BOMBS[bomb], b="B", l=[1], o={})
@@ -336,161 +280,3 @@ async def test_checking_tells_what_can_never_be_rendered() -> None:
             with pytest.raises(RenderingError) as raised:
                 await one.check([Template(name="t", source=source)])
             assert raised.value.error_code == code
-
-
-# The processes ---------------------------------------------------------------
-
-
-async def test_others_render_while_bombs_burn() -> None:
-    async with renderer() as one:
-        bombs = [
-            asyncio.create_task(one.render([Template(name="b", source=BOMBS["nested_range"])], {}, {}))
-            for _ in range(8)
-        ]
-        for number in range(5):
-            made = await one.render([Template(name="t", source="{{ n + 1 }}")], {"n": number}, {})
-            assert made == [str(number + 1)]
-        assert not any(bomb.done() for bomb in bombs)
-        ends = await asyncio.gather(*bombs, return_exceptions=True)
-        assert {getattr(end, "error_code", end) for end in ends} == {"rendering_limit"}
-
-
-async def test_many_calls_at_once_all_end() -> None:
-    async with renderer() as one:
-        calls = (one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {}) for n in range(200))
-        assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(200)]
-
-
-async def test_after_the_process_was_killed_the_next_call_works() -> None:
-    async with renderer() as one:
-        assert await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {}) == ["2"]
-        first = zygote_of(one)
-        first.process.kill()
-        first.process.wait()
-        await emptied(first.process.pid)
-        assert await one.render([Template(name="t", source="{{ 1 + 2 }}")], {}, {}) == ["3"]
-        assert zygote_of(one) is not first
-
-
-async def test_a_call_under_way_survives_the_end_of_the_process() -> None:
-    async with renderer() as one:
-        await one.check([Template(name="t", source="{{ a }}")])
-        calls = [
-            asyncio.create_task(one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {})) for n in range(8)
-        ]
-        await asyncio.sleep(0)
-        os.kill(zygote_of(one).process.pid, signal.SIGKILL)
-        assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(8)]
-
-
-async def test_a_process_that_can_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.rendering.renderer.PROGRAM", "raise SystemExit(1)")
-    async with renderer() as one:
-        with pytest.raises(RendererDown):
-            await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {})
-
-
-async def test_a_cancelled_call_leaves_the_renderer_working() -> None:
-    async with renderer() as one:
-        task = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
-        await one.check([Template(name="t", source="{{ a }}")])
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {}) == ["2"]
-
-
-async def test_closing_leaves_no_process_behind() -> None:
-    one = SandboxedRenderer()
-    bomb = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
-    await one.check([Template(name="t", source="{{ a }}")])
-    group = zygote_of(one).process.pid
-    await one.close()
-    with pytest.raises(RendererDown):
-        await bomb
-    await emptied(group)
-    with pytest.raises(RendererDown):
-        await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {})
-
-
-async def test_the_processes_end_with_their_parent() -> None:
-    zygote = Zygote()
-    child = zygote.take()
-    zygote.control.close()
-    zygote.process.wait()
-    await emptied(zygote.process.pid)
-    child.close()
-    zygote.end()
-
-
-async def test_no_secret_of_the_environment_reaches_the_processes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("SECRET_ENCRYPTION_KEY", CANARY)
-    ours, theirs = socket.socketpair()
-    with ours, theirs, (tmp_path / CANARY).open("wb") as held:
-        os.set_inheritable(held.fileno(), True)
-        async with renderer() as one:
-            await one.check([Template(name="t", source="{{ a }}")])
-            seen = [what_it_holds(pid) for pid in processes_of(zygote_of(one).process.pid)]
-        assert len([each for each in seen if each]) > 1
-        assert CANARY not in str(seen)
-
-
-async def test_a_request_process_can_open_nothing_and_is_limited() -> None:
-    async with renderer() as one:
-        await one.check([Template(name="t", source="{{ a }}")])
-        zygote = zygote_of(one).process.pid
-        limits = [
-            dict(parts(line) for line in (Path("/proc") / str(pid) / "limits").read_text().splitlines()[1:])
-            for pid in processes_of(zygote)
-            if pid != zygote
-        ]
-    assert any(
-        each["Max open files"] == "0" and each["Max file size"] == "0" and each["Max cpu time"] == "1"
-        and each["Max core file size"] == "0" and each["Max address space"].isdigit()
-        for each in limits
-    )  # fmt: skip
-
-
-def what_it_holds(pid: int) -> str:
-    """The environment and the open files of a process; nothing where it has just ended."""
-    process = Path("/proc") / str(pid)
-    try:
-        return str([(process / "environ").read_bytes(), *(str(each.readlink()) for each in (process / "fd").iterdir())])
-    except FileNotFoundError:
-        return ""
-
-
-def parts(line: str) -> tuple[str, str]:
-    return line[:26].strip(), line[26:].split(maxsplit=1)[0]
-
-
-def processes_of(group: int) -> list[int]:
-    """The processes of a group that have not ended."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(of) == group and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-async def emptied(group: int) -> None:
-    """Return when no process of the group is left."""
-    loop = asyncio.get_running_loop()
-    for pid in processes_of(group):
-        try:
-            process = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        ended = asyncio.Event()
-        loop.add_reader(process, ended.set)
-        async with asyncio.timeout(10):
-            await ended.wait()
-        loop.remove_reader(process)
-        os.close(process)
-    assert not processes_of(group)

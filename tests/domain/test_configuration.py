@@ -12,9 +12,7 @@ def a_prompt(**definition: object) -> Prompt:
 
 
 def a_provider() -> Provider:
-    provider = Provider.create(
-        name="openai", definition={"type": "openai", "base_url": "https://api.example.com/v1"}
-    )
+    provider = Provider.create(name="openai", definition={"type": "openai", "base_url": "https://api.example.com/v1"})
     provider.set_secret("api_key", hint="wxyz")
     return provider
 
@@ -70,8 +68,10 @@ def test_one_and_one_point_zero_and_true_are_different_values():
 
 
 def test_title_and_tags_make_no_draft():
-    prompt = given(a_prompt()).when(lambda p: changed(p, title="Greeting", tags=["a"])).then(
-        (Prompt.Described, {"title": "Greeting"}), (Prompt.Tagged, {"tags": ["a"]})
+    prompt = (
+        given(a_prompt())
+        .when(lambda p: changed(p, title="Greeting", tags=["a"]))
+        .then((Prompt.Described, {"title": "Greeting"}), (Prompt.Tagged, {"tags": ["a"]}))
     )
     assert not prompt.is_draft
 
@@ -88,9 +88,7 @@ def test_publishing_points_live_at_a_version_and_holds_what_it_was():
 
 def test_publishing_what_is_published_is_no_event():
     prompt = a_prompt()
-    given(prompt).when(
-        lambda p: p.publish(label="live", version=1, definition=p.definition)
-    ).then_nothing()
+    given(prompt).when(lambda p: p.publish(label="live", version=1, definition=p.definition)).then_nothing()
 
 
 def test_publishing_with_a_change_points_live_at_the_version_left_behind():

@@ -13,16 +13,12 @@ PROVIDER = str(identify("provider", "openai"))
 
 
 def a_model(**definition: Any) -> Model:
-    return Model.create(
-        name="m", definition={"provider": PROVIDER, "model": "gpt", "kind": "chat", **definition}
-    )
+    return Model.create(name="m", definition={"provider": PROVIDER, "model": "gpt", "kind": "chat", **definition})
 
 
 def test_the_kind_of_a_model_never_changes():
     refusal = (
-        given(a_model())
-        .when(lambda m: m.change(m.definition | {"kind": "embedding"}))
-        .then_refused(Invalid, "fixed")
+        given(a_model()).when(lambda m: m.change(m.definition | {"kind": "embedding"})).then_refused(Invalid, "fixed")
     )
     assert isinstance(refusal, Invalid) and refusal.errors[0].pointer == "/kind"
 

@@ -33,7 +33,5 @@ def test_a_price_that_is_not_known_is_marked_and_never_taken_for_zero():
 
 @given(st.lists(st.integers(0, 10**9), min_size=5, max_size=5))
 def test_counters_are_disjoint_and_sum_up(counts: list[int]):
-    used = Usage(
-        input=counts[0], cache_read=counts[1], cache_write=counts[2], output=counts[3], reasoning=counts[4]
-    )
+    used = Usage(input=counts[0], cache_read=counts[1], cache_write=counts[2], output=counts[3], reasoning=counts[4])
     assert used.total == sum(counts)

@@ -74,15 +74,9 @@ def test_includes_are_found_in_every_text_with_their_label():
 
 
 def test_a_subject_always_gets_the_same_variant_and_all_get_their_share():
-    prompt = Prompt.create(
-        name="p", definition={"text": "a", "variants": {"b": {"weight": 3}, "off": {"weight": 0}}}
-    )
-    choices = [
-        variants.choose(prompt.id, prompt.definition["variants"], f"subject-{n}") for n in range(4000)
-    ]
-    assert choices == [
-        variants.choose(prompt.id, prompt.definition["variants"], f"subject-{n}") for n in range(4000)
-    ]
+    prompt = Prompt.create(name="p", definition={"text": "a", "variants": {"b": {"weight": 3}, "off": {"weight": 0}}})
+    choices = [variants.choose(prompt.id, prompt.definition["variants"], f"subject-{n}") for n in range(4000)]
+    assert choices == [variants.choose(prompt.id, prompt.definition["variants"], f"subject-{n}") for n in range(4000)]
     assert set(choices) == {"default", "b"}
     assert 0.70 < choices.count("b") / 4000 < 0.80
 

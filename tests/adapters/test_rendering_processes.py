@@ -1,0 +1,176 @@
+"""The rendering processes: limited, replaced when they end, and never left behind."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from adapters.rendering.renderer import SandboxedRenderer, Zygote
+from commands.ports import Template
+from domain.rendering import RendererDown
+from tests.support.rendering import BOMBS, renderer
+
+CANARY = "canary-9f2c"
+
+
+def zygote_of(one: SandboxedRenderer) -> Zygote:
+    assert one._zygote is not None
+    return one._zygote
+
+
+async def test_others_render_while_bombs_burn() -> None:
+    async with renderer() as one:
+        bombs = [
+            asyncio.create_task(one.render([Template(name="b", source=BOMBS["nested_range"])], {}, {}))
+            for _ in range(8)
+        ]
+        for number in range(5):
+            made = await one.render([Template(name="t", source="{{ n + 1 }}")], {"n": number}, {})
+            assert made == [str(number + 1)]
+        assert not any(bomb.done() for bomb in bombs)
+        ends = await asyncio.gather(*bombs, return_exceptions=True)
+        assert {getattr(end, "error_code", end) for end in ends} == {"rendering_limit"}
+
+
+async def test_many_calls_at_once_all_end() -> None:
+    async with renderer() as one:
+        calls = (one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {}) for n in range(200))
+        assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(200)]
+
+
+async def test_after_the_process_was_killed_the_next_call_works() -> None:
+    async with renderer() as one:
+        assert await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {}) == ["2"]
+        first = zygote_of(one)
+        first.process.kill()
+        first.process.wait()
+        await emptied(first.process.pid)
+        assert await one.render([Template(name="t", source="{{ 1 + 2 }}")], {}, {}) == ["3"]
+        assert zygote_of(one) is not first
+
+
+async def test_a_call_under_way_survives_the_end_of_the_process() -> None:
+    async with renderer() as one:
+        await one.check([Template(name="t", source="{{ a }}")])
+        calls = [
+            asyncio.create_task(one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {})) for n in range(8)
+        ]
+        await asyncio.sleep(0)
+        os.kill(zygote_of(one).process.pid, signal.SIGKILL)
+        assert await asyncio.gather(*calls) == [[str(n + 1)] for n in range(8)]
+
+
+async def test_a_process_that_can_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.rendering.renderer.PROGRAM", "raise SystemExit(1)")
+    async with renderer() as one:
+        with pytest.raises(RendererDown):
+            await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {})
+
+
+async def test_a_cancelled_call_leaves_the_renderer_working() -> None:
+    async with renderer() as one:
+        task = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
+        await one.check([Template(name="t", source="{{ a }}")])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {}) == ["2"]
+
+
+async def test_closing_leaves_no_process_behind() -> None:
+    one = SandboxedRenderer()
+    bomb = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
+    await one.check([Template(name="t", source="{{ a }}")])
+    group = zygote_of(one).process.pid
+    await one.close()
+    with pytest.raises(RendererDown):
+        await bomb
+    await emptied(group)
+    with pytest.raises(RendererDown):
+        await one.render([Template(name="t", source="{{ 1 + 1 }}")], {}, {})
+
+
+async def test_the_processes_end_with_their_parent() -> None:
+    zygote = Zygote()
+    child = zygote.take()
+    zygote.control.close()
+    zygote.process.wait()
+    await emptied(zygote.process.pid)
+    child.close()
+    zygote.end()
+
+
+async def test_no_secret_of_the_environment_reaches_the_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SECRET_ENCRYPTION_KEY", CANARY)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / CANARY).open("wb") as held:
+        os.set_inheritable(held.fileno(), True)
+        async with renderer() as one:
+            await one.check([Template(name="t", source="{{ a }}")])
+            seen = [what_it_holds(pid) for pid in processes_of(zygote_of(one).process.pid)]
+        assert len([each for each in seen if each]) > 1
+        assert CANARY not in str(seen)
+
+
+async def test_a_request_process_can_open_nothing_and_is_limited() -> None:
+    async with renderer() as one:
+        await one.check([Template(name="t", source="{{ a }}")])
+        zygote = zygote_of(one).process.pid
+        limits = [
+            dict(parts(line) for line in (Path("/proc") / str(pid) / "limits").read_text().splitlines()[1:])
+            for pid in processes_of(zygote)
+            if pid != zygote
+        ]
+    assert any(
+        each["Max open files"] == "0" and each["Max file size"] == "0" and each["Max cpu time"] == "1"
+        and each["Max core file size"] == "0" and each["Max address space"].isdigit()
+        for each in limits
+    )  # fmt: skip
+
+
+def what_it_holds(pid: int) -> str:
+    """The environment and the open files of a process; nothing where it has just ended."""
+    process = Path("/proc") / str(pid)
+    try:
+        return str([(process / "environ").read_bytes(), *(str(each.readlink()) for each in (process / "fd").iterdir())])
+    except FileNotFoundError:
+        return ""
+
+
+def parts(line: str) -> tuple[str, str]:
+    return line[:26].strip(), line[26:].split(maxsplit=1)[0]
+
+
+def processes_of(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(of) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+async def emptied(group: int) -> None:
+    """Return when no process of the group is left."""
+    loop = asyncio.get_running_loop()
+    for pid in processes_of(group):
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended = asyncio.Event()
+        loop.add_reader(process, ended.set)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        loop.remove_reader(process)
+        os.close(process)
+    assert not processes_of(group)
