@@ -9,3 +9,5 @@ GRANT INSERT, UPDATE ON magnet.credential_uses TO {app};
 GRANT INSERT ON magnet.installation TO {app};
 REVOKE ALL ON FUNCTION magnet.append, magnet.apply_effects FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION magnet.append TO {app};
+GRANT USAGE ON SCHEMA magnet_read TO {app};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA magnet_read TO {app};

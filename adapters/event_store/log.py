@@ -1,0 +1,120 @@
+"""Reading the log: in sections for projections, with every filter for people."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+import psycopg
+from eventsourcing.persistence import StoredEvent
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.event_store.mapper import EventMapper
+from adapters.postgres import sql
+from adapters.postgres.errors import translated
+from projections.recorded import LogEntry, Recorded
+
+SQL = sql.load("adapters.event_store", "log.sql")
+END = 2**62
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFilter:
+    """What `GET /v1/events` may ask for; None = all."""
+
+    aggregate: UUID | None = None
+    types: Sequence[str] | None = None
+    kind: str | None = None
+    actor: str | None = None
+    correlation: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """An event whose bytes or topic this Magnet can't read, in place of the event."""
+
+    error: Exception
+
+
+class EventLog:
+    """The log as one sequence."""
+
+    def __init__(self, pool: AsyncConnectionPool, mapper: EventMapper) -> None:
+        self._pool = pool
+        self._mapper = mapper
+        self._names: dict[UUID, str | None] = {}
+
+    async def section(self, after: int, limit: int, upto: int = END) -> list[Recorded]:
+        """Return the events after a position, at most `limit`; what can't be read is Undecodable."""
+        rows = await self._rows("section", {"after": after, "limit": limit, "upto": upto})
+        decode = self._decode
+        return [
+            Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state))
+            for position, stream, version, topic, state, recorded_at in rows
+        ]
+
+    async def read(self, after: int, limit: int, asked: LogFilter) -> list[LogEntry]:
+        """Return the entries after a position that fit the filter, at most `limit`."""
+        values = {"after": after, "limit": limit, **vars(asked)}
+        values["types"] = list(asked.types) if asked.types is not None else None
+        return self._entries(await self._rows("read", values))
+
+    async def stream(self, stream: UUID, *, after: int = 0, before: int = END, limit: int = 500) -> list[LogEntry]:
+        """Return the entries of a stream between two versions (both exclusive), the newest first."""
+        values = {"stream": stream, "after": after, "before": before, "limit": limit}
+        return self._entries(await self._rows("stream", values))
+
+    async def head(self) -> int:
+        """Return the position of the last event; 0 where there is none."""
+        return cast(int, (await self._rows("head", {}))[0][0])
+
+    async def names(self, streams: Iterable[UUID]) -> Mapping[UUID, str | None]:
+        """Return the name each stream began with; a name never changes."""
+        wanted = set(streams)
+        missing = [stream for stream in wanted if stream not in self._names]
+        if missing:
+            for stream, _, state in await self._rows("beginnings", {"streams": missing}):
+                self._names[stream] = orjson.loads(bytes(state)).get("name")
+            if len(self._names) > 100_000:
+                self._names = {stream: self._names[stream] for stream in wanted if stream in self._names}
+        return {stream: self._names.get(stream) for stream in wanted}
+
+    def _entries(self, rows: Sequence[Any]) -> list[LogEntry]:
+        return [
+            LogEntry(
+                position=row[0],
+                stream=row[1],
+                version=row[2],
+                recorded_at=row[3],
+                event=self._decode(row[1], row[2], row[4], row[5]),
+                topic=row[4],
+                actor_type=row[6],
+                actor_id=row[7],
+                actor_name=row[8],
+                correlation_id=row[9],
+                causation_id=row[10],
+                reason=row[11],
+                hash=bytes(row[12]),
+            )
+            for row in rows
+        ]
+
+    def _decode(self, stream: UUID, version: int, topic: str, state: Any) -> Any:
+        try:
+            return self._mapper.to_domain_event(
+                StoredEvent(originator_id=stream, originator_version=version, topic=topic, state=bytes(state))
+            )
+        except Exception as error:  # told by whoever meets it, where the stream can be set aside
+            return Undecodable(error)
+
+    async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
+        try:
+            async with self._pool.connection() as connection:
+                return await (await connection.execute(SQL[query], values, binary=True)).fetchall()
+        except (psycopg.Error, PoolTimeout) as error:
+            raise translated(error) from error

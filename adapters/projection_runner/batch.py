@@ -1,0 +1,126 @@
+"""One projection's writes: rows and position in one transaction, under the owner's fence."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg import sql as statements
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.event_store.log import Undecodable
+from adapters.failpoints import failpoint
+from adapters.postgres import sql
+from projections.projection import Projection
+from projections.recorded import Recorded
+
+SQL = sql.load("adapters.projection_runner", "runner.sql")
+
+
+class Writer(Protocol):
+    """The projection's rows inside a transaction."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None: ...
+
+    @staticmethod
+    async def create(connection: AsyncConnection[Any]) -> None: ...
+
+    async def checksum(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadModel:
+    """A projection and the class that writes its rows."""
+
+    projection: Projection
+    writer: type[Writer]
+
+    @property
+    def name(self) -> str:
+        """The projection's name, which is its schema's too."""
+        return self.projection.name
+
+
+class Fenced(Exception):
+    """Another owner has taken over: stop writing."""
+
+
+class Batches:
+    """Applies events to the read model in one schema."""
+
+    def __init__(self, pool: AsyncConnectionPool, model: ReadModel, *, schema: str, fence: int) -> None:
+        self._pool = pool
+        self._model = model
+        self.schema = schema
+        self._fence = fence
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """Open a transaction in the schema.
+
+        Its commit need not reach the disk: rows and position fall back together, and follow again.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(SQL["into_schema"], {"schema": self.schema})
+            yield connection
+
+    async def apply(self, events: Sequence[Recorded], *, expected: int, position: int) -> None:
+        """Apply the events and move from the expected position to the new one, or raise Fenced."""
+        async with self.transaction() as connection:
+            if events:
+                await self._model.projection.apply(decoded(events), self._model.writer(connection))
+            await self.advance(connection, expected, position)
+            failpoint("project.before_commit")
+        failpoint("project.after_commit")
+
+    async def park(self, stream: UUID, error: str, *, at: int, expected: int) -> None:
+        """Set a stream aside from a position on, and move past it."""
+        async with self.transaction() as connection:
+            values = {"projection": self.schema, "stream": stream, "position": at, "error": error}
+            await connection.execute(SQL["park"], values)
+            await self.advance(connection, expected, at)
+
+    async def take_back(self, stream: UUID, events: Sequence[Recorded], *, expected: int) -> None:
+        """Apply what a stream missed while it was set aside."""
+        async with self.transaction() as connection:
+            await self._model.projection.apply(decoded(events), self._model.writer(connection))
+            await connection.execute(SQL["unpark"], {"projection": self.schema, "stream": stream})
+            await self.advance(connection, expected, expected)
+
+    async def refuse_back(self, stream: UUID, error: str, *, at: int) -> None:
+        """Note that a stream that was tried again failed again."""
+        async with self.transaction() as connection:
+            values = {"projection": self.schema, "stream": stream, "position": at, "error": error}
+            await connection.execute(SQL["park"], values)
+
+    async def make_schema(self, *, anew: bool) -> None:
+        """Make the schema with empty tables where it is missing; `anew`: in any case."""
+        name = statements.Identifier(self.schema)
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(SQL["schema_lock"], {"projection": self.schema})
+            cursor = await connection.execute(SQL["schema_exists"], {"schema": self.schema})
+            if await cursor.fetchone() is not None:
+                if not anew:
+                    return
+                await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=name))
+            await connection.execute(statements.SQL(SQL["create_schema"]).format(schema=name))
+            await connection.execute(SQL["into_schema"], {"schema": self.schema})
+            await self._model.writer.create(connection)
+
+    async def advance(self, connection: AsyncConnection[Any], expected: int, position: int) -> None:
+        """Move the position as part of the transaction, or raise Fenced."""
+        values = {"projection": self.schema, "fence": self._fence, "expected": expected, "position": position}
+        moved = await connection.execute(SQL["advance"], values)
+        if moved.rowcount != 1:
+            raise Fenced
+        await connection.execute(SQL["announce"], {"projection": self.schema, "position": position})
+
+
+def decoded(events: Sequence[Recorded]) -> Sequence[Recorded]:
+    """Return the events, or raise the reason why one of them can't be read."""
+    for entry in events:
+        if isinstance(entry.event, Undecodable):
+            raise entry.event.error
+    return events

@@ -1,0 +1,212 @@
+"""The runner: owns projections, follows the log with each, rebuilds beside and switches."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+from psycopg import sql as statements
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.event_store.log import EventLog
+from adapters.postgres.errors import Unavailable
+from adapters.postgres.listener import Listener
+from adapters.projection_runner.batch import SQL, Fenced, ReadModel
+from adapters.projection_runner.follower import AWAY, Follower
+
+SAFETY_POLL = 1.0
+"""Seconds after which a projection looks at the log without having been woken."""
+
+CLEAN_EVERY = 3600.0
+log = structlog.get_logger(__name__)
+
+
+class Positions:
+    """How far each read model is, as far as this process has heard; readers wait on it."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, int] = defaultdict(int)
+        self._moved = asyncio.Condition()
+        self._waiting = 0
+        self._told: set[asyncio.Task[None]] = set()
+
+    def passed(self, name: str, position: int) -> bool:
+        """Return whether a read model is known to have passed a position."""
+        return self._known[name] >= position
+
+    def moved(self, name: str, position: int) -> None:
+        """Note that a read model has passed a position."""
+        if position > self._known[name]:
+            self._known[name] = position
+            if self._waiting:
+                task = asyncio.get_running_loop().create_task(self._tell())
+                self._told.add(task)
+                task.add_done_callback(self._told.discard)
+
+    async def wait(self, name: str, position: int, seconds: float) -> bool:
+        """Wait until a read model has passed a position; return whether it has."""
+        if self.passed(name, position):
+            return True
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(lambda: self.passed(name, position))
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1
+
+    async def _tell(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+
+class ProjectionRunner:
+    """Runs the read models of one process: each where no other process owns it."""
+
+    def __init__(
+        self,
+        *,
+        dsn: str,
+        pool: AsyncConnectionPool,
+        log_reader: EventLog,
+        listener: Listener,
+        positions: Positions,
+        models: Sequence[ReadModel],
+    ) -> None:
+        self._dsn = dsn
+        self._pool = pool
+        self._log = log_reader
+        self._positions = positions
+        self._models = models
+        self._wakers: dict[str, asyncio.Event] = {model.name: asyncio.Event() for model in models}
+        self._look: dict[str, bool] = {model.name: True for model in models}
+        self._tasks: list[asyncio.Task[None]] = []
+        listener.on("magnet_log", lambda _: self.wake())
+        listener.on("magnet_read", self._heard)
+
+    def wake(self, _position: int = 0) -> None:
+        """There is something new in the log."""
+        for waker in self._wakers.values():
+            waker.set()
+
+    async def open(self) -> None:
+        """Start the loops."""
+        self._tasks = [asyncio.create_task(self._keep(model), name=model.name) for model in self._models]
+        self._tasks.append(asyncio.create_task(self._clean(), name="clean"))
+
+    async def close(self) -> None:
+        """Stop the loops; a batch under way is undone, and done by the next owner."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+
+    def _heard(self, payload: str | None) -> None:
+        if payload is None or payload == "wake":
+            self._look = dict.fromkeys(self._look, True)
+            self.wake()
+
+    async def _keep(self, model: ReadModel) -> None:
+        """Own the projection whenever nobody else does, for as long as it goes."""
+        pause = 0.1
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as session:
+                    await session.execute(SQL["register"], {"projection": model.name})
+                    owned = await (await session.execute(SQL["try_own"], {"projection": model.name})).fetchone()
+                    if owned and owned[0]:
+                        pause = 0.1
+                        await self._own(model, session)
+                pause = 0.5
+            except Fenced:
+                log.warning("projection_fenced", projection=model.name)
+            except (*AWAY, psycopg.Error) as error:
+                log.warning("projection_waits", projection=model.name, error=type(error).__name__)
+                pause = min(2 * pause, 2.0)
+            await asyncio.sleep(pause)
+
+    async def _own(self, model: ReadModel, session: psycopg.AsyncConnection[object]) -> None:
+        """Follow the log until the session, and with it the ownership, is lost."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(SQL["take_over"], {"projection": model.name})
+            row = await cursor.fetchone()
+        assert row is not None
+        position, fence = row
+        follower = self._follower(model, model.name, fence, position)
+        await follower.batches.make_schema(anew=False)
+        self._positions.moved(model.name, position)
+        waker = self._wakers[model.name]
+        self._look[model.name] = True
+        while True:
+            waker.clear()
+            if self._look[model.name]:
+                self._look[model.name] = False
+                await follower.refresh()
+                await self._rebuild_if_asked(model, follower, fence)
+            if await follower.step():
+                continue
+            try:
+                async with asyncio.timeout(SAFETY_POLL):
+                    await waker.wait()
+            except TimeoutError:
+                await session.execute("SELECT 1")  # a lost session means a lost lock
+                self._look[model.name] = True
+
+    def _follower(self, model: ReadModel, schema: str, fence: int, position: int) -> Follower:
+        def moved(to: int) -> None:
+            if schema == model.name:
+                self._positions.moved(model.name, to)
+
+        return Follower(self._log, self._pool, model, schema=schema, fence=fence, position=position, moved=moved)
+
+    async def _rebuild_if_asked(self, model: ReadModel, live: Follower, fence: int) -> None:
+        """Build the read model anew beside the live one, which goes on meanwhile; then switch."""
+        async with self._pool.connection() as connection:
+            asked = await (await connection.execute(SQL["rebuild_requested"], {"projection": model.name})).fetchone()
+            if not (asked and asked[0]):
+                return
+            names = {"projection": model.name, "next": f"{model.name}__next", "fence": fence}
+            await connection.execute(SQL["clear_quarantine"], {"projection": names["next"]})
+            await connection.execute(SQL["begin_rebuild"], names)
+        log.info("rebuild_begins", projection=model.name)
+        beside = self._follower(model, f"{model.name}__next", fence, 0)
+        await beside.batches.make_schema(anew=True)
+        while await beside.step() or beside.position < live.position:
+            await live.step()
+        await self._switch(model, beside, live)
+        log.info("rebuild_done", projection=model.name, position=beside.position)
+
+    async def _switch(self, model: ReadModel, beside: Follower, live: Follower) -> None:
+        """Put the new schema in the place of the old one, in one transaction."""
+        old, new, gone = (
+            statements.Identifier(name) for name in (model.name, f"{model.name}__next", f"{model.name}__old")
+        )
+        values = {"projection": model.name, "next": f"{model.name}__next"}
+        async with live.batches.transaction() as connection:
+            # Both may differ by a batch: the position goes with the rows that are switched in.
+            await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=gone))
+            await connection.execute(statements.SQL(SQL["rename_schema"]).format(schema=old, other=gone))
+            await connection.execute(statements.SQL(SQL["rename_schema"]).format(schema=new, other=old))
+            await live.batches.advance(connection, live.position, beside.position)
+            await connection.execute(SQL["end_rebuild"], values)
+            await connection.execute(SQL["clear_quarantine"], {"projection": model.name})
+            await connection.execute(SQL["inherit_quarantine"], values)
+            await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=gone))
+        live.position = beside.position
+        await live.refresh()
+
+    async def _clean(self) -> None:
+        """Remove answers to idempotency keys that are older than 7 days."""
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    await connection.execute(SQL["expire_idempotency"])
+            except (psycopg.Error, PoolTimeout, Unavailable) as error:
+                log.warning("cleaning_waits", error=type(error).__name__)
+            await asyncio.sleep(CLEAN_EVERY)

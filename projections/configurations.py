@@ -1,0 +1,195 @@
+"""The read model of all configuration things: one row each, its public document ready to be sent."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+import orjson
+
+from domain import CONFIGURATIONS
+from domain.configuration import Configuration
+from domain.configuration_events import ConfigurationEvent, Created
+from domain.errors import Invalid
+from projections.documents import document, referred
+from projections.recorded import Recorded
+
+KINDS = {kind.TOPIC: kind for kind in CONFIGURATIONS}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThingRow:
+    """A thing as it is read. `state` is what the projection itself goes on from; both are JSON text."""
+
+    id: UUID
+    kind: str
+    name: str
+    title: str
+    description: str
+    tags: list[str]
+    archived: bool
+    version: int
+    position: int
+    created_position: int
+    created_at: datetime
+    updated_at: datetime
+    state: str
+    document: str
+
+
+class ConfigurationsWriter(Protocol):
+    """The read model inside the present transaction."""
+
+    async def load(self, ids: Sequence[UUID]) -> Sequence[ThingRow]:
+        """Return the rows of these things."""
+
+    async def names(self, ids: Sequence[UUID]) -> Mapping[UUID, str | None]:
+        """Return the names of these things."""
+
+    async def save(self, rows: Sequence[ThingRow]) -> None:
+        """Insert or replace rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some items of a list, and where the next ones begin; items are JSON texts."""
+
+    items: Sequence[str]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListQuery:
+    """What a list may ask for; the order is that of creation."""
+
+    kind: str
+    limit: int
+    after: int | None = None
+    newest_first: bool = True
+    tag: str | None = None
+    archived: bool = False
+    text: str | None = None
+
+
+class ConfigurationsView(Protocol):
+    """The read model for queries."""
+
+    async def get(self, id: UUID) -> ThingRow | None:
+        """Return a thing."""
+
+    async def page(self, query: ListQuery) -> Page:
+        """Return a page of the things of a kind."""
+
+    async def tags(self) -> Sequence[Mapping[str, Any]]:
+        """Return each tag with the number of things that carry it."""
+
+    async def usages(self, id: UUID) -> Sequence[Mapping[str, Any]]:
+        """Return who refers to a thing."""
+
+
+class ConfigurationsProjection:
+    """Keeps the rows: an event changes a thing here by the very code that changes the aggregate."""
+
+    name: ClassVar[str] = "configurations_v1"
+
+    async def apply(self, events: Sequence[Recorded], view: ConfigurationsWriter) -> None:
+        """Fold the events, and save each touched row once."""
+        ours = [entry for entry in events if isinstance(entry.event, ConfigurationEvent)]
+        if not ours:
+            return
+        known = [entry.stream for entry in ours if not isinstance(entry.event, Created)]
+        rows = {row.id: row for row in await view.load(list(dict.fromkeys(known)))} if known else {}
+        things: dict[UUID, tuple[Configuration, int, datetime]] = {
+            row.id: (thaw(row), row.created_position, row.created_at) for row in rows.values()
+        }
+        last: dict[UUID, Recorded] = {}
+        for entry in ours:
+            present = things.get(entry.stream)
+            changed = entry.event.mutate(present[0] if present else None)
+            if present is None:
+                things[entry.stream] = (changed, entry.position, entry.recorded_at)
+            last[entry.stream] = entry
+        names = await self._names(things, view)
+        await view.save([row_of(*things[stream], entry, names) for stream, entry in last.items()])
+
+    async def _names(
+        self, things: Mapping[UUID, tuple[Configuration, int, datetime]], view: ConfigurationsWriter
+    ) -> dict[UUID, str | None]:
+        """Return the names of all that is referred to; names never change."""
+        wanted = {target for thing, _, _ in things.values() for target in referred(thing)}
+        here = {id: things[id][0].name for id in wanted if id in things}
+        missing = list(wanted - here.keys())
+        return here | dict(await view.names(missing)) if missing else dict(here)
+
+
+def row_of(
+    thing: Configuration,
+    created_position: int,
+    created_at: datetime,
+    last: Recorded,
+    names: Mapping[UUID, str | None],
+) -> ThingRow:
+    """Return the row of a thing after its last event."""
+    shown = document(thing, names, created_at=created_at, updated_at=last.recorded_at)
+    return ThingRow(
+        id=thing.id,
+        kind=thing.TOPIC,
+        name=thing.name,
+        title=thing.definition["title"],
+        description=thing.definition["description"],
+        tags=thing.definition["tags"],
+        archived=thing.archived,
+        version=thing.version,
+        position=last.position,
+        created_position=created_position,
+        created_at=created_at,
+        updated_at=last.recorded_at,
+        state=orjson.dumps({"definition": thing.definition, "labels": thing.labels, "secrets": thing.secrets}).decode(),
+        document=orjson.dumps(shown).decode(),
+    )
+
+
+def thaw(row: ThingRow) -> Configuration:
+    """Return the thing that a row holds."""
+    thing = object.__new__(KINDS[row.kind])
+    thing.__base_init__(originator_id=row.id, originator_version=row.version, timestamp=row.updated_at)
+    state = orjson.loads(row.state)
+    thing.name, thing.archived = row.name, row.archived
+    thing.definition, thing.labels, thing.secrets = state["definition"], state["labels"], state["secrets"]
+    return thing
+
+
+def labelled(row: ThingRow, label: str, names: Mapping[UUID, str | None]) -> dict[str, Any] | None:
+    """Return the document of the version that a label points at, or None where there is no such label."""
+    thing = thaw(row)
+    target = thing.labels.get(label)
+    if target is None:
+        return None
+    shown = document(
+        thing, names, created_at=row.created_at, updated_at=row.updated_at, definition=target["definition"]
+    )
+    return shown | {"version": target["version"]}
+
+
+def next_cursor(position: int) -> str:
+    """Return the text by which a client asks for what comes after a position."""
+    return base64.urlsafe_b64encode(b"%d" % position).decode().rstrip("=")
+
+
+def after_cursor(cursor: str) -> int:
+    """Return the position that a cursor stands for, or raise Invalid."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        text = ""
+    if not text.isdigit() or len(text) > 18 or next_cursor(int(text)) != cursor:
+        raise Invalid("This is no cursor: take next_cursor of the list.", code="invalid_cursor", pointer="/cursor")
+    return int(text)
+
+
+def names_wanted(rows: Iterable[ThingRow]) -> set[UUID]:
+    """Return the ids whose names the labelled documents of rows show."""
+    return {target for row in rows for target in referred(thaw(row))}

@@ -1,0 +1,19 @@
+"""What a projection is: a name, and how a batch of events changes its read model."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from projections.recorded import Recorded
+
+
+class Projection(Protocol):
+    """Folds events into a read model.
+
+    `name` is public and ends in a version. `apply` is called with batches in the order of the log,
+    each in one transaction with the projection's position; what it raises undoes the batch.
+    """
+
+    name: ClassVar[str]
+
+    async def apply(self, events: Sequence[Recorded], view: Any) -> None:
+        """Change the read model by these events, through the view of the present transaction."""
