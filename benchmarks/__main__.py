@@ -1,11 +1,14 @@
 """Run the benchmarks: `python -m benchmarks [--only NAME ...] [--quick] [--write] [--no-fail]`."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import cycle, recording
+import structlog
+
+from benchmarks import cycle, growth, processes, recording
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
 from benchmarks.table import Row, circumstances, markdown
@@ -16,6 +19,10 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "save": recording.saving,
     "append": recording.appending,
     "cycle": cycle.cycles,
+    "processes": processes.writing,
+    "starting": processes.starting,
+    "long-log": growth.long_log,
+    "long-stream": growth.long_stream,
 }
 """Name -> what yields the rows, in the table's order."""
 
@@ -31,6 +38,7 @@ def main() -> int:
     parser.add_argument("--no-fail", action="store_true", help="exit with 0 even if a target was missed")
     asked = parser.parse_args()
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     rows: list[Row] = []
     with databases() as made:
         about = circumstances(made.version())

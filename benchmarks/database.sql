@@ -2,7 +2,10 @@
 CREATE DATABASE {name}
 
 -- name: analyze
-ANALYZE
+VACUUM ANALYZE
+
+-- name: checkpoint
+CHECKPOINT
 
 -- name: make_plain  -- what an insert costs at least: the same key, the same payload
 CREATE TABLE plain_events (

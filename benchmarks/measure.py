@@ -51,7 +51,7 @@ def thread_rate(threads: int, seconds: float, work: Callable[[int], object]) -> 
             while time.perf_counter() < end:
                 work(next(numbers))
                 done[place] += 1
-        except BaseException as error:  # noqa: BLE001  (raised again where it can be seen)
+        except BaseException as error:
             failed.append(error)
 
     began = time.perf_counter()

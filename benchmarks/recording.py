@@ -1,5 +1,6 @@
 """Rows 1 and 2: events recorded through the library's `save()`, and through the asynchronous door."""
 
+import itertools
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -18,10 +19,12 @@ THREADS = 16
 IN_FLIGHT = 128
 DEFINITION = {"text": "Answer in one sentence."}
 
+_numbers = itertools.count()
+
 
 def new_prompt() -> Prompt:
     """Return a new aggregate with one pending event."""
-    return Prompt(name=f"p{uuid4().hex}", definition=DEFINITION)
+    return Prompt(name=f"p{next(_numbers)}", definition=DEFINITION)
 
 
 def saving(databases: Databases, scale: Scale) -> Iterator[Row]:
@@ -30,9 +33,7 @@ def saving(databases: Databases, scale: Scale) -> Iterator[Row]:
     [event] = new_prompt().collect_events()
     payload = mapper.to_stored_event(event)
     magnet, library = ours(databases.magnet()), stock(databases.empty())
-    with ConnectionPool(
-        databases.empty(), min_size=THREADS, max_size=THREADS, kwargs={"autocommit": True}
-    ) as pool:
+    with ConnectionPool(databases.empty(), min_size=THREADS, max_size=THREADS, kwargs={"autocommit": True}) as pool:
         with pool.connection() as connection:
             connection.execute(QUERIES["make_plain"])
 

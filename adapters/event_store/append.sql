@@ -7,3 +7,13 @@ SELECT head, outcomes FROM magnet.append(
     %(ev_trace)s, %(ev_reason)s,
     %(rq_scope)s, %(rq_body_hash)s, %(rq_answer)s, %(rq_position)s,
     %(rq_effects)s)
+
+-- name: prepared  -- the same by position, to be prepared once for each connection
+SELECT head, outcomes FROM magnet.append(
+    $1,
+    $2, $3, $4, $5, $6,
+    $7, $8, $9, $10,
+    $11, $12, $13, $14,
+    $15, $16,
+    $17, $18, $19, $20,
+    $21)

@@ -18,10 +18,10 @@ from eventsourcing.postgres import (
     PostgresSubscription,
 )
 from eventsourcing.utils import retry
-from psycopg.rows import tuple_row
 from psycopg.sql import SQL
 
-from adapters.event_store.requests import APPEND, Metadata, Outcome, Request, outcomes, parameters
+from adapters.event_store.prepared import PreparedAppend
+from adapters.event_store.requests import Metadata, Outcome, Request
 from adapters.event_store.threaded_appender import ThreadedAppender
 
 CHANNEL = "magnet_log"
@@ -47,6 +47,7 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
         self.select_events_statement = SQL(
             "SELECT originator_id, originator_version, topic, state FROM magnet.magnet_events WHERE originator_id = %s"
         ).format()
+        self._append = PreparedAppend()
         self._appender = ThreadedAppender(self._commit)
 
     def create_table(self) -> None:
@@ -66,10 +67,8 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
     @retry((InterfaceError, OperationalError), max_attempts=10, wait=0.2)
     def _commit(self, group: Sequence[Request]) -> list[Outcome]:
         """Write the group; sent again after a lost reply it is recorded once, by its command ids."""
-        with self.datastore.get_connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            row = cursor.execute(APPEND, parameters(group), prepare=True).fetchone()
-        assert row is not None
-        return outcomes(group, *row)
+        with self.datastore.get_connection() as connection:
+            return self._append(connection, group)
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> "MagnetSubscription":
         """Return an iterator over the log from after a position, without end."""

@@ -1,9 +1,11 @@
 """What is handed to the log: requests of events, and the outcome of each."""
 
+import os
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 from eventsourcing.persistence import StoredEvent
@@ -11,10 +13,21 @@ from eventsourcing.persistence import StoredEvent
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, byte_strings, integers, jsonbs, texts, uuids
 
-APPEND = sql.load("adapters.event_store", "append.sql")["append"]
+SQL = sql.load("adapters.event_store", "append.sql")
+APPEND = SQL["append"]
 
 GROUP_EVENTS = 2000
 """Events that one transaction takes at most (a single larger request still goes through alone)."""
+
+# uuid4 asks the system each time and lets go of the interpreter's lock, which among many threads is
+# a wait. Nothing secret hangs on these; the generator is our own, so that nobody else seeds it.
+_random = random.Random()
+os.register_at_fork(after_in_child=_random.seed)
+
+
+def new_command_id() -> UUID:
+    """Return a random id."""
+    return UUID(int=_random.getrandbits(128), version=4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +56,7 @@ class Request:
     body_hash: bytes | None = None
     answer: bytes | None = None
     known_position: int = 0
-    command_id: UUID = field(default_factory=uuid4)
+    command_id: UUID = field(default_factory=new_command_id)
 
     def keys(self) -> set[object]:
         """What no other request of its group may touch."""
@@ -63,7 +76,7 @@ class Outcome:
 
 
 def parameters(group: Sequence[Request]) -> dict[str, Any]:
-    """Return the arguments for one call of the SQL function."""
+    """Return the arguments for one call of the SQL function, in its order."""
     rows = [(number, request, event) for number, request in enumerate(group, 1) for event in request.events]
     metadata = [request.metadata for _, request, _ in rows]
     keyed = any(request.scope is not None for request in group)

@@ -67,6 +67,13 @@ class ArrayDumper(Dumper):
 adapters.register_dumper(Array, ArrayDumper)
 
 
+def binary(value: Array | int | None) -> bytes | None:
+    """Return an array's or an integer's bytes as PostgreSQL receives them; null stays null."""
+    if isinstance(value, int):
+        return _int4(value)
+    return None if value is None else value.data
+
+
 def texts(items: Sequence[str | None]) -> Array:
     """Return a text[]."""
     return Array(TEXT, items, str.encode)
