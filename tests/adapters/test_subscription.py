@@ -1,0 +1,138 @@
+"""A subscriber sees every event once, in order, whatever happens around it."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.event_store.appender import Appender
+from adapters.event_store.log import LogFilter
+from adapters.event_store.requests import APPEND, Request, parameters
+from adapters.event_store.subscription import Subscription, Subscriptions
+from domain.prompt import Prompt
+from tests.support.log import ReadSide, read_side
+from tests.support.postgres import Database
+
+WRITERS = 16
+EACH = 25
+
+
+@pytest.fixture
+async def side(database: Database) -> AsyncIterator[ReadSide]:
+    async with read_side(database) as made:
+        yield made
+
+
+def a_prompt() -> Prompt:
+    return Prompt.create(name=uuid4().hex[:12] + "-p", definition={"text": "a"})
+
+
+def request(side: ReadSide, prompt: Prompt) -> Request:
+    return Request(events=[side.mapper.to_stored_event(event) for event in prompt.collect_events()])
+
+
+async def taken(subscription: Subscription, count: int) -> list[int]:
+    """Return the positions of the next events, at least so many."""
+    positions: list[int] = []
+    async with asyncio.timeout(60):
+        async for batch in subscription:
+            positions += [entry.position for entry in batch]
+            if len(positions) >= count:
+                break
+    return positions
+
+
+async def test_every_event_is_seen_once_and_in_order_under_sixteen_writers_of_which_some_are_slow(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    chance = random.Random(7)
+    total = WRITERS * EACH
+
+    async def write(connection: psycopg.AsyncConnection[object]) -> None:
+        for _ in range(EACH):
+            async with connection.transaction():
+                await connection.execute(APPEND, parameters([request(side, a_prompt())]))
+                if chance.random() < 0.02:
+                    await connection.execute("SELECT pg_sleep(0.05)")  # holds the lock before it commits
+
+    async with AsyncConnectionPool(side.dsn, min_size=WRITERS, max_size=WRITERS, open=False) as pool:
+
+        async def writer() -> None:
+            async with pool.connection() as connection:
+                await write(connection)
+
+        async with subscriptions.follow(0) as subscription:
+            reading = asyncio.create_task(taken(subscription, total))
+            await asyncio.gather(*(writer() for _ in range(WRITERS)))
+            assert await reading == list(range(1, total + 1))
+
+
+async def test_a_lost_notification_is_made_up_for(side: ReadSide, database: Database):
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with subscriptions.follow(0) as subscription:
+        for number in range(1, 6):
+            async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
+                await owner.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+                )
+            await side.record(a_prompt())
+            assert await taken(subscription, 1) == [number]
+
+
+async def test_what_this_process_appends_wakes_without_the_database(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    await side.listener.close()
+    appender = Appender(side.pool, on_append=subscriptions.wake)
+    async with subscriptions.follow(0, limit=1) as subscription:
+        reading = asyncio.create_task(taken(subscription, 1))
+        await appender.append(request(side, a_prompt()))
+        assert await reading == [1]
+    await appender.close()
+
+
+async def test_a_filter_drops_events_and_the_position_passes_over_them(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    first, second = a_prompt(), a_prompt()
+    first.archive()
+    await side.record(first, second, a_prompt())
+    async with subscriptions.follow(0, LogFilter(types=["prompt.archived"])) as subscription:
+        assert await taken(subscription, 1) == [2]
+        assert subscription.position == 4
+        second.archive()
+        await side.record(second)
+        assert await taken(subscription, 1) == [5]
+
+
+async def test_it_goes_on_after_a_position_in_batches_no_larger_than_asked_for(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    await side.record(*(a_prompt() for _ in range(10)))
+    async with subscriptions.follow(3, limit=3) as subscription:
+        sizes = [len(batch) for batch in [await anext(subscription) for _ in range(3)]]
+    assert sizes == [3, 3, 1]
+
+
+async def test_a_closed_subscription_ends_also_while_it_waits(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    subscription = subscriptions.follow(0)
+    reading = asyncio.create_task(taken(subscription, 1))
+    await side.log.head()
+    subscription.close()
+    assert await reading == []
+
+
+async def test_a_database_that_is_away_is_waited_for(side: ReadSide, database: Database):
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with subscriptions.follow(0) as subscription:
+        reading = asyncio.create_task(taken(subscription, 20))
+        for _ in range(20):
+            async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
+                await owner.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            await side.record(a_prompt())
+        assert await reading == list(range(1, 21))
