@@ -58,9 +58,14 @@ def migrations(directory: Path = DIRECTORY) -> list[Migration]:
 
 
 def migrate(
-    owner_dsn: str, app_role: str | None = None, *, create_role: bool = False, directory: Path = DIRECTORY
+    owner_dsn: str,
+    app_role: str | None = None,
+    *,
+    create_role: bool = False,
+    directory: Path = DIRECTORY,
+    upto: int | None = None,
 ) -> None:
-    """Bring the schema up to date, and grant the application's role what it may do.
+    """Bring the schema up to date (or up to a number), and grant the application's role what it may do.
 
     Safe to call from several processes at once. Raises SchemaTooNew where a newer Magnet was here,
     and MigrationRefused where an applied file was edited.
@@ -71,7 +76,7 @@ def migrate(
         connection.execute(QUERIES["prepare"])
         applied = _applied(connection)
         _check(applied, known)
-        for migration in known[len(applied) :]:
+        for migration in known[len(applied) : upto]:
             with connection.transaction():
                 connection.execute(migration.text.encode())
                 connection.execute(

@@ -1,0 +1,1 @@
+"""Backups: the whole of an installation in one checked file, and back."""
