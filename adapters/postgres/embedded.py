@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from psycopg.sql import SQL, Identifier
 
 from adapters.postgres import sql
 from adapters.postgres.postmaster import Postmaster, ServerFailed, initialise
-from adapters.postgres.system_user import NoSystemUser, SystemUser, system_user
+from adapters.postgres.system_user import NoSystemUser, NotOurs, SystemUser, system_user
 
 QUERIES = sql.load("adapters.postgres", "embedded.sql")
 MAJOR = 18
@@ -87,7 +87,7 @@ class EmbeddedPostgres:
                     fcntl.flock(self._membership, fcntl.LOCK_SH)
                     self._member_process = os.getpid()
                     atexit.register(self.stop)
-        except (NoSystemUser, ServerFailed) as error:
+        except (NoSystemUser, NotOurs, ServerFailed) as error:
             raise EmbeddedPostgresFailed(str(error)) from error
         except PermissionError as error:
             raise EmbeddedPostgresFailed(
@@ -118,6 +118,7 @@ class EmbeddedPostgres:
                 os.close(others)
             if (server := self._server()) is not None:
                 server.stop()
+            self._remove_outside_sockets()
             return True
 
     def dsn(self, dbname: str = DATABASE, user: str = OWNER) -> str:
@@ -203,6 +204,11 @@ class EmbeddedPostgres:
         # The inode tells a home from one that was deleted and made again at the same path.
         place = f"{self.data}:{self.data.stat().st_ino}"
         return Path("/tmp") / f"magnet-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}"  # noqa: S108  (a fixed place that all processes agree on; its owner is checked)
+
+    def _remove_outside_sockets(self) -> None:
+        if self.data.exists() and (sockets := self._socket_directory()).parent != self.directory:
+            with suppress(OSError):  # not empty or not there: no harm, it is used again
+                sockets.rmdir()
 
     def _keep_log_short(self) -> None:
         if self.log_file.exists() and self.log_file.stat().st_size > 10_000_000:

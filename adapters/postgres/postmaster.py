@@ -89,7 +89,7 @@ class Postmaster:
                 begin = output.tell()
                 pid = _launch(command, output.fileno(), user)
             server = cls(pid=pid, data=data)
-            if _until(lambda: server.ready() or not server.runs(), START_LIMIT) and server.ready():
+            if _until(server.settled, START_LIMIT) and server.ready():
                 return server
             if server.runs():
                 server.stop()
@@ -111,6 +111,10 @@ class Postmaster:
         """Say whether it takes connections."""
         lines = _status(self.data)
         return len(lines) >= 8 and lines[0].strip() == str(self.pid) and lines[7].strip() == READY and self.runs()
+
+    def settled(self) -> bool:
+        """Say whether a start has come to its end, good or bad."""
+        return self.ready() or not self.runs()
 
     def stop(self) -> None:
         """End all sessions and stop the server; return when it is gone."""

@@ -18,6 +18,10 @@ class NoSystemUser(RuntimeError):
     """The system user that PostgreSQL needs can't be made."""
 
 
+class NotOurs(RuntimeError):
+    """A directory that PostgreSQL needs for itself belongs to another user."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SystemUser:
     """A system user and how to start programs as it."""
@@ -32,8 +36,14 @@ class SystemUser:
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.foreign else {}
 
     def own(self, directory: Path) -> None:
-        """Make the directory if need be and keep it for this user alone."""
+        """Make the directory if need be and keep it for this user alone.
+
+        Raises NotOurs where somebody else has it: in a place like /tmp everybody may make one.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (self.uid, os.geteuid()):
+            raise NotOurs(f"{directory} belongs to another user: remove it, or choose another MAGNET_HOME.")
         directory.chmod(0o700)
         if self.foreign:
             os.chown(directory, self.uid, self.gid)
