@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks import cycle, growth, processes, recording
+from benchmarks import catch_up, cycle, growth, processes, recording
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
 from benchmarks.table import Row, circumstances, markdown
@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "save": recording.saving,
     "append": recording.appending,
     "cycle": cycle.cycles,
+    "catch-up": catch_up.catching_up,
     "processes": processes.writing,
     "starting": processes.starting,
     "long-log": growth.long_log,

@@ -32,18 +32,19 @@ class Magnet(Application[UUID]):
 
 def stock(dsn: str, **settings: str) -> Magnet:
     """Return the library's application as it comes, with a pool of 16 connections."""
-    return Magnet(env=_environment(dsn) | settings)
+    return Magnet(env=environment(dsn) | settings)
 
 
 def ours(dsn: str) -> Magnet:
     """Return the library's application over our log."""
     return Magnet(
-        env=_environment(dsn)
+        env=environment(dsn)
         | {"POSTGRES_SCHEMA": "magnet", "CREATE_TABLE": "n", "APPLICATION_RECORDER_TOPIC": RECORDER}
     )
 
 
-def _environment(dsn: str) -> dict[str, str]:
+def environment(dsn: str) -> dict[str, str]:
+    """Return what the library is told of a database."""
     parts = conninfo_to_dict(dsn)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
