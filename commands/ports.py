@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -95,6 +96,20 @@ class Unit(Protocol):
 
     def effect(self, op: str, **values: Any) -> None:
         """Check or write this in the transaction of the events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """An API key as authentication needs it; `mac` is the keyed hash of the whole key."""
+
+    id: UUID
+    mac: bytes
+    name: str
+    roles: frozenset[str]
+    groups: frozenset[str]
+    requests_per_minute: int | None
+    expires_at: datetime | None
+    revoked: bool
 
 
 class SecretBox(Protocol):

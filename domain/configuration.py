@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate, BaseAggregate
@@ -38,6 +38,11 @@ from domain.errors import Archived, Conflict, Invalid, StaleVersion
 from domain.references import check_name, identify, places
 
 
+def _of_any_kind() -> type[Definition]:
+    """Return the base of definitions, typed so that each kind may put its own in its place."""
+    return Definition
+
+
 class Snapshot(LibrarySnapshot):
     """A thing's state at a version; its two times are text, so that the whole is plain JSON."""
 
@@ -61,7 +66,7 @@ class Configuration(Aggregate):
 
     # No annotations here: the library would make a dataclass of the aggregate.
     TOPIC = ""
-    DEFINITION = cast(type[Definition], Definition)
+    DEFINITION = _of_any_kind()
     LABELLED = True
     """Whether the kind has drafts and labels; without, each change is live at once."""
 

@@ -73,6 +73,18 @@ class StaleVersion(DomainError):
     code = "stale_version"
 
 
+class Unavailable(DomainError):
+    """The database can't be used right now: try again in a moment."""
+
+    code = "database_unavailable"
+
+
+class DiskFull(Unavailable):
+    """The database has no room left: nothing was stored."""
+
+    code = "storage_full"
+
+
 class Invalid(DomainError):
     """One or more fields are wrong."""
 

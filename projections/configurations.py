@@ -1,5 +1,6 @@
 """The read model of all configuration things: one row each, its public document ready to be sent."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,9 @@ from domain.configuration_events import ConfigurationEvent, Created
 from domain.errors import Invalid
 from projections.documents import document, referred
 from projections.recorded import Recorded
+
+BREATH = 200
+"""Events or rows after which whatever else this process does gets its turn; some milliseconds."""
 
 KINDS = {kind.TOPIC: kind for kind in CONFIGURATIONS}
 
@@ -90,6 +94,16 @@ class ConfigurationsView(Protocol):
         """Return who refers to a thing."""
 
 
+@dataclass(slots=True)
+class Touched:
+    """A thing that a batch changes, and the last event that did."""
+
+    thing: Configuration
+    created_position: int
+    created_at: datetime
+    last: Recorded | None = None
+
+
 class ConfigurationsProjection:
     """Keeps the rows: an event changes a thing here by the very code that changes the aggregate."""
 
@@ -100,29 +114,43 @@ class ConfigurationsProjection:
         ours = [entry for entry in events if isinstance(entry.event, ConfigurationEvent)]
         if not ours:
             return
-        known = [entry.stream for entry in ours if not isinstance(entry.event, Created)]
-        rows = {row.id: row for row in await view.load(list(dict.fromkeys(known)))} if known else {}
-        things: dict[UUID, tuple[Configuration, int, datetime]] = {
-            row.id: (thaw(row), row.created_position, row.created_at) for row in rows.values()
+        made = {entry.stream for entry in ours if isinstance(entry.event, Created)}
+        known = {entry.stream for entry in ours} - made
+        touched = {
+            row.id: Touched(thaw(row), row.created_position, row.created_at) for row in await self._load(known, view)
         }
-        last: dict[UUID, Recorded] = {}
-        for entry in ours:
-            present = things.get(entry.stream)
-            changed = entry.event.mutate(present[0] if present else None)
+        for number, entry in enumerate(ours):
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+            present = touched.get(entry.stream)
             if present is None:
-                things[entry.stream] = (changed, entry.position, entry.recorded_at)
-            last[entry.stream] = entry
-        names = await self._names(things, view)
-        await view.save([row_of(*things[stream], entry, names) for stream, entry in last.items()])
+                present = Touched(entry.event.mutate(None), entry.position, entry.recorded_at)
+                touched[entry.stream] = present
+            else:
+                entry.event.mutate(present.thing)
+            present.last = entry
+        names = await self._names([each.thing for each in touched.values()], view)
+        rows = []
+        for number, each in enumerate(touched.values()):
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+            assert each.last is not None
+            rows.append(row_of(each.thing, each.created_position, each.created_at, each.last, names))
+        await view.save(rows)
 
-    async def _names(
-        self, things: Mapping[UUID, tuple[Configuration, int, datetime]], view: ConfigurationsWriter
-    ) -> dict[UUID, str | None]:
+    @staticmethod
+    async def _load(ids: set[UUID], view: ConfigurationsWriter) -> Sequence[ThingRow]:
+        return await view.load(list(ids)) if ids else []
+
+    @staticmethod
+    async def _names(things: Sequence[Configuration], view: ConfigurationsWriter) -> Mapping[UUID, str | None]:
         """Return the names of all that is referred to; names never change."""
-        wanted = {target for thing, _, _ in things.values() for target in referred(thing)}
-        here = {id: things[id][0].name for id in wanted if id in things}
+        wanted = {target for thing in things for target in referred(thing)}
+        if not wanted:
+            return {}
+        here: dict[UUID, str | None] = {thing.id: thing.name for thing in things if thing.id in wanted}
         missing = list(wanted - here.keys())
-        return here | dict(await view.names(missing)) if missing else dict(here)
+        return {**here, **await view.names(missing)} if missing else here
 
 
 def row_of(
@@ -147,9 +175,20 @@ def row_of(
         created_position=created_position,
         created_at=created_at,
         updated_at=last.recorded_at,
-        state=orjson.dumps({"definition": thing.definition, "labels": thing.labels, "secrets": thing.secrets}).decode(),
+        state=frozen(thing),
         document=orjson.dumps(shown).decode(),
     )
+
+
+def frozen(thing: Configuration) -> str:
+    """Return what `thaw` needs of a thing; null stands for a definition that is the newest one itself."""
+    labels = {
+        label: {"version": target["version"], "definition": None}
+        if target["definition"] is thing.definition
+        else target
+        for label, target in thing.labels.items()
+    }
+    return orjson.dumps({"definition": thing.definition, "labels": labels, "secrets": thing.secrets}).decode()
 
 
 def thaw(row: ThingRow) -> Configuration:
@@ -157,6 +196,9 @@ def thaw(row: ThingRow) -> Configuration:
     thing = object.__new__(KINDS[row.kind])
     thing.__base_init__(originator_id=row.id, originator_version=row.version, timestamp=row.updated_at)
     state = orjson.loads(row.state)
+    for target in state["labels"].values():
+        if target["definition"] is None:
+            target["definition"] = state["definition"]
     thing.name, thing.archived = row.name, row.archived
     thing.definition, thing.labels, thing.secrets = state["definition"], state["labels"], state["secrets"]
     return thing

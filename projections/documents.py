@@ -1,7 +1,7 @@
 """The public document of a configuration thing: what a GET shows."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +11,15 @@ from domain.configuration_events import LIVE
 
 def referred(thing: Configuration) -> set[UUID]:
     """Return the ids that the thing's definitions hold, whose names a document shows."""
-    definitions = [thing.definition, *(label["definition"] for label in thing.labels.values())]
-    return {target for each in definitions for _, _, target in references(thing.DEFINITION, each)}
+    definitions = [thing.definition]
+    definitions += [d for label in thing.labels.values() if (d := label["definition"]) is not thing.definition]
+    heads = [path.partition("/")[0] for path in thing.DEFINITION.REFERENCES]
+    return {
+        target
+        for each in definitions
+        if any(each.get(head) for head in heads)  # most hold none, and this is asked for every row
+        for _, _, target in references(thing.DEFINITION, each)
+    }
 
 
 def document(
@@ -33,7 +40,7 @@ def document(
     }
     if thing.LABELLED:
         shown["live_version"] = thing.labels[LIVE]["version"]
-        shown["draft"] = thing.is_draft
+        shown["draft"] = thing.labels[LIVE]["definition"] is not thing.definition and thing.is_draft
         shown["labels"] = {label: thing.labels[label]["version"] for label in sorted(thing.labels)}
     shown["archived"] = thing.archived
     shown["created_at"] = rfc3339(created_at)
@@ -45,7 +52,9 @@ def named(thing: Configuration, definition: Mapping[str, Any], names: Mapping[UU
     """Return the definition with `{id, name}` in the place of each reference."""
     shown = dict(definition)
     for path in thing.DEFINITION.REFERENCES:
-        shown = _replaced(shown, path.split("/"), names)
+        head, *rest = path.split("/")
+        if shown.get(head):
+            shown[head] = _replaced(shown[head], rest, names)
     return shown
 
 
@@ -80,5 +89,5 @@ def secrets(thing: Configuration) -> dict[str, Any]:
 
 
 def rfc3339(moment: datetime) -> str:
-    """Return a UTC time as RFC 3339 text with microseconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Return a time as RFC 3339 text in UTC, with microseconds."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

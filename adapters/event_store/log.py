@@ -1,5 +1,6 @@
 """Reading the log: in sections for projections, with every filter for people."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ from projections.recorded import LogEntry, Recorded
 
 SQL = sql.load("adapters.event_store", "log.sql")
 END = 2**62
+BREATH = 500
+"""Events after which whatever else this process does gets its turn; some milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,20 @@ class EventLog:
 
     async def section(self, after: int, limit: int, upto: int = END) -> list[Recorded]:
         """Return the events after a position, at most `limit`; what can't be read is Undecodable."""
+        return (await self.weighed_section(after, limit, upto))[0]
+
+    async def weighed_section(self, after: int, limit: int, upto: int = END) -> tuple[list[Recorded], int]:
+        """Return a section, and how many bytes its events have."""
         rows = await self._rows("section", {"after": after, "limit": limit, "upto": upto})
         decode = self._decode
-        return [
-            Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state))
-            for position, stream, version, topic, state, recorded_at in rows
-        ]
+        section: list[Recorded] = []
+        weight = 0
+        for position, stream, version, topic, state, recorded_at in rows:
+            section.append(Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state)))
+            weight += len(state)
+            if not len(section) % BREATH:
+                await asyncio.sleep(0)
+        return section, weight
 
     async def read(self, after: int, limit: int, asked: LogFilter) -> list[LogEntry]:
         """Return the entries after a position that fit the filter, at most `limit`."""

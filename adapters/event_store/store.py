@@ -85,6 +85,12 @@ class EventStore:
         """Return the version that a stream had at a time, or None where it had not begun."""
         return cast(int | None, (await self._rows("version_at", {"id": id, "time": time}))[0][0])
 
+    async def version_of(self, kind: type[Aggregate], id: UUID) -> int | None:
+        """Return the newest version of a thing, or None where there is none of this kind."""
+        rows = await self._rows("version_of", {"id": id})
+        topic = f"{getattr(kind, 'TOPIC', '')}.created"
+        return cast(int, rows[0][0]) if rows and rows[0][1] == topic else None
+
     async def users_of(self, target: UUID) -> list[tuple[str, UUID]]:
         """Return (kind, id) of the things that refer to the target."""
         return [(kind, id) for kind, id in await self._rows("users_of", {"id": target})]

@@ -34,3 +34,8 @@ VALUES (%(id)s, %(version)s, %(topic)s, %(state)s) ON CONFLICT DO NOTHING
 
 -- name: secret
 SELECT sealed FROM magnet.secrets WHERE owner_id = %(id)s AND field = %(field)s
+
+-- name: version_of
+SELECT e.originator_version, (
+    SELECT b.topic FROM magnet.magnet_events b WHERE b.originator_id = %(id)s AND b.originator_version = 1)
+FROM magnet.magnet_events e WHERE e.originator_id = %(id)s ORDER BY e.originator_version DESC LIMIT 1

@@ -8,8 +8,8 @@ from typing import Self
 import structlog
 
 from adapters.event_store.log import EventLog, LogFilter
-from adapters.postgres.errors import Unavailable
 from adapters.postgres.listener import Listener
+from domain.errors import Unavailable
 from projections.recorded import LogEntry
 
 CHANNEL = "magnet_log"

@@ -5,17 +5,20 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres import sql
-from adapters.postgres.arrays import bigints, integers, jsonbs, texts, uuids
+from adapters.postgres.arrays import bigints, integers, texts, uuids
 from adapters.postgres.errors import translated
+from domain.errors import Unavailable
 from projections.configurations import ListQuery, Page, ThingRow, next_cursor
 
 SQL = sql.load("adapters.postgres", "configurations.sql")
+SEPARATOR = "\x1f"
+"""No tag holds it: tags have no control characters."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,7 +59,7 @@ class PostgresConfigurationsWriter:
                 "name": texts([row.name for row in rows]),
                 "title": texts([row.title for row in rows]),
                 "description": texts([row.description for row in rows]),
-                "tags": jsonbs([orjson.dumps(row.tags) for row in rows]),
+                "tags": texts([SEPARATOR.join(row.tags) for row in rows]),
                 "archived": integers([int(row.archived) for row in rows]),
                 "version": bigints([row.version for row in rows]),
                 "position": bigints([row.position for row in rows]),
@@ -111,6 +114,8 @@ class PostgresConfigurationsView:
         try:
             async with self._pool.connection() as connection:
                 return await (await connection.execute(SQL[query], values, binary=True)).fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise Unavailable("The read model is just being made: ask again in a moment.") from error
         except (psycopg.Error, PoolTimeout) as error:
             raise translated(error) from error
 

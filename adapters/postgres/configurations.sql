@@ -24,14 +24,15 @@ SELECT id, kind, name, title, description, tags, archived, version, position, cr
     created_at, updated_at, state, document
 FROM things WHERE id = ANY (%(ids)s)
 
--- name: names_inside
-SELECT id, name FROM things WHERE id = ANY (%(ids)s)
+-- name: names_inside  -- from the log, which has them also while a stream is set aside
+SELECT e.originator_id, convert_from(e.state, 'UTF8')::json ->> 'name' FROM magnet.magnet_events e
+WHERE e.originator_id = ANY (%(ids)s) AND e.originator_version = 1
 
 -- name: save
 INSERT INTO things AS t (id, kind, name, title, description, tags, archived, version, position,
     created_position, created_at, updated_at, state, document)
 SELECT v.id, v.kind, v.name, v.title, v.description,
-    ARRAY(SELECT jsonb_array_elements_text(v.tags)), v.archived <> 0, v.version, v.position,
+    string_to_array(v.tags, chr(31)), v.archived <> 0, v.version, v.position,
     v.created_position, to_timestamp(0) + v.created_at * interval '1 microsecond',
     to_timestamp(0) + v.updated_at * interval '1 microsecond', v.state, v.document
 FROM unnest(%(id)s, %(kind)s, %(name)s, %(title)s, %(description)s, %(tags)s, %(archived)s, %(version)s,

@@ -3,20 +3,7 @@
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from domain.errors import Busy, Conflict, DomainError, Invalid
-
-
-class Unavailable(DomainError):
-    """The database can't be used right now: try again in a moment."""
-
-    code = "database_unavailable"
-
-
-class DiskFull(Unavailable):
-    """The database has no room left: nothing was stored."""
-
-    code = "storage_full"
-
+from domain.errors import Busy, Conflict, DiskFull, Invalid, Unavailable
 
 UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
 

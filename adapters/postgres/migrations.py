@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -126,7 +126,8 @@ def _grant(connection: psycopg.Connection[Any], role: str, *, create_role: bool,
         if create_role and connection.execute(QUERIES["role_exists"], {"role": role}).fetchone() is None:
             connection.execute(SQL(QUERIES["create_role"]).format(**names))
         if grants.exists():
-            connection.execute(SQL(cast(LiteralString, grants.read_text("utf-8"))).format(**names))
+            text: LiteralString = sql.load_text(grants)
+            connection.execute(SQL(text).format(**names))
 
 
 def role_of(dsn: str) -> str:
@@ -134,4 +135,4 @@ def role_of(dsn: str) -> str:
     user = conninfo_to_dict(dsn).get("user")
     if not user:
         raise MigrationRefused("DATABASE_URL names no user: write postgresql://USER@HOST/DATABASE.")
-    return user
+    return str(user)

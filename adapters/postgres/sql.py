@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import LiteralString, cast
 
 SECTION = re.compile(r"^-- name: (\w+).*\n", re.MULTILINE)
@@ -14,3 +15,8 @@ def load(package: str, file: str) -> Mapping[str, LiteralString]:
     _, *parts = SECTION.split(text)
     # The files ship with the code, so they are as trustworthy as literals in it.
     return dict(zip(parts[::2], cast(list[LiteralString], parts[1::2]), strict=True))
+
+
+def load_text(path: Path) -> LiteralString:
+    """Return a whole file of SQL."""
+    return cast(LiteralString, path.read_text("utf-8"))

@@ -9,12 +9,16 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.event_store.log import EventLog
-from adapters.postgres.errors import Unavailable
 from adapters.projection_runner.batch import SQL, Batches, Fenced, ReadModel
+from domain.errors import Unavailable
 from projections.recorded import Recorded
 
-BATCH = 1000
-"""Events of one transaction; between 500 and 2,000 the rate hardly differs."""
+LEAST, MOST = 250, 4000
+"""Events of one transaction; doubled while there is more, since a thing that changes often is then
+written once for many events."""
+
+HEAVY = 4_000_000
+"""Bytes of one section from which on sections become smaller again."""
 
 ATTEMPTS = 3
 log = structlog.get_logger(__name__)
@@ -43,6 +47,8 @@ class Follower:
         self.position = position
         self._moved = moved
         self._parked: dict[UUID, int] = {}
+        self._size = LEAST
+        self._ahead: tuple[Sequence[Recorded], int] = ([], 0)
 
     async def refresh(self) -> None:
         """Read which streams are set aside, and take back those for which somebody asked."""
@@ -56,15 +62,32 @@ class Follower:
 
     async def step(self) -> bool:
         """Apply the next batch; return whether there may be more."""
-        section = await self._log.section(self.position, BATCH)
-        if section:
+        section, weight = self._ahead
+        self._ahead = ([], 0)
+        if not section or section[0].position != self.position + 1:
+            section, weight = await self._log.weighed_section(self.position, self._size)
+        if not section:
+            self._size = LEAST
+            return False
+        if len(section) < self._size:
             await self._take(section)
-        return len(section) == BATCH
+            self._size = LEAST
+            return False
+        self._size = max(self._size // 4, 1) if weight > HEAVY else min(2 * self._size, MOST)
+        # Read and mapped while PostgreSQL writes the rows of this one.
+        reading = asyncio.create_task(self._log.weighed_section(section[-1].position, self._size))
+        try:
+            await self._take(section)
+            self._ahead = await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        return True
 
     async def _take(self, section: Sequence[Recorded]) -> None:
         """Apply a section; where it fails, its events one by one."""
         last = section[-1].position
-        wanted = [entry for entry in section if entry.stream not in self._parked]
+        wanted = [entry for entry in section if entry.stream not in self._parked] if self._parked else section
         try:
             await self._apply(wanted, last)
         except (*AWAY, Fenced, asyncio.CancelledError):

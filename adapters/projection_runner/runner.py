@@ -11,10 +11,10 @@ from psycopg import sql as statements
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.event_store.log import EventLog
-from adapters.postgres.errors import Unavailable
 from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, Fenced, ReadModel
 from adapters.projection_runner.follower import AWAY, Follower
+from domain.errors import Unavailable
 
 SAFETY_POLL = 1.0
 """Seconds after which a projection looks at the log without having been woken."""
@@ -35,6 +35,16 @@ class Positions:
     def passed(self, name: str, position: int) -> bool:
         """Return whether a read model is known to have passed a position."""
         return self._known[name] >= position
+
+    def known(self, name: str) -> int:
+        """Return the position that a read model is known to have passed."""
+        return self._known[name]
+
+    def heard(self, payload: str | None) -> None:
+        """Take what other processes tell over PostgreSQL: `name:position`."""
+        name, _, position = (payload or "").rpartition(":")
+        if name and position.isdigit():
+            self.moved(name, int(position))
 
     def moved(self, name: str, position: int) -> None:
         """Note that a read model has passed a position."""

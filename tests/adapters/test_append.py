@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters import failpoints
 from adapters.event_store.appender import Appender
 from adapters.event_store.requests import Metadata, Outcome, Request
-from adapters.postgres.errors import DiskFull
+from domain.errors import DiskFull
 from tests.conftest import Database
 
 

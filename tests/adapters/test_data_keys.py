@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.event_store.data_keys import CHANNEL, ERASED, DataKeys, KeyNotLoaded, SubjectErased, aad
 from adapters.event_store.personal import keys_in, protect, reveal, subject_of
 from adapters.keyring import Keyring, SealBroken
-from adapters.postgres.errors import Unavailable
+from domain.errors import Unavailable
 
 KEY = bytes(32)
 STREAM = uuid4()

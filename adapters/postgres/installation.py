@@ -1,0 +1,23 @@
+"""The installation's own record: which key it belongs to."""
+
+import psycopg
+
+from adapters.postgres import sql
+
+SQL = sql.load("adapters.postgres", "installation.sql")
+
+
+class OtherKey(RuntimeError):
+    """The database belongs to another key."""
+
+
+def claim(dsn: str, fingerprint: str) -> None:
+    """Note the key's fingerprint at the first start; later raise OtherKey unless it is the same."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(SQL["claim"], {"fingerprint": fingerprint})
+        row = connection.execute(SQL["fingerprint"]).fetchone()
+    if row is None or row[0] != fingerprint:
+        raise OtherKey(
+            "SECRET_ENCRYPTION_KEY is not the key that this database was set up with: its secrets could not be "
+            "read. Set the former key, or restore secret.key under MAGNET_HOME from a backup."
+        )

@@ -1,0 +1,171 @@
+"""The HTTP application: every operation as a route, each with its permission."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import documentation, health, metrics
+from api.bootstrap import Container
+from api.call import Call, Operation
+from api.commands import configurations as configuration_commands
+from api.commands import projections as projection_commands
+from api.commands import tags as tag_commands
+from api.errors import HttpProblem, problem, problem_of
+from api.middleware import RequestMiddleware
+from api.openapi import openapi_document
+from api.permissions import PERMISSIONS, PUBLIC, allowed
+from api.queries import configurations as configuration_queries
+from api.queries import log as log_queries
+from api.queries import prompts as prompt_queries
+from domain.api_key import ApiKey
+from domain.configuration import Configuration
+from domain.errors import FieldError, Invalid
+from domain.model import Model
+from domain.prompt import Prompt
+from domain.provider import Provider
+
+COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
+    (Provider, "providers"),
+    (Model, "models"),
+    (Prompt, "prompts"),
+    (ApiKey, "api-keys"),
+)
+
+
+def operations() -> list[Operation]:
+    """Return every operation of the API."""
+    found: list[Operation] = [*health.OPERATIONS, *metrics.OPERATIONS]
+    found += [*prompt_queries.OPERATIONS]
+    for kind, collection in COLLECTIONS:
+        keys = kind is ApiKey
+        found += configuration_commands.operations(kind, collection, keys=keys)
+        found += configuration_queries.operations(kind, collection, keys=keys)
+    return [*found, *tag_commands.OPERATIONS, *projection_commands.OPERATIONS, *log_queries.OPERATIONS]
+
+
+def create_app(container: Container, *, side: str = "all") -> FastAPI:
+    """Return the application over an open container; `side` is commands, queries or all.
+
+    Raises ValueError where an operation declares no known permission.
+    """
+    chosen = [each for each in operations() if side == "all" or each.side in (side, "both")]
+    middleware = [Middleware(RequestMiddleware, metrics=container.metrics)]
+    if container.settings.cors:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=container.settings.cors,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["ETag", "Location", "Magnet-Position", "Request-Id", "Idempotent-Replay"],
+            )
+        )
+    app = FastAPI(
+        title="Magnet",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        root_path=container.settings.root_path,
+        middleware=middleware,
+    )
+    document = openapi_document(chosen)
+    for operation in chosen:
+        add(app, operation, container)
+    documentation.add_routes(app, document)
+    app.add_exception_handler(HTTPException, _refused)
+    return app
+
+
+def add(app: FastAPI, operation: Operation, container: Container) -> None:
+    """Add an operation's route; one without a permission that exists stops the start."""
+    if operation.permission != PUBLIC and operation.permission not in PERMISSIONS:
+        raise ValueError(f"{operation.method} {operation.path} declares no permission that exists.")
+    app.add_api_route(
+        operation.path,
+        endpoint(operation, container),
+        methods=[operation.method],
+        operation_id=operation.name,
+        include_in_schema=False,
+        response_model=None,
+    )
+
+
+def endpoint(operation: Operation, container: Container) -> Any:
+    """Return the route's function: who calls, may they, is every parameter known; then the handler."""
+    known = {parameter.name for parameter in operation.parameters}
+    permission, handler, name = operation.permission, operation.handler, operation.name
+
+    async def serve(request: Request) -> Response:
+        request_id: str = request.scope["request_id"]
+        try:
+            _refuse_hidden_nul(request)
+            actor = await container.authenticator(request) if permission != PUBLIC else container.nobody
+            if not allowed(actor.roles, permission):
+                raise HttpProblem(
+                    403, "forbidden", f"This needs the permission {permission}, which none of the key's roles has."
+                )
+            if request.scope["query_string"]:
+                _check_parameters(request, known)
+            return await handler(Call(request, container, actor, request_id))
+        except Exception as error:
+            return problem_of(error, request_id=request_id, instance=request.url.path)
+
+    serve.__name__ = name
+    return serve
+
+
+def _check_parameters(request: Request, known: set[str]) -> None:
+    """Refuse query parameters that the operation does not know, or that stand twice."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    strange = [name for name in names if name not in known]
+    if strange or len(set(names)) != len(names):
+        raise Invalid(
+            "A query parameter is unknown or stands twice.",
+            errors=[
+                FieldError(
+                    pointer=f"/{name}",
+                    message="there is no such parameter, or it stands twice",
+                    code="unknown_parameter",
+                )
+                for name in (strange or names)[:20]
+                if name.isprintable()
+            ]
+            or [FieldError(pointer="", message="a parameter's name is unprintable", code="unknown_parameter")],
+        )
+
+
+def _refuse_hidden_nul(request: Request) -> None:
+    raw: bytes = request.scope.get("raw_path") or b""
+    if b"%" in raw or b"%" in request.scope["query_string"]:
+        for part in (raw, request.scope["query_string"]):
+            try:
+                text = unquote_to_bytes(part).decode("utf-8")
+            except UnicodeDecodeError:
+                raise Invalid("The address is not UTF-8.", code="invalid_text") from None
+            if "\x00" in text:
+                raise Invalid("The address holds NUL.", code="invalid_text")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses: unknown routes and methods."""
+    assert isinstance(error, HTTPException)
+    code, detail = {
+        404: ("not_found", "There is nothing at this address."),
+        405: ("method_not_allowed", "This address does not take this method: see Allow."),
+    }.get(error.status_code, ("refused", "The request was refused."))
+    return problem(
+        status=error.status_code,
+        code=code,
+        detail=detail,
+        request_id=request.scope["request_id"],
+        instance=request.url.path,
+        headers=error.headers,
+    )

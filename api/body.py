@@ -1,0 +1,182 @@
+"""Reading JSON bodies strictly: what two readers could understand differently is refused.
+
+400: no JSON, not UTF-8, a byte-order mark, nested too deep, a key twice. 422: NUL, lone surrogates,
+numbers that are none (NaN, Infinity, 1e999) or integers beyond 64 bits. 413, 415 and 408 as named.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any, NoReturn
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from api.errors import HttpProblem
+from domain.errors import Invalid
+
+LARGEST = 2 * 1024 * 1024
+"""Bytes of a JSON body."""
+
+DEEPEST = 64
+SLOWEST = 30.0
+"""Seconds that a body may take to arrive."""
+
+JSON_TYPES = {"application/json", "application/merge-patch+json"}
+BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
+SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|[0-9]{16}|[eE][+-]?[0-9]{2}|NaN|Infinity")
+
+
+async def read_bytes(request: Request, limit: int = LARGEST) -> bytes:
+    """Return the body, or refuse one that is too large, too slow or cut off."""
+    declared = request.headers.get("content-length")
+    if declared is not None and (not declared.isdigit() or int(declared) > limit):
+        too_large(limit)
+    pieces = bytearray()
+    try:
+        async with asyncio.timeout(SLOWEST):
+            async for piece in request.stream():
+                pieces += piece
+                if len(pieces) > limit:
+                    too_large(limit)
+    except TimeoutError:
+        raise HttpProblem(
+            408,
+            "body_timeout",
+            f"The body took longer than {SLOWEST:.0f} s: send it faster.",
+            headers={"Connection": "close"},
+        ) from None
+    except ClientDisconnect:
+        raise HttpProblem(400, "body_incomplete", "The connection ended before the body did.") from None
+    return bytes(pieces)
+
+
+async def read_object(request: Request, *, required: bool = True) -> tuple[dict[str, Any], bytes]:
+    """Return the body as a JSON object, and its bytes."""
+    raw = await read_bytes(request)
+    if not raw and not required:
+        return {}, raw
+    media, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() not in JSON_TYPES or charset not in ("", "utf-8", "utf8"):
+        raise HttpProblem(415, "unsupported_media_type", "A body is JSON: send Content-Type: application/json.")
+    value = parse(raw)
+    if not isinstance(value, dict):
+        raise Invalid("A JSON object is expected.", code="dict_type")
+    return value, raw
+
+
+def parse(raw: bytes) -> Any:
+    """Return the JSON value of a body, or refuse it."""
+    if not raw.strip(b" \t\r\n"):
+        raise HttpProblem(400, "empty_body", "A JSON body is expected.")
+    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise HttpProblem(400, "byte_order_mark", "JSON is UTF-8 without a byte-order mark.")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise HttpProblem(400, "not_utf8", "JSON is UTF-8 text.") from None
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST:
+        check_depth(raw)
+    if SUSPECT.search(raw):
+        check_numbers_and_text(text)
+    return without_duplicates(raw, text)
+
+
+def without_duplicates(raw: bytes, text: str) -> Any:
+    """Return the value; the fast reader keeps the last of equal keys, so their number must fit."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        not_json()
+    if raw.count(b":") != count_keys(value):
+        # A colon in a text, or a key twice: the slow reader tells which.
+        try:
+            json.loads(text, object_pairs_hook=unique)
+        except ValueError:
+            not_json()
+    return value
+
+
+def count_keys(value: Any) -> int:
+    """Return how many keys all objects of a value have."""
+    keys = 0
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            keys += len(node)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return keys
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these pairs, or refuse a key that stands twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise HttpProblem(400, "duplicate_key", "A key stands twice in one JSON object.")
+    return found
+
+
+def check_depth(raw: bytes) -> None:
+    """Refuse what is nested deeper than 64, without recursion."""
+    depth = 0
+    for bracket in BRACKETS.finditer(raw):
+        first = raw[bracket.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise HttpProblem(400, "nested_too_deep", f"JSON may be nested {DEEPEST} levels deep.")
+        elif first in b"]}":
+            depth -= 1
+
+
+def check_numbers_and_text(text: str) -> None:
+    """Refuse texts that are none and numbers that can't be kept as they are."""
+    try:
+        value = json.loads(text, parse_constant=no_number, parse_int=integer, parse_float=real)
+    except ValueError:
+        not_json()
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            if "\x00" in node or any("\ud800" <= character <= "\udfff" for character in node):
+                raise Invalid("A text holds NUL or half a character (a lone surrogate).", code="invalid_text")
+        elif isinstance(node, dict):
+            waiting.extend(node)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def integer(digits: str) -> int:
+    """Return an integer of 64 bits, or refuse it."""
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise Invalid("An integer does not fit 64 bits.", code="invalid_number")
+    return int(digits)
+
+
+def real(text: str) -> float:
+    """Return a finite number, or refuse it."""
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        no_number(text)
+    return number
+
+
+def no_number(_: str) -> NoReturn:
+    """Refuse NaN, Infinity and what is too large."""
+    raise Invalid("A number is NaN, infinite or too large.", code="invalid_number")
+
+
+def not_json() -> NoReturn:
+    """Refuse what is no JSON."""
+    raise HttpProblem(400, "not_json", "The body is no valid JSON.")
+
+
+def too_large(limit: int) -> NoReturn:
+    """Refuse a body that is too large; the rest of it is not read."""
+    raise HttpProblem(413, "too_large", f"A body may have {limit} bytes.", headers={"Connection": "close"})

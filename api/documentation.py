@@ -1,0 +1,66 @@
+"""The documentation pages, served from the installation itself: they work without a network."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+
+STATIC = "/docs/static"
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+SWAGGER = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Magnet: API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="{root}/docs/static/swagger-ui.css">
+</head><body><div id="ui"></div>
+<script src="{root}/docs/static/swagger-ui-bundle.js"></script>
+<script>
+SwaggerUIBundle({{url: "{root}/openapi.json", dom_id: "#ui", deepLinking: true, docExpansion: "none",
+  validatorUrl: null, tryItOutEnabled: true, persistAuthorization: false}});
+</script></body></html>"""
+REDOC = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Magnet: API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>body {{ margin: 0 }}</style>
+</head><body><div id="ui"></div>
+<script src="{root}/docs/static/redoc.standalone.js"></script>
+<script>
+Redoc.init("{root}/openapi.json", {{disableGoogleFont: true, hideLoading: true, disableSearch: false,
+  theme: {{typography: {{fontFamily: "sans-serif", headings: {{fontFamily: "sans-serif"}}}}}}}},
+  document.getElementById("ui"));
+</script></body></html>"""
+
+
+def add_routes(app: FastAPI, document: Mapping[str, Any]) -> None:
+    """Add /openapi.json, /docs and /redoc; they are public, as the routes they describe are not."""
+    body = orjson.dumps(document)
+    root = app.root_path
+
+    async def openapi(_: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(SWAGGER.format(root=root), headers={"Content-Security-Policy": POLICY})
+
+    async def redoc(_: Request) -> Response:
+        return HTMLResponse(REDOC.format(root=root), headers={"Content-Security-Policy": POLICY})
+
+    for path, endpoint in (("/openapi.json", openapi), ("/docs", docs), ("/redoc", redoc)):
+        app.router.routes.append(Route(path, endpoint, methods=["GET"]))
+    app.mount(STATIC, StaticFiles(directory=assets()), name="documentation")
+
+
+def assets() -> Path:
+    """Return the directory of Swagger UI's and ReDoc's files, which fastapi-offline brings along."""
+    spec = find_spec("fastapi_offline")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "static"

@@ -1,0 +1,109 @@
+"""Problem details (RFC 9457): the one table from errors to HTTP statuses."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from starlette.responses import Response
+
+from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
+from domain.rendering import RendererDown
+from projections.documents import rfc3339
+
+log = structlog.get_logger(__name__)
+
+STATUS: tuple[tuple[type[DomainError], int], ...] = (
+    (NotFound, 404),
+    (StaleVersion, 412),
+    (Unavailable, 503),
+    (RendererDown, 503),
+    (Conflict, 409),
+    (Invalid, 422),
+)
+"""The first class that fits decides."""
+
+
+class HttpProblem(DomainError):
+    """A refusal that only HTTP knows."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, details=details)
+        self.status = status
+        self.headers = headers or {}
+
+
+def status_of(error: DomainError) -> int:
+    """Return the status for a refusal."""
+    if isinstance(error, HttpProblem):
+        return error.status
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def problem(
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    instance: str = "",
+    errors: list[dict[str, str]] | None = None,
+    details: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a problem document."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+        "request_id": request_id,
+    }
+    if errors is not None:
+        body["errors"] = errors
+    for name, value in (details or {}).items():
+        body.setdefault(name, rfc3339(value) if isinstance(value, datetime) else value)
+    sent = {"Request-Id": request_id, **(headers or {})}
+    if status in (429, 503) and "Retry-After" not in sent:
+        sent["Retry-After"] = "1"
+    return Response(orjson.dumps(body), status, sent, media_type="application/problem+json")
+
+
+def problem_of(error: BaseException, *, request_id: str, instance: str) -> Response:
+    """Return the problem document of an error; what nobody foresaw is logged and tells nothing."""
+    if isinstance(error, DomainError):
+        status = status_of(error)
+        if status < 500 or status == 503:
+            errors = None
+            if isinstance(error, Invalid):
+                errors = [{"pointer": e.pointer, "message": e.message, "code": e.code} for e in error.errors]
+            return problem(
+                status=status,
+                code=error.error_code,
+                detail=str(error),
+                request_id=request_id,
+                instance=instance,
+                errors=errors,
+                details=error.details,
+                headers=error.headers if isinstance(error, HttpProblem) else None,
+            )
+    log.error("request_failed", error=type(error).__name__, exc_info=error)
+    return problem(
+        status=500,
+        code="internal_error",
+        detail="Something went wrong here, not with the request; the log has it under the request id.",
+        request_id=request_id,
+        instance=instance,
+    )

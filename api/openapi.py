@@ -1,0 +1,116 @@
+"""The OpenAPI document, made from the operations themselves."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from api.call import Operation
+from api.permissions import PUBLIC
+from api.schemas import PROBLEM
+
+PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+DESCRIPTION = """Providers, models, prompts and more as event-sourced things: every change is an event in one log.
+
+A **command** answers a receipt: the thing's `id`, its `version` (also as `ETag`) and the log `position` of its
+last event. A **query** with `Magnet-Min-Position` waits until what it reads has passed that position.
+"""
+HEADERS = {
+    "Idempotency-Key": "The same key with the same body gives the first answer again and changes nothing.",
+    "If-Match": 'The version that the thing must have, as `"3"`; another is a 412.',
+}
+
+
+def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the document."""
+    components: dict[str, Any] = {"Problem": dict(PROBLEM)}
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Magnet",
+            "version": "0.1.0",
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in sorted({_tag(operation) for operation in operations})],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: mgn_..."},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+def _tag(operation: Operation) -> str:
+    return operation.tag if operation.side == "both" else f"{operation.side}: {operation.tag}"
+
+
+def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1},
+            "description": "Id or name." if name == "ref" else name,
+        }
+        for name in PATH_PARAMETER.findall(operation.path)
+    ]
+    parameters += [
+        {"name": each.name, "in": "query", "schema": dict(each.schema), "description": each.description}
+        for each in operation.parameters
+    ]
+    if operation.side == "commands":
+        wanted = ["Idempotency-Key", *(["If-Match"] if operation.if_match else [])]
+        parameters += [
+            {"name": name, "in": "header", "schema": {"type": "string"}, "description": HEADERS[name]}
+            for name in wanted
+        ]
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [_tag(operation)],
+        "parameters": parameters,
+        "responses": {
+            str(operation.status): {
+                "description": "Done.",
+                "content": {"application/json": {"schema": _lifted(operation.answer, components)}},
+            },
+            "default": {
+                "description": "A problem (RFC 9457).",
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
+        "x-permission": operation.permission,
+    }
+    if operation.permission != PUBLIC:
+        described["security"] = [{"bearer": []}, {"header": []}]
+    if operation.body is not None:
+        media = "application/merge-patch+json" if operation.method == "PATCH" else "application/json"
+        schema = _lifted(operation.body, components)
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": {
+                media: {"schema": schema},
+                **({"application/json": {"schema": schema}} if operation.method == "PATCH" else {}),
+            },
+        }
+    return described
+
+
+def _lifted(schema: Any, components: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with the definitions that it brings along moved to the components."""
+    if isinstance(schema, dict):
+        lifted = {key: _lifted(value, components) for key, value in schema.items() if key != "$defs"}
+        for name, definition in schema.get("$defs", {}).items():
+            if name not in components:
+                components[name] = {}
+                components[name] = _lifted(definition, components)
+        return lifted
+    return [_lifted(item, components) for item in schema] if isinstance(schema, list) else schema  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Routes of one side: each translates, none decides."""

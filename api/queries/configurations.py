@@ -1,0 +1,187 @@
+"""Queries on configuration things over HTTP: the same routes for every kind."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import Response
+
+from api.call import Call, Operation, Parameter, answer, json_response
+from api.schemas import document_schema, list_schema
+from domain.configuration import Configuration
+from domain.errors import Invalid, NotFound
+from domain.references import identify
+from projections.configurations import ConfigurationsProjection, ListQuery, after_cursor, labelled, names_wanted
+
+READ_MODEL = ConfigurationsProjection.name
+LIMIT = Parameter(
+    name="limit",
+    schema={"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
+    description="Items of a page.",
+)
+CURSOR = Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before.")
+LIST = (
+    LIMIT,
+    CURSOR,
+    Parameter(
+        name="order",
+        schema={"type": "string", "enum": ["desc", "asc"], "default": "desc"},
+        description="By creation: newest or oldest first.",
+    ),
+    Parameter(name="tag", schema={"type": "string"}, description="Only what carries this tag."),
+    Parameter(name="archived", schema={"type": "boolean", "default": False}, description="With what is archived."),
+    Parameter(name="q", schema={"type": "string"}, description="Part of name, title or description."),
+)
+PAST = (
+    Parameter(name="version", schema={"type": "integer", "minimum": 1}, description="As it was at this version."),
+    Parameter(name="as_of", schema={"type": "string", "format": "date-time"}, description="As it was at this time."),
+)
+LABEL = Parameter(name="label", schema={"type": "string"}, description="The version a label points at; `live` runs.")
+BETWEEN = tuple(
+    Parameter(name=name, schema={"type": "integer", "minimum": 1}, description=f"The version to compare {name}.")
+    for name in ("from", "to")
+)
+
+
+class ConfigurationQueries:
+    """The handlers of one kind."""
+
+    def __init__(self, kind: type[Configuration]) -> None:
+        self._kind = kind
+
+    async def page(self, call: Call) -> Response:
+        """Return a page of the list."""
+        cursor = call.query.get("cursor")
+        query = ListQuery(
+            kind=self._kind.TOPIC,
+            limit=call.integer("limit", 50, 1, 500) or 50,
+            after=None if cursor is None else after_cursor(cursor),
+            newest_first=call.choice("order", ("desc", "asc")) == "desc",
+            tag=call.text("tag"),
+            archived=call.flag("archived"),
+            text=call.text("q"),
+        )
+        position = await call.wait_for_read_model(READ_MODEL)
+        page = await call.container.view.page(query)
+        following = "null" if page.next_cursor is None else f'"{page.next_cursor}"'
+        body = f'{{"items":[{",".join(page.items)}],"next_cursor":{following}}}'
+        return json_response(body.encode(), headers={"Magnet-Position": str(position)})
+
+    async def get(self, call: Call) -> Response:
+        """Return a thing: newest, labelled, or as it was."""
+        if not call.query:
+            position = await call.wait_for_read_model(READ_MODEL)
+            row = await call.container.view.get(self._id(call))
+            if row is None or row.kind != self._kind.TOPIC:
+                raise self._absent()
+            return json_response(
+                row.document.encode(),
+                headers={"ETag": f'"{row.version}"', "Magnet-Position": str(max(position, row.position))},
+            )
+        return await self._get_other(call)
+
+    async def _get_other(self, call: Call) -> Response:
+        asked = [name for name in ("version", "label", "as_of") if name in call.query]
+        if len(asked) > 1:
+            raise Invalid("Ask for one of version, label and as_of.", pointer=f"/{asked[1]}")
+        version, time = call.integer("version", None, 1, 2**62), call.time("as_of")
+        if version is not None:
+            body = await call.container.history.at_version(self._kind, self._id(call), version)
+        elif time is not None:
+            body = await call.container.history.as_of(self._kind, self._id(call), time)
+        else:
+            return await self._get_labelled(call, call.text("label") or "live")
+        return json_response(body, headers={"Magnet-Position": str(await call.container.log.head())})
+
+    async def _get_labelled(self, call: Call, label: str) -> Response:
+        position = await call.wait_for_read_model(READ_MODEL)
+        row = await call.container.view.get(self._id(call))
+        if row is None or row.kind != self._kind.TOPIC:
+            raise self._absent()
+        shown = labelled(row, label, await call.container.log.names(names_wanted([row])))
+        if shown is None:
+            raise NotFound("There is no such label.", code="unknown_label")
+        return answer(shown, position=max(position, row.position), headers={"ETag": f'"{row.version}"'})
+
+    async def history(self, call: Call) -> Response:
+        """Return what happened to a thing, the newest first."""
+        limit = call.integer("limit", 50, 1, 500) or 50
+        page = await call.container.history.page(
+            self._kind, self._id(call), limit=limit, cursor=call.query.get("cursor")
+        )
+        return answer(page, position=await call.container.log.head())
+
+    async def diff(self, call: Call) -> Response:
+        """Return what differs between two versions."""
+        old, new = call.integer("from", None, 1, 2**62), call.integer("to", None, 1, 2**62)
+        if old is None or new is None:
+            name = "from" if old is None else "to"
+            raise Invalid(f"'{name}' is needed: the number of a version.", code="missing", pointer=f"/{name}")
+        difference = await call.container.history.diff(self._kind, self._id(call), old, new)
+        return answer(difference, position=await call.container.log.head())
+
+    async def usages(self, call: Call) -> Response:
+        """Return who refers to a thing."""
+        id = self._id(call)
+        if await call.container.store.version_of(self._kind, id) is None:
+            raise self._absent()
+        items = await call.container.view.usages(id)
+        return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
+
+    def _id(self, call: Call) -> UUID:
+        return identify(self._kind.TOPIC, call.path("ref"))
+
+    def _absent(self) -> NotFound:
+        return NotFound(f"There is no such {self._kind.TOPIC.replace('_', ' ')}.")
+
+
+def operations(kind: type[Configuration], collection: str, *, keys: bool = False) -> Sequence[Operation]:
+    """Return the queries of a kind."""
+    handlers = ConfigurationQueries(kind)
+    word = kind.TOPIC.replace("_", " ")
+    thing = f"/v1/{collection}/{{ref}}"
+    document = document_schema(kind)
+
+    def operation(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
+        return Operation(
+            method="GET",
+            path=path,
+            side="queries",
+            tag=collection,
+            name=name,
+            summary=summary,
+            permission="keys:manage" if keys else "configuration:read",
+            handler=handler,
+            **more,
+        )
+
+    topic = kind.TOPIC
+    return [
+        operation(
+            f"/v1/{collection}",
+            f"list_{topic}s",
+            f"List {word}s",
+            handlers.page,
+            parameters=LIST,
+            answer=list_schema(document),
+        ),
+        operation(
+            thing,
+            f"get_{topic}",
+            f"Read a {word}",
+            handlers.get,
+            parameters=(*PAST, LABEL) if kind.LABELLED else PAST,
+            answer=document,
+        ),
+        operation(
+            f"{thing}/history",
+            f"get_history_of_{topic}",
+            f"Read what happened to a {word}",
+            handlers.history,
+            parameters=(LIMIT, CURSOR),
+        ),
+        operation(
+            f"{thing}/diff", f"diff_{topic}", f"Compare two versions of a {word}", handlers.diff, parameters=BETWEEN
+        ),
+        operation(f"{thing}/usages", f"get_usages_of_{topic}", f"Read who refers to a {word}", handlers.usages),
+    ]

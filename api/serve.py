@@ -1,0 +1,167 @@
+"""Serving HTTP: one process or several, on loopback until a key exists, drained on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Coroutine
+from ipaddress import ip_address
+from typing import Any
+
+import orjson
+import psycopg
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.app import create_app
+from api.bootstrap import Dsns, database, open_container
+from api.settings import Settings, SettingsError
+
+DRAIN = 20
+"""Seconds that requests under way are given after SIGTERM."""
+
+BODY = {
+    "type": "/problems/malformed_request",
+    "title": "Bad Request",
+    "status": 400,
+    "detail": "This is no valid HTTP request.",
+    "instance": "",
+    "code": "malformed_request",
+    "request_id": "",
+}
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, whose refusal of malformed HTTP is a problem document too."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, and close."""
+        body = orjson.dumps(BODY)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        self.transport.close()
+
+
+def server_config(app: Any, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        root_path=settings.root_path,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=settings.proxies or None,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=DRAIN,
+        backlog=2048,
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a listening socket, or raise SettingsError where the address can't be had."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        # Told that it is TCP, asyncio sends small answers at once; else each waits 40 ms for the client's word.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+        listening.listen(2048)
+    except OSError as error:
+        raise SettingsError(
+            f"MAGNET_HOST and MAGNET_PORT can't be had ({error.strerror}): choose another port."
+        ) from None
+    return listening
+
+
+def refuse_open_door(settings: Settings, dsn: str) -> None:
+    """Raise SettingsError where others could reach a server that has no key yet."""
+    with contextlib.suppress(ValueError):
+        if settings.host == "localhost" or ip_address(settings.host).is_loopback:
+            return
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if connection.execute("SELECT EXISTS (SELECT FROM magnet.credentials)").fetchone() == (True,):
+            return
+    raise SettingsError(
+        "MAGNET_HOST is no loopback address and no API key exists, so anybody could do anything: make a key first "
+        "with 'magnet keys create NAME --role admin'."
+    )
+
+
+async def run(
+    settings: Settings, dsns: Dsns, listening: socket.socket, *, side: str, worker: bool, ready: Any = None
+) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    container = await open_container(settings, dsn=dsns.app, worker=worker)
+    try:
+        server = uvicorn.Server(server_config(create_app(container, side=side), settings))
+        if ready is not None:
+            ready(listening.getsockname()[1])
+        await server.serve(sockets=[listening])
+    finally:
+        await container.close()
+
+
+def serve(settings: Settings, *, side: str = "all", worker: bool = True, ready: Any = None) -> int:
+    """Serve in this process, or in MAGNET_WORKERS of them, until told to stop."""
+    with database(settings) as dsns, listen(settings) as listening:
+        refuse_open_door(settings, dsns.app)
+        if settings.workers > 1:
+            return _serve_in_many(settings, dsns, listening, side=side, worker=worker, ready=ready)
+        with contextlib.suppress(KeyboardInterrupt):
+            _run(run(settings, dsns, listening, side=side, worker=worker, ready=ready))
+    return 0
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop: uvicorn's own choice of a loop counts only where uvicorn makes the loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def _serve_in_many(
+    settings: Settings, dsns: Dsns, listening: socket.socket, *, side: str, worker: bool, ready: Any
+) -> int:
+    """Fork processes that share the listening socket; one that dies ends all, so that it is noticed."""
+    import os  # noqa: PLC0415
+
+    children: dict[int, int] = {}
+    for number in range(settings.workers):
+        pid = os.fork()
+        if pid == 0:
+            status = 0
+            try:
+                _run(run(settings, dsns, listening, side=side, worker=worker))
+            except KeyboardInterrupt:
+                pass
+            except BaseException:
+                status = 1
+                raise
+            finally:
+                os._exit(status)
+        children[pid] = number
+    if ready is not None:
+        ready(listening.getsockname()[1])
+
+    def stop(*_: object) -> None:
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    failed = False
+    while children:
+        pid, status = os.wait()
+        if pid in children:
+            del children[pid]
+            failed = failed or os.waitstatus_to_exitcode(status) not in (0, -signal.SIGTERM, -signal.SIGINT)
+            if failed:
+                stop()
+    return int(failed)

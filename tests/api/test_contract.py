@@ -1,0 +1,268 @@
+"""What a client can rely on: receipts, versions, idempotency, reading one's own writes, errors."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.server import Running
+
+PROMPT = {"name": "greeting", "text": "Hello {{ name }}"}
+
+
+async def a_prompt(magnet: Running, **more: Any) -> Any:
+    return await magnet.do("POST", "/v1/prompts", PROMPT | more)
+
+
+async def test_a_create_answers_201_with_receipt_location_and_etag(magnet: Running):
+    answer = await magnet.call("POST", "/v1/prompts", PROMPT)
+    receipt = answer.json()
+    assert answer.status_code == 201
+    assert set(receipt) == {"id", "version", "position"}
+    assert (receipt["version"], receipt["position"]) == (1, 1)
+    assert answer.headers["location"] == f"/v1/prompts/{receipt['id']}"
+    assert answer.headers["etag"] == '"1"'
+    assert answer.headers["magnet-position"] == "1"
+    assert (await magnet.get(answer.headers["location"]))["name"] == "greeting"
+
+
+async def test_a_prompt_is_created_changed_published_compared_and_rolled_back(magnet: Running):
+    await a_prompt(magnet)
+    draft = await magnet.do("PATCH", "/v1/prompts/greeting", {"text": "Hi {{ name }}", "message": "shorter"})
+    shown = await magnet.get("/v1/prompts/greeting")
+    assert (shown["text"], shown["draft"], shown["live_version"]) == ("Hi {{ name }}", True, 1)
+    assert (await magnet.get("/v1/prompts/greeting?label=live"))["text"] == "Hello {{ name }}"
+    await magnet.do("POST", "/v1/prompts/greeting/publish", {"version": draft["version"]})
+    assert (await magnet.get("/v1/prompts/greeting?label=live"))["text"] == "Hi {{ name }}"
+    difference = await magnet.get("/v1/prompts/greeting/diff?from=1&to=2")
+    assert [(c["path"], c["before"], c["after"]) for c in difference["changes"]] == [
+        ("/text", "Hello {{ name }}", "Hi {{ name }}")
+    ]
+    back = await magnet.do("POST", "/v1/prompts/greeting/rollback", {"version": 1})
+    shown = await magnet.get("/v1/prompts/greeting?label=live")
+    assert (shown["text"], shown["version"]) == ("Hello {{ name }}", back["version"])
+    history = await magnet.get("/v1/prompts/greeting/history")
+    assert [item["type"] for item in history["items"]] == [
+        "prompt.rolled_back",
+        "prompt.published",
+        "prompt.text_changed",
+        "prompt.created",
+    ]
+    assert history["items"][2]["reason"] == "shorter"
+
+
+async def test_the_past_is_read_by_version_and_by_time(magnet: Running):
+    await a_prompt(magnet)
+    before = (await magnet.get("/v1/prompts/greeting"))["updated_at"]
+    await magnet.do("PATCH", "/v1/prompts/greeting", {"text": "Hi"})
+    assert (await magnet.get("/v1/prompts/greeting?version=1"))["text"] == "Hello {{ name }}"
+    assert (await magnet.get(f"/v1/prompts/greeting?as_of={before}"))["version"] == 1
+    assert (await magnet.call("GET", "/v1/prompts/greeting?as_of=2001-01-01T00:00:00Z")).status_code == 404
+    assert (await magnet.call("GET", "/v1/prompts/greeting?version=9")).status_code == 404
+
+
+async def test_a_change_that_changes_nothing_answers_the_present_version(magnet: Running):
+    first = await a_prompt(magnet)
+    again = await magnet.do("PATCH", "/v1/prompts/greeting", {"text": PROMPT["text"]})
+    assert again == first
+    assert (await magnet.get("/v1/events"))["items"][-1]["position"] == first["position"]
+
+
+async def test_of_fifty_writers_with_one_if_match_exactly_one_wins(magnet: Running):
+    await a_prompt(magnet)
+    answers = await asyncio.gather(
+        *(magnet.call("PATCH", "/v1/prompts/greeting", {"text": str(n)}, If_Match='"1"') for n in range(50))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 49
+    refusal = next(answer for answer in answers if answer.status_code == 412).json()
+    assert (refusal["code"], refusal["current_version"], refusal["changed_by"]) == ("stale_version", 2, "local")
+    assert refusal["changed_at"].endswith("Z")
+
+
+async def test_without_if_match_all_fifty_writers_succeed(magnet: Running):
+    await a_prompt(magnet)
+    answers = await asyncio.gather(*(magnet.call("PATCH", "/v1/prompts/greeting", {"text": str(n)}) for n in range(50)))
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 52))
+
+
+async def test_one_idempotency_key_fifty_times_at_once_is_one_effect_and_equal_answers(magnet: Running):
+    answers = await asyncio.gather(
+        *(magnet.call("POST", "/v1/prompts", PROMPT, Idempotency_Key="once") for _ in range(50))
+    )
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert {answer.status_code for answer in answers} == {201}
+    assert [answer.headers.get("idempotent-replay") for answer in answers].count("true") == 49
+    assert len((await magnet.get("/v1/events"))["items"]) == 1
+
+
+async def test_a_key_used_with_another_body_is_refused(magnet: Running):
+    await magnet.do("POST", "/v1/prompts", PROMPT, Idempotency_Key="k")
+    answer = await magnet.call("POST", "/v1/prompts", PROMPT | {"text": "else"}, Idempotency_Key="k")
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_a_secret_shown_once_is_null_in_a_replay(magnet: Running):
+    first = await magnet.call("POST", "/v1/api-keys", {"name": "k", "roles": ["admin"]}, Idempotency_Key="k")
+    key = first.json()["key"]
+    # The key that was made ends the keyless mode, so the repetition comes from another principal: a new scope.
+    answer = await magnet.call(
+        "POST", "/v1/api-keys", {"name": "j"}, Authorization=f"Bearer {key}", Idempotency_Key="j"
+    )
+    again = await magnet.call("POST", "/v1/api-keys", {"name": "j"}, Authorization=f"Bearer {key}", Idempotency_Key="j")
+    assert answer.json()["key"].startswith("mgn_")
+    assert again.json() == answer.json() | {"key": None}
+    assert again.headers["idempotent-replay"] == "true"
+
+
+async def test_what_is_in_use_can_not_be_archived_and_says_by_whom(magnet: Running):
+    await magnet.do("POST", "/v1/providers", {"name": "oa", "type": "openai", "base_url": "https://a.example.com"})
+    model = await magnet.do("POST", "/v1/models", {"name": "m", "provider": "oa", "model": "gpt", "kind": "chat"})
+    answer = await magnet.call("DELETE", "/v1/providers/oa")
+    assert (answer.status_code, answer.json()["code"]) == (409, "in_use")
+    assert answer.json()["users"] == [{"kind": "model", "id": model["id"], "name": "m"}]
+    assert (await magnet.get("/v1/providers/oa/usages"))["items"][0]["name"] == "m"
+    await magnet.do("DELETE", "/v1/models/m")
+    await magnet.do("DELETE", "/v1/providers/oa")
+    assert (await magnet.get("/v1/providers"))["items"] == []
+    assert [item["name"] for item in (await magnet.get("/v1/providers?archived=true"))["items"]] == ["oa"]
+    answer = await magnet.call("POST", "/v1/models/m/restore")
+    assert (answer.status_code, answer.json()["code"]) == (409, "archived")
+
+
+async def test_a_reference_is_read_back_as_id_and_name_and_may_be_sent_so(magnet: Running):
+    await magnet.do("POST", "/v1/providers", {"name": "oa", "type": "openai", "base_url": "https://a.example.com"})
+    await magnet.do("POST", "/v1/models", {"name": "m", "provider": "oa", "model": "gpt", "kind": "chat"})
+    reference = (await magnet.get("/v1/models/m"))["provider"]
+    assert reference["name"] == "oa"
+    await magnet.do("POST", "/v1/models", {"name": "n", "provider": reference, "model": "gpt", "kind": "chat"})
+    answer = await magnet.call(
+        "POST", "/v1/models", {"name": "o", "provider": "nothing", "model": "gpt", "kind": "chat"}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0] | {"message": ""} == {
+        "pointer": "/provider",
+        "message": "",
+        "code": "unknown_reference",
+    }
+
+
+async def test_a_key_is_write_only_and_bound_to_the_origin(magnet: Running):
+    body = {"name": "oa", "type": "openai", "base_url": "https://a.example.com/v1", "api_key": "sk-canary-0123456789"}
+    created = await magnet.call("POST", "/v1/providers", body)
+    shown = await magnet.get("/v1/providers/oa")
+    assert (shown["key_set"], shown["key_hint"]) == (True, "6789")
+    await magnet.do("PATCH", "/v1/providers/oa", {"api_key": "", "base_url": "https://a.example.com/v2"})
+    assert (await magnet.get("/v1/providers/oa"))["key_set"]
+    await magnet.do("PATCH", "/v1/providers/oa", {"base_url": "https://b.example.com"})
+    assert not (await magnet.get("/v1/providers/oa"))["key_set"]
+    events = (await magnet.call("GET", "/v1/events")).text
+    assert "canary" not in events + created.text
+
+
+async def test_merge_patch_replaces_lists_and_null_resets_to_the_default(magnet: Running):
+    await a_prompt(magnet, tags=["a", "b"], temperature=0.5, stop=["x"])
+    await magnet.do("PATCH", "/v1/prompts/greeting", {"tags": ["c"], "temperature": None, "stop": None})
+    shown = await magnet.get("/v1/prompts/greeting")
+    assert (shown["tags"], shown["temperature"], shown["stop"]) == (["c"], None, [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/v1/prompts/none", None, 404, "not_found"),
+        ("GET", "/v1/nothing", None, 404, "not_found"),
+        ("GET", "/v1/evaluations", None, 404, "not_found"),
+        ("PUT", "/v1/prompts", {}, 405, "method_not_allowed"),
+        ("GET", "/v1/prompts?limit=0", None, 422, "invalid"),
+        ("GET", "/v1/prompts?limit=1000000000", None, 422, "invalid"),
+        ("GET", "/v1/prompts?surprise=1", None, 422, "invalid"),
+        ("GET", "/v1/prompts?cursor=x", None, 422, "invalid_cursor"),
+        ("POST", "/v1/prompts", {"text": "a"}, 422, "invalid"),
+        ("POST", "/v1/prompts", {"name": "A", "text": "a"}, 422, "invalid_name"),
+        ("POST", "/v1/prompts", {"name": "a", "text": "{{"}, 422, "template_syntax"),
+        ("POST", "/v1/prompts", {"name": "a", "text": "a", "message": 5}, 422, "invalid_message"),
+        ("DELETE", "/v1/prompts/none", None, 404, "not_found"),
+        ("POST", "/v1/projections/none/rebuild", None, 404, "not_found"),
+        ("POST", "/v1/dead-letters/none/requeue", None, 404, "not_found"),
+        ("POST", "/v1/tags/none/rename", {"to": "x"}, 404, "not_found"),
+    ],
+)
+async def test_every_refusal_is_a_problem_document(
+    magnet: Running, method: str, path: str, body: Any, status: int, code: str
+):
+    answer = await magnet.call(method, path, body)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["request_id"] == answer.headers["request-id"]
+    assert {"type", "title", "status", "detail", "instance"} <= set(problem)
+
+
+async def test_a_name_is_never_given_twice(magnet: Running):
+    await a_prompt(magnet)
+    await magnet.do("DELETE", "/v1/prompts/greeting")
+    answer = await magnet.call("POST", "/v1/prompts", PROMPT)
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+
+
+async def test_tags_are_counted_and_renamed_everywhere_at_once(magnet: Running):
+    await a_prompt(magnet, tags=["old"])
+    await magnet.do("POST", "/v1/prompts", {"name": "b", "text": "b", "tags": ["old", "new"]})
+    assert (await magnet.do("POST", "/v1/tags/old/rename", {"to": "new"}))["things"] == 2
+    assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "new", "count": 2}]
+    assert len((await magnet.get("/v1/prompts?tag=new"))["items"]) == 2
+
+
+async def test_a_prompt_is_previewed_saved_or_not(magnet: Running):
+    await magnet.do("POST", "/v1/prompts", {"name": "foot", "text": "Bye"})
+    body = {"definition": {"text": "{{ a }}{{ b }} {% include 'foot' %}"}, "variables": {"a": "{{b}}", "b": [1, "x"]}}
+    shown = await magnet.do("POST", "/v1/prompts:preview", body)
+    assert shown["messages"] == [{"role": "user", "content": '{{b}}[1,"x"] Bye'}]
+    answer = await magnet.call("POST", "/v1/prompts:preview", {"definition": {"text": "{{ a }}"}})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/variables/a")
+    await a_prompt(magnet)
+    shown = await magnet.do("POST", "/v1/prompts:preview", {"prompt": "greeting", "variables": {"name": "Ada"}})
+    assert shown["messages"][0]["content"] == "Hello Ada"
+
+
+async def test_the_log_is_read_in_order_with_filters(magnet: Running):
+    await a_prompt(magnet)
+    await magnet.do("PATCH", "/v1/prompts/greeting", {"text": "b", "temperature": 0.1, "message": "Because of X"})
+    page = await magnet.get("/v1/events?limit=2")
+    rest = await magnet.get(f"/v1/events?cursor={page['next_cursor']}")
+    assert [event["position"] for event in page["items"] + rest["items"]] == [1, 2, 3]
+    event = page["items"][0]
+    assert (event["type"], event["kind"], event["name"], event["version"]) == (
+        "prompt.created",
+        "prompt",
+        "greeting",
+        1,
+    )
+    assert event["actor"] == {"type": "local", "id": "local", "name": "local"}
+    assert len(event["hash"]) == 64
+    assert len((await magnet.get("/v1/events?type=prompt.text_changed"))["items"]) == 1
+    assert len((await magnet.get("/v1/events?reason=because"))["items"]) == 2
+    assert (await magnet.get("/v1/events?kind=model"))["items"] == []
+
+
+async def test_health_metrics_and_projections_answer(magnet: Running):
+    await a_prompt(magnet)
+    assert await magnet.get("/health/live") == {"status": "live"}
+    ready = await magnet.get("/health/ready")
+    assert (ready["status"], ready["log"]["position"]) == ("ready", 1)
+    await magnet.get("/v1/prompts")
+    [projection] = (await magnet.get("/v1/projections"))["items"]
+    assert (projection["name"], projection["position"], projection["state"]) == ("configurations_v1", 1, "live")
+    metrics = (await magnet.call("GET", "/metrics")).text
+    assert 'magnet_http_requests_total{method="POST",route="/v1/prompts",status="201"} 1.0' in metrics
+
+
+async def test_the_documentation_works_without_a_network(magnet: Running):
+    for page in ("/docs", "/redoc"):
+        answer = await magnet.call("GET", page)
+        assert answer.status_code == 200
+        assert "http" not in answer.text.replace('"http-equiv"', "")
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js"):
+        assert (await magnet.call("GET", f"/docs/static/{asset}")).status_code == 200
+    document = await magnet.get("/openapi.json")
+    assert document["paths"]["/v1/prompts"]["post"]["tags"] == ["commands: prompts"]

@@ -1,0 +1,83 @@
+"""Magnet over real sockets, for a test: the application on a fresh database, and a client."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from api.app import create_app
+from api.bootstrap import Container, open_container
+from api.serve import server_config
+from api.settings import Settings
+from tests.support.postgres import Database
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn that leaves signals to the test run."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+@dataclass
+class Running:
+    """A server that runs, and a client without a key."""
+
+    url: str
+    port: int
+    container: Container
+    client: httpx.AsyncClient
+    database: Database
+    position: int = field(default=0)
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Send a request; header names are written with _ for -. A query waits for the commands before it."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if method == "GET" and self.position:
+            sent.setdefault("Magnet-Min-Position", str(self.position))
+        answer = await self.client.request(method, path, json=body, headers=sent)
+        if method != "GET" and answer.is_success:
+            self.position = max(self.position, int(answer.headers.get("Magnet-Position", 0)))
+        return answer
+
+    async def get(self, path: str, **headers: str) -> Any:
+        """Return the JSON of a query that must succeed."""
+        answer = await self.call("GET", path, **headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def do(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Return the JSON of a command that must succeed."""
+        answer = await self.call(method, path, body, **headers)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+@contextlib.asynccontextmanager
+async def serving(database: Database, home: Path, *, side: str = "all", **settings: Any) -> AsyncIterator[Running]:
+    """Serve on a loopback port while the block lasts."""
+    made = Settings(_env_file=None, MAGNET_HOME=home, **settings)  # type: ignore[call-arg]
+    container = await open_container(made, dsn=database.app_dsn)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            config = server_config(create_app(container, side=side), made)
+            server = QuietServer(config)
+            task = asyncio.create_task(server.serve(sockets=[listening]))
+            try:
+                url = f"http://127.0.0.1:{port}"
+                async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+                    yield Running(url=url, port=port, container=container, client=client, database=database)
+            finally:
+                server.should_exit = True
+                await task
+    finally:
+        await container.close()
