@@ -1,73 +1,132 @@
 """Settings: every environment variable, checked before anything starts."""
 
+import logging
 import os
+import re
+from collections.abc import Callable
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_FILE = ".env"
+OTHERS = {"MAGNET_FAILPOINTS", "MAGNET_BENCH_MODEL"}
+"""Variables of tests and benchmarks."""
+
+HTTP_URL = r"^https?://[^\s/?#]+[^\s?#]*$"
+HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+ORIGIN = re.compile(r"\*|https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+log = logging.getLogger(__name__)
 
 
 class SettingsError(RuntimeError):
     """A setting is wrong; the message names the variable and what was expected, never its value."""
 
 
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _is_a_database(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        try:
+            parts = conninfo_to_dict(value.get_secret_value())
+        except ProgrammingError as error:
+            raise ValueError("no connection string") from error
+        if not parts.get("user") or not parts.get("dbname"):
+            raise ValueError("no user or no database")
+    return value
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host_and_port(text: str) -> bool:
+    match = HOST_AND_PORT.fullmatch(text)
+    return match is not None and 0 < int(match[2]) <= 65535
+
+
+def _each(fits: Callable[[str], object]) -> AfterValidator:
+    """Check each part of a text whose parts are separated by commas."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and not all(fits(part) for part in _listed(value)):
+            raise ValueError("a part is wrong")
+        return value
+
+    return AfterValidator(check)
+
+
+Database = Annotated[SecretStr | None, AfterValidator(_is_a_database)]
+DATABASE = "the address of a PostgreSQL database with its user, such as postgresql://user:password@host/database"
+WEB = "an address that begins with http:// or https://"
+
+
 class Settings(BaseSettings):
-    """Every variable of the environment (or of a `.env` file) that Magnet reads."""
+    """Every variable of the environment (or of a `.env` file) that Magnet reads.
+
+    A field's description says what is expected of its variable. An empty variable counts as not set.
+    """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True, case_sensitive=True
+        env_file=ENV_FILE, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True,
+        case_sensitive=True, hide_input_in_errors=True,
+    )  # fmt: skip
+
+    home: Path = Field(Path(".magnet"), alias="MAGNET_HOME", description="a directory")
+    database_url: Database = Field(None, alias="DATABASE_URL", description=DATABASE)
+    migration_database_url: Database = Field(None, alias="MIGRATION_DATABASE_URL", description=DATABASE)
+    openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY", description="a key")
+    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL", pattern=HTTP_URL, description=WEB)
+    vector_db_type: Literal["pgvector"] = Field("pgvector", alias="VECTOR_DB_TYPE", description="pgvector")
+    kafka_bootstrap_servers: Annotated[str | None, _each(_is_host_and_port)] = Field(
+        None, alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port, more of them separated by commas"
     )
-
-    home: Path = Field(Path(".magnet"), alias="MAGNET_HOME")
-    database_url: SecretStr | None = Field(None, alias="DATABASE_URL")
-    migration_database_url: SecretStr | None = Field(None, alias="MIGRATION_DATABASE_URL")
-    openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY")
-    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL")
-    vector_db_type: Literal["pgvector"] = Field("pgvector", alias="VECTOR_DB_TYPE")
-    kafka_bootstrap_servers: str | None = Field(None, alias="KAFKA_BOOTSTRAP_SERVERS")
-    secret_encryption_key: SecretStr | None = Field(None, alias="SECRET_ENCRYPTION_KEY")
-    host: str = Field("127.0.0.1", alias="MAGNET_HOST", min_length=1)
-    port: int = Field(8080, alias="MAGNET_PORT", ge=0, le=65535)
-    workers: int = Field(1, alias="MAGNET_WORKERS", ge=1, le=64)
-    root_path: str = Field("", alias="MAGNET_ROOT_PATH", pattern=r"^(/[^\s?#]*[^/\s?#])?$")
-    trusted_proxies: str = Field("", alias="MAGNET_TRUSTED_PROXIES")
-    cors_origins: str = Field("", alias="MAGNET_CORS_ORIGINS")
-    egress_allow: str = Field("", alias="MAGNET_EGRESS_ALLOW")
-    plugins: str = Field("", alias="MAGNET_PLUGINS")
-    url: str | None = Field(None, alias="MAGNET_URL", pattern=r"^https?://")
-    api_key: SecretStr | None = Field(None, alias="MAGNET_API_KEY")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field("INFO", alias="LOG_LEVEL")
-    log_format: Literal["console", "json"] = Field("console", alias="LOG_FORMAT")
-    otlp_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^https?://")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: Any, info: Any) -> Any:
-        if value == "":
-            field = cls.model_fields[info.field_name]
-            return field.get_default(call_default_factory=True)
-        return value
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _level_in_any_case(cls, value: Any) -> Any:
-        return value.upper() if isinstance(value, str) else value
-
-    @field_validator("database_url", "migration_database_url")
-    @classmethod
-    def _is_a_database(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            try:
-                parts = conninfo_to_dict(value.get_secret_value())
-            except ProgrammingError:
-                parts = {}
-            if not parts.get("user") or not parts.get("dbname"):
-                raise ValueError("a PostgreSQL address is expected, such as postgresql://user:password@host/database")
-        return value
+    secret_encryption_key: SecretStr | None = Field(
+        None, alias="SECRET_ENCRYPTION_KEY", description="32 bytes as base64 or as 64 hexadecimal digits"
+    )
+    host: str = Field(
+        "127.0.0.1", alias="MAGNET_HOST", pattern=r"^[A-Za-z0-9_.:-]+$", description="an address or a host's name"
+    )
+    port: int = Field(8080, alias="MAGNET_PORT", ge=0, le=65535, description="a port number from 0 to 65535")
+    workers: int = Field(1, alias="MAGNET_WORKERS", ge=1, le=64, description="a whole number from 1 to 64")
+    root_path: str = Field(
+        "", alias="MAGNET_ROOT_PATH", pattern=r"^(/[^\s?#]*[^/\s?#])?$",
+        description="a path such as /magnet, with no slash at its end",
+    )  # fmt: skip
+    trusted_proxies: Annotated[str, _each(_is_network)] = Field(
+        "", alias="MAGNET_TRUSTED_PROXIES", description="addresses or networks, separated by commas"
+    )
+    cors_origins: Annotated[str, _each(ORIGIN.fullmatch)] = Field(
+        "", alias="MAGNET_CORS_ORIGINS",
+        description="origins such as https://app.example.com, with no path, separated by commas; or *",
+    )  # fmt: skip
+    egress_allow: Annotated[str, _each(lambda part: _is_network(part) or _is_host_and_port(part))] = Field(
+        "", alias="MAGNET_EGRESS_ALLOW", description="networks or host:port, separated by commas"
+    )
+    plugins: Annotated[str, _each(MODULE.fullmatch)] = Field(
+        "", alias="MAGNET_PLUGINS", description="names of Python modules, separated by commas"
+    )
+    url: str | None = Field(None, alias="MAGNET_URL", pattern=HTTP_URL, description=WEB)
+    api_key: SecretStr | None = Field(None, alias="MAGNET_API_KEY", description="an API key")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+    ] = Field("INFO", alias="LOG_LEVEL", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")  # fmt: skip
+    log_format: Literal["console", "json"] = Field("console", alias="LOG_FORMAT", description="console or json")
+    otlp_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=HTTP_URL, description=WEB)
 
     @property
     def cors(self) -> list[str]:
@@ -81,27 +140,32 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the settings, or raise SettingsError for the first that is wrong."""
+    """Read the settings, or raise SettingsError that names all that are wrong; warn of unknown variables."""
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)[0]
-        name = str(found["loc"][0])
-        message = found["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{name} is wrong: {message[:1].lower()}{message[1:]}.") from None
+        names = dict.fromkeys(str(found["loc"][0]) for found in error.errors(include_url=False, include_input=False))
+        raise SettingsError("\n".join(map(_expected, names))) from None
     except UnicodeDecodeError:
-        raise SettingsError("The file .env is no UTF-8 text.") from None
+        raise SettingsError(f"The file {ENV_FILE} is no UTF-8 text: save it as that.") from None
+    except PermissionError:
+        raise SettingsError(f"The file {ENV_FILE} can't be read: change its owner or mode.") from None
+    for name, meant in unknown_variables().items():
+        log.warning("nothing reads the variable %s%s", name, f": is {meant} meant?" if meant else "")
+    return settings
 
 
 def unknown_variables() -> dict[str, str | None]:
     """Return the MAGNET_ variables that nothing reads, each with the name that was probably meant."""
     known = {str(field.alias) for field in Settings.model_fields.values()}
-    strangers = (name for name in os.environ if name.startswith("MAGNET_") and name not in known | OTHERS)
+    present = dict.fromkeys([*os.environ, *dotenv_values(ENV_FILE, interpolate=False)])
+    strangers = (name for name in present if name.startswith("MAGNET_") and name not in known | OTHERS)
     return {name: next(iter(get_close_matches(name, known, 1)), None) for name in strangers}
 
 
-OTHERS = {"MAGNET_FAILPOINTS", "MAGNET_BENCH_MODEL"}
-"""Variables of tests and benchmarks."""
+def _expected(name: str) -> str:
+    field = next((f for key, f in Settings.model_fields.items() if name in (key, f.alias)), None)
+    return f"{name} is wrong: expected {field.description}." if field else f"{name} is no setting."
 
 
 def _listed(text: str) -> list[str]:
