@@ -8,15 +8,25 @@ from typing import Any
 
 import structlog
 
-SECRET_NAMES = re.compile(r"(api[_-]?key|authorization|password|passwd|secret|token|credential|cookie)", re.IGNORECASE)
+SECRET_NAMES = re.compile(
+    r"api[_-]?key|authorization|passw(or)?d|secret|token|credential|cookie|dsn|database_url", re.IGNORECASE
+)
 SECRET_VALUES = re.compile(
-    r"mgn_[0-9a-f]{32}_[A-Za-z0-9_-]+"
+    r"\bmgn_[A-Za-z0-9_-]+"
     r"|\bsk-[A-Za-z0-9_-]{8,}"
-    r"|(?<=[Bb]earer )[^\s\"']+"
+    r"|(?<=\bbearer )[^\s\"',]+"
+    r"|(?<=\bbasic )[A-Za-z0-9+/=]{8,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
-    r"|(?<=password=)[^\s]+"
+    r"|(?<=\bpassword=)('(\\.|[^'\\])*'|[^\s&\"']+)"
+    r"|(?<=\bapi_key=)[^\s&\"']+|(?<=\baccess_token=)[^\s&\"']+",
+    re.IGNORECASE,
 )
 HIDDEN = "[hidden]"
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would end a line, move the cursor, or can't be written."""
+
+QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "psycopg", "psycopg.pool", "aiokafka", "httpx2", "openai")
+"""Libraries that are heard from WARNING on."""
 
 
 def configure(level: str = "INFO", format: str = "console") -> None:
@@ -28,10 +38,10 @@ def configure(level: str = "INFO", format: str = "console") -> None:
         structlog.processors.format_exc_info,
         hide_secrets,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [on_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -43,13 +53,13 @@ def configure(level: str = "INFO", format: str = "console") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("uvicorn", "uvicorn.error", "uvicorn.access", "psycopg", "psycopg.pool"):
+    for noisy in QUIET:
         logger = logging.getLogger(noisy)
         logger.handlers = []
         logger.propagate = True
@@ -58,17 +68,39 @@ def configure(level: str = "INFO", format: str = "console") -> None:
 
 def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Hide what is named like a secret, and what looks like one inside of texts."""
-    for name in list(event):
-        event[name] = HIDDEN if SECRET_NAMES.search(name) else hidden(event[name])
+    for name, value in list(event.items()):
+        if not name.startswith("_"):  # those are structlog's own
+            event[name] = _shown(name, value)
+    return event
+
+
+def on_one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write signs that no terminal should get as escapes, so that no text can look like a line of its own."""
+    for name, value in list(event.items()):
+        if isinstance(value, str) and name not in ("exception", "stack"):
+            event[name] = NO_TEXT.sub(_escaped, value)
     return event
 
 
 def hidden(value: Any) -> Any:
     """Return the value with every text in it that looks like a secret hidden."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, str):
         return SECRET_VALUES.sub(HIDDEN, value)
     if isinstance(value, Mapping):
-        return {k: HIDDEN if SECRET_NAMES.search(str(k)) else hidden(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
+        return {key: _shown(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [hidden(item) for item in value]
-    return value
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return SECRET_VALUES.sub(HIDDEN, text)
+
+
+def _shown(name: str, value: Any) -> Any:
+    # A count of tokens is none: what is secret is text.
+    secret = SECRET_NAMES.search(name) and value is not None and not isinstance(value, bool | int | float)
+    return HIDDEN if secret else hidden(value)
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return sign[0].encode("unicode_escape").decode("ascii")
