@@ -44,8 +44,11 @@ ON CONFLICT (id) DO UPDATE SET title = excluded.title, description = excluded.de
     position = excluded.position, updated_at = excluded.updated_at, state = excluded.state,
     document = excluded.document
 
--- name: checksum  -- of all rows, whatever their order on disk
-SELECT coalesce(md5(string_agg(md5(t::text), '' ORDER BY t.id)), md5('')) FROM things AS t
+-- name: checksum  -- of all rows, whatever their order on disk and the time zone of the session
+SELECT coalesce(md5(string_agg(md5(row(t.id, t.kind, t.name, t.title, t.description, t.tags, t.archived,
+    t.version, t.position, t.created_position, extract(epoch FROM t.created_at),
+    extract(epoch FROM t.updated_at), t.state, t.document)::text), '' ORDER BY t.id)), md5(''))
+FROM things AS t
 
 -- name: get
 SELECT id, kind, name, title, description, tags, archived, version, position, created_position,
