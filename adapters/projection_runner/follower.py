@@ -85,20 +85,23 @@ class Follower:
         return True
 
     async def _take(self, section: Sequence[Recorded]) -> None:
-        """Apply a section; where it fails, its events one by one."""
+        """Apply a section; where it fails, its halves, down to the event that is to blame."""
         last = section[-1].position
         wanted = [entry for entry in section if entry.stream not in self._parked] if self._parked else section
         try:
             await self._apply(wanted, last)
-        except (*AWAY, Fenced, asyncio.CancelledError):
+        except Fenced:
             raise
         except Exception as error:
+            if is_away(error):
+                raise
             if len(section) == 1:
                 await self._try_again(section[0], error)
                 return
-            log.warning("batch_failed", projection=self.batches.schema, error=type(error).__name__)
-            for entry in section:
-                await self._take([entry])
+            log.warning("batch_failed", projection=self.batches.schema, error=type(error).__name__, events=len(section))
+            middle = len(section) // 2
+            await self._take(section[:middle])
+            await self._take(section[middle:])
 
     async def _apply(self, events: Sequence[Recorded], position: int) -> None:
         await self.batches.apply(events, expected=self.position, position=position)
@@ -110,9 +113,11 @@ class Follower:
             try:
                 await self._apply([entry], entry.position)
                 return
-            except (*AWAY, Fenced, asyncio.CancelledError):
+            except Fenced:
                 raise
             except Exception as again:
+                if is_away(again):
+                    raise
                 error = again
         await self.batches.park(entry.stream, told(error), at=entry.position, expected=self.position)
         self._parked[entry.stream] = entry.position
@@ -134,14 +139,22 @@ class Follower:
         ]
         try:
             await self.batches.take_back(stream, missed, expected=self.position)
-        except (*AWAY, Fenced, asyncio.CancelledError):
+        except Fenced:
             raise
         except Exception as error:
+            if is_away(error):
+                raise
             await self.batches.refuse_back(stream, told(error), at=first)
             log.error("requeue_failed", projection=self.batches.schema, stream=str(stream), error=type(error).__name__)
             return
         del self._parked[stream]
         log.info("stream_taken_back", projection=self.batches.schema, stream=str(stream), events=len(missed))
+
+
+def is_away(error: Exception) -> bool:
+    """Return whether it is the database that can't be used now, and no event that is to blame."""
+    # A limit of PostgreSQL (class 54) is met again each time: it is the event's fault.
+    return isinstance(error, AWAY) and not (getattr(error, "sqlstate", None) or "").startswith("54")
 
 
 def told(error: Exception) -> str:

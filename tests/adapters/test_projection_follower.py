@@ -1,0 +1,94 @@
+"""What a follower does with events that a projection can't take, and with a database that is away."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.projection_runner.administration import ProjectionAdministration
+from adapters.projection_runner.batch import ReadModel
+from domain.prompt import Prompt
+from projections.configurations import ConfigurationsProjection
+from projections.recorded import Recorded
+from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
+from tests.support.postgres import Database
+
+EVENTS = 240
+
+
+@pytest.fixture
+async def side(database: Database) -> AsyncIterator[ReadSide]:
+    async with read_side(database) as made:
+        yield made
+
+
+class Disturbed(ConfigurationsProjection):
+    """Raises what it is told to, and counts how often it is called."""
+
+    def __init__(self, disturb: Callable[[Recorded], Exception | None]) -> None:
+        self.disturb = disturb
+        self.calls = 0
+
+    async def apply(self, events: Sequence[Recorded], view: Any) -> None:
+        self.calls += 1
+        for entry in events:
+            error = self.disturb(entry)
+            if error is not None:
+                raise error
+        await super().apply(events, view)
+
+
+def model_of(projection: Disturbed) -> ReadModel:
+    return ReadModel(projection=projection, writer=CONFIGURATIONS.writer)
+
+
+async def prompts(side: ReadSide, count: int) -> list[Prompt]:
+    made = [Prompt.create(name=f"p{number}", definition={"text": "a"}) for number in range(count)]
+    assert await side.record(*made) == count
+    return made
+
+
+async def letters(side: ReadSide, model: ReadModel) -> list[tuple[int, str]]:
+    found = await ProjectionAdministration(side.pool, side.log, [model]).dead_letters()
+    return [(letter.position, letter.error) for letter in found]
+
+
+async def test_a_poison_event_in_a_large_batch_is_found_by_halving(side: ReadSide):
+    poison = Disturbed(lambda entry: ValueError() if entry.position == 100 else None)
+    made = await prompts(side, EVENTS)
+    async with running(side.runner([model_of(poison)])):
+        await side.caught_up()
+    assert await letters(side, model_of(poison)) == [(100, "ValueError")]
+    assert poison.calls < 30
+    for position, prompt in enumerate(made, 1):
+        assert (await side.view.get(prompt.id) is None) == (position == 100)
+
+
+async def test_a_limit_of_postgres_sets_a_stream_aside_instead_of_stopping_all(side: ReadSide):
+    limit = Disturbed(lambda entry: psycopg.errors.ProgramLimitExceeded() if entry.position == 2 else None)
+    await prompts(side, 3)
+    async with running(side.runner([model_of(limit)])):
+        await side.caught_up()
+    assert await letters(side, model_of(limit)) == [(2, "ProgramLimitExceeded")]
+
+
+async def test_a_database_that_is_away_sets_nothing_aside(side: ReadSide):
+    failures = iter([psycopg.OperationalError(), psycopg.errors.AdminShutdown(), psycopg.errors.DiskFull()])
+    away = Disturbed(lambda entry: next(failures, None))
+    made = await prompts(side, 3)
+    async with running(side.runner([model_of(away)])):
+        await side.caught_up()
+    assert await letters(side, model_of(away)) == []
+    for prompt in made:
+        assert await side.view.get(prompt.id) is not None
+
+
+async def test_an_event_that_can_be_taken_the_second_time_is_not_set_aside(side: ReadSide):
+    failures = iter([ValueError(), ValueError()])
+    shaky = Disturbed(lambda entry: next(failures, None))
+    [prompt] = await prompts(side, 1)
+    async with running(side.runner([model_of(shaky)])):
+        await side.caught_up()
+    assert await letters(side, model_of(shaky)) == []
+    assert await side.view.get(prompt.id) is not None
