@@ -19,6 +19,10 @@ LARGEST = 2 * 1024 * 1024
 """Bytes of a JSON body."""
 
 DEEPEST = 64
+LINGER = 16 * 1024 * 1024
+LINGER_SECONDS = 2.0
+"""How much more of a body that is too large is read, and for how long."""
+
 SLOWEST = 30.0
 """Seconds that a body may take to arrive."""
 
@@ -30,16 +34,25 @@ SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|[0-9]{16}|[eE][+-]?[0-9]{2}|N
 async def read_bytes(request: Request, limit: int = LARGEST) -> bytes:
     """Return the body, or refuse one that is too large, too slow or cut off."""
     declared = request.headers.get("content-length")
-    if declared is not None and (not declared.isdigit() or int(declared) > limit):
-        too_large(limit)
+    fits = declared is None or (declared.isdigit() and int(declared) <= limit)
     pieces = bytearray()
+    read = 0
     try:
-        async with asyncio.timeout(SLOWEST):
+        async with asyncio.timeout(SLOWEST if fits else LINGER_SECONDS) as patience:
             async for piece in request.stream():
-                pieces += piece
-                if len(pieces) > limit:
+                read += len(piece)
+                if fits and read <= limit:
+                    pieces += piece
+                    continue
+                # A client that still sends would not see an answer: some more is read, and dropped.
+                if read > limit + LINGER:
                     too_large(limit)
+                if fits:
+                    fits = False
+                    patience.reschedule(asyncio.get_running_loop().time() + LINGER_SECONDS)
     except TimeoutError:
+        if not fits:
+            too_large(limit)
         raise HttpProblem(
             408,
             "body_timeout",
@@ -48,6 +61,8 @@ async def read_bytes(request: Request, limit: int = LARGEST) -> bytes:
         ) from None
     except ClientDisconnect:
         raise HttpProblem(400, "body_incomplete", "The connection ended before the body did.") from None
+    if not fits:
+        too_large(limit)
     return bytes(pieces)
 
 

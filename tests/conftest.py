@@ -1,6 +1,10 @@
 """Fixtures that every test may use: the session's PostgreSQL, and a fresh database."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,15 +12,22 @@ from adapters import failpoints
 from adapters.postgres.embedded import EmbeddedPostgres
 from tests.support.postgres import Database, fresh_database, server
 
+HOME = "MAGNET_TESTS_HOME"
+"""Where the workers of a session find its server. Not under pytest's own directory: each new session
+takes that one's access rights back, and PostgreSQL runs as another user where the tests run as root."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the session's home, once; its workers inherit the variable."""
+    if HOME not in os.environ:
+        os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME), ignore_errors=True))
+
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """The session's server, shared by all workers of the session."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if base.name.startswith("popen-") else base
-    home = shared / "home"
-    home.mkdir(exist_ok=True)
-    with server(home) as running:
+    with server(Path(os.environ[HOME])) as running:
         yield running
 
 

@@ -19,4 +19,4 @@ def load(package: str, file: str) -> Mapping[str, LiteralString]:
 
 def load_text(path: Path) -> LiteralString:
     """Return a whole file of SQL."""
-    return cast(LiteralString, path.read_text("utf-8"))
+    return path.read_text("utf-8")

@@ -1,0 +1,180 @@
+"""How commands reach an installation: over HTTP, to a server or to one inside this very process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import orjson
+
+from api.cli.failure import CommandFailed
+from api.logging import configure
+from api.settings import load
+
+Parameters = Mapping[str, str | int]
+TRIES = 5
+TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
+PAGE = 500
+LOOK_EVERY = 0.3
+"""Seconds between two looks of who follows the log."""
+
+
+class Refused(CommandFailed):
+    """The server answered with a problem document."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        said = str(problem.get("detail") or problem.get("title") or f"The server answered {status}.")
+        for error in problem.get("errors", ()):
+            if error.get("message") not in (None, said):
+                said += f"\n  {error.get('pointer') or '/'}: {error['message']}"
+        super().__init__(said)
+        self.status = status
+        self.code = str(problem.get("code", ""))
+        self.problem = problem
+
+
+class NotThere(Refused):
+    """There is no such thing."""
+
+
+class Unreachable(CommandFailed):
+    """The server does not answer."""
+
+
+class Connection:
+    """Speaks with a server; what was read after a command includes what that command did."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+        self._position = 0
+
+    async def get(self, path: str, parameters: Parameters | None = None) -> Any:
+        """Return the JSON of a query, or raise Refused."""
+        return orjson.loads((await self.raw("GET", path, parameters=parameters)).content)
+
+    async def pages(self, path: str, parameters: Parameters | None = None) -> AsyncIterator[Any]:
+        """Yield every item of a list."""
+        asked = dict(parameters or {})
+        while True:
+            page = await self.get(path, asked)
+            for item in page["items"]:
+                yield item
+            if page["next_cursor"] is None:
+                return
+            asked["cursor"] = page["next_cursor"]
+
+    async def command(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        if_match: int | None = None,
+        parameters: Parameters | None = None,
+    ) -> Any:
+        """Return the receipt of a command, or raise Refused."""
+        headers = {} if if_match is None else {"If-Match": f'"{if_match}"'}
+        answer = await self.raw(method, path, body, parameters=parameters, headers=headers)
+        return orjson.loads(answer.content)
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        parameters: Parameters | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """Return the answer, or raise Refused; a query that the server is not ready for is sent again."""
+        sent = dict(headers or {})
+        if method == "GET" and self._position:
+            sent["Magnet-Min-Position"] = str(self._position)
+        content = None if body is None else orjson.dumps(body)
+        if content is not None:
+            sent["Content-Type"] = "application/json"
+        for attempt in range(TRIES):
+            try:
+                answer = await self._client.request(
+                    method, quoted(path), content=content, params=parameters or {}, headers=sent
+                )
+            except httpx2.HTTPError as error:
+                raise unreachable(self._client.base_url, error) from None
+            if answer.status_code != 503 or method != "GET" or attempt == TRIES - 1:
+                break
+            await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), 5))
+        if answer.status_code >= 400:
+            raise refused(answer)
+        if method != "GET":
+            self._position = max(self._position, int(answer.headers.get("Magnet-Position", 0)))
+        return answer
+
+    async def follow(self, path: str, parameters: Parameters, after: int) -> AsyncIterator[Any]:
+        """Yield the log's events after a position and all that come, through restarts of the server, without end."""
+        reached = False
+        while True:
+            seen = after
+            try:
+                async for event in self.pages(path, {**parameters, "after": after, "limit": PAGE}):
+                    after = event["position"]
+                    yield event
+                reached = True
+            except (Unreachable, Refused) as error:
+                away = isinstance(error, Unreachable) or error.status == 503
+                if not (reached and away):
+                    raise
+            if after == seen:
+                await asyncio.sleep(LOOK_EVERY)
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Connection]:
+    """Connect to MAGNET_URL with MAGNET_API_KEY; without, to the database, by a server in this process."""
+    settings = load()
+    async with AsyncExitStack() as stack:
+        if settings.url:
+            url, key = settings.url, settings.api_key.get_secret_value() if settings.api_key else None
+        else:
+            from api.cli.own_server import own_server
+
+            configure("WARNING", settings.log_format)
+            url, key = await stack.enter_async_context(own_server(settings))
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # A proxy of the environment is for the world outside, not for a server on this machine.
+        client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=bool(settings.url))
+        yield Connection(await stack.enter_async_context(client))
+
+
+def run(work: Callable[[Connection], Awaitable[None]]) -> None:
+    """Connect, do the work, and disconnect."""
+
+    async def connect_and_work() -> None:
+        async with connected() as connection:
+            await work(connection)
+
+    asyncio.run(connect_and_work())
+
+
+def refused(answer: httpx2.Response) -> Refused:
+    """Return the error for an answer of status 400 or more."""
+    try:
+        problem = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    if answer.status_code == 401 and not problem.get("detail"):
+        problem["detail"] = "The server wants another API key: set MAGNET_API_KEY."
+    return (NotThere if answer.status_code == 404 else Refused)(answer.status_code, problem)
+
+
+def unreachable(url: object, error: httpx2.HTTPError) -> Unreachable:
+    """Return the error for a server that does not answer."""
+    return Unreachable(f"The server at {url} does not answer ({type(error).__name__}): is it running?")
+
+
+def quoted(path: str) -> str:
+    """Return a path whose parts came from a user."""
+    return quote(path, safe="/:@-._~")

@@ -1,0 +1,34 @@
+"""All commands of `magnet`. Heavy imports wait until a command needs them."""
+
+import typer
+
+from api.cli.backups import backup, restore
+from api.cli.configuration_files import apply, export
+from api.cli.demo import demo
+from api.cli.doctor import doctor
+from api.cli.events import events
+from api.cli.keys import keys
+from api.cli.projections import projections
+from api.cli.serving import serve, worker
+
+app = typer.Typer(
+    name="magnet",
+    help="An event-sourced backend for AI orchestration. Every command works on the installation in MAGNET_HOME "
+    "(default ./.magnet), on DATABASE_URL, or on the server at MAGNET_URL with MAGNET_API_KEY.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve)
+app.command()(worker)
+app.command()(demo)
+app.add_typer(events, name="events")
+app.add_typer(projections, name="projections")
+app.add_typer(keys, name="keys")
+app.command()(apply)
+app.command()(export)
+app.command()(backup)
+app.command()(restore)
+app.command()(doctor)

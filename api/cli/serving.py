@@ -1,0 +1,81 @@
+"""`magnet serve` and `magnet worker`."""
+
+import signal
+import sys
+from enum import StrEnum
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.output import line
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+
+
+class Side(StrEnum):
+    """Which routes are served."""
+
+    ALL = "all"
+    COMMANDS = "commands"
+    QUERIES = "queries"
+
+
+def serve(
+    *,
+    side: Annotated[Side, typer.Option("--side", help="Serve commands or queries alone.")] = Side.ALL,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen at (MAGNET_HOST).")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0: any (MAGNET_PORT).")] = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run projections and jobs here too.")] = True,
+) -> None:
+    """Serve the HTTP API, with projections and jobs in the same process."""
+    settings = _settings(host=host, port=port)
+    _stop_in_order_on_sigterm()
+    from api.serve import serve as run
+
+    def ready(at: int) -> None:
+        address = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{address}:{at}{settings.root_path}"
+        line(f"Magnet serves {url} (try {url}/docs); data are in {_place(settings)}.")
+        sys.stdout.flush()
+
+    try:
+        status = run(settings, side=side.value, worker=worker, ready=ready)
+    except KeyboardInterrupt:
+        status = 0  # stopped while it was starting
+    raise typer.Exit(status)
+
+
+def worker() -> None:
+    """Run projections and jobs, without serving HTTP."""
+    settings = _settings()
+    from api.worker import work
+
+    def ready() -> None:
+        line(f"Magnet works on {_place(settings)}.")
+        sys.stdout.flush()
+
+    work(settings, ready=ready)
+
+
+def _settings(**given: Any) -> "Settings":
+    from api.logging import configure
+    from api.settings import load
+
+    settings = load(**{name: value for name, value in given.items() if value is not None})
+    configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def _place(settings: "Settings") -> str:
+    return "the database of DATABASE_URL" if settings.database_url else str(settings.home.absolute())
+
+
+def _stop_in_order_on_sigterm() -> None:
+    """Take SIGTERM like Ctrl-C: what is open gets closed, and the last one out stops the database."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

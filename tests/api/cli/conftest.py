@@ -1,0 +1,120 @@
+"""Real processes of the command line, each on an installation of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.postgres import Database
+
+ROOT = Path(__file__).parents[3]
+LIMIT = 120
+"""Seconds after which a command hangs, and is ended."""
+
+
+@dataclass
+class Done:
+    """What became of a command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [orjson.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Running:
+    """A command that goes on, and the first line it said."""
+
+    process: subprocess.Popen[str]
+    said: str
+
+    @property
+    def url(self) -> str:
+        return next(word for word in self.said.split() if word.startswith("http"))
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(LIMIT)
+
+
+@dataclass
+class Magnet:
+    """The command line with an environment of its own."""
+
+    home: Path
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(ROOT), "MAGNET_HOME": str(self.home), "MAGNET_PORT": "0", **self.more}
+
+    def __call__(self, *arguments: str, given: str = "", **more: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "api.cli", *arguments],
+            cwd=self.home.parent, env={**self.environment, **more}, input=given, capture_output=True, text=True,
+            timeout=LIMIT, check=False,
+        )  # fmt: skip
+        return Done(status=done.returncode, out=done.stdout, err=done.stderr)
+
+    def ok(self, *arguments: str, **more: str) -> Done:
+        done = self(*arguments, **more)
+        assert done.status == 0, (arguments, done.err, done.out)
+        return done
+
+    @contextmanager
+    def running(self, *arguments: str, **more: str) -> Iterator[Running]:
+        with (self.home.parent / "err").open("a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", *arguments],
+                cwd=self.home.parent, env={**self.environment, **more}, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            said = process.stdout.readline()
+            assert said, (arguments, (self.home.parent / "err").read_text())
+            yield Running(process=process, said=said)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+
+
+@pytest.fixture
+def embedded() -> Iterator[Magnet]:
+    """An installation with its own embedded PostgreSQL; not under pytest's directory, whose rights change."""
+    with TemporaryDirectory(prefix="magnet-cli-") as directory:
+        yield Magnet(home=Path(directory) / "home")
+
+
+@pytest.fixture
+def magnet(tmp_path: Path, database: Database) -> Magnet:
+    """An installation on a database of the session's server."""
+    return on(database, tmp_path / "home")
+
+
+def on(database: Database, home: Path) -> Magnet:
+    return Magnet(home=home, more={"DATABASE_URL": database.app_dsn, "MIGRATION_DATABASE_URL": database.owner_dsn})

@@ -1,0 +1,76 @@
+"""`magnet serve`, `worker` and `demo` as real processes."""
+
+import signal
+
+import httpx2
+import psutil
+
+from tests.api.cli.conftest import Magnet
+
+
+def servers_in(magnet: Magnet) -> list[int]:
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(magnet.home / "postgres" / "data") in (process.info["cmdline"] or [])
+    ]
+
+
+def test_the_demo_runs_twice_and_its_data_are_served_until_sigterm_stops_all(embedded):
+    first, second = embedded.ok("demo"), embedded.ok("demo", "--json")
+    for told in ("POST /v1/prompts", "/diff?from=1&to=2", "/publish", "/rollback", "as_of=", "/history", "/docs"):
+        assert told in first.out
+    assert "Traceback" not in first.err
+    assert {step["status"] for step in second.json["steps"]} <= {200, 201}
+    assert servers_in(embedded) == []
+    with embedded.running("serve") as server:
+        assert servers_in(embedded)
+        assert str(embedded.home) in server.said and "/docs" in server.said
+        with httpx2.Client(base_url=server.url, trust_env=False) as client:
+            names = {item["name"] for item in client.get("/v1/prompts").json()["items"]}
+            assert names == {"support-reply", "support-reply-2"}
+            assert client.get("/docs").status_code == 200
+        assert embedded.ok("events", "--json", "--limit", "1").lines[0]["position"] == 1, "joins the running server"
+        assert servers_in(embedded)
+        assert server.end() == 0
+    assert servers_in(embedded) == []
+
+
+def test_ctrl_c_ends_a_server_in_order(magnet):
+    with magnet.running("serve", "--port", "0") as server:
+        assert server.end(signal.SIGINT) == 0
+
+
+def test_one_side_alone_serves_only_its_routes(magnet):
+    with (
+        magnet.running("serve", "--side", "queries") as server,
+        httpx2.Client(base_url=server.url, trust_env=False) as client,
+    ):
+        assert client.post("/v1/prompts", json={"name": "a", "text": "x"}).status_code in (404, 405)
+        assert client.get("/v1/events").status_code == 200
+
+
+def test_another_address_than_loopback_needs_a_key_first(magnet):
+    refused = magnet("serve", "--host", "0.0.0.0")
+    assert refused.status == 1 and "magnet keys create" in refused.err and "Traceback" not in refused.err
+
+
+def test_a_killed_worker_is_replaced_by_the_next_one(magnet):
+    with (
+        magnet.running("serve", "--no-worker") as server,
+        httpx2.Client(base_url=server.url, trust_env=False) as client,
+    ):
+        with magnet.running("worker") as worker:
+            first = client.post("/v1/prompts", json={"name": "one", "text": "x"}).json()["position"]
+            seen = client.get("/v1/prompts/one", headers={"Magnet-Min-Position": str(first)})
+            while seen.status_code == 503:
+                seen = client.get("/v1/prompts/one", headers={"Magnet-Min-Position": str(first)})
+            assert seen.status_code == 200
+            worker.end(signal.SIGKILL)
+        second = client.post("/v1/prompts", json={"name": "two", "text": "x"}).json()["position"]
+        with magnet.running("worker") as worker:
+            seen = client.get("/v1/prompts/two", headers={"Magnet-Min-Position": str(second)})
+            while seen.status_code == 503:
+                seen = client.get("/v1/prompts/two", headers={"Magnet-Min-Position": str(second)})
+            assert seen.status_code == 200
+            assert worker.end() == 0

@@ -1,0 +1,167 @@
+"""Who may do what: the keyless mode, keys and roles, on every route there is."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from api.app import add, operations
+from api.call import Operation
+from api.permissions import PERMISSIONS, PUBLIC, ROLES, allowed
+from tests.support.server import Running, serving
+
+
+async def key_of(magnet: Running, name: str, *roles: str, admin: str | None = None, **more: Any) -> str:
+    headers = {"X_API_Key": admin} if admin else {}
+    body = {"name": name, "roles": list(roles), **more}
+    return str((await magnet.do("POST", "/v1/api-keys", body, **headers))["key"])
+
+
+async def test_without_a_key_this_machine_acts_as_the_local_administrator(magnet: Running):
+    await magnet.do("POST", "/v1/prompts", {"name": "p", "text": "a"}, Authorization="Bearer of-something-else")
+    [event] = (await magnet.get("/v1/events"))["items"]
+    assert event["actor"] == {"type": "local", "id": "local", "name": "local"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "magnet.example.com"},
+        {"Host": "localhost.example.com"},
+        {"Host": "127.0.0.1@example.com"},
+        {"Origin": "https://evil.example.com"},
+        {"Origin": "http://localhost:1"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_without_a_key_no_foreign_page_is_answered(magnet: Running, headers: dict[str, str]):
+    answer = await magnet.client.get("/v1/prompts", headers=headers)
+    assert answer.status_code == 403
+    answer = await magnet.client.post("/v1/prompts", json={"name": "p", "text": "a"}, headers=headers)
+    assert answer.status_code == 403
+    assert await magnet.container.log.head() == 0
+
+
+async def test_forwarded_headers_are_not_believed(magnet: Running):
+    answer = await magnet.client.get(
+        "/v1/prompts", headers={"X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1"}
+    )
+    assert answer.status_code == 200
+
+
+async def test_once_a_key_exists_everything_else_is_a_401(magnet: Running):
+    key = await key_of(magnet, "admin", "admin")
+    wrong = key[:-1] + ("A" if key[-1] != "A" else "B")
+    for headers in ({}, {"X-API-Key": wrong}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {key}"}):
+        answer = await magnet.client.get("/v1/prompts", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+        assert (await magnet.client.get("/v1/prompts", headers=headers)).status_code == 200
+    assert (await magnet.client.get("/health/live")).status_code == 200
+
+
+async def test_a_revoked_or_expired_key_ends_at_once(magnet: Running):
+    admin = await key_of(magnet, "admin", "admin")
+    key = await key_of(magnet, "other", "user", admin=admin)
+    assert (await magnet.client.get("/v1/prompts", headers={"X-API-Key": key})).status_code == 200
+    await magnet.do("DELETE", "/v1/api-keys/other", X_API_Key=admin)
+    assert (await magnet.client.get("/v1/prompts", headers={"X-API-Key": key})).status_code == 401
+    late = await key_of(magnet, "late", "user", admin=admin, expires_at="2020-01-01T00:00:00Z")
+    assert (await magnet.client.get("/v1/prompts", headers={"X-API-Key": late})).status_code == 401
+
+
+async def test_a_revocation_reaches_other_processes_without_waiting(magnet: Running, tmp_path: Path):
+    admin = await key_of(magnet, "admin", "admin")
+    key = await key_of(magnet, "other", "user", admin=admin)
+    async with serving(magnet.database, Path(magnet.container.settings.home)) as elsewhere:
+        assert (await elsewhere.client.get("/v1/prompts", headers={"X-API-Key": key})).status_code == 200
+        told = asyncio.Event()
+        elsewhere.container.listener.on("magnet_credentials", lambda _: told.set())
+        await magnet.do("DELETE", "/v1/api-keys/other", X_API_Key=admin)
+        await asyncio.wait_for(told.wait(), 10)
+        assert (await elsewhere.client.get("/v1/prompts", headers={"X-API-Key": key})).status_code == 401
+
+
+async def test_a_keys_rate_is_limited_with_a_time_to_come_back(magnet: Running):
+    admin = await key_of(magnet, "admin", "admin")
+    key = await key_of(magnet, "slow", "user", admin=admin, requests_per_minute=6)
+    answers = [await magnet.client.get("/v1/prompts", headers={"X-API-Key": key}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert 1 <= int(answers[1].headers["retry-after"]) <= 11
+
+
+def request_for(operation: Operation) -> tuple[str, str]:
+    path = operation.path
+    for name in ("ref", "label", "tag", "name", "id"):
+        path = path.replace("{" + name + "}", "nothing")
+    return operation.method, path
+
+
+async def test_every_role_may_do_on_every_route_what_its_permissions_say(magnet: Running):
+    admin = await key_of(magnet, "the-admin", "admin")
+    keys = {role: await key_of(magnet, f"the-{role}", role, admin=admin) for role in ROLES if role != "admin"}
+    keys["admin"] = admin
+    for operation in operations():
+        method, path = request_for(operation)
+        for role, key in keys.items():
+            body = {} if method in ("POST", "PATCH") else None
+            answer = await magnet.client.request(method, path, json=body, headers={"X-API-Key": key})
+            refused = not allowed(frozenset({role}), operation.permission)
+            assert (answer.status_code == 403) == refused, (role, method, path, answer.text)
+            assert answer.status_code < 500
+        answer = await magnet.client.request(method, path)
+        assert (answer.status_code == 401) == (operation.permission != PUBLIC), (method, path)
+
+
+async def test_a_route_without_a_permission_stops_the_start(magnet: Running):
+    [first, *_] = operations()
+    broken = Operation(**{**vars(first), "permission": "nobody:knows"})
+    with pytest.raises(ValueError, match="permission"):
+        add(FastAPI(), broken, magnet.container)
+
+
+def test_every_role_is_made_of_permissions_that_exist():
+    assert all(permissions <= set(PERMISSIONS) for permissions in ROLES.values())
+    assert ROLES["admin"] == set(PERMISSIONS)
+
+
+async def test_a_secret_planted_in_every_secret_field_is_nowhere(magnet: Running, capfd: pytest.CaptureFixture[str]):
+    canary = "sk-canaryCANARYcanary0815"
+    body = {
+        "name": "oa",
+        "type": "openai",
+        "base_url": "https://a.example.com",
+        "api_key": canary,
+        "secret_headers": {"X-Secret": canary},
+    }
+    answers = [await magnet.call("POST", "/v1/providers", body, Idempotency_Key="k")]
+    answers.append(await magnet.call("POST", "/v1/providers", body | {"name": "ob", "type": canary}))
+    answers.append(
+        await magnet.call("POST", "/v1/providers", body | {"name": "oc", "base_url": f"https://u:{canary}@x.y"})
+    )
+    answers.append(
+        await magnet.call("POST", "/v1/providers", body | {"name": "od", "headers": {"Authorization": canary}})
+    )
+    for path in (
+        "/v1/providers/oa",
+        "/v1/providers",
+        "/v1/events",
+        "/v1/providers/oa/history",
+        "/v1/providers/oa?version=1",
+    ):
+        answers.append(await magnet.call("GET", path))
+    key = await key_of(magnet, "admin", "admin")
+    assert all(canary[4:-4] not in answer.text for answer in answers)
+    output = capfd.readouterr()
+    assert canary[4:-4] not in output.out + output.err
+    async with magnet.container.pool.connection() as connection:
+        for table in ("magnet_events", "idempotency", "secrets", "credentials", "usages", "installation"):
+            rows = await (await connection.execute(f"SELECT t::text FROM magnet.{table} AS t")).fetchall()  # type: ignore[arg-type]
+            text = str(rows)
+            assert canary[4:-4] not in text
+            assert canary.encode().hex() not in text
+            assert key not in text
