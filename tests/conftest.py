@@ -21,7 +21,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the session's home, once; its workers inherit the variable."""
     if HOME not in os.environ:
         os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-")
-        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME), ignore_errors=True))
+        config.add_cleanup(_clear_away)
+
+
+def _clear_away() -> None:
+    home = Path(os.environ.pop(HOME))
+    EmbeddedPostgres(home).stop()  # a worker that was killed has left it running
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
