@@ -63,7 +63,11 @@ def read(
             if left == 0:
                 return
 
-    run(work)
+    try:
+        run(work)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
 
 
 @events.command()

@@ -1,9 +1,7 @@
 """`magnet serve` and `magnet worker`."""
 
-import signal
 import sys
 from enum import StrEnum
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,7 +29,6 @@ def serve(
 ) -> None:
     """Serve the HTTP API, with projections and jobs in the same process."""
     settings = _settings(host=host, port=port)
-    _stop_in_order_on_sigterm()
     from api.serve import serve as run
 
     def ready(at: int) -> None:
@@ -70,12 +67,3 @@ def _settings(**given: Any) -> "Settings":
 
 def _place(settings: "Settings") -> str:
     return "the database of DATABASE_URL" if settings.database_url else str(settings.home.absolute())
-
-
-def _stop_in_order_on_sigterm() -> None:
-    """Take SIGTERM like Ctrl-C: what is open gets closed, and the last one out stops the database."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -34,6 +34,10 @@ def test_the_demo_runs_twice_and_its_data_are_served_until_sigterm_stops_all(emb
         assert servers_in(embedded)
         assert server.end() == 0
     assert servers_in(embedded) == []
+    with embedded.running("events", "--follow") as following:
+        assert servers_in(embedded)
+        assert following.end() == 0
+    assert servers_in(embedded) == []
 
 
 def test_ctrl_c_ends_a_server_in_order(magnet):
