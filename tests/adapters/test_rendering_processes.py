@@ -138,7 +138,7 @@ def what_it_holds(pid: int) -> str:
     process = Path("/proc") / str(pid)
     try:
         return str([(process / "environ").read_bytes(), *(str(each.readlink()) for each in (process / "fd").iterdir())])
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
