@@ -48,9 +48,7 @@ def test_there_is_a_payload_for_every_version_of_every_event():
 
 
 def test_an_unknown_topic_is_refused_and_never_imported():
-    stored = StoredEvent(
-        originator_id=identify("payload", "x"), originator_version=1, topic="os:system", state=b"{}"
-    )
+    stored = StoredEvent(originator_id=identify("payload", "x"), originator_version=1, topic="os:system", state=b"{}")
     with pytest.raises(UnknownTopic):
         EventMapper(AGGREGATES).to_domain_event(stored)
 
