@@ -35,6 +35,7 @@ def failpoint(name: str) -> None:
         case "exit":
             os._exit(137)
         case "disk_full":
+            del _armed[name]
             raise psycopg.errors.DiskFull("could not extend file: No space left on device")
         case "lost":
             del _armed[name]

@@ -15,7 +15,7 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate
 
 from commands.ports import Context, Receipt, Unit
-from domain.errors import Archived, Busy, DomainError, InUse, Invalid, StaleVersion
+from domain.errors import Archived, Busy, DomainError, InUse, Invalid, StaleVersion, Unavailable
 
 PATIENCE = 5.0
 """Seconds that a command may queue and retry before it answers `busy`."""
@@ -118,6 +118,8 @@ class Bus:
             if not unit.has_news and context.idempotency is None:
                 return self._receipt(done, known)
             appended = await unit.append(context, lambda: self._answers.seal(done), known)
+        except Unavailable:
+            raise  # nobody refused: the database could not be asked
         except DomainError as refusal:
             if unit.decided_on_cache:
                 return None

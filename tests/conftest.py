@@ -17,6 +17,11 @@ HOME = "MAGNET_TESTS_HOME"
 takes that one's access rights back, and PostgreSQL runs as another user where the tests run as root."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag for the longer forms of tests."""
+    parser.addoption("--long", action="store_true", help="run the longer form of tests that have one")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the session's home, once; its workers inherit the variable."""
     if HOME not in os.environ:
