@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import create_app
 from api.bootstrap import Dsns, database, open_container
+from api.default_provider import ensure_default_provider
 from api.settings import Settings, SettingsError
 
 DRAIN = 20
@@ -100,6 +101,8 @@ async def run(
     """Serve until SIGINT or SIGTERM."""
     container = await open_container(settings, dsn=dsns.app, worker=worker)
     try:
+        if side != "queries":
+            await ensure_default_provider(container, settings)
         server = uvicorn.Server(server_config(create_app(container, side=side), settings))
         if ready is not None:
             ready(listening.getsockname()[1])

@@ -1,0 +1,87 @@
+"""The OpenAPI document: true, complete, and no request made from it ever ends in a 5xx."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from api.app import operations
+from api.openapi import openapi_document
+from tests.support.postgres import Database
+from tests.support.threads import served_in_a_thread
+
+
+@pytest.fixture
+def url(database: Database, tmp_path: Path) -> Iterator[str]:
+    with served_in_a_thread(database, tmp_path) as found:
+        yield found
+
+
+def test_every_operation_stands_in_the_document_with_side_permission_and_problem():
+    document = openapi_document(operations())
+    for operation in operations():
+        described = document["paths"][operation.path][operation.method.lower()]
+        assert described["x-permission"] == operation.permission
+        assert "default" in described["responses"]
+        assert operation.side == "both" or described["tags"][0].startswith(f"{operation.side}: ")
+    names = [operation.name for operation in operations()]
+    assert len(set(names)) == len(names)
+
+
+def test_every_reference_of_the_document_leads_somewhere():
+    document = openapi_document(operations())
+
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            for value in node.values():
+                yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= known
+
+
+def attempts(operation: Any, client: httpx.Client, url: str) -> int:
+    """Send requests made for an operation; return how many, all of them answered as promised."""
+    sent_so_far = 0
+
+    @given(data=st.data())
+    @settings(
+        max_examples=6,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def attempt(data: st.DataObject) -> None:
+        nonlocal sent_so_far
+        case = data.draw(operation.as_strategy())
+        sent = case.as_transport_kwargs(base_url=url)
+        headers = {k: v for k, v in (sent.get("headers") or {}).items() if k.lower() != "authorization"}
+        answer = client.request(
+            sent["method"], sent["url"], params=sent.get("params"), json=sent.get("json"), headers=headers
+        )
+        sent_so_far += 1
+        assert answer.status_code < 500, (sent["method"], sent["url"], answer.text)
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+
+    attempt()
+    return sent_so_far
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_request_made_from_the_document_ends_in_a_5xx(url: str):
+    schema = schemathesis.openapi.from_dict({**openapi_document(operations()), "servers": [{"url": url}]})
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        tried = sum(attempts(found.ok(), client, url) for found in schema.get_all_operations())
+    assert tried > 100
