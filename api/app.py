@@ -1,7 +1,6 @@
 """The HTTP application: every operation as a route, each with its permission."""
 
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import FastAPI
@@ -10,6 +9,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from api import documentation, health, metrics
 from api.bootstrap import Container
@@ -24,6 +25,7 @@ from api.permissions import PERMISSIONS, PUBLIC, allowed
 from api.queries import configurations as configuration_queries
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
+from api.routing import IndexedRoutes
 from domain.api_key import ApiKey
 from domain.configuration import Configuration
 from domain.errors import FieldError, Invalid
@@ -77,49 +79,48 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         middleware=middleware,
     )
     document = openapi_document(chosen)
-    for operation in chosen:
-        add(app, operation, container)
+    app.router.routes.append(IndexedRoutes([route(operation, container) for operation in chosen]))
     documentation.add_routes(app, document)
     app.add_exception_handler(HTTPException, _refused)
     return app
 
 
-def add(app: FastAPI, operation: Operation, container: Container) -> None:
-    """Add an operation's route; one without a permission that exists stops the start."""
+def route(operation: Operation, container: Container) -> Route:
+    """Return an operation's route; one without a permission that exists stops the start."""
     if operation.permission != PUBLIC and operation.permission not in PERMISSIONS:
         raise ValueError(f"{operation.method} {operation.path} declares no permission that exists.")
-    app.add_api_route(
-        operation.path,
-        endpoint(operation, container),
-        methods=[operation.method],
-        operation_id=operation.name,
-        include_in_schema=False,
-        response_model=None,
-    )
+    return Route(operation.path, Endpoint(operation, container), methods=[operation.method], name=operation.name)
 
 
-def endpoint(operation: Operation, container: Container) -> Any:
-    """Return the route's function: who calls, may they, is every parameter known; then the handler."""
-    known = {parameter.name for parameter in operation.parameters}
-    permission, handler, name = operation.permission, operation.handler, operation.name
+class Endpoint:
+    """Serves an operation: who calls, may they, is every parameter known; then the handler."""
 
-    async def serve(request: Request) -> Response:
-        request_id: str = request.scope["request_id"]
+    def __init__(self, operation: Operation, container: Container) -> None:
+        self._operation = operation
+        self._container = container
+        self._known = {parameter.name for parameter in operation.parameters}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request = Request(scope, receive)
+        request_id: str = scope["request_id"]
         try:
-            _refuse_hidden_nul(request)
-            actor = await container.authenticator(request) if permission != PUBLIC else container.nobody
-            if not allowed(actor.roles, permission):
-                raise HttpProblem(
-                    403, "forbidden", f"This needs the permission {permission}, which none of the key's roles has."
-                )
-            if request.scope["query_string"]:
-                _check_parameters(request, known)
-            return await handler(Call(request, container, actor, request_id))
+            response = await self._respond(request, request_id)
         except Exception as error:
-            return problem_of(error, request_id=request_id, instance=request.url.path)
+            response = problem_of(error, request_id=request_id, instance=request.url.path)
+        await response(scope, receive, send)
 
-    serve.__name__ = name
-    return serve
+    async def _respond(self, request: Request, request_id: str) -> Response:
+        permission = self._operation.permission
+        _refuse_hidden_nul(request)
+        actor = await self._container.authenticator(request) if permission != PUBLIC else self._container.nobody
+        if not allowed(actor.roles, permission):
+            raise HttpProblem(
+                403, "forbidden", f"This needs the permission {permission}, which none of the key's roles has."
+            )
+        if request.scope["query_string"]:
+            _check_parameters(request, self._known)
+        return await self._operation.handler(Call(request, self._container, actor, request_id))
 
 
 def _check_parameters(request: Request, known: set[str]) -> None:

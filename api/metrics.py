@@ -14,6 +14,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.requests = Counter(
             "magnet_http_requests_total", "Requests", ["method", "route", "status"], registry=self.registry
         )
@@ -37,8 +38,13 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self.requests.labels(method, route, str(status)).inc()
-        self.seconds.labels(method, route).observe(seconds)
+        key = (method, route, status)
+        if key not in self._children:  # looking a child up by its labels costs more than counting
+            counter = self.requests.labels(method, route, str(status))
+            self._children[key] = (counter, self.seconds.labels(method, route))
+        counter, histogram = self._children[key]
+        counter.inc()
+        histogram.observe(seconds)
 
 
 async def metrics(call: Call) -> Response:

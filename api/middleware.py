@@ -1,5 +1,6 @@
 """The one middleware: request ids, problem documents for whatever happens, logs and metrics."""
 
+import logging
 import re
 import time
 from typing import Any
@@ -20,6 +21,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+SHOWN = logging.getLogger("magnet.request")
 log = structlog.get_logger("magnet.request")
 
 
@@ -66,7 +68,9 @@ class RequestMiddleware:
             seconds = time.perf_counter() - started
             route = route_of(scope)
             self._metrics.observe(scope["method"], route, status, seconds)
-            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+            if SHOWN.isEnabledFor(logging.INFO):
+                took = round(seconds * 1000, 2)
+                log.info("request", method=scope["method"], route=route, status=status, ms=took)
             structlog.contextvars.unbind_contextvars("request_id")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Coroutine
@@ -104,6 +105,10 @@ async def run(
         if side != "queries":
             await ensure_default_provider(container, settings)
         server = uvicorn.Server(server_config(create_app(container, side=side), settings))
+        # What is there now stays: the collector need not look at it with every few hundred requests.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         if ready is not None:
             ready(listening.getsockname()[1])
         await server.serve(sockets=[listening])

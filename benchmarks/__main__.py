@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks import catch_up, cycle, growth, processes, recording
+from benchmarks import catch_up, cycle, growth, http, processes, recording
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
 from benchmarks.table import Row, circumstances, markdown
@@ -19,9 +19,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "save": recording.saving,
     "append": recording.appending,
     "cycle": cycle.cycles,
+    "http": http.small_requests,
     "catch-up": catch_up.catching_up,
     "processes": processes.writing,
     "starting": processes.starting,
+    "start": http.memory_and_start,
     "long-log": growth.long_log,
     "long-stream": growth.long_stream,
 }

@@ -25,7 +25,7 @@ from domain.errors import NameTaken, NotFound
 A = TypeVar("A", bound=Aggregate)
 
 SQL = sql.load("adapters.event_store", "store.sql")
-SNAPSHOT_EVERY = 100
+SNAPSHOT_EVERY = 50
 """Events of a stream between two snapshots."""
 
 NEWEST = 2**62
@@ -182,7 +182,7 @@ class EventStore:
             async with self._pool.connection() as connection:
                 await connection.execute(SQL["save_snapshot"], values)
         except (psycopg.Error, PoolTimeout) as error:
-            # Snapshots only save time: the next one comes 100 events later.
+            # Snapshots only save time: the next one comes 50 events later.
             log.warning("snapshot_not_saved", stream=str(stored.originator_id), error=type(error).__name__)
 
     async def close(self) -> None:

@@ -62,6 +62,21 @@ def rendered(name: str, source: str, variables: Mapping[str, Any], room: int = M
     return filled(name, source, texts, room)
 
 
+def variables_of(source: str) -> set[str] | None:
+    """Return the variables of a template that only puts variables into text; None for any other."""
+    found: set[str] = set()
+    if len(source) > MAX_SOURCE:
+        return None if OPENING.search(source) else found
+    at = 0
+    while opening := OPENING.search(source, at):
+        place = PLACE.match(source, opening.start())
+        if place is None or place[1] in OWN_WORDS:
+            return None
+        found.add(place[1])
+        at = place.end()
+    return found
+
+
 def filled(name: str, source: str, texts: Mapping[str, str], room: int) -> str | None:
     """Return the text with every place filled, within the room; or None where NUL is in it."""
     pieces: list[str] = []

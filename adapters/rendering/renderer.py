@@ -164,8 +164,9 @@ class SandboxedRenderer:
     async def needs(self, templates: Sequence[Template]) -> list[tuple[set[str], set[str]]]:
         """Return (undeclared variables, included names as written) of each template, or raise likewise."""
         must_fit(templates, {})
-        if not any(plain.OPENING.search(template.source) for template in templates):
-            return [(set(), set()) for _ in templates]
+        known = [plain.variables_of(template.source) for template in templates]
+        if None not in known:
+            return [(variables or set(), set()) for variables in known]
         answer = await self._ask("check", templates, {}, {})
         return [(set(each["variables"]), set(each["includes"])) for each in answer["checked"]]
 

@@ -280,3 +280,14 @@ async def test_checking_tells_what_can_never_be_rendered() -> None:
             with pytest.raises(RenderingError) as raised:
                 await one.check([Template(name="t", source=source)])
             assert raised.value.error_code == code
+
+
+@given(st.lists(st.sampled_from(["{{ a }}", "{{b}}", "{{\ta }}", " text ", "}}", "{ {", "\n"]), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_variables_found_at_once_are_those_that_the_child_finds(pieces: list[str]):
+    source = "".join(pieces)
+    quick = plain.variables_of(source)
+    if quick is None:
+        return
+    answer = work.done({"op": "check", "templates": [["/text", source]], "variables": {}, "includes": {}})
+    assert set(answer["checked"][0]["variables"]) == quick

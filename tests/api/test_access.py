@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
-from api.app import add, operations
+from api.app import operations, route
 from api.call import Operation
 from api.permissions import PERMISSIONS, PUBLIC, ROLES, allowed
 from tests.support.server import Running, serving
@@ -121,7 +120,7 @@ async def test_a_route_without_a_permission_stops_the_start(magnet: Running):
     [first, *_] = operations()
     broken = Operation(**{**vars(first), "permission": "nobody:knows"})
     with pytest.raises(ValueError, match="permission"):
-        add(FastAPI(), broken, magnet.container)
+        route(broken, magnet.container)
 
 
 def test_every_role_is_made_of_permissions_that_exist():
