@@ -6,7 +6,7 @@ SELECT head, outcomes FROM magnet.append(
     %(ev_credential)s, %(ev_correlation)s, %(ev_causation)s, %(ev_key)s,
     %(ev_trace)s, %(ev_reason)s,
     %(rq_scope)s, %(rq_body_hash)s, %(rq_answer)s, %(rq_position)s,
-    %(rq_effects)s)
+    %(rq_effects)s, %(resent)s)
 
 -- name: prepared  -- the same by position, to be prepared once for each connection
 SELECT head, outcomes FROM magnet.append(
@@ -16,4 +16,4 @@ SELECT head, outcomes FROM magnet.append(
     $11, $12, $13, $14,
     $15, $16,
     $17, $18, $19, $20,
-    $21)
+    $21, $22)

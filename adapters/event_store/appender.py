@@ -86,20 +86,22 @@ class Appender:
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE
         pause = 0.02
+        resent = False
         while True:
             try:
-                return await self._call(group)
+                return await self._call(group, resent=resent)
             except RETRIED as error:
                 fatal = getattr(error, "sqlstate", None)
                 if (fatal or "").startswith("53") or clock() + pause > deadline:
                     raise
+            resent = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.5)
 
-    async def _call(self, group: Sequence[Request]) -> list[Outcome]:
+    async def _call(self, group: Sequence[Request], *, resent: bool) -> list[Outcome]:
         async with self._pool.connection(timeout=PATIENCE) as connection:
             failpoint("append.before")
-            cursor = await connection.execute(APPEND, parameters(group), prepare=True)
+            cursor = await connection.execute(APPEND, parameters(group, resent=resent), prepare=True)
             row = await cursor.fetchone()
             failpoint("append.after")
         assert row is not None

@@ -8,13 +8,12 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-import psycopg
 from eventsourcing.persistence import StoredEvent
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres import sql
-from adapters.postgres.errors import translated
+from adapters.postgres.reading import rows_of
 from projections.recorded import LogEntry, Recorded
 
 SQL = sql.load("adapters.event_store", "log.sql")
@@ -124,8 +123,4 @@ class EventLog:
             return Undecodable(error)
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(SQL[query], values, binary=True)).fetchall()
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
+        return await rows_of(self._pool, SQL[query], values, binary=True)

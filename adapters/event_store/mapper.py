@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from eventsourcing.domain import Aggregate, CanMutateAggregate, DomainEventProtocol
+from eventsourcing.domain import Aggregate, DomainEventProtocol
 from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 from eventsourcing.utils import get_topic
 
 from domain.configuration import Snapshot
+from projections.event_types import event_classes
 
 
 class UnknownTopic(Exception):
@@ -37,36 +38,37 @@ class JSONTranscoder(Transcoder):
 class EventMapper(Mapper[UUID]):
     """The library's mapper, for the topics of the given aggregates and no others.
 
-    The library itself would import whatever module an unknown topic names.
+    The library itself would import whatever module an unknown topic names. Reading is what replay and
+    projections do most, so it looks up a class here at once, and upcasts only where a class has versions.
     """
 
     def __init__(self, aggregates: Sequence[type[Aggregate]]) -> None:
         super().__init__(JSONTranscoder())
-        self._known = {get_topic(Snapshot)}
-        self._originators = {None, *(get_topic(aggregate) for aggregate in aggregates)}
+        self._classes: dict[str, type[Any]] = {get_topic(Snapshot): Snapshot}
+        self._originators = {get_topic(aggregate) for aggregate in aggregates}
         for aggregate in aggregates:
-            self._known |= set(event_classes(aggregate))
+            self._classes |= event_classes(aggregate)
+        self._versioned = {topic for topic, cls in self._classes.items() if getattr(cls, "class_version", 1) > 1}
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
         """Return the domain event, upcast to the present version of its class."""
-        if stored_event.topic not in self._known:
+        topic = stored_event.topic
+        cls = self._classes.get(topic)
+        if cls is None:
             raise UnknownTopic(
                 f"Event {stored_event.originator_id}/{stored_event.originator_version} has the topic "
-                f"'{stored_event.topic}', which this version of Magnet does not know: use a newer one."
+                f"'{topic}', which this version of Magnet does not know: use a newer one."
             )
-        event = super().to_domain_event(stored_event)
-        if getattr(event, "originator_topic", None) not in self._originators:
+        if topic in self._versioned:
+            return super().to_domain_event(stored_event)
+        state = self.transcoder.decode(stored_event.state)
+        state["originator_id"] = stored_event.originator_id
+        state["originator_version"] = stored_event.originator_version
+        if "originator_topic" in state and state["originator_topic"] not in self._originators:
             raise UnknownTopic(
                 f"Event {stored_event.originator_id}/{stored_event.originator_version} creates something "
                 "that this version of Magnet does not know: use a newer one."
             )
+        event = cast(DomainEventProtocol[UUID], object.__new__(cls))
+        object.__setattr__(event, "__dict__", state)
         return event
-
-
-def event_classes(aggregate: type[Aggregate]) -> dict[str, type[CanMutateAggregate[UUID]]]:
-    """Return topic -> event class of an aggregate."""
-    return {
-        get_topic(value): value
-        for value in vars(aggregate).values()
-        if isinstance(value, type) and issubclass(value, CanMutateAggregate) and getattr(value, "TOPIC", None)
-    }

@@ -75,7 +75,7 @@ class Outcome:
     detail: Any = None
 
 
-def parameters(group: Sequence[Request]) -> dict[str, Any]:
+def parameters(group: Sequence[Request], *, resent: bool = False) -> dict[str, Any]:
     """Return the arguments for one call of the SQL function, in its order."""
     rows = [(number, request, event) for number, request in enumerate(group, 1) for event in request.events]
     metadata = [request.metadata for _, request, _ in rows]
@@ -103,6 +103,7 @@ def parameters(group: Sequence[Request]) -> dict[str, Any]:
         "rq_answer": byte_strings([r.answer for r in group]) if keyed else None,
         "rq_position": bigints([r.known_position for r in group]) if keyed else None,
         "rq_effects": jsonbs([orjson.dumps(r.effects) if r.effects else None for r in group]) if effects else None,
+        "resent": resent,
     }
 
 

@@ -17,7 +17,7 @@ from adapters.event_store.appender import Appender
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.requests import Metadata, Request
 from adapters.postgres import sql
-from adapters.postgres.errors import translated
+from adapters.postgres.reading import rows_of
 from commands.bus import Appended
 from commands.ports import Context
 from domain.errors import NameTaken, NotFound
@@ -114,12 +114,7 @@ class EventStore:
         return bytes(rows[0][0]) if rows else None
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(SQL[query], values)
-                return await cursor.fetchall()
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
+        return await rows_of(self._pool, SQL[query], values)
 
     # Writing -----------------------------------------------------------------
 

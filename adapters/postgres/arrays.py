@@ -67,8 +67,10 @@ class ArrayDumper(Dumper):
 adapters.register_dumper(Array, ArrayDumper)
 
 
-def binary(value: Array | int | None) -> bytes | None:
-    """Return an array's or an integer's bytes as PostgreSQL receives them; null stays null."""
+def binary(value: Array | int | bool | None) -> bytes | None:
+    """Return an array's, integer's or boolean's bytes as PostgreSQL receives them; null stays null."""
+    if isinstance(value, bool):
+        return bytes([value])
     if isinstance(value, int):
         return _int4(value)
     return None if value is None else value.data

@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, integers, texts, uuids
-from adapters.postgres.errors import translated
-from domain.errors import Unavailable
+from adapters.postgres.reading import rows_of
 from projections.configurations import ListQuery, Page, ThingRow, next_cursor
 
 SQL = sql.load("adapters.postgres", "configurations.sql")
@@ -111,13 +109,7 @@ class PostgresConfigurationsView:
         ]
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(SQL[query], values, binary=True)).fetchall()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise Unavailable("The read model is just being made: ask again in a moment.") from error
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
+        return await rows_of(self._pool, SQL[query], values, binary=True)
 
 
 def _micros(moment: datetime) -> int:

@@ -12,8 +12,8 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres import sql
-from adapters.postgres.errors import translated
 from adapters.postgres.listener import Listener
+from adapters.postgres.reading import rows_of
 from commands.ports import Credential
 
 SQL = sql.load("adapters.postgres", "credentials.sql")
@@ -105,8 +105,4 @@ class Credentials:
             log.warning("use_not_noted", error=type(error).__name__)
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(SQL[query], values)).fetchall()
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
+        return await rows_of(self._pool, SQL[query], values)

@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.event_store.log import EventLog
 from adapters.postgres.errors import translated
+from adapters.postgres.reading import rows_of
 from adapters.projection_runner.batch import SQL, Batches, ReadModel
 from domain.errors import NotFound
 
@@ -123,11 +124,7 @@ class ProjectionAdministration:
         return cached[1]
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(SQL[query], values)).fetchall()
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
+        return await rows_of(self._pool, SQL[query], values)
 
 
 def _state(owned: bool, rebuilding: bool, quarantined: int, lag: int) -> str:

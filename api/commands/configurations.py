@@ -28,6 +28,10 @@ PUBLISH = Parameter(
 )
 
 
+WORDS = {"api_key": "an API key"}
+"""What a kind is called in a sentence, where that is not `a` and its name."""
+
+
 class ConfigurationCommands:
     """The handlers of one kind."""
 
@@ -126,7 +130,7 @@ def nothing_else(body: dict[str, Any]) -> None:
 def operations(kind: type[Configuration], collection: str, *, keys: bool = False) -> Sequence[Operation]:
     """Return the commands of a kind; API keys can't be rolled back or restored."""
     handlers = ConfigurationCommands(kind, collection)
-    word = kind.TOPIC.replace("_", " ")
+    word = WORDS.get(kind.TOPIC, f"a {kind.TOPIC}")
     permission = "keys:manage" if keys else "configuration:write"
     thing = f"/v1/{collection}/{{ref}}"
     version = {"type": "integer", "minimum": 1}
@@ -151,7 +155,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
             "POST",
             f"/v1/{collection}",
             "create",
-            f"Create a {word}",
+            f"Create {word}",
             handlers.create,
             body=create_schema(kind),
             status=201,
@@ -161,7 +165,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
             "PATCH",
             thing,
             "change",
-            f"Change a {word} by a JSON merge patch",
+            f"Change {word} by a JSON merge patch",
             handlers.change,
             body=patch_schema(kind),
             parameters=(PUBLISH,) if kind.LABELLED else (),
@@ -170,7 +174,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
             "DELETE",
             thing,
             "revoke" if keys else "archive",
-            f"{'Revoke' if keys else 'Archive'} a {word}",
+            f"{'Revoke' if keys else 'Archive'} {word}",
             handlers.archive,
         ),
     ]
@@ -187,7 +191,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
             "POST",
             f"{thing}/restore",
             "restore",
-            f"Take a {word} back from the archive",
+            f"Take {word} back from the archive",
             handlers.restore,
             body={"type": "object", "properties": {"message": message}, "additionalProperties": False},
             body_required=False,
@@ -196,7 +200,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
             "POST",
             f"{thing}/rollback",
             "roll_back",
-            f"Make a new version of a {word} equal to an old one",
+            f"Make a new version of {word} equal to an old one",
             handlers.roll_back,
             body=to_version,
         ),
@@ -209,7 +213,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
                 "POST",
                 f"{thing}/publish",
                 "publish",
-                f"Point a label of a {word} at a version",
+                f"Point a label of {word} at a version",
                 handlers.publish,
                 body=to_label,
             ),
@@ -217,7 +221,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
                 "DELETE",
                 f"{thing}/labels/{{label}}",
                 "remove_label_of",
-                f"Take a label of a {word} away",
+                f"Take a label of {word} away",
                 handlers.remove_label,
             ),
         ]

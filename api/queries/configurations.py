@@ -7,6 +7,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer, json_response
+from api.commands.configurations import WORDS
 from api.schemas import document_schema, list_schema
 from domain.configuration import Configuration
 from domain.errors import Invalid, NotFound
@@ -138,7 +139,7 @@ class ConfigurationQueries:
 def operations(kind: type[Configuration], collection: str, *, keys: bool = False) -> Sequence[Operation]:
     """Return the queries of a kind."""
     handlers = ConfigurationQueries(kind)
-    word = kind.TOPIC.replace("_", " ")
+    word = WORDS.get(kind.TOPIC, f"a {kind.TOPIC}")
     thing = f"/v1/{collection}/{{ref}}"
     document = document_schema(kind)
 
@@ -160,7 +161,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
         operation(
             f"/v1/{collection}",
             f"list_{topic}s",
-            f"List {word}s",
+            f"List {collection.replace('-', ' ')}",
             handlers.page,
             parameters=LIST,
             answer=list_schema(document),
@@ -168,7 +169,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
         operation(
             thing,
             f"get_{topic}",
-            f"Read a {word}",
+            f"Read {word}",
             handlers.get,
             parameters=(*PAST, LABEL) if kind.LABELLED else PAST,
             answer=document,
@@ -176,12 +177,12 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
         operation(
             f"{thing}/history",
             f"get_history_of_{topic}",
-            f"Read what happened to a {word}",
+            f"Read what happened to {word}",
             handlers.history,
             parameters=(LIMIT, CURSOR),
         ),
         operation(
-            f"{thing}/diff", f"diff_{topic}", f"Compare two versions of a {word}", handlers.diff, parameters=BETWEEN
+            f"{thing}/diff", f"diff_{topic}", f"Compare two versions of {word}", handlers.diff, parameters=BETWEEN
         ),
-        operation(f"{thing}/usages", f"get_usages_of_{topic}", f"Read who refers to a {word}", handlers.usages),
+        operation(f"{thing}/usages", f"get_usages_of_{topic}", f"Read who refers to {word}", handlers.usages),
     ]

@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters import failpoints
 from adapters.event_store.appender import Appender
-from adapters.event_store.requests import Metadata, Outcome, Request
+from adapters.event_store.requests import APPEND, Metadata, Outcome, Request, outcomes, parameters
 from domain.errors import DiskFull
 from tests.conftest import Database
 
@@ -88,6 +88,36 @@ async def test_a_lost_reply_is_settled_by_the_commands_id(appender, pool):
     failpoints.arm("append.after=lost")
     assert await appender.append(one()) == Outcome(outcome="repeated", first_position=1)
     assert (await rows(pool, "SELECT count(*) FROM magnet.magnet_events"))[0] == (1,)
+
+
+async def test_a_lost_reply_to_a_keyed_command_is_no_replay(appender, pool):
+    failpoints.arm("append.after=lost")
+    outcome = await appender.append(one(scope=b"s", body_hash=b"b", answer=b"a"))
+    assert outcome == Outcome(outcome="repeated", first_position=1)
+
+
+async def test_a_lost_reply_is_settled_before_its_own_effects_are_looked_at(appender, pool):
+    target, owner = uuid4(), uuid4()
+    made = [StoredEvent(originator_id=target, originator_version=1, topic="t.created", state=b"{}")]
+    await appender.append(Request(events=made))
+    needs = {"op": "needs", "kind": "t", "id": str(target), "pointer": "/t"}
+    request = Request(events=[event(owner, 1)], effects=[needs])
+    assert (await appender.append(request)).outcome == "recorded"
+    await appender.append(Request(events=[event(target, 2)], effects=[{"op": "archives", "id": str(target)}]))
+    async with pool.connection() as connection:
+        cursor = await connection.execute(APPEND, parameters([request], resent=True))
+        row = await cursor.fetchone()
+    assert outcomes([request], *row)[0].outcome == "repeated"
+
+
+async def test_an_append_reaches_the_disk_whatever_the_session_says(pool, appender):
+    async with pool.connection() as connection:
+        await connection.execute("SET synchronous_commit = off")
+        async with connection.transaction():
+            await connection.execute(APPEND, parameters([one()]))
+            row = await (await connection.execute("SHOW synchronous_commit")).fetchone()
+        await connection.execute("RESET synchronous_commit")
+    assert row == ("on",)
 
 
 async def test_a_full_disk_is_told_and_service_returns_by_itself(appender):

@@ -289,5 +289,5 @@ def test_variables_found_at_once_are_those_that_the_child_finds(pieces: list[str
     quick = plain.variables_of(source)
     if quick is None:
         return
-    answer = work.done({"op": "check", "templates": [["/text", source]], "variables": {}, "includes": {}})
+    answer = work.answer({"op": "check", "templates": [["/text", source]], "variables": {}, "includes": {}})
     assert set(answer["checked"][0]["variables"]) == quick

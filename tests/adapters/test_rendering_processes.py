@@ -54,7 +54,7 @@ async def test_after_the_process_was_killed_the_next_call_works() -> None:
 
 async def test_a_call_under_way_survives_the_end_of_the_process() -> None:
     async with renderer() as one:
-        await one.check([Template(name="t", source="{{ a }}")])
+        await one.check([Template(name="t", source="{{ a + 1 }}")])
         calls = [
             asyncio.create_task(one.render([Template(name="t", source="{{ n + 1 }}")], {"n": n}, {})) for n in range(8)
         ]
@@ -73,7 +73,7 @@ async def test_a_process_that_can_not_start_is_an_error(monkeypatch: pytest.Monk
 async def test_a_cancelled_call_leaves_the_renderer_working() -> None:
     async with renderer() as one:
         task = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
-        await one.check([Template(name="t", source="{{ a }}")])
+        await one.check([Template(name="t", source="{{ a + 1 }}")])
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -83,7 +83,7 @@ async def test_a_cancelled_call_leaves_the_renderer_working() -> None:
 async def test_closing_leaves_no_process_behind() -> None:
     one = SandboxedRenderer()
     bomb = asyncio.create_task(one.render([Template(name="t", source=BOMBS["nested_range"])], {}, {}))
-    await one.check([Template(name="t", source="{{ a }}")])
+    await one.check([Template(name="t", source="{{ a + 1 }}")])
     group = zygote_of(one).process.pid
     await one.close()
     with pytest.raises(RendererDown):
@@ -111,7 +111,7 @@ async def test_no_secret_of_the_environment_reaches_the_processes(
     with ours, theirs, (tmp_path / CANARY).open("wb") as held:
         os.set_inheritable(held.fileno(), True)
         async with renderer() as one:
-            await one.check([Template(name="t", source="{{ a }}")])
+            await one.check([Template(name="t", source="{{ a + 1 }}")])
             seen = [what_it_holds(pid) for pid in processes_of(zygote_of(one).process.pid)]
         assert len([each for each in seen if each]) > 1
         assert CANARY not in str(seen)
@@ -119,7 +119,7 @@ async def test_no_secret_of_the_environment_reaches_the_processes(
 
 async def test_a_request_process_can_open_nothing_and_is_limited() -> None:
     async with renderer() as one:
-        await one.check([Template(name="t", source="{{ a }}")])
+        await one.check([Template(name="t", source="{{ a + 1 }}")])
         zygote = zygote_of(one).process.pid
         limits = [
             dict(parts(line) for line in (Path("/proc") / str(pid) / "limits").read_text().splitlines()[1:])

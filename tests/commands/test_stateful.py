@@ -85,7 +85,7 @@ class ConfigurationMachine(RuleBasedStateMachine):
     def changed(self, patch: dict[str, Any]) -> int:
         """Return how many events the model expects of a patch, and note them."""
         before = self.version
-        for group in ("temperature", "text", "tags"):
+        for group in ("text", "temperature", "tags"):  # the order of the kind's events
             if group in patch and patch[group] != self.newest[group]:
                 self.versions.append(self.newest | {group: patch[group]})
         return self.version - before

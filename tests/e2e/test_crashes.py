@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,9 +128,10 @@ class Writer:
             await asyncio.sleep(0.05)
 
 
-async def ready(url: str) -> None:
+async def ready(url: str, revive: Callable[[], None] = lambda: None) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) as client, asyncio.timeout(60):
         while True:
+            revive()
             try:
                 if (await client.get("/health/ready")).status_code == 200:
                     return
@@ -151,9 +152,14 @@ async def torment(made: Installation, rounds: int) -> list[Writer]:
     stop = asyncio.Event()
     writing = [asyncio.create_task(writer.write(stop)) for writer in writers]
     chance = random.Random(4711)
-    # A transaction held open elsewhere holds up nobody.
-    held = psycopg.connect(made.postgres.dsn())
-    held.execute("CREATE TEMP TABLE held AS SELECT 1")
+
+    def revive() -> None:
+        nonlocal server
+        if server.poll() is not None:  # it died at its failpoint
+            made.processes.remove(server)
+            server = made.start("serve", "--no-worker")
+
+    held = hold_a_transaction_open(made)
     for number in range(rounds):
         await asyncio.sleep(1)
         made.kill(server)
@@ -167,15 +173,10 @@ async def torment(made: Installation, rounds: int) -> list[Writer]:
         await asyncio.sleep(0.5)
         if number % 2:
             await asyncio.to_thread(made.restart_postgres_immediately)
-            held = psycopg.connect(made.postgres.dsn())
-            held.execute("CREATE TEMP TABLE held AS SELECT 1")
-        if server.poll() is not None:  # it died at its failpoint
-            made.processes.remove(server)
-            server = made.start("serve", "--no-worker")
-        await ready(url)
-    if server.poll() is not None:
-        made.processes.remove(server)
-        server = made.start("serve", "--no-worker")
+        held.close()
+        held = hold_a_transaction_open(made)
+        await ready(url, revive)
+    revive()
     stop.set()
     await asyncio.gather(*writing)
     held.close()
@@ -184,6 +185,13 @@ async def torment(made: Installation, rounds: int) -> list[Writer]:
             made.processes.remove(worker)
             made.start("worker")
     return writers
+
+
+def hold_a_transaction_open(made: Installation) -> "psycopg.Connection[Any]":
+    """Begin to write elsewhere and do not end it: that holds up nobody."""
+    held = psycopg.connect(made.postgres.dsn())
+    held.execute("CREATE TEMP TABLE held AS SELECT 1")
+    return held
 
 
 def check(made: Installation, writers: list[Writer]) -> None:

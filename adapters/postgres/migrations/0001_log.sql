@@ -196,6 +196,9 @@ END $$;
 -- only some requests have is null where none has it: keys (rq_scope and the three after it) and
 -- rq_effects, one entry a request.
 --
+-- A group that is sent again after a lost reply says so (resent): then what is there already is looked
+-- for first, so that a command meets its own events before its own key and its own effects.
+--
 -- Answers the position before the first new event and, if not all requests were recorded, an
 -- outcome for each: {"outcome": ..., "first": ..., "detail": ...} where outcome is recorded; repeated
 -- (this very command was recorded before, from position `first`: a retry after a lost reply);
@@ -214,12 +217,12 @@ CREATE FUNCTION magnet.append(
     ev_credential text[], ev_correlation text[], ev_causation text[], ev_key text[],
     ev_trace text[], ev_reason text[],
     rq_scope bytea[], rq_body_hash bytea[], rq_answer bytea[], rq_position bigint[],
-    rq_effects jsonb[],
+    rq_effects jsonb[], resent boolean,
     OUT head bigint, OUT outcomes jsonb
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
-SET lock_timeout = '5s' SET synchronous_commit = on
+SET lock_timeout = '5s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -231,11 +234,13 @@ DECLARE
     asked record;
     hit record;
     written bigint;
-    looked boolean := false;
+    look boolean := resent;
 BEGIN
     IF pg_client_encoding() <> 'UTF8' THEN
         RAISE EXCEPTION 'the log is written with client_encoding UTF8 only';
     END IF;
+    -- A SET of the function itself would end with it, before the commit.
+    PERFORM set_config('synchronous_commit', 'on', true);
     PERFORM pg_advisory_xact_lock(5577006791947779410);
     SELECT e.notification_id, e.recorded_at INTO head, head_time
     FROM magnet.magnet_events e ORDER BY e.notification_id DESC LIMIT 1;
@@ -246,6 +251,23 @@ BEGIN
     -- Most groups have no conflict, so the first try does not look for one.
     LOOP
     BEGIN
+    IF look THEN
+        FOR hit IN
+            SELECT v.request, bool_and(e.command_id = v.command) AS same, min(e.notification_id) AS first
+            FROM unnest(ev_request, ev_stream, ev_version, ev_command)
+                AS v (request, stream, version, command)
+            CROSS JOIN LATERAL (
+                SELECT x.command_id, x.notification_id FROM magnet.magnet_events x
+                WHERE x.originator_id = v.stream AND x.originator_version = v.version LIMIT 1) AS e
+            GROUP BY v.request
+        LOOP
+            answers := answers || jsonb_build_object(hit.request, CASE WHEN hit.same
+                THEN jsonb_build_object('outcome', 'repeated', 'first', hit.first)
+                ELSE jsonb_build_object('outcome', 'version_conflict') END);
+            refused := refused || hit.request;
+        END LOOP;
+    END IF;
+
     IF rq_scope IS NOT NULL THEN
         FOR asked IN
             SELECT r.n::integer AS n, r.scope, r.body_hash
@@ -319,26 +341,12 @@ BEGIN
 
     EXIT;
     EXCEPTION WHEN unique_violation THEN
-        IF looked THEN
+        IF look THEN
             RAISE;
         END IF;
-        looked := true;
+        look := true;
         refused := '{}';
         answers := '{}';
-        FOR hit IN
-            SELECT v.request, bool_and(e.command_id = v.command) AS same, min(e.notification_id) AS first
-            FROM unnest(ev_request, ev_stream, ev_version, ev_command)
-                AS v (request, stream, version, command)
-            CROSS JOIN LATERAL (
-                SELECT x.command_id, x.notification_id FROM magnet.magnet_events x
-                WHERE x.originator_id = v.stream AND x.originator_version = v.version LIMIT 1) AS e
-            GROUP BY v.request
-        LOOP
-            answers := answers || jsonb_build_object(hit.request, CASE WHEN hit.same
-                THEN jsonb_build_object('outcome', 'repeated', 'first', hit.first)
-                ELSE jsonb_build_object('outcome', 'version_conflict') END);
-            refused := refused || hit.request;
-        END LOOP;
     END;
     END LOOP;
 

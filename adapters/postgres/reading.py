@@ -1,0 +1,23 @@
+"""Reading rows: one query on a connection of the pool, PostgreSQL's errors in the domain's words."""
+
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.postgres.errors import translated
+from domain.errors import Unavailable
+
+
+async def rows_of(
+    pool: AsyncConnectionPool, query: LiteralString, values: Mapping[str, Any], *, binary: bool = False
+) -> list[Any]:
+    """Return all rows of a query; raise Unavailable and the like as `adapters.postgres.errors` says."""
+    try:
+        async with pool.connection() as connection:
+            return await (await connection.execute(query, values, binary=binary)).fetchall()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        raise Unavailable("The read model is just being made: ask again in a moment.") from error
+    except (psycopg.Error, PoolTimeout) as error:
+        raise translated(error) from error
