@@ -1,4 +1,4 @@
-"""Between domain events and stored bytes: plain JSON, known topics only, personal text sealed."""
+"""Between domain events and stored bytes: plain JSON, known topics only."""
 
 from collections.abc import Sequence
 from datetime import datetime
