@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Coroutine
@@ -18,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.app import create_app
 from api.bootstrap import Dsns, database, open_container
 from api.default_provider import ensure_default_provider
+from api.process import calm_collector
 from api.settings import Settings, SettingsError
 
 DRAIN = 20
@@ -105,10 +105,7 @@ async def run(
         if side != "queries":
             await ensure_default_provider(container, settings)
         server = uvicorn.Server(server_config(create_app(container, side=side), settings))
-        # What is there now stays: the collector need not look at it with every few hundred requests.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        calm_collector()
         if ready is not None:
             ready(listening.getsockname()[1])
         await server.serve(sockets=[listening])

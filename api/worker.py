@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 
 from api.bootstrap import database, open_container
+from api.process import calm_collector
 from api.settings import Settings
 
 
@@ -21,6 +22,7 @@ async def _work(settings: Settings, dsn: str, ready: Callable[[], None]) -> None
         loop.add_signal_handler(number, stopped.set)
     container = await open_container(settings, dsn=dsn, worker=True)
     try:
+        calm_collector()
         ready()
         await stopped.wait()
     finally:

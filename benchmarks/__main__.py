@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from api.process import calm_collector
 from benchmarks import catch_up, cycle, growth, http, processes, recording
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
@@ -42,6 +43,7 @@ def main() -> int:
     asked = parser.parse_args()
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    calm_collector()  # as every process of ours does; the alternatives here have it too
     rows: list[Row] = []
     with databases() as made:
         about = circumstances(made.version())

@@ -1,7 +1,6 @@
 """The servers that HTTP is measured on, each a process: `python -m benchmarks.http_servers WHAT DSN HOME`."""
 
 import asyncio
-import gc
 import socket
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from api.app import create_app
 from api.bootstrap import open_container
 from api.logging import configure
+from api.process import calm_collector
 from api.serve import server_config
 from api.settings import Settings
 from benchmarks.applications import stock
@@ -77,9 +77,7 @@ async def main(what: str, dsn: str, home: str) -> None:
         app = create_app(container)
     else:
         app = plain(dsn) if what == "plain" else await bare(dsn)
-    gc.collect()  # as api.serve does, and for all three alike
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    calm_collector()  # as api.serve does, and for all three alike
     with socket.create_server(("127.0.0.1", 0)) as own:
         listening = socket.socket(fileno=own.detach(), proto=socket.IPPROTO_TCP)
         sys.stdout.write(f"{listening.getsockname()[1]}\n")

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from adapters.event_store.requests import Request
 from adapters.postgres.migrations import migrate
+from api.process import calm_collector
 from benchmarks.applications import parts, stock
 from benchmarks.measure import task_rate
 from benchmarks.recording import DEFINITION
@@ -62,6 +63,7 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    calm_collector()
     match sys.argv[1:]:
         case ["append", dsn, seconds]:
             asyncio.run(append(dsn, float(seconds)))
