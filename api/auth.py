@@ -17,6 +17,7 @@ from commands.ports import Actor, Credential
 
 TOKEN = re.compile(r"mgn_([0-9a-f]{32})_[A-Za-z0-9_-]{43}\Z")
 LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z", re.IGNORECASE)
+CREDENTIALS = (b"authorization", b"x-api-key")
 LOCAL = Actor(type="local", id="local", name="local", roles=frozenset({"admin"}))
 
 
@@ -59,14 +60,14 @@ class Authenticator:
 
     async def __call__(self, request: Request) -> Actor:
         """Return who calls, or raise HttpProblem: 400, 401, 403 or 429."""
-        bearer, header = request.headers.get("authorization"), request.headers.get("x-api-key")
-        if bearer is not None and header is not None:
-            raise HttpProblem(400, "two_credentials", "Send either Authorization or X-API-Key, not both.")
+        given = [(name, value) for name, value in request.scope["headers"] if name in CREDENTIALS]
+        if len(given) > 1:
+            raise HttpProblem(400, "two_credentials", "Send either Authorization or X-API-Key, and only once.")
         if not await self._keys.any_exist():
             return local(request)
-        token = header if header is not None else bearer_token(bearer)
-        found = TOKEN.match(token or "")
-        if token is None or found is None:
+        token = token_in(*given[0]) if given else ""
+        found = TOKEN.match(token)
+        if found is None:
             raise unauthorized()
         id = UUID(found[1])
         key = await self._keys.find(id)
@@ -101,10 +102,13 @@ class Authenticator:
             )
 
 
-def bearer_token(header: str | None) -> str | None:
-    """Return the token of an Authorization header."""
-    scheme, _, token = (header or "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+def token_in(name: bytes, value: bytes) -> str:
+    """Return the token of a header; empty where it holds none."""
+    text = value.decode("latin-1")
+    if name == b"x-api-key":
+        return text
+    scheme, _, token = text.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def local(request: Request) -> Actor:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from commands.bus import Command
 from commands.ports import Actor, Context, IdempotencyKey, Receipt
 from domain.api_key import ApiKey
 from domain.errors import Invalid
+from domain.values import moment
 
 if TYPE_CHECKING:
     from api.bootstrap import Container
@@ -154,9 +155,10 @@ class Call:
             return None
         if not PRINTABLE.match(key):
             raise Invalid("An Idempotency-Key has 1 to 255 printable ASCII characters.", code="invalid_idempotency_key")
-        url = self.request.url
-        scope = orjson.dumps([self.actor.type, self.actor.id, self.request.method, url.path, key])
-        body = url.query.encode() + b"\n" + (self.request.headers.get("if-match") or "").encode() + b"\n" + raw
+        asked = self.request.scope
+        scope = orjson.dumps([self.actor.type, self.actor.id, asked["method"], asked["path"], key])
+        if_match = self.request.headers.get("if-match", "").encode()
+        body = asked["query_string"] + b"\n" + if_match + b"\n" + raw
         return IdempotencyKey(key=key, scope=sha256(scope).digest(), body=sha256(body).digest())
 
     def receipt(self, receipt: Receipt, *, status: int = 200, location: str | None = None) -> Response:
@@ -203,9 +205,6 @@ def parse_time(text: str, pointer: str) -> datetime:
     """Return a time in UTC, or raise Invalid."""
     try:
         # A '+' of an offset that was not escaped in a URL has become a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+") if text.count(":") >= 3 else text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Invalid("A time is RFC 3339, such as 2026-01-31T12:00:00Z.", code="invalid_time", pointer=pointer)
-    return moment.astimezone(UTC)
+        return moment(text.replace(" ", "+") if text.count(":") >= 3 else text)
+    except ValueError as error:
+        raise Invalid(f"{str(error).capitalize()}.", code="invalid_time", pointer=pointer) from None

@@ -1,5 +1,6 @@
 """The documentation pages, served from the installation itself: they work without a network."""
 
+import asyncio
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,12 +8,17 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.staticfiles import StaticFiles
 
-STATIC = "/docs/static"
+ASSETS: Mapping[str, str] = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "redoc.standalone.js": "text/javascript",
+}
+KEPT = "public, max-age=86400"
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; "
@@ -54,9 +60,17 @@ def add_routes(app: FastAPI, document: Mapping[str, Any]) -> None:
     async def redoc(_: Request) -> Response:
         return HTMLResponse(REDOC.format(root=root), headers={"Content-Security-Policy": POLICY})
 
-    for path, endpoint in (("/openapi.json", openapi), ("/docs", docs), ("/redoc", redoc)):
-        app.router.routes.append(Route(path, endpoint, methods=["GET"]))
-    app.mount(STATIC, StaticFiles(directory=assets()), name="documentation")
+    directory = assets()
+
+    async def asset(request: Request) -> Response:
+        media_type = ASSETS.get(request.path_params["name"])
+        if media_type is None:
+            raise HTTPException(404)
+        content = await asyncio.to_thread((directory / request.path_params["name"]).read_bytes)
+        return Response(content, media_type=media_type, headers={"Cache-Control": KEPT})
+
+    routes = {"/openapi.json": openapi, "/docs": docs, "/redoc": redoc, "/docs/static/{name}": asset}
+    app.router.routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
 
 
 def assets() -> Path:

@@ -25,6 +25,10 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
 )
 """The first class that fits decides."""
 
+MOST_ERRORS = 100
+LONGEST_POINTER = 500
+"""How much of what is wrong is told: an answer is not to grow with a hostile request."""
+
 
 class HttpProblem(DomainError):
     """A refusal that only HTTP knows."""
@@ -88,7 +92,10 @@ def problem_of(error: BaseException, *, request_id: str, instance: str) -> Respo
         if status < 500 or status == 503:
             errors = None
             if isinstance(error, Invalid):
-                errors = [{"pointer": e.pointer, "message": e.message, "code": e.code} for e in error.errors]
+                errors = [
+                    {"pointer": e.pointer[:LONGEST_POINTER], "message": e.message, "code": e.code}
+                    for e in error.errors[:MOST_ERRORS]
+                ]
             return problem(
                 status=status,
                 code=error.error_code,

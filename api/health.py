@@ -4,6 +4,7 @@ import orjson
 from starlette.responses import Response
 
 from api.call import Call, Operation, json_response
+from api.errors import HttpProblem
 from api.permissions import PUBLIC
 from domain.errors import Unavailable
 
@@ -19,8 +20,9 @@ async def ready(call: Call) -> Response:
         head = await call.container.log.head()
         found = await call.container.administration.status(checksums=False)
     except Unavailable as error:
-        body = {"status": "unavailable", "database": error.error_code}
-        return json_response(orjson.dumps(body), 503, {"Retry-After": "1"})
+        raise HttpProblem(
+            503, "not_ready", "The database does not answer.", details={"database": error.error_code}
+        ) from error
     projections = {
         status.name: {"position": status.position, "lag": status.lag, "state": status.state} for status in found
     }

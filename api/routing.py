@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
@@ -23,20 +24,23 @@ class IndexedRoutes(BaseRoute):
             self._index[_key(route.path)].append(route)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return the first full match, else the first whose method only does not fit."""
+        """Return the first full match, else one for a path that takes other methods."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        partial: tuple[Match, Scope] = (Match.NONE, {})
+        others: list[Route] = []
         for route in self._index.get(_key(scope["path"].removeprefix(scope.get("root_path", ""))), ()):
             match, child = route.matches(scope)
             if match is Match.FULL:
                 return match, {**child, "route": route}
-            if match is Match.PARTIAL and partial[0] is Match.NONE:
-                partial = match, {**child, "route": route}
-        return partial
+            if match is Match.PARTIAL:
+                others.append(route)
+        return (Match.PARTIAL, {"route": others[0], "others": others}) if others else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve by the route that matched."""
+        """Serve by the route that matched; where none takes the method, tell which are taken."""
+        if others := scope.get("others"):
+            methods = sorted({method for route in others for method in route.methods})
+            raise HTTPException(405, headers={"Allow": ", ".join(methods)})
         await scope["route"].handle(scope, receive, send)
 
 

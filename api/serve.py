@@ -8,43 +8,19 @@ from collections.abc import Coroutine
 from ipaddress import ip_address
 from typing import Any
 
-import orjson
 import psycopg
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import create_app
 from api.bootstrap import Dsns, database, open_container
 from api.default_provider import ensure_default_provider
 from api.process import calm_collector
+from api.protocol import Protocol
 from api.settings import Settings, SettingsError
 
 DRAIN = 20
 """Seconds that requests under way are given after SIGTERM."""
-
-BODY = {
-    "type": "/problems/malformed_request",
-    "title": "Bad Request",
-    "status": 400,
-    "detail": "This is no valid HTTP request.",
-    "instance": "",
-    "code": "malformed_request",
-    "request_id": "",
-}
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, whose refusal of malformed HTTP is a problem document too."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, and close."""
-        body = orjson.dumps(BODY)
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        self.transport.close()
 
 
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -52,6 +28,7 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Protocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

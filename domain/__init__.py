@@ -16,13 +16,15 @@ from eventsourcing.domain import Aggregate
 
 from domain.api_key import ApiKey
 from domain.configuration import Configuration
+from domain.document import Document
+from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
 from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.tag import Tag
 
-CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, ApiKey)
+CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, KnowledgeSource, ApiKey)
 """Every kind of configuration thing."""
 
-AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag)
+AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document)
 """Every aggregate whose events the log may hold."""

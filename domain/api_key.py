@@ -1,17 +1,16 @@
 """API key: who may call, in which roles."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, field_validator
 
 from domain import configuration_events
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import Definition
+from domain.values import Group, moment
 
 Role = Literal["admin", "editor", "operator", "user", "auditor"]
-Group = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class ApiKeyDefinition(Definition):
@@ -25,14 +24,8 @@ class ApiKeyDefinition(Definition):
     @field_validator("expires_at")
     @classmethod
     def _is_a_time(cls, text: str | None) -> str | None:
-        if text is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError("a time is RFC 3339 text such as 2027-01-31T12:00:00Z") from None
-        if moment.tzinfo is None:
-            raise ValueError("a time names its offset, such as Z or +02:00")
+        if text is not None:
+            moment(text)
         return text
 
 

@@ -73,6 +73,9 @@ class Configuration(Aggregate):
     FIXED = frozenset[str]()
     """Fields that are given once and never change."""
 
+    FURTHER = tuple[str, ...]()
+    """What its state holds besides definition, labels and secrets; plain JSON, shown as it is."""
+
     Snapshot = Snapshot
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -188,7 +188,9 @@ def frozen(thing: Configuration) -> str:
         else target
         for label, target in thing.labels.items()
     }
-    return orjson.dumps({"definition": thing.definition, "labels": labels, "secrets": thing.secrets}).decode()
+    further = {name: getattr(thing, name) for name in thing.FURTHER}
+    shared = {"definition": thing.definition, "labels": labels, "secrets": thing.secrets}
+    return orjson.dumps(shared | further).decode()
 
 
 def thaw(row: ThingRow) -> Configuration:
@@ -201,6 +203,8 @@ def thaw(row: ThingRow) -> Configuration:
             target["definition"] = state["definition"]
     thing.name, thing.archived = row.name, row.archived
     thing.definition, thing.labels, thing.secrets = state["definition"], state["labels"], state["secrets"]
+    for name in thing.FURTHER:
+        setattr(thing, name, state[name])
     return thing
 
 

@@ -42,6 +42,7 @@ def document(
         shown["live_version"] = thing.labels[LIVE]["version"]
         shown["draft"] = thing.labels[LIVE]["definition"] is not thing.definition and thing.is_draft
         shown["labels"] = {label: thing.labels[label]["version"] for label in sorted(thing.labels)}
+    shown |= {name: getattr(thing, name) for name in thing.FURTHER}
     shown["archived"] = thing.archived
     shown["created_at"] = rfc3339(created_at)
     shown["updated_at"] = rfc3339(updated_at)

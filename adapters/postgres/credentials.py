@@ -36,10 +36,12 @@ class Credentials:
         self._exist: tuple[float, bool] = (0.0, False)
         self._noted: dict[UUID, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
+        self._changes = 0
         listener.on("magnet_credentials", lambda _: self.forget())
 
     def forget(self) -> None:
-        """Read everything again."""
+        """Read everything again; what is being read just now may be too old to be kept."""
+        self._changes += 1
         self._found.clear()
         self._exist = (0.0, False)
 
@@ -49,6 +51,7 @@ class Credentials:
         cached = self._found.get(id)
         if cached is not None and self._listener.connected and now - cached[0] < TRUSTED:
             return cached[1]
+        changes = self._changes
         rows = await self._rows("find", {"id": id})
         credential = None
         if rows:
@@ -63,9 +66,10 @@ class Credentials:
                 expires_at=expires_at,
                 revoked=revoked,
             )
-        if len(self._found) > 10_000:
-            self._found.clear()
-        self._found[id] = (now, credential)
+        if changes == self._changes:
+            if len(self._found) > 10_000:
+                self._found.clear()
+            self._found[id] = (now, credential)
         return credential
 
     async def any_exist(self) -> bool:
@@ -74,8 +78,10 @@ class Credentials:
         now = time.monotonic()
         if exist or (self._listener.connected and now - read_at < TRUSTED):
             return exist
+        changes = self._changes
         exist = bool((await self._rows("any_exist", {}))[0][0])
-        self._exist = (now, exist)
+        if exist or changes == self._changes:
+            self._exist = (now, exist)
         return exist
 
     def note_use(self, id: UUID) -> None:

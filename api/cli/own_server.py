@@ -12,7 +12,7 @@ import uvicorn
 from starlette.requests import Request
 
 from api.app import create_app
-from api.auth import bearer_token
+from api.auth import token_in
 from api.bootstrap import database, open_container
 from api.settings import Settings
 from commands.ports import Actor
@@ -30,7 +30,7 @@ class PassingKey:
 
     async def __call__(self, request: Request) -> Actor:
         """Return who calls; anybody else is treated as everywhere."""
-        given = bearer_token(request.headers.get("authorization")) or ""
+        given = token_in(b"authorization", request.headers.get("authorization", "").encode("latin-1"))
         if hmac.compare_digest(given.encode("utf-8", "replace"), self._key):
             return self._actor
         return await self._others(request)

@@ -1,0 +1,72 @@
+-- What has been begun and is not done: leases on what a process carries out, and jobs for any worker.
+
+-- A run or turn that a process carries out: whoever finds `until` passed tells its stream that it was
+-- interrupted. Taken and given back in the transaction of the events that begin and end it.
+CREATE TABLE magnet.leases (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL,
+    stream uuid NOT NULL,
+    owner uuid NOT NULL,
+    until timestamptz NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+CREATE INDEX leases_owner ON magnet.leases (owner);
+
+-- Work for any worker, at most one job for each (kind, key). Asked for again while it runs, it runs
+-- again: `generation` goes up, and only the generation that was taken can be finished.
+CREATE TABLE magnet.jobs (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    kind text NOT NULL,
+    key text NOT NULL,
+    payload jsonb NOT NULL DEFAULT '{}',
+    generation bigint NOT NULL DEFAULT 1,
+    attempts integer NOT NULL DEFAULT 0,
+    run_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    owner uuid,
+    leased_until timestamptz,
+    last_error text,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (kind, key)
+) WITH (fillfactor = 70, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+CREATE INDEX jobs_due ON magnet.jobs (kind, run_at);
+
+ALTER FUNCTION magnet.apply_effects(jsonb) RENAME TO apply_configuration_effects;
+
+-- As before, with what concerns work in progress:
+--   lease {id, kind, stream, owner, seconds}   release {id}
+--   job {kind, key, payload, delay}            (delay in seconds, none = at once)
+CREATE FUNCTION magnet.apply_effects(effects jsonb, OUT outcome text, OUT detail jsonb)
+LANGUAGE plpgsql AS $$
+DECLARE
+    effect jsonb;
+    others jsonb;
+BEGIN
+    SELECT jsonb_agg(e) INTO others FROM jsonb_array_elements(effects) AS e
+    WHERE e ->> 'op' NOT IN ('lease', 'release', 'job');
+    IF others IS NOT NULL THEN
+        SELECT c.outcome, c.detail INTO outcome, detail FROM magnet.apply_configuration_effects(others) AS c;
+        IF outcome IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END IF;
+    FOR effect IN SELECT * FROM jsonb_array_elements(effects) LOOP
+        CASE effect ->> 'op'
+        WHEN 'lease' THEN
+            INSERT INTO magnet.leases (id, kind, stream, owner, until)
+            VALUES ((effect ->> 'id')::uuid, effect ->> 'kind', (effect ->> 'stream')::uuid,
+                (effect ->> 'owner')::uuid,
+                clock_timestamp() + (effect ->> 'seconds')::float8 * interval '1 second')
+            ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, until = excluded.until;
+        WHEN 'release' THEN
+            DELETE FROM magnet.leases l WHERE l.id = (effect ->> 'id')::uuid;
+        WHEN 'job' THEN
+            INSERT INTO magnet.jobs AS j (kind, key, payload, run_at)
+            VALUES (effect ->> 'kind', effect ->> 'key', coalesce(effect -> 'payload', '{}'),
+                clock_timestamp() + coalesce((effect ->> 'delay')::float8, 0) * interval '1 second')
+            ON CONFLICT (kind, key) DO UPDATE SET generation = j.generation + 1, payload = excluded.payload,
+                run_at = least(j.run_at, excluded.run_at), attempts = 0, last_error = NULL;
+            PERFORM pg_notify('magnet_jobs', effect ->> 'kind');
+        ELSE NULL;
+        END CASE;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION magnet.apply_effects(jsonb) FROM PUBLIC;

@@ -1,0 +1,194 @@
+"""Document: one text of a knowledge source, its versions, and whether they can be found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate
+
+from domain.configuration import Snapshot
+from domain.errors import NotFound
+from domain.references import identify
+
+
+class Document(Aggregate):
+    """One text of a knowledge source. Its bytes lie beside the log, under their SHA-256."""
+
+    TOPIC = "document"
+    Snapshot = Snapshot
+
+    class Created(Aggregate.Created):
+        """A source gave a document that it had not given before."""
+
+        TOPIC = "document.created"
+        source: str
+        external_id: str
+
+    class VersionAdded(Aggregate.Event):
+        """It has new content; an earlier version answers until this one is indexed."""
+
+        TOPIC = "document.version_added"
+        number: int
+        sha256: str
+        size: int
+        media_type: str
+        title: str
+        url: str | None
+        metadata: dict[str, Any]
+        acl: list[str] | None
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.number = self.number
+            aggregate.content = {"sha256": self.sha256, "size": self.size, "media_type": self.media_type}
+            aggregate.details = details_of(self)
+            aggregate.status, aggregate.failure, aggregate.removed = "pending", None, False
+
+    class DetailsChanged(Aggregate.Event):
+        """The same content, but another title, address, metadata or access."""
+
+        TOPIC = "document.details_changed"
+        title: str
+        url: str | None
+        metadata: dict[str, Any]
+        acl: list[str] | None
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.details = details_of(self)
+
+    class Indexed(Aggregate.Event):
+        """A version can be found in an index.
+
+        `chunking` names how its text was cut, `chunks` into how many passages; `space` and
+        `dimensions` where and how long its vectors are, null for words only.
+        """
+
+        TOPIC = "document.indexed"
+        number: int
+        index: int
+        chunking: str
+        chunks: int
+        space: str | None
+        dimensions: int | None
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.indexed = aggregate.indexed | {str(self.index): self.number}
+            if self.number == aggregate.number:
+                aggregate.status, aggregate.failure = "indexed", None
+
+    class Failed(Aggregate.Event):
+        """A version could not be parsed, cut or embedded."""
+
+        TOPIC = "document.failed"
+        number: int
+        index: int
+        code: str
+        reason: str
+
+        def apply(self, aggregate: "Document") -> None:
+            if self.number == aggregate.number:
+                aggregate.status, aggregate.failure = "failed", {"code": self.code, "reason": self.reason}
+
+    class RetryRequested(Aggregate.Event):
+        """A version that failed is to be tried again."""
+
+        TOPIC = "document.retry_requested"
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.status, aggregate.failure = "pending", None
+
+    class Removed(Aggregate.Event):
+        """It is gone: from the source, or by request."""
+
+        TOPIC = "document.removed"
+        cause: str
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.removed, aggregate.indexed = True, {}
+
+    def __init__(self, source: str, external_id: str) -> None:
+        self.source = source
+        self.external_id = external_id
+        self.number = 0
+        self.content: dict[str, Any] = {}
+        self.details: dict[str, Any] = {}
+        self.status = "pending"
+        self.failure: dict[str, str] | None = None
+        self.removed = False
+        self.indexed: dict[str, int] = {}
+
+    @classmethod
+    def create_id(cls, source: str, external_id: str) -> UUID:
+        """Return the id of a source's document."""
+        return identify(cls.TOPIC, f"{source}\0{external_id}")
+
+    @classmethod
+    def create(cls, *, source: UUID, external_id: str) -> Self:
+        """Make a document that has no version yet."""
+        return cls(source=str(source), external_id=external_id)
+
+    def add(
+        self,
+        *,
+        sha256: str,
+        size: int,
+        media_type: str,
+        title: str,
+        url: str | None,
+        metadata: Mapping[str, Any],
+        acl: Sequence[str] | None,
+    ) -> bool:
+        """Take what the source has now; return whether there is something to be indexed."""
+        content = {"sha256": sha256, "size": size, "media_type": media_type}
+        details = {
+            "title": title,
+            "url": url,
+            "metadata": dict(metadata),
+            "acl": None if acl is None else sorted(set(acl)),
+        }
+        if content != self.content or self.removed:
+            self.trigger_event(self.VersionAdded, number=self.number + 1, **content, **details)
+            return True
+        if details != self.details:
+            self.trigger_event(self.DetailsChanged, **details)
+        return False
+
+    def finish_indexing(
+        self, *, number: int, index: int, chunking: str, chunks: int, space: str | None, dimensions: int | None
+    ) -> None:
+        """Note that a version can be found; nothing happens where it is gone, or an older one."""
+        if not self.removed and number >= self.indexed.get(str(index), 0):
+            self.trigger_event(
+                self.Indexed,
+                number=number,
+                index=index,
+                chunking=chunking,
+                chunks=chunks,
+                space=space,
+                dimensions=dimensions,
+            )
+
+    def fail(self, *, number: int, index: int, code: str, reason: str) -> None:
+        """Note that a version could not be indexed."""
+        if not self.removed and number == self.number:
+            self.trigger_event(self.Failed, number=number, index=index, code=code, reason=reason)
+
+    def retry(self) -> None:
+        """Have a version that failed tried again; nothing happens where none did."""
+        self.must_be_there()
+        if self.status == "failed":
+            self.trigger_event(self.RetryRequested)
+
+    def remove(self, *, cause: str) -> None:
+        """Take it out of every index."""
+        if not self.removed:
+            self.trigger_event(self.Removed, cause=cause)
+
+    def must_be_there(self) -> None:
+        """Raise NotFound where it was removed."""
+        if self.removed:
+            raise NotFound("There is no such document.")
+
+
+def details_of(event: Any) -> dict[str, Any]:
+    """Return what an event says of a document besides its content."""
+    return {"title": event.title, "url": event.url, "metadata": event.metadata, "acl": event.acl}

@@ -1,0 +1,158 @@
+"""Knowledge source: where documents come from, how they are cut, and which of its indexes answers."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from domain.configuration import Configuration
+from domain.configuration_events import Changed, ConfigurationEvent
+from domain.definition import JSON, Definition, Reference, Strict
+from domain.values import Group
+
+Acl = Annotated[list[Group], Field(max_length=1000)]
+"""Names of groups that may find a document; `[]` = admins only, null = everyone who may search."""
+
+MetadataType = Literal["text", "number", "boolean", "time", "list"]
+
+
+class Chunking(Strict):
+    """How a document's text is cut into passages; sizes in tokens."""
+
+    strategy: Literal["recursive", "sentence", "markdown", "html_headings", "code", "none"] = "recursive"
+    size: int = Field(512, ge=16, le=8192)
+    overlap: int = Field(64, ge=0, le=4096)
+
+    @model_validator(mode="after")
+    def _overlap_is_smaller(self) -> Self:
+        if self.overlap >= self.size:
+            raise ValueError("the overlap is smaller than the size")
+        return self
+
+
+class MetadataField(Strict):
+    """A field that passages can be filtered by: where it stands in a document's metadata, and its type."""
+
+    path: str = Field(min_length=1, max_length=200, description="Dotted path in the document's metadata.")
+    type: MetadataType = "text"
+
+
+class KnowledgeSourceDefinition(Definition):
+    """A knowledge source's settings."""
+
+    type: str = Field(min_length=1, max_length=64, description="Its connector: files, folder.")
+    config: dict[str, JSON] = Field(default_factory=dict, description="The connector's settings.")
+    chunking: Chunking = Field(default_factory=Chunking)
+    embedding_model: Reference | None = Field(None, description="null = the default embedding model, if any.")
+    metadata: dict[str, MetadataField] = Field(default_factory=dict, max_length=200)
+    language: str | None = Field(None, max_length=40, description="Of its texts, such as 'english'; null = any.")
+    acl: Acl | None = Field(None, description="Who may find documents that bring no acl of their own.")
+    schedule: str | None = Field(None, max_length=100, description="When it is synced, as cron.")
+
+    REFERENCES: ClassVar[Mapping[str, str]] = {"embedding_model": "model"}
+
+
+class KnowledgeSource(Configuration):
+    """Where documents come from.
+
+    An index is the documents cut in one way and embedded by one model. A change of either begins a new
+    index; the one before answers until the new one is complete, and stays to be taken back.
+    """
+
+    TOPIC = "knowledge_source"
+    DEFINITION = KnowledgeSourceDefinition
+    LABELLED = False
+    FIXED = frozenset({"type"})
+    FURTHER = ("index", "indexes")
+
+    class ConfigChanged(Changed):
+        """Its connector was set differently."""
+
+        TOPIC = "knowledge_source.config_changed"
+        config: dict[str, Any]
+
+    class ChunkingChanged(Changed):
+        """Its documents are cut differently."""
+
+        TOPIC = "knowledge_source.chunking_changed"
+        chunking: dict[str, Any]
+
+    class EmbeddingModelChosen(Changed):
+        """Another embedding model, or the default one, was chosen."""
+
+        TOPIC = "knowledge_source.embedding_model_chosen"
+        embedding_model: str | None
+
+    class MetadataMapped(Changed):
+        """Which metadata can be filtered by changed."""
+
+        TOPIC = "knowledge_source.metadata_mapped"
+        metadata: dict[str, dict[str, Any]]
+
+    class LanguageSet(Changed):
+        """The language of its texts was set."""
+
+        TOPIC = "knowledge_source.language_set"
+        language: str | None
+
+    class AccessChanged(Changed):
+        """Who may find its documents by default changed."""
+
+        TOPIC = "knowledge_source.access_changed"
+        acl: list[str] | None
+
+    class ScheduleSet(Changed):
+        """When it is synced changed."""
+
+        TOPIC = "knowledge_source.schedule_set"
+        schedule: str | None
+
+    class IndexStarted(ConfigurationEvent):
+        """A new index is being built beside the present one; the first one answers at once.
+
+        `space` names where its vectors live (one embedding model, one length); null: words only.
+        """
+
+        TOPIC = "knowledge_source.index_started"
+        index: int
+        chunking: dict[str, Any]
+        embedding_model: str | None
+        space: str | None
+
+        def apply(self, aggregate: Any) -> None:
+            entry = {"chunking": self.chunking, "embedding_model": self.embedding_model, "space": self.space}
+            aggregate.indexes = aggregate.indexes | {str(self.index): entry}
+            if aggregate.index is None:
+                aggregate.index = self.index
+
+    class IndexSwitched(ConfigurationEvent):
+        """Another index answers now."""
+
+        TOPIC = "knowledge_source.index_switched"
+        index: int
+
+        def apply(self, aggregate: Any) -> None:
+            aggregate.index = self.index
+
+    def __init__(self, name: str, definition: dict[str, Any]) -> None:
+        super().__init__(name, definition)
+        self.indexes: dict[str, dict[str, Any]] = {}
+        self.index: int | None = None
+
+    @property
+    def newest_index(self) -> int | None:
+        """The index that new documents go into; it answers as soon as it is complete."""
+        return max((int(number) for number in self.indexes), default=None)
+
+    def build_index(self, *, embedding_model: str | None, space: str | None) -> None:
+        """Begin the index that the settings ask for, unless the newest one is that already."""
+        self.must_be_active()
+        wanted = {"chunking": self.definition["chunking"], "embedding_model": embedding_model, "space": space}
+        newest = self.newest_index
+        if newest is None or self.indexes[str(newest)] != wanted:
+            self.trigger_event(self.IndexStarted, index=(newest or 0) + 1, **wanted)
+
+    def switch_index(self, index: int) -> None:
+        """Let another index answer; nothing happens where it does already."""
+        if self.index != index and str(index) in self.indexes:
+            self.trigger_event(self.IndexSwitched, index=index)

@@ -1,0 +1,63 @@
+"""Retrieval: what is searched for, and the passages that are found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+Mode = Literal["hybrid", "vector", "lexical"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search over knowledge sources.
+
+    `groups` are those of whoever asks; None: an admin, who may find everything. `filter` is a JSON
+    filter (see projections.filters). `window` adds that many neighbours on either side.
+    """
+
+    query: str
+    sources: Sequence[UUID]
+    groups: frozenset[str] | None
+    mode: Mode = "hybrid"
+    limit: int = 10
+    threshold: float | None = None
+    vector_weight: float = 0.5
+    window: int = 0
+    filter: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A piece of a document's version: `start` and `end` are character offsets in its text, `page` from 1."""
+
+    id: UUID
+    text: str
+    score: float
+    scores: Mapping[str, float | None]
+    document_id: UUID
+    document_version: int
+    external_id: str
+    title: str
+    url: str | None
+    start: int
+    end: int
+    page: int | None
+    metadata: Mapping[str, Any]
+    source_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search gave.
+
+    `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
+    `embeddings` what embedding the query took (commands.model_calls.Embedded each).
+    """
+
+    passages: Sequence[Passage]
+    retrieval: Mode
+    filter: Mapping[str, Any] | None
+    timings_ms: Mapping[str, float]
+    indexes: Mapping[str, int]
+    embeddings: Sequence[Any] = field(default_factory=tuple)
