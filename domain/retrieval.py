@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
+
+from domain.references import identify
 
 Mode = Literal["hybrid", "vector", "lexical"]
 
@@ -13,7 +16,8 @@ class Search:
     """A search over knowledge sources.
 
     `groups` are those of whoever asks; None: an admin, who may find everything. `filter` is a JSON
-    filter (see projections.filters). `window` adds that many neighbours on either side.
+    filter (see projections.filters) whose fields must be known; `fixed_filter` holds besides it, and what
+    it does not know matches nothing. `window` adds that many neighbours on either side.
     """
 
     query: str
@@ -25,6 +29,7 @@ class Search:
     vector_weight: float = 0.5
     window: int = 0
     filter: Mapping[str, Any] | None = None
+    fixed_filter: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,7 @@ class Passage:
     start: int
     end: int
     page: int | None
+    heading: str | None
     metadata: Mapping[str, Any]
     source_id: UUID
 
@@ -52,7 +58,8 @@ class Found:
     """What a search gave.
 
     `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
-    `embeddings` what embedding the query took (commands.model_calls.Embedded each).
+    `embeddings` what embedding the query took (commands.model_calls.Embedded each); `notes` says why
+    less was done than asked for.
     """
 
     passages: Sequence[Passage]
@@ -61,3 +68,14 @@ class Found:
     timings_ms: Mapping[str, float]
     indexes: Mapping[str, int]
     embeddings: Sequence[Any] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
+
+
+def space_name(model: UUID, provider_model: str) -> str:
+    """Return the name of the space that an embedding model's vectors live in: 16 hex digits."""
+    return sha256(f"{model}:{provider_model}".encode()).hexdigest()[:16]
+
+
+def passage_id(document: UUID, version: int, index: int, ordinal: int) -> UUID:
+    """Return the id of a document's passage: the same whenever it is made again."""
+    return identify("passage", f"{document}:{version}:{index}:{ordinal}")
