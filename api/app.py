@@ -17,6 +17,7 @@ from api.bootstrap import Container
 from api.call import Call, Operation
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
+from api.commands import prompt_runs
 from api.commands import tags as tag_commands
 from api.errors import HttpProblem, problem, problem_of
 from api.middleware import RequestMiddleware
@@ -25,6 +26,7 @@ from api.permissions import PERMISSIONS, PUBLIC, allowed
 from api.queries import configurations as configuration_queries
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
+from api.queries import runs as run_queries
 from api.routing import IndexedRoutes
 from domain.api_key import ApiKey
 from domain.configuration import Configuration
@@ -44,7 +46,7 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
 def operations() -> list[Operation]:
     """Return every operation of the API."""
     found: list[Operation] = [*health.OPERATIONS, *metrics.OPERATIONS]
-    found += [*prompt_queries.OPERATIONS]
+    found += [*prompt_queries.OPERATIONS, *prompt_runs.OPERATIONS, *run_queries.OPERATIONS]
     for kind, collection in COLLECTIONS:
         keys = kind is ApiKey
         found += configuration_commands.operations(kind, collection, keys=keys)

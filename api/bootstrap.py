@@ -1,7 +1,7 @@
 """The composition root: the only module that knows which adapter stands behind each port."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,16 +10,19 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
 from adapters.event_store.appender import Appender
+from adapters.event_store.data_keys import CHANNEL, DataKeys
 from adapters.event_store.log import EventLog, LogFilter
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.keyring import Keyring
+from adapters.leases import Leases
 from adapters.postgres.configurations import PostgresConfigurationsView, PostgresConfigurationsWriter
 from adapters.postgres.credentials import Credentials
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.installation import claim
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import migrate, role_of
+from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches, ReadModel
 from adapters.projection_runner.runner import Positions, ProjectionRunner
@@ -28,21 +31,38 @@ from adapters.secrets import KeyringSecretBox, SealedAnswers
 from api.auth import Authenticator
 from api.metrics import Metrics
 from api.settings import Settings
-from commands.bus import Bus
+from commands.bus import Bus, Command
 from commands.handlers import handlers
-from commands.ports import Actor, PromptRenderer
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
+from commands.ports import SYSTEM, Actor, Context, PromptRenderer
+from commands.prompt_run import PromptRuns
+from commands.runs import EarlierAnswers, InterruptRun, Runs
 from domain import AGGREGATES
 from projections.configurations import ConfigurationsProjection, ConfigurationsView
 from projections.history import History
 from projections.recorded import LogEntry
+from projections.run_reading import RunReader
+from projections.runs import RunsProjection, RunsView
 
 APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
+    ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
 )
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
 LOOK_EVERY = 0.25
 """Seconds between two looks at a position that no notification has told of."""
+
+
+class NoModels:
+    """Stands where no adapter for models is given."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
+        answer = await self.complete(request)
+        yield answer
+
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        raise NoModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +106,12 @@ class Container:
     administration: ProjectionAdministration
     credentials: Credentials
     renderer: PromptRenderer
+    chat_models: ChatModels
+    runs: Runs
+    leases: Leases
+    prompt_runs: PromptRuns
+    runs_view: RunsView
+    run_reader: RunReader
     authenticator: Callable[[Request], Awaitable[Actor]]
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
@@ -118,6 +144,7 @@ async def open_container(
     worker: bool = True,
     renderer: PromptRenderer | None = None,
     keyring: Keyring | None = None,
+    chat_models: ChatModels | None = None,
 ) -> Container:
     """Put everything together over a migrated database; with `worker`, its projections run here too."""
     if keyring is None:
@@ -130,14 +157,16 @@ async def open_container(
         writing = _pool(dsn, 1, 2)
         await stack.enter_async_context(pool)
         await stack.enter_async_context(writing)
-        mapper = EventMapper(AGGREGATES)
+        keys = DataKeys(pool, keyring)
+        mapper = EventMapper(AGGREGATES, keys)
         positions, listener = Positions(), Listener(dsn)
         log = EventLog(pool, mapper)
         runner = ProjectionRunner(
             dsn=dsn, pool=pool, log_reader=log, listener=listener, positions=positions, models=READ_MODELS
         )
         listener.on("magnet_read", positions.heard)
-        store = EventStore(pool, Appender(writing, runner.wake if worker else lambda _: None), mapper)
+        listener.on(CHANNEL, lambda key: keys.forget(key) if key else keys.forget_all())
+        store = EventStore(pool, Appender(writing, runner.wake if worker else lambda _: None), mapper, keys)
         stack.push_async_callback(store.close)
         credentials = Credentials(pool, listener)
         stack.push_async_callback(credentials.close)
@@ -146,6 +175,12 @@ async def open_container(
             stack.push_async_callback(sandboxed.close)
             renderer = sandboxed
         secret_box = KeyringSecretBox(keyring)
+        answers = SealedAnswers(keyring)
+        bus = Bus(store, handlers(secrets=secret_box, renderer=renderer, answers=answers), answers)
+        runs = Runs(bus=bus)
+        earlier = EarlierAnswers(repeats=store, answers=answers)
+        chat_models = chat_models or NoModels()
+        runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
         await listener.open()
@@ -153,6 +188,9 @@ async def open_container(
         if worker:
             await runner.open()
             stack.push_async_callback(runner.close)
+        leases = Leases(pool, runs.owner, {"run": lambda run, _: interrupt(bus, InterruptRun(id=run))})
+        await leases.open()
+        stack.push_async_callback(leases.close)
         return Container(
             settings=settings,
             pool=pool,
@@ -161,17 +199,28 @@ async def open_container(
             listener=listener,
             log=log,
             store=store,
-            bus=Bus(store, handlers(secrets=secret_box, renderer=renderer), SealedAnswers(keyring)),
+            bus=bus,
             view=PostgresConfigurationsView(pool),
             history=History(streams=store, log=log),
             positions=positions,
             administration=ProjectionAdministration(pool, log, READ_MODELS),
             credentials=credentials,
             renderer=renderer,
+            chat_models=chat_models,
+            runs=runs,
+            leases=leases,
+            prompt_runs=PromptRuns(models=chat_models, things=store, renderer=renderer, runs=runs, earlier=earlier),
+            runs_view=runs_view,
+            run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=Authenticator(credentials, keyring.mac),
             runner=runner if worker else None,
             stack=stack.pop_all(),
         )
+
+
+async def interrupt(bus: Bus, command: Command) -> None:
+    """Record that what nobody carries out any more was interrupted."""
+    await bus.dispatch(command, Context(actor=SYSTEM))
 
 
 def _pool(dsn: str, smallest: int, largest: int) -> AsyncConnectionPool:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}\Z")
 ETAG = re.compile(r'"(\d{1,18})"\Z')
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+ATTRIBUTE = b"magnet-attribute-"
+MOST_ATTRIBUTES = 20
 READ_PATIENCE = 5.0
 """Seconds that a query waits for its read model."""
 
@@ -136,18 +138,42 @@ class Call:
 
     async def dispatch(self, command: Command, *, reason: str | None = None, raw: bytes = b"") -> Receipt:
         """Carry out a command as this caller, once per Idempotency-Key."""
+        receipt = await self.container.bus.dispatch(command, self.context(reason=reason, raw=raw))
+        if getattr(command, "kind", None) is ApiKey:
+            self.container.credentials.forget()  # here at once; elsewhere when PostgreSQL has told it
+        return receipt
+
+    def context(self, *, reason: str | None = None, raw: bytes = b"", channel: str = "api") -> Context:
+        """Return who asks, why, and with which key and attributes."""
         traceparent = TRACEPARENT.match(self.request.headers.get("traceparent", ""))
-        context = Context(
+        return Context(
             actor=self.actor,
             reason=reason,
             correlation_id=self.request_id,
             trace_id=traceparent[1] if traceparent else None,
             idempotency=self._idempotency(raw),
+            channel=channel,
+            attributes=self._attributes(),
         )
-        receipt = await self.container.bus.dispatch(command, context)
-        if getattr(command, "kind", None) is ApiKey:
-            self.container.credentials.forget()  # here at once; elsewhere when PostgreSQL has told it
-        return receipt
+
+    def _attributes(self) -> dict[str, str]:
+        """Return what `Magnet-Attribute-*` headers say of this call, for usage."""
+        found: dict[str, str] = {}
+        for name, value in self.request.scope["headers"]:
+            if name.startswith(ATTRIBUTE):
+                text = value.decode("latin-1")
+                if (
+                    len(found) == MOST_ATTRIBUTES
+                    or len(name) > 80
+                    or not 0 < len(text) <= 200
+                    or not text.isprintable()
+                ):
+                    raise Invalid(
+                        f"At most {MOST_ATTRIBUTES} Magnet-Attribute-* headers, of 1 to 200 printable characters.",
+                        code="invalid_attribute",
+                    )
+                found[name[len(ATTRIBUTE) :].decode("latin-1")] = text
+        return found
 
     def _idempotency(self, raw: bytes) -> IdempotencyKey | None:
         key = self.request.headers.get("idempotency-key")

@@ -1,5 +1,6 @@
 """Problem details (RFC 9457): the one table from errors to HTTP statuses."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -9,6 +10,7 @@ import orjson
 import structlog
 from starlette.responses import Response
 
+from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
 from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
 from domain.rendering import RendererDown
 from projections.documents import rfc3339
@@ -21,6 +23,10 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (Unavailable, 503),
     (RendererDown, 503),
     (Conflict, 409),
+    (NoModel, 409),
+    (ModelLimitReached, 429),
+    (ModelCallTimedOut, 504),
+    (ModelCallFailed, 502),
     (Invalid, 422),
 )
 """The first class that fits decides."""
@@ -54,6 +60,14 @@ def status_of(error: DomainError) -> int:
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
+def headers_of(error: DomainError) -> Mapping[str, str]:
+    """Return the headers that belong to a refusal."""
+    if isinstance(error, HttpProblem):
+        return error.headers
+    wait = error.details.get("retry_after")
+    return {"Retry-After": str(max(1, math.ceil(wait)))} if isinstance(wait, int | float) else {}
+
+
 def problem(
     *,
     status: int,
@@ -85,11 +99,17 @@ def problem(
     return Response(orjson.dumps(body), status, sent, media_type="application/problem+json")
 
 
+def problem_document(error: BaseException, *, request_id: str, instance: str) -> dict[str, Any]:
+    """Return the problem document of an error, for where the status line has been sent."""
+    document: dict[str, Any] = orjson.loads(problem_of(error, request_id=request_id, instance=instance).body)
+    return document
+
+
 def problem_of(error: BaseException, *, request_id: str, instance: str) -> Response:
     """Return the problem document of an error; what nobody foresaw is logged and tells nothing."""
     if isinstance(error, DomainError):
         status = status_of(error)
-        if status < 500 or status == 503:
+        if status != 500:
             errors = None
             if isinstance(error, Invalid):
                 errors = [
@@ -104,7 +124,7 @@ def problem_of(error: BaseException, *, request_id: str, instance: str) -> Respo
                 instance=instance,
                 errors=errors,
                 details=error.details,
-                headers=error.headers if isinstance(error, HttpProblem) else None,
+                headers=headers_of(error),
             )
     log.error("request_failed", error=type(error).__name__, exc_info=error)
     return problem(

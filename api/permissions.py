@@ -9,6 +9,11 @@ PERMISSIONS: Mapping[str, str] = {
     "configuration:read": "read configuration things, their history and who uses them",
     "configuration:write": "create, change, publish, roll back, archive and restore configuration things",
     "prompts:preview": "render a prompt",
+    "prompts:run": "run a prompt",
+    "runs:read": "list and read one's own runs",
+    "runs:read_all": "list and read everybody's runs, without what was said",
+    "runs:read_texts": "read what was said in everybody's runs",
+    "usage:read": "read usage and cost",
     "keys:manage": "create, change, read and revoke API keys",
     "log:read": "read the event log",
     "projections:read": "see where projections stand and what they have set aside",
@@ -16,14 +21,26 @@ PERMISSIONS: Mapping[str, str] = {
     "metrics:read": "read the metrics",
 }
 
+USING = frozenset({"configuration:read", "prompts:preview", "prompts:run", "runs:read"})
+"""What everyone may who works with what is configured."""
+
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
-    "editor": frozenset({"configuration:read", "configuration:write", "prompts:preview"}),
-    "operator": frozenset(
-        {"configuration:read", "prompts:preview", "projections:read", "projections:manage", "metrics:read"}
+    "editor": USING | {"configuration:write", "runs:read_all", "usage:read"},
+    "operator": USING | {"runs:read_all", "usage:read", "projections:read", "projections:manage", "metrics:read"},
+    "user": USING,
+    "auditor": frozenset(
+        {
+            "configuration:read",
+            "log:read",
+            "runs:read",
+            "runs:read_all",
+            "runs:read_texts",
+            "usage:read",
+            "projections:read",
+            "metrics:read",
+        }
     ),
-    "user": frozenset({"configuration:read", "prompts:preview"}),
-    "auditor": frozenset({"configuration:read", "log:read", "projections:read", "metrics:read"}),
 }
 
 

@@ -1,7 +1,7 @@
 """The catalogue: which handler carries out which command."""
 
 from commands.api_key import Credentials
-from commands.bus import Handlers
+from commands.bus import Answers, Handlers
 from commands.configuration import (
     Archive,
     ChangeThing,
@@ -15,13 +15,14 @@ from commands.configuration import (
 from commands.model import settle_default
 from commands.ports import PromptRenderer, SecretBox
 from commands.prompt import Templates
+from commands.runs import FinishRun, InterruptRun, RunHandlers, StartRun
 from commands.tag import RenameTag, rename_tag
 from domain.api_key import ApiKey
 from domain.model import Model
 from domain.prompt import Prompt
 
 
-def handlers(*, secrets: SecretBox, renderer: PromptRenderer) -> Handlers:
+def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers) -> Handlers:
     """Return command class -> handler."""
     configuration = ConfigurationHandlers(
         secrets=secrets,
@@ -31,7 +32,11 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer) -> Handlers:
             ApiKey: Credentials(box=secrets),
         },
     )
+    runs = RunHandlers(answers=answers)
     return {
+        StartRun: runs.start,
+        FinishRun: runs.finish,
+        InterruptRun: runs.interrupt,
         CreateThing: configuration.create,
         ChangeThing: configuration.change,
         Publish: configuration.publish,

@@ -45,6 +45,8 @@ class Context:
     causation_id: str | None = None
     trace_id: str | None = None
     idempotency: IdempotencyKey | None = None
+    channel: str = "api"
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,16 @@ class Effect:
 
     op: str
     values: Mapping[str, Any]
+
+
+class Things(Protocol):
+    """Aggregates for reading only."""
+
+    async def newest(self, kind: type[A], id: UUID) -> A:
+        """Return the aggregate as it is now, or raise NotFound."""
+
+    async def at_version(self, kind: type[A], id: UUID, version: int) -> A:
+        """Return the aggregate as it was at a version, or raise NotFound."""
 
 
 class Unit(Protocol):

@@ -9,6 +9,8 @@ Glossary
     variant     an alternative of a definition that shares its traffic by weight
     position    the place of an event in the one log, without gaps, in commit order
     receipt     what a command answers: id, version, position
+    run         one execution, with the versions of all it used, its steps, tokens and cost
+    step        a part of a run
     reference   an id or a name by which one thing means another
 """
 
@@ -21,10 +23,11 @@ from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
 from domain.prompt import Prompt
 from domain.provider import Provider
+from domain.run import Run
 from domain.tag import Tag
 
 CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, KnowledgeSource, ApiKey)
 """Every kind of configuration thing."""
 
-AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document)
+AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document, Run)
 """Every aggregate whose events the log may hold."""

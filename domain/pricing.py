@@ -77,3 +77,25 @@ def cost(usage: Usage, price: Price | None) -> Cost:
         currency=price.currency,
         unknown=any(tokens and rate is None for tokens, rate in counted),
     )
+
+
+def total_usage(usages: Sequence[Usage]) -> Usage:
+    """Return the sum; estimated where a part is."""
+    return Usage(
+        input=sum(usage.input for usage in usages),
+        cache_read=sum(usage.cache_read for usage in usages),
+        cache_write=sum(usage.cache_write for usage in usages),
+        output=sum(usage.output for usage in usages),
+        reasoning=sum(usage.reasoning for usage in usages),
+        estimated=any(usage.estimated for usage in usages),
+    )
+
+
+def total_cost(costs: Sequence[Cost]) -> Cost:
+    """Return the sum in the first currency there is; what is in another one makes it unknown."""
+    currency = next((cost.currency for cost in costs if cost.currency is not None), None)
+    return Cost(
+        amount=sum((cost.amount for cost in costs if cost.currency in (None, currency)), Decimal(0)),
+        currency=currency,
+        unknown=any(cost.unknown or cost.currency not in (None, currency) for cost in costs),
+    )

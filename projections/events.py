@@ -27,6 +27,9 @@ from projections.documents import rfc3339
 from projections.recorded import LogEntry
 
 NOT_DATA = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
+PERSONAL = "[personal]"
+"""Stands for what persons said: it is shown where it belongs, such as in its conversation, not in the log."""
+
 UNREADABLE = "Something that this version of Magnet can't read: use a newer one"
 
 
@@ -73,7 +76,12 @@ def data(event: object) -> dict[str, Any] | None:
     """Return the event's own fields, upcast to their present form."""
     if not isinstance(event, Aggregate.Event):
         return None
-    return {field: value for field, value in vars(event).items() if field not in NOT_DATA}
+    personal = getattr(event, "PERSONAL", frozenset[str]())
+    return {
+        field: PERSONAL if field in personal and value is not None else value
+        for field, value in vars(event).items()
+        if field not in NOT_DATA
+    }
 
 
 def summary(event: object) -> str:

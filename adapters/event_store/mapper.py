@@ -1,6 +1,6 @@
 """Between domain events and stored bytes: plain JSON, known topics only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -10,6 +10,8 @@ from eventsourcing.domain import Aggregate, DomainEventProtocol
 from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 from eventsourcing.utils import get_topic
 
+from adapters.event_store.data_keys import KeyNotLoaded, aad
+from adapters.event_store.personal import Sealing, keys_in, personal_fields, protect, reveal, subject_of
 from domain.configuration import Snapshot
 from projections.event_types import event_classes
 
@@ -40,14 +42,19 @@ class EventMapper(Mapper[UUID]):
 
     The library itself would import whatever module an unknown topic names. Reading is what replay and
     projections do most, so it looks up a class here at once, and upcasts only where a class has versions.
+
+    What persons said is sealed by `keys` when it is stored. It stays sealed in what is read, so that no
+    projection can keep it by accident; `revealed` opens it for those who may see it.
     """
 
-    def __init__(self, aggregates: Sequence[type[Aggregate]]) -> None:
+    def __init__(self, aggregates: Sequence[type[Aggregate]], keys: Sealing | None = None) -> None:
         super().__init__(JSONTranscoder())
+        self._keys = keys
         self._classes: dict[str, type[Any]] = {get_topic(Snapshot): Snapshot}
         self._originators = {get_topic(aggregate) for aggregate in aggregates}
         for aggregate in aggregates:
             self._classes |= event_classes(aggregate)
+        self._personal = {topic: cls for topic, cls in self._classes.items() if personal_fields(cls)}
         self._versioned = {topic for topic, cls in self._classes.items() if getattr(cls, "class_version", 1) > 1}
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
@@ -71,4 +78,41 @@ class EventMapper(Mapper[UUID]):
             )
         event = cast(DomainEventProtocol[UUID], object.__new__(cls))
         object.__setattr__(event, "__dict__", state)
+        return event
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:
+        """Return the event as it is stored; raise KeyNotLoaded unless the keys of its subjects are in memory."""
+        stored = super().to_stored_event(domain_event)
+        cls = self._personal.get(stored.topic)
+        if cls is None:
+            return stored
+        if self._keys is None:
+            raise KeyNotLoaded
+        stream, version, topic = cast(UUID, stored.originator_id), stored.originator_version, stored.topic
+        state = protect(
+            cls, orjson.loads(stored.state), keys=self._keys, stream_id=stream, aad=aad(stream, version, topic)
+        )
+        return StoredEvent(
+            originator_id=stream, originator_version=version, topic=topic, state=self.transcoder.encode(state)
+        )
+
+    def subjects(self, events: Iterable[DomainEventProtocol[UUID]]) -> set[str]:
+        """Return the subjects whose keys `to_stored_event` needs for these events."""
+        found = (
+            subject_of(type(event), vars(event), event.originator_id)
+            for event in events
+            if get_topic(type(event)) in self._personal
+        )
+        return {subject for subject in found if subject is not None}
+
+    def keys_needed(self, events: Iterable[Any]) -> set[str]:
+        """Return the ids of the keys that `revealed` needs for these events."""
+        return {key for event in events for key in keys_in(type(event), vars(event))}
+
+    def revealed(self, event: Any) -> Any:
+        """Return the event with what persons said in plain, or `[erased]`; its keys must be in memory."""
+        topic = get_topic(type(event))
+        if topic in self._personal and self._keys is not None:
+            bound = aad(event.originator_id, event.originator_version, topic)
+            event.__dict__.update(reveal(type(event), vars(event), keys=self._keys, aad=bound))
         return event

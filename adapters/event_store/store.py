@@ -14,6 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.event_store.appender import Appender
+from adapters.event_store.data_keys import DataKeys
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.requests import Metadata, Request
 from adapters.postgres import sql
@@ -38,8 +39,11 @@ log = structlog.get_logger(__name__)
 class EventStore:
     """Loads aggregates, keeps the newest state of many, and records what commands leave behind."""
 
-    def __init__(self, pool: AsyncConnectionPool, appender: Appender, mapper: EventMapper) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool, appender: Appender, mapper: EventMapper, keys: DataKeys | None = None
+    ) -> None:
         self._pool = pool
+        self._keys = keys
         self._appender = appender
         self.mapper = mapper
         self._baselines: OrderedDict[UUID, tuple[Aggregate, int]] = OrderedDict()
@@ -57,15 +61,28 @@ class EventStore:
         rows = await self._rows("load", {"id": id, "upto": upto})
         aggregate: Aggregate | None = None
         position = 0
+        events: list[CanMutateProtocol[Any]] = []
+        last = 0
         for topic, state, version, place in rows:
             if place is not None:
                 position = place
-                if aggregate is not None and aggregate.version == version:
+                if last == version:
                     continue  # the snapshot's own event: read for its position only
+            last = version
             stored = StoredEvent(originator_id=id, originator_version=version, topic=topic, state=bytes(state))
-            event = cast(CanMutateProtocol[Any], self.mapper.to_domain_event(stored))
+            events.append(cast(CanMutateProtocol[Any], self.mapper.to_domain_event(stored)))
+        await self.reveal(events)
+        for event in events:
             aggregate = event.mutate(aggregate)
         return None if aggregate is None else (aggregate, position)
+
+    async def reveal(self, events: Sequence[Any]) -> None:
+        """Put what persons said in plain into events that were read, in place."""
+        keys = self.mapper.keys_needed(events)
+        if keys and self._keys is not None:
+            await self._keys.fetch(keys)
+            for event in events:
+                self.mapper.revealed(event)
 
     async def at_version(self, kind: type[A], id: UUID, version: int) -> A:
         """Return the aggregate as it was at a version, for reading only; or raise NotFound."""
@@ -80,6 +97,13 @@ class EventStore:
         if not isinstance(aggregate, kind):
             raise NotFound(f"There is no such {_word(kind)}.")
         return aggregate
+
+    async def newest(self, kind: type[A], id: UUID) -> A:
+        """Return the aggregate as it is now, for reading only; or raise NotFound."""
+        version = await self.version_of(kind, id)
+        if version is None:
+            raise NotFound(f"There is no such {_word(kind)}.")
+        return await self.at_version(kind, id, version)
 
     async def version_at(self, id: UUID, time: datetime) -> int | None:
         """Return the version that a stream had at a time, or None where it had not begun."""
@@ -129,6 +153,9 @@ class EventStore:
         """Record the pending events of the aggregates, with effects and answer, in one transaction."""
         events = [event for aggregate in aggregates for event in aggregate.collect_events()]
         key = context.idempotency
+        subjects = self.mapper.subjects(events)
+        if subjects and self._keys is not None:
+            await self._keys.ensure(subjects)
         request = Request(
             events=[self.mapper.to_stored_event(event) for event in events],
             metadata=metadata(context),
@@ -156,6 +183,8 @@ class EventStore:
         for aggregate in aggregates:
             if aggregate.id in places:
                 self.put(aggregate, places[aggregate.id])
+                if not getattr(aggregate, "SNAPSHOTS", True):
+                    continue  # its state holds what persons said, which is kept in events only
                 if aggregate.version // SNAPSHOT_EVERY != (aggregate.version - counts[aggregate.id]) // SNAPSHOT_EVERY:
                     self._snapshot(aggregate)
 

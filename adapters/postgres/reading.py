@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.rows import AsyncRowFactory
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres.errors import translated
@@ -11,12 +12,20 @@ from domain.errors import Unavailable
 
 
 async def rows_of(
-    pool: AsyncConnectionPool, query: LiteralString, values: Mapping[str, Any], *, binary: bool = False
+    pool: AsyncConnectionPool,
+    query: LiteralString,
+    values: Mapping[str, Any],
+    *,
+    binary: bool = False,
+    row_factory: AsyncRowFactory[Any] | None = None,
 ) -> list[Any]:
     """Return all rows of a query; raise Unavailable and the like as `adapters.postgres.errors` says."""
     try:
         async with pool.connection() as connection:
-            return await (await connection.execute(query, values, binary=binary)).fetchall()
+            if row_factory is None:
+                return await (await connection.execute(query, values, binary=binary)).fetchall()
+            async with connection.cursor(row_factory=row_factory, binary=binary) as cursor:
+                return await (await cursor.execute(query, values)).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
         raise Unavailable("The read model is just being made: ask again in a moment.") from error
     except (psycopg.Error, PoolTimeout) as error:

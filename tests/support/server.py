@@ -15,6 +15,7 @@ from api.app import create_app
 from api.bootstrap import Container, open_container
 from api.serve import server_config
 from api.settings import Settings
+from commands.model_calls import ChatModels
 from tests.support.postgres import Database
 
 
@@ -62,10 +63,12 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def serving(database: Database, home: Path, *, side: str = "all", **settings: Any) -> AsyncIterator[Running]:
+async def serving(
+    database: Database, home: Path, *, side: str = "all", chat_models: ChatModels | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Serve on a loopback port while the block lasts."""
     made = Settings(_env_file=None, MAGNET_HOME=home, **settings)  # type: ignore[call-arg]
-    container = await open_container(made, dsn=database.app_dsn)
+    container = await open_container(made, dsn=database.app_dsn, chat_models=chat_models)
     try:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]

@@ -34,6 +34,7 @@ ALTER FUNCTION magnet.apply_effects(jsonb) RENAME TO apply_configuration_effects
 -- As before, with what concerns work in progress:
 --   lease {id, kind, stream, owner, seconds}   release {id}
 --   job {kind, key, payload, delay}            (delay in seconds, none = at once)
+--   answer {scope, sealed}: what a repeated request is answered, once it is known
 CREATE FUNCTION magnet.apply_effects(effects jsonb, OUT outcome text, OUT detail jsonb)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -41,7 +42,7 @@ DECLARE
     others jsonb;
 BEGIN
     SELECT jsonb_agg(e) INTO others FROM jsonb_array_elements(effects) AS e
-    WHERE e ->> 'op' NOT IN ('lease', 'release', 'job');
+    WHERE e ->> 'op' NOT IN ('lease', 'release', 'job', 'answer');
     IF others IS NOT NULL THEN
         SELECT c.outcome, c.detail INTO outcome, detail FROM magnet.apply_configuration_effects(others) AS c;
         IF outcome IS NOT NULL THEN
@@ -65,6 +66,9 @@ BEGIN
             ON CONFLICT (kind, key) DO UPDATE SET generation = j.generation + 1, payload = excluded.payload,
                 run_at = least(j.run_at, excluded.run_at), attempts = 0, last_error = NULL;
             PERFORM pg_notify('magnet_jobs', effect ->> 'kind');
+        WHEN 'answer' THEN
+            UPDATE magnet.idempotency i SET answer = decode(effect ->> 'sealed', 'base64')
+            WHERE i.scope = decode(effect ->> 'scope', 'base64');
         ELSE NULL;
         END CASE;
     END LOOP;

@@ -1,0 +1,75 @@
+"""Leases on runs and turns: renewed by the process that carries them out, else ended by any other."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.postgres import sql
+from adapters.postgres.reading import rows_of
+from commands.runs import LEASE
+from domain.errors import DomainError
+
+SQL = sql.load("adapters", "leases.sql")
+EVERY = 5.0
+"""Seconds between two signs of life, and between two looks for what has none."""
+
+log = structlog.get_logger(__name__)
+
+Interrupt = Callable[[UUID, UUID], Awaitable[None]]
+"""Takes the id of what is leased and its stream, and records that it was interrupted."""
+
+
+class Leases:
+    """Renews this process's leases, and interrupts what other processes left behind."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool, owner: UUID, interrupt: Mapping[str, Interrupt], *, every: float = EVERY
+    ) -> None:
+        self._pool = pool
+        self._owner = owner
+        self._interrupt = interrupt
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.renew()
+                await self.sweep()
+            except (DomainError, psycopg.Error, PoolTimeout) as error:
+                # The database is away: leases outlast some rounds.
+                log.warning("leases_not_looked_after", error=type(error).__name__)
+            await asyncio.sleep(self._every)
+
+    async def renew(self) -> None:
+        """Show that this process lives."""
+        async with self._pool.connection() as connection:
+            await connection.execute(SQL["renew"], {"owner": self._owner, "seconds": LEASE})
+
+    async def sweep(self) -> None:
+        """End what nobody carries out any more."""
+        for id, kind, stream in await rows_of(self._pool, SQL["expired"], {}):
+            interrupt = self._interrupt.get(kind)
+            if interrupt is None:
+                continue  # a kind of a newer version: its processes know it
+            log.warning("lease_expired", kind=kind, id=str(id))
+            await interrupt(id, stream)
+            async with self._pool.connection() as connection:
+                await connection.execute(SQL["drop"], {"id": id})

@@ -1,0 +1,9 @@
+-- name: renew  -- a process shows that it still carries out what it began
+UPDATE magnet.leases SET until = clock_timestamp() + %(seconds)s::float8 * interval '1 second'
+WHERE owner = %(owner)s
+
+-- name: expired  -- what nobody carries out any more
+SELECT id, kind, stream FROM magnet.leases WHERE until < clock_timestamp() ORDER BY until LIMIT 100
+
+-- name: drop  -- of something that has ended by itself meanwhile
+DELETE FROM magnet.leases WHERE id = %(id)s AND until < clock_timestamp()

@@ -1,0 +1,140 @@
+"""The read model of runs in PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres import sql
+from adapters.postgres.reading import rows_of
+from domain.pricing import Cost
+from domain.run import cost_document
+from projections.documents import rfc3339
+from projections.runs import CallRow, RunBegin, RunEnd, RunsQuery, UsageQuery
+
+SQL = sql.load("adapters.postgres", "runs.sql")
+TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
+
+
+class PostgresRunsWriter:
+    """The rows inside one transaction, whose search path names the schema."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    @staticmethod
+    async def create(connection: AsyncConnection[Any]) -> None:
+        """Make the empty tables."""
+        await connection.execute(SQL["create"])
+
+    async def checksum(self) -> str:
+        """Return a checksum over all rows."""
+        row = await (await self._connection.execute(SQL["checksum"])).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    async def begin(self, rows: Sequence[RunBegin]) -> None:
+        """Insert runs that go on."""
+        await self._connection.execute(SQL["begin"], {"rows": as_json(rows)})
+
+    async def end(self, rows: Sequence[RunEnd], calls: Sequence[CallRow]) -> None:
+        """Complete runs, and insert their calls."""
+        await self._connection.execute(SQL["end"], {"rows": as_json(rows)})
+        if calls:
+            await self._connection.execute(SQL["calls"], {"rows": as_json(calls)})
+
+
+class PostgresRunsView:
+    """The read model for queries."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def page(self, query: RunsQuery) -> tuple[Sequence[Mapping[str, Any]], int | None]:
+        """Return runs in their public form, and the position before which the next ones stand."""
+        rows = await rows_of(self._pool, SQL["list"], asdict(query) | {"limit": query.limit + 1}, row_factory=dict_row)
+        shown = rows[: query.limit]
+        following = shown[-1]["position"] if len(rows) > query.limit else None
+        return [run_document(row) for row in shown], following
+
+    async def get(self, id: UUID) -> Mapping[str, Any] | None:
+        """Return a run in its public form, without its steps."""
+        rows = await rows_of(self._pool, SQL["get"], {"id": id}, row_factory=dict_row)
+        return run_document(rows[0]) if rows else None
+
+    async def usage(self, query: UsageQuery) -> Sequence[Mapping[str, Any]]:
+        """Return usage by bucket and dimensions."""
+        by_call = {"model", "provider"}
+        values = {
+            "bucket": query.bucket,
+            "by": list(query.by),
+            "since": query.since,
+            "until": query.until,
+            "filters": orjson.dumps(dict(query.filters)).decode(),
+            "calls": bool(by_call & {*query.by, *query.filters}),
+        }
+        return [usage_row(row) for row in await rows_of(self._pool, SQL["usage"], values)]
+
+
+def run_document(row: DictRow) -> dict[str, Any]:
+    """Return a run's public form."""
+    cost = Cost(amount=row["amount"], currency=row["currency"], unknown=row["unknown"])
+    tokens = {name: row[name] for name in TOKENS}
+    target = None
+    if row["target_kind"] is not None:
+        target = {
+            "kind": row["target_kind"],
+            "id": str(row["target_id"]) if row["target_id"] else None,
+            "name": row["target"],
+            "version": row["version"],
+            "variant": row["variant"],
+        }
+    return {
+        "id": str(row["id"]),
+        "kind": row["kind"],
+        "target": target,
+        "outcome": row["outcome"] or "running",
+        "error": row["error"],
+        "started_at": rfc3339(row["started_at"]),
+        "ended_at": rfc3339(row["ended_at"]) if row["ended_at"] else None,
+        "duration_ms": row["duration_ms"],
+        "first_token_ms": row["first_token_ms"],
+        "principal": {"type": row["principal_type"], "id": row["principal"], "name": row["principal_name"]},
+        "subject": row["subject"],
+        "channel": row["channel"],
+        "attributes": row["attributes"],
+        "versions": orjson.loads(row["versions"]),
+        "usage": {**tokens, "total": sum(tokens.values()), "estimated": row["estimated"]},
+        "cost": cost_document(cost),
+    }
+
+
+def usage_row(row: Sequence[Any]) -> dict[str, Any]:
+    """Return one row of usage: money by currency; latencies in milliseconds."""
+    place, count, errors, subjects, *rest = row
+    tokens = dict(zip(TOKENS, rest[:5], strict=True))
+    estimated, amounts, unknown, quantiles = rest[5:]
+    costs = {currency: Decimal(amount) for currency, amount in sorted(amounts.items())}
+    currency, amount = next(iter(costs.items()), (None, Decimal(0)))
+    shown = cost_document(Cost(amount=amount, currency=currency, unknown=unknown))
+    return {
+        **place,
+        "count": count,
+        "errors": errors,
+        "subjects": subjects,
+        "usage": {**tokens, "total": sum(tokens.values()), "estimated": estimated},
+        "cost": shown,
+        "costs": {each: format(total, "f") for each, total in costs.items()},
+        "latency_ms": dict(zip(("p50", "p95", "p99"), quantiles or (None, None, None), strict=True)),
+    }
+
+
+def as_json(rows: Sequence[Any]) -> str:
+    """Return rows as a JSON array."""
+    return orjson.dumps([asdict(row) for row in rows], default=str).decode()

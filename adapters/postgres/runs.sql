@@ -1,0 +1,158 @@
+-- name: create  -- in the projection's own schema, which the search path names
+CREATE TABLE runs (
+    id uuid PRIMARY KEY,
+    position bigint NOT NULL,
+    kind text NOT NULL,
+    target_kind text,
+    target text,
+    target_id uuid,
+    version bigint,
+    variant text,
+    principal text NOT NULL,
+    principal_type text NOT NULL,
+    principal_name text NOT NULL,
+    subject text,
+    channel text NOT NULL,
+    attributes jsonb NOT NULL,
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    outcome text,
+    error text,
+    duration_ms float8,
+    first_token_ms float8,
+    versions text NOT NULL DEFAULT '{}',
+    input bigint NOT NULL DEFAULT 0,
+    cache_read bigint NOT NULL DEFAULT 0,
+    cache_write bigint NOT NULL DEFAULT 0,
+    output bigint NOT NULL DEFAULT 0,
+    reasoning bigint NOT NULL DEFAULT 0,
+    estimated boolean NOT NULL DEFAULT false,
+    amount numeric NOT NULL DEFAULT 0,
+    currency text,
+    unknown boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX ON runs (position);
+CREATE INDEX ON runs (started_at);
+CREATE INDEX ON runs (subject, position) WHERE subject IS NOT NULL;
+CREATE INDEX ON runs (target, position);
+CREATE TABLE calls (
+    run uuid NOT NULL,
+    number integer NOT NULL,
+    model text NOT NULL,
+    provider text NOT NULL,
+    outcome text NOT NULL,
+    duration_ms float8 NOT NULL,
+    input bigint NOT NULL,
+    cache_read bigint NOT NULL,
+    cache_write bigint NOT NULL,
+    output bigint NOT NULL,
+    reasoning bigint NOT NULL,
+    estimated boolean NOT NULL,
+    amount numeric NOT NULL,
+    currency text,
+    unknown boolean NOT NULL,
+    PRIMARY KEY (run, number)
+);
+
+-- name: begin
+INSERT INTO runs (id, position, kind, target_kind, target, target_id, version, variant, principal,
+    principal_type, principal_name, subject, channel, attributes, started_at)
+SELECT (v ->> 'id')::uuid, (v ->> 'position')::bigint, v ->> 'kind', v #>> '{target,kind}',
+    v #>> '{target,name}', (v #>> '{target,id}')::uuid, (v #>> '{target,version}')::bigint,
+    v #>> '{target,variant}', v #>> '{principal,id}', v #>> '{principal,type}', v #>> '{principal,name}',
+    v ->> 'subject', v ->> 'channel', v -> 'attributes', (v ->> 'started_at')::timestamptz
+FROM jsonb_array_elements(%(rows)s::jsonb) AS v
+ON CONFLICT (id) DO NOTHING
+
+-- name: end
+UPDATE runs AS r SET outcome = v ->> 'outcome', error = v ->> 'error',
+    duration_ms = (v ->> 'duration_ms')::float8, first_token_ms = (v ->> 'first_token_ms')::float8,
+    ended_at = (v ->> 'ended_at')::timestamptz, versions = (v -> 'versions')::text,
+    input = coalesce((v #>> '{usage,input}')::bigint, 0),
+    cache_read = coalesce((v #>> '{usage,cache_read}')::bigint, 0),
+    cache_write = coalesce((v #>> '{usage,cache_write}')::bigint, 0),
+    output = coalesce((v #>> '{usage,output}')::bigint, 0),
+    reasoning = coalesce((v #>> '{usage,reasoning}')::bigint, 0),
+    estimated = coalesce((v #>> '{usage,estimated}')::boolean, false),
+    amount = (v #>> '{cost,amount}')::numeric, currency = v #>> '{cost,currency}',
+    unknown = (v ->> 'unknown')::boolean
+FROM jsonb_array_elements(%(rows)s::jsonb) AS v
+WHERE r.id = (v ->> 'id')::uuid
+
+-- name: calls
+INSERT INTO calls (run, number, model, provider, outcome, duration_ms, input, cache_read, cache_write,
+    output, reasoning, estimated, amount, currency, unknown)
+SELECT (v ->> 'run')::uuid, (v ->> 'number')::integer, v ->> 'model', v ->> 'provider', v ->> 'outcome',
+    (v ->> 'duration_ms')::float8, (v #>> '{usage,input}')::bigint, (v #>> '{usage,cache_read}')::bigint,
+    (v #>> '{usage,cache_write}')::bigint, (v #>> '{usage,output}')::bigint,
+    (v #>> '{usage,reasoning}')::bigint, (v #>> '{usage,estimated}')::boolean, (v ->> 'amount')::numeric,
+    v ->> 'currency', (v ->> 'unknown')::boolean
+FROM jsonb_array_elements(%(rows)s::jsonb) AS v
+ON CONFLICT (run, number) DO NOTHING
+
+-- name: checksum  -- of all rows, whatever their order on disk and the time zone of the session
+SELECT md5(
+    coalesce((SELECT string_agg(md5(row(r.id, r.position, r.kind, r.target_kind, r.target, r.target_id,
+        r.version, r.variant, r.principal, r.principal_type, r.principal_name, r.subject, r.channel,
+        r.attributes, extract(epoch FROM r.started_at), extract(epoch FROM r.ended_at), r.outcome, r.error,
+        r.duration_ms, r.first_token_ms, r.versions, r.input, r.cache_read, r.cache_write, r.output,
+        r.reasoning, r.estimated, r.amount, r.currency, r.unknown)::text), '' ORDER BY r.id) FROM runs AS r), '')
+    || coalesce((SELECT string_agg(md5(c::text), '' ORDER BY c.run, c.number) FROM calls AS c), ''))
+
+-- name: get
+SELECT r.* FROM runs_v1.runs AS r WHERE id = %(id)s
+
+-- name: list
+SELECT r.* FROM runs_v1.runs AS r
+WHERE (%(before)s::bigint IS NULL OR position < %(before)s::bigint)
+    AND (%(kind)s::text IS NULL OR kind = %(kind)s::text)
+    AND (%(target)s::text IS NULL OR target = %(target)s::text OR target_id::text = %(target)s::text)
+    AND (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s::text)
+    AND (%(subject)s::text IS NULL OR subject = %(subject)s::text)
+    AND (%(principal)s::text IS NULL OR principal = %(principal)s::text OR principal_name = %(principal)s::text)
+    AND (%(only)s::text IS NULL OR principal = %(only)s::text)
+    AND (%(channel)s::text IS NULL OR channel = %(channel)s::text)
+    AND (%(since)s::timestamptz IS NULL OR started_at >= %(since)s::timestamptz)
+    AND (%(until)s::timestamptz IS NULL OR started_at < %(until)s::timestamptz)
+ORDER BY position DESC LIMIT %(limit)s
+
+-- name: usage  -- of runs; where it is grouped by model or provider, of their calls
+WITH counted AS (
+    SELECT r.started_at, date_trunc(%(bucket)s::text, r.started_at AT TIME ZONE 'UTC') AS bucket,
+        r.kind, r.target, r.version::text AS version, r.variant, NULL::text AS model, NULL::text AS provider,
+        r.principal_name AS principal, r.subject, r.channel, coalesce(r.outcome, 'running') AS outcome,
+        coalesce(r.outcome, 'running') NOT IN ('completed', 'running', 'cancelled') AS wrong, r.duration_ms,
+        r.input, r.cache_read, r.cache_write, r.output, r.reasoning, r.estimated, r.amount, r.currency, r.unknown
+    FROM runs_v1.runs AS r
+    WHERE NOT %(calls)s::boolean
+    UNION ALL
+    SELECT r.started_at, date_trunc(%(bucket)s::text, r.started_at AT TIME ZONE 'UTC'),
+        r.kind, r.target, r.version::text, r.variant, c.model, c.provider, r.principal_name, r.subject,
+        r.channel, c.outcome, c.outcome <> 'ok', c.duration_ms, c.input, c.cache_read, c.cache_write,
+        c.output, c.reasoning, c.estimated, c.amount, c.currency, c.unknown
+    FROM runs_v1.runs AS r JOIN runs_v1.calls AS c ON c.run = r.id
+    WHERE %(calls)s::boolean
+), grouped AS MATERIALIZED (
+    SELECT c.*, jsonb_strip_nulls(jsonb_build_object('bucket', bucket)) || (
+        SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}') FROM jsonb_each(jsonb_build_object(
+            'kind', kind, 'target', target, 'version', version, 'variant', variant, 'model', model,
+            'provider', provider, 'principal', principal, 'subject', subject, 'channel', channel,
+            'outcome', outcome)) AS d WHERE d.key = ANY (%(by)s::text[])) AS place
+    FROM counted AS c
+    WHERE (%(since)s::timestamptz IS NULL OR started_at >= %(since)s::timestamptz)
+        AND (%(until)s::timestamptz IS NULL OR started_at < %(until)s::timestamptz)
+        AND jsonb_build_object('kind', kind, 'target', target, 'version', version, 'variant', variant,
+            'model', model, 'provider', provider, 'principal', principal, 'subject', subject,
+            'channel', channel, 'outcome', outcome) @> %(filters)s::jsonb
+), money AS (
+    SELECT place, jsonb_object_agg(currency, amount) AS amounts FROM (
+        SELECT place, currency, sum(amount)::text AS amount FROM grouped
+        WHERE currency IS NOT NULL GROUP BY place, currency) AS each_currency
+    GROUP BY place
+)
+SELECT g.place, count(*), count(*) FILTER (WHERE wrong), count(DISTINCT subject),
+    sum(input)::bigint, sum(cache_read)::bigint, sum(cache_write)::bigint, sum(output)::bigint,
+    sum(reasoning)::bigint, bool_or(estimated), coalesce((SELECT amounts FROM money m WHERE m.place = g.place), '{}'),
+    bool_or(unknown),
+    percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_ms)
+FROM grouped AS g GROUP BY g.place ORDER BY g.place LIMIT 10000

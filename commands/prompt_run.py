@@ -1,0 +1,241 @@
+"""Running a prompt: rendered, said to a model, checked, and recorded before the answer is given out."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import jsonschema_rs
+import orjson
+
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
+from commands.ports import Context, PromptRenderer, Things
+from commands.rendering import render_prompt
+from commands.runs import EarlierAnswers, Recording, Runs, answer_of, model_document
+from commands.saying import say
+from domain import variants
+from domain.errors import Archived, NotFound
+from domain.prompt import Prompt
+from domain.references import escaped, identify
+
+PARAMETERS = ("temperature", "top_p", "max_tokens", "stop", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPrompt:
+    """Run a prompt at a version or label; further messages come after its own."""
+
+    prompt: UUID
+    variables: Mapping[str, Any]
+    messages: list[Mapping[str, Any]] = field(default_factory=list)
+    version: int | None = None
+    label: str = "live"
+    variant: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunBegan:
+    """The run is on record."""
+
+    run_id: UUID
+    position: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAnswer:
+    """The answer as it is shown; `replayed` where an earlier request with this key gave it."""
+
+    body: Mapping[str, Any]
+    position: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A model's answer, and the JSON in it where the prompt asks for JSON."""
+
+    answer: ChatAnswer
+    parsed: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A prompt as it is to run: which version, which variant, and what it says."""
+
+    id: UUID
+    name: str
+    version: int
+    variant: str
+    definition: Mapping[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """Return its public form."""
+        return {"id": str(self.id), "name": self.name, "version": self.version, "variant": self.variant}
+
+
+class InvalidOutput(ModelCallFailed):
+    """The model's answer does not fit the prompt's JSON schema, also when it was asked again."""
+
+    code = "invalid_output"
+
+
+async def chosen_prompt(
+    things: Things, id: UUID, *, version: int | None, label: str, variant: str | None, subject: str
+) -> Chosen:
+    """Return the prompt at a version or label, with its variant; raise NotFound or Archived."""
+    prompt = await things.newest(Prompt, id)
+    prompt.must_be_active()
+    if version is None:
+        target = prompt.labels.get(label)
+        if target is None:
+            raise NotFound("This prompt has no such label.", code="unknown_label")
+        version, definition = target["version"], target["definition"]
+    else:
+        definition = (await things.at_version(Prompt, id, version)).definition
+    variant = variant or variants.choose(id, definition["variants"], subject)
+    return Chosen(
+        id=id, name=prompt.name, version=version, variant=variant, definition=variants.apply(definition, variant)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptRuns:
+    """Runs prompts."""
+
+    models: ChatModels
+    things: Things
+    renderer: PromptRenderer
+    runs: Runs
+    earlier: EarlierAnswers
+
+    async def labelled(self, name: str, label: str) -> Mapping[str, Any] | None:
+        """Return what a prompt is at a label; None where there is none, or it is archived."""
+        try:
+            chosen = await chosen_prompt(
+                self.things, identify("prompt", name), version=None, label=label, variant=variants.DEFAULT, subject=""
+            )
+        except (NotFound, Archived):
+            return None
+        return chosen.definition
+
+    async def messages(self, chosen: Chosen, command: RunPrompt) -> list[Mapping[str, Any]]:
+        """Return what a model is told: the prompt's own messages, then those given."""
+        rendered = await render_prompt(
+            chosen.definition, command.variables, renderer=self.renderer, lookup=self.labelled
+        )
+        return [*rendered, *command.messages]
+
+    async def run(self, command: RunPrompt, context: Context) -> AsyncGenerator[RunBegan | TextPiece | RunAnswer, None]:
+        """Yield RunBegan, pieces of text as they come, and last the RunAnswer; or raise.
+
+        What is wrong with the request is raised before anything is recorded.
+        """
+        id = uuid4()
+        chosen = await chosen_prompt(
+            self.things,
+            command.prompt,
+            version=command.version,
+            label=command.label,
+            variant=command.variant,
+            subject=command.subject or str(id),
+        )
+        messages = await self.messages(chosen, command)
+        recording, receipt = await self.runs.start(
+            id=id,
+            kind="prompt",
+            target={"kind": "prompt", **chosen.document()},
+            context=context,
+            subject=command.subject,
+            input={"variables": dict(command.variables), "messages": [dict(each) for each in command.messages]},
+            observability=chosen.definition["observability"],
+        )
+        if receipt.replayed and context.idempotency is not None:
+            body = await self.earlier.wait(context.idempotency)
+            yield RunBegan(run_id=receipt.id, position=receipt.position)
+            yield RunAnswer(body=body, position=receipt.position, replayed=True)
+            return
+        async with recording.guarded():
+            recording.versions["prompt"] = chosen.document()
+            yield RunBegan(run_id=id, position=receipt.position)
+            async with aclosing(self._said(recording, chosen.definition, messages)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Checked):
+                        said = piece
+                    else:
+                        recording.first_token()
+                        yield piece
+            body = {
+                "text": said.answer.text,
+                "parsed": said.parsed,
+                "finish_reason": said.answer.finish_reason,
+                "prompt": chosen.document(),
+                "model": model_document(said.answer.model),
+                **recording.spent(),
+                "run_id": str(id),
+            }
+            await recording.finish("completed", output=said.answer.text, answer=answer_of(body))
+        assert recording.receipt is not None
+        yield RunAnswer(body=body, position=recording.receipt.position)
+
+    async def _said(
+        self, recording: Recording, definition: Mapping[str, Any], messages: list[Mapping[str, Any]]
+    ) -> AsyncGenerator[TextPiece | Checked, None]:
+        """Yield pieces, and last the answer; one that has to fit a schema comes whole, once it does."""
+        form = definition["response_format"]
+        request = request_of(definition, messages)
+        for last_try in (False, True):
+            async with aclosing(say(recording, self.models, request)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, ChatAnswer):
+                        answer = piece
+                    elif form["type"] != "json_schema":
+                        yield piece
+            if form["type"] == "text":
+                yield Checked(answer=answer, parsed=None)
+                return
+            try:
+                parsed = fitting(answer.text, form.get("schema"))
+            except InvalidOutput as error:
+                if last_try or form["type"] != "json_schema":
+                    raise
+                complaint = f"{error} Answer again with JSON that fits, and nothing else."
+                said = {"role": "assistant", "content": answer.text}
+                request = request_of(definition, [*messages, said, {"role": "user", "content": complaint}])
+                continue
+            if form["type"] == "json_schema" and answer.text:
+                yield TextPiece(text=answer.text)
+            yield Checked(answer=answer, parsed=parsed)
+            return
+
+
+def request_of(definition: Mapping[str, Any], messages: list[Mapping[str, Any]]) -> ChatRequest:
+    """Return what a prompt asks of a model."""
+    form = definition["response_format"]
+    wanted: dict[str, Any] | None = None
+    if form["type"] == "json_object":
+        wanted = {"type": "json_object"}
+    elif form["type"] == "json_schema":
+        wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"], "strict": False}}
+    parameters = {name: definition[name] for name in PARAMETERS if definition[name] not in (None, [])}
+    model = definition["model"]
+    return ChatRequest(
+        model=None if model is None else UUID(model), messages=messages, parameters=parameters, response_format=wanted
+    )
+
+
+def fitting(text: str, schema: Mapping[str, Any] | None) -> Any:
+    """Return the JSON of a text, or raise InvalidOutput that says where it does not fit the schema."""
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise InvalidOutput("The model's answer is no JSON.") from None
+    if schema is not None:
+        wrong = next(iter(jsonschema_rs.validator_for(dict(schema)).iter_errors(parsed)), None)
+        if wrong is not None:
+            place = "".join(f"/{escaped(part)}" for part in wrong.instance_path)
+            raise InvalidOutput(
+                f"The model's answer does not fit the schema at '{place}' ({type(wrong.kind).__name__})."
+            )
+    return parsed

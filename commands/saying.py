@@ -1,0 +1,36 @@
+"""One call of a chat model as a step of a run."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
+from commands.runs import Recording
+
+
+async def say(
+    recording: Recording, models: ChatModels, request: ChatRequest, *, parent: int | None = None
+) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
+    """Yield what the model says, and last its ChatAnswer; every attempt is a step of its own below this one's."""
+    with recording.step("model_call", "chat", parent) as step:
+        step.input = {"messages": [dict(message) for message in request.messages]}
+        try:
+            async with aclosing(models.stream(request)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, ChatAnswer):
+                        recording.called("attempt", piece, step.number)
+                        step.model = recording.versions["model"]
+                        step.output = {
+                            "text": piece.text,
+                            "tool_calls": [
+                                {"id": call.id, "name": call.name, "arguments": call.arguments}
+                                for call in piece.tool_calls
+                            ],
+                        }
+                        step.note |= {"finish_reason": piece.finish_reason}
+                        if piece.replaced:
+                            step.note["replaced_characters"] = piece.replaced
+                    yield piece
+        except ModelCallFailed as error:
+            recording.called("attempt", error, step.number)
+            step.output = {"text": error.text}
+            raise

@@ -1,0 +1,198 @@
+"""The read model of runs: one row each, and one for each call of a model; usage is summed from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from domain.run import Run
+from projections.recorded import Recorded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunBegin:
+    """A run that began."""
+
+    id: UUID
+    kind: str
+    target: Mapping[str, Any]
+    principal: Mapping[str, str]
+    subject: str | None
+    channel: str
+    attributes: Mapping[str, str]
+    position: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEnd:
+    """How a run ended; counters and cost are those of all its calls."""
+
+    id: UUID
+    outcome: str
+    error: str | None
+    duration_ms: float | None
+    first_token_ms: float | None
+    ended_at: datetime
+    versions: Mapping[str, Any]
+    usage: Mapping[str, Any]
+    cost: Mapping[str, Any]
+    unknown: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallRow:
+    """One request to a provider, as part of a run."""
+
+    run: UUID
+    number: int
+    model: str
+    provider: str
+    outcome: str
+    duration_ms: float
+    usage: Mapping[str, Any]
+    amount: Decimal
+    currency: str | None
+    unknown: bool
+
+
+class RunsWriter(Protocol):
+    """The read model inside the present transaction."""
+
+    async def begin(self, rows: Sequence[RunBegin]) -> None:
+        """Insert runs that go on."""
+
+    async def end(self, rows: Sequence[RunEnd], calls: Sequence[CallRow]) -> None:
+        """Complete runs, and insert their calls."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsQuery:
+    """What a list of runs may ask for, the newest first; `only`: those of this principal's id."""
+
+    limit: int
+    before: int | None = None
+    kind: str | None = None
+    target: str | None = None
+    outcome: str | None = None
+    subject: str | None = None
+    principal: str | None = None
+    channel: str | None = None
+    only: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+DIMENSIONS = ("kind", "target", "version", "variant", "model", "provider", "principal", "subject", "channel", "outcome")
+"""What usage can be grouped by."""
+
+BUCKETS = ("hour", "day", "week", "month")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageQuery:
+    """What usage may ask for; without a bucket, one row for the whole time."""
+
+    bucket: str | None
+    by: Sequence[str]
+    since: datetime | None
+    until: datetime | None
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+
+class RunsView(Protocol):
+    """The read model for queries."""
+
+    async def page(self, query: RunsQuery) -> tuple[Sequence[Mapping[str, Any]], int | None]:
+        """Return runs in their public form, and the position before which the next ones stand."""
+
+    async def get(self, id: UUID) -> Mapping[str, Any] | None:
+        """Return a run in its public form, without its steps."""
+
+    async def usage(self, query: UsageQuery) -> Sequence[Mapping[str, Any]]:
+        """Return usage by bucket and dimensions."""
+
+
+class RunsProjection:
+    """Keeps the rows."""
+
+    name: ClassVar[str] = "runs_v1"
+
+    async def apply(self, events: Sequence[Recorded], view: RunsWriter) -> None:
+        """Insert what began, complete what ended."""
+        begun = [begin_of(entry) for entry in events if isinstance(entry.event, Run.Created)]
+        ended = [end_of(entry) for entry in events if isinstance(entry.event, Run.Finished | Run.Interrupted)]
+        calls = [call for entry in events if isinstance(entry.event, Run.Finished) for call in calls_of(entry)]
+        if begun:
+            await view.begin(begun)
+        if ended:
+            await view.end(ended, calls)
+
+
+def begin_of(entry: Recorded) -> RunBegin:
+    """Return the row of a run that began."""
+    event: Run.Created = entry.event
+    return RunBegin(
+        id=entry.stream,
+        kind=event.kind,
+        target=event.target,
+        principal=event.principal,
+        subject=event.subject,
+        channel=event.channel,
+        attributes=event.attributes,
+        position=entry.position,
+        started_at=entry.recorded_at,
+    )
+
+
+def end_of(entry: Recorded) -> RunEnd:
+    """Return how a run ended; of one that was interrupted, what it took is not known."""
+    event = entry.event
+    if isinstance(event, Run.Interrupted):
+        nothing = {"amount": "0", "currency": None, "unknown": True}
+        return RunEnd(
+            id=entry.stream,
+            outcome="interrupted",
+            error="interrupted",
+            duration_ms=None,
+            first_token_ms=None,
+            ended_at=entry.recorded_at,
+            versions={},
+            usage={},
+            cost=nothing,
+            unknown=True,
+        )
+    return RunEnd(
+        id=entry.stream,
+        outcome=event.outcome,
+        error=event.error["code"] if event.error else None,
+        duration_ms=event.duration_ms,
+        first_token_ms=event.first_token_ms,
+        ended_at=entry.recorded_at,
+        versions=event.versions,
+        usage=event.usage,
+        cost=event.cost,
+        unknown=event.cost["unknown"],
+    )
+
+
+def calls_of(entry: Recorded) -> list[CallRow]:
+    """Return the requests to providers that a run made."""
+    return [
+        CallRow(
+            run=entry.stream,
+            number=step["number"],
+            model=step["model"]["name"],
+            provider=step["model"]["provider"],
+            outcome=step["outcome"],
+            duration_ms=step["duration_ms"],
+            usage=step["usage"],
+            amount=Decimal(step["cost"]["amount"]),
+            currency=step["cost"]["currency"],
+            unknown=step["cost"]["unknown"],
+        )
+        for step in entry.event.steps
+        if step["kind"] == "attempt"
+    ]
