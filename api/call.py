@@ -233,4 +233,5 @@ def parse_time(text: str, pointer: str) -> datetime:
         # A '+' of an offset that was not escaped in a URL has become a space.
         return moment(text.replace(" ", "+") if text.count(":") >= 3 else text)
     except ValueError as error:
-        raise Invalid(f"{str(error).capitalize()}.", code="invalid_time", pointer=pointer) from None
+        reason = str(error)
+        raise Invalid(f"{reason[0].upper()}{reason[1:]}.", code="invalid_time", pointer=pointer) from None

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from domain.configuration import Configuration
 
 MESSAGE = {"type": "string", "minLength": 1, "maxLength": 1000, "description": "Why; it is recorded with the event."}
@@ -49,7 +51,12 @@ PROBLEM: Mapping[str, Any] = {
 
 def definition_schema(kind: type[Configuration]) -> dict[str, Any]:
     """Return the schema of a kind's definition; references may be given as an id, a name, or both."""
-    return kind.DEFINITION.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    return body_schema(kind.DEFINITION)
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a body that a model reads; what it consists of stands among the components."""
+    return model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
 
 
 def create_schema(kind: type[Configuration]) -> dict[str, Any]:

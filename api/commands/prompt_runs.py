@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.call import Call, Operation, answer
 from api.errors import problem_document
+from api.schemas import body_schema
 from api.streaming import EventStream, StreamEvent, numbered
 from commands.model_calls import TextPiece
 from commands.prompt_run import RunAnswer, RunBegan, RunPrompt
@@ -93,7 +94,7 @@ OPERATIONS = (
         summary="Run a prompt: a plain answer, or with `stream` server-sent events",
         permission="prompts:run",
         handler=run,
-        body=RunPromptBody.model_json_schema(),
+        body=body_schema(RunPromptBody),
         body_required=False,
         answer={
             "type": "object",

@@ -136,8 +136,9 @@ def test_events_are_filtered_shown_and_followed(magnet):
 
 def test_projections_are_told_and_rebuilt_to_the_same_checksum(magnet):
     magnet.ok("demo")
-    [status] = magnet.ok("projections", "status", "--json").json["items"]
-    assert (status["name"], status["lag"]) == ("configurations_v1", 0)
+    found = magnet.ok("projections", "status", "--json").json["items"]
+    [status] = [each for each in found if each["name"] == "configurations_v1"]
+    assert status["lag"] == 0
     assert "checksum is the same" in magnet.ok("projections", "rebuild", "configurations_v1").out
     assert magnet("projections", "rebuild", "nothing_v1").status == 1
 
