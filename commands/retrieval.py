@@ -1,0 +1,37 @@
+"""Searching: the port behind which passages are found, and what a retrieval tool asks of it."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from domain.retrieval import Found, Search
+
+
+class Searcher(Protocol):
+    """Finds passages."""
+
+    async def search(self, search: Search) -> Found:
+        """Return what was found; raise Invalid for a filter that does not fit, or ModelCallFailed."""
+
+
+def search_of(
+    definition: Mapping[str, Any],
+    query: str,
+    *,
+    groups: frozenset[str] | None,
+    limit: int | None = None,
+    filter: Mapping[str, Any] | None = None,
+) -> Search:
+    """Return the search that a retrieval tool's definition (its variant applied) makes of a query."""
+    return Search(
+        query=query,
+        sources=[UUID(source) for source in definition["sources"]],
+        groups=groups,
+        mode=definition["mode"],
+        limit=limit if limit is not None else definition["limit"],
+        threshold=definition["threshold"],
+        vector_weight=definition["vector_weight"],
+        window=definition["window"],
+        filter=filter,
+        fixed_filter=definition["filter"],
+    )
