@@ -23,10 +23,11 @@ from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
 from domain.prompt import Prompt
 from domain.provider import Provider
+from domain.retrieval_tool import RetrievalTool
 from domain.run import Run
 from domain.tag import Tag
 
-CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, KnowledgeSource, ApiKey)
+CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, KnowledgeSource, RetrievalTool, ApiKey)
 """Every kind of configuration thing."""
 
 AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document, Run)

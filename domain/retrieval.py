@@ -16,7 +16,7 @@ class Search:
     """A search over knowledge sources.
 
     `groups` are those of whoever asks; None: an admin, who may find everything. `filter` is a JSON
-    filter (see projections.filters) whose fields must be known; `fixed_filter` holds besides it, and what
+    filter (see domain.filters) whose fields must be known; `fixed_filter` holds besides it, and what
     it does not know matches nothing. `window` adds that many neighbours on either side.
     """
 

@@ -1,0 +1,225 @@
+"""The rows that searches read, inside the projection's transactions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+
+from adapters.postgres import sql
+from adapters.postgres.arrays import bigints, byte_strings, integers, texts, uuids
+from adapters.postgres.passages.spaces import Spaces
+from domain.retrieval import passage_id
+from projections.passages import DocumentRow, PassagesMissing, Placement, Shelf, SourceRow
+
+TABLES = sql.load("adapters.postgres.passages", "tables.sql")
+SQL = sql.load("adapters.postgres.passages", "writer.sql")
+SEPARATOR = "\x1f"
+"""No group's name holds it: they have no control characters."""
+
+
+class PostgresPassagesWriter:
+    """The rows inside one transaction, whose search path names the schema."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self._spaces = Spaces(connection)
+
+    @staticmethod
+    async def create(connection: AsyncConnection[Any]) -> None:
+        """Make the empty tables."""
+        await connection.execute(TABLES["create"])
+
+    async def checksum(self) -> str:
+        """Return a checksum over all rows; of long texts it takes the length."""
+        rows = await self._rows("checksum_rows", {})
+        return ".".join([rows[0][0], *await self._spaces.checksums()])
+
+    async def sources(self, ids: Sequence[UUID]) -> Sequence[SourceRow]:
+        """Return these sources."""
+        if not ids:
+            return []
+        values = {"ids": uuids(ids)}
+        shelves: dict[UUID, dict[int, Shelf]] = {}
+        for source, id, index, space, model in await self._rows("shelves", values):
+            shelves.setdefault(source, {})[index] = Shelf(id=id, index=index, space=space, model=model)
+        return [
+            SourceRow(
+                id=row[0],
+                answering=row[1],
+                archived=row[2],
+                language=row[3],
+                acl=row[4],
+                mapping=orjson.loads(row[5]),
+                shelves=shelves.get(row[0], {}),
+            )
+            for row in await self._rows("sources", values)
+        ]
+
+    async def documents(self, ids: Sequence[UUID]) -> Sequence[DocumentRow]:
+        """Return these documents."""
+        return [_document(row) for row in await self._rows("documents", {"ids": uuids(ids)})]
+
+    async def documents_of(self, source: UUID, after: UUID, limit: int) -> Sequence[DocumentRow]:
+        """Return some documents of a source, in the order of their ids."""
+        values = {"source": source, "after": after, "limit": limit}
+        return [_document(row) for row in await self._rows("documents_of", values)]
+
+    async def save_sources(self, rows: Sequence[SourceRow]) -> None:
+        """Insert or replace sources and their shelves."""
+        await self._execute(
+            "save_sources",
+            {
+                "id": uuids([row.id for row in rows]),
+                "answering": integers([row.answering or 0 for row in rows]),
+                "archived": integers([int(row.archived) for row in rows]),
+                "language": texts([row.language for row in rows]),
+                "acl": texts([_joined(row.acl) for row in rows]),
+                "mapping": texts([_json(row.mapping) for row in rows]),
+            },
+        )
+        shelves = [(row.id, shelf) for row in rows for shelf in row.shelves.values()]
+        await self._execute(
+            "save_shelves",
+            {
+                "id": bigints([shelf.id for _, shelf in shelves]),
+                "source": uuids([source for source, _ in shelves]),
+                "index": integers([shelf.index for _, shelf in shelves]),
+                "space": texts([shelf.space for _, shelf in shelves]),
+                "model": texts([None if shelf.model is None else str(shelf.model) for _, shelf in shelves]),
+            },
+        )
+
+    async def save_documents(self, rows: Sequence[DocumentRow]) -> None:
+        """Insert or replace documents; what stands on shelves has the same details."""
+        ids = uuids([row.id for row in rows])
+        await self._execute(
+            "save_documents",
+            {
+                "id": ids,
+                "source": uuids([row.source for row in rows]),
+                "external_id": texts([row.external_id for row in rows]),
+                "number": integers([row.number for row in rows]),
+                "title": texts([row.title for row in rows]),
+                "url": texts([row.url for row in rows]),
+                "metadata": texts([_json(row.metadata) for row in rows]),
+                "acl": texts([_joined(row.acl) for row in rows]),
+                "acls": texts([_json(row.acls) for row in rows]),
+                "fields": texts([_json(row.fields) for row in rows]),
+                "types": texts([_json(row.types) for row in rows]),
+                "removed": integers([int(row.removed) for row in rows]),
+            },
+        )
+        await self._execute("retitle", {"ids": ids})
+        await self._execute("save_details", {"ids": ids})
+
+    async def count_fields(self, changes: Mapping[tuple[UUID, str, str], int]) -> None:
+        """Add to the numbers of documents that have a field."""
+        sources = uuids([source for source, _, _ in changes])
+        await self._execute(
+            "count_fields",
+            {
+                "source": sources,
+                "field": texts([name for _, name, _ in changes]),
+                "type": texts([kind for _, _, kind in changes]),
+                "difference": bigints(list(changes.values())),
+            },
+        )
+        await self._execute("drop_fields", {"source": sources})
+
+    async def clear(self, documents: Sequence[UUID]) -> None:
+        """Take documents off all shelves."""
+        await self._delete(await self._rows("places_of", {"documents": uuids(documents)}))
+
+    async def place(self, placements: Sequence[Placement]) -> None:
+        """Put versions on shelves instead of what stood there, or raise PassagesMissing."""
+        documents = uuids([each.document for each in placements])
+        shelves = bigints([each.shelf.id for each in placements])
+        await self._delete(await self._rows("places_at", {"documents": documents, "shelves": shelves}))
+        known = {row.id: row for row in await self.documents([each.document for each in placements])}
+        added = await self._execute(
+            "add_places",
+            {
+                "id": bigints([each.id for each in placements]),
+                "shelf": shelves,
+                "document": documents,
+                "version": integers([each.version for each in placements]),
+                "chunking": byte_strings([each.chunking for each in placements]),
+                "passages": integers([each.chunks for each in placements]),
+                "text_acl": texts([_joined(known[each.document].acl_of(each.version)) for each in placements]),
+            },
+        )
+        _all_there(added, len(placements), "chunkings")
+        await self._execute("count_added", {"places": bigints([each.id for each in placements])})
+        _all_there(await self._execute("add_passages", _passages(placements)), _chunks(placements), "passages")
+        for space in sorted({each.shelf.space for each in placements if each.shelf.space is not None}):
+            here = [each for each in placements if each.shelf.space == space and each.chunks]
+            for dimensions in sorted({each.dimensions or 0 for each in here}):
+                await self._spaces.must_have(space, dimensions)
+            if here:
+                _all_there(await self._spaces.add(space, _passages(here)), _chunks(here), "vectors")
+
+    async def reword(self, sources: Sequence[UUID]) -> None:
+        """Make the words of all passages of these sources anew."""
+        await self._execute("new_configs", {"sources": uuids(sources)})
+        await self._execute("reword", {"sources": uuids(sources)})
+
+    async def _delete(self, rows: Sequence[Any]) -> None:
+        if rows:
+            places = bigints([row[0] for row in rows])
+            values = {"shelf": bigints([row[1] for row in rows]), "passages": integers([row[2] for row in rows])}
+            await self._execute("count_deleted", values)
+            await self._execute("delete_passages", {"places": places})
+            await self._spaces.delete(places)
+
+    async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
+        return await (await self._connection.execute(SQL[query], values, binary=True)).fetchall()
+
+    async def _execute(self, query: str, values: Mapping[str, Any]) -> int:
+        return (await self._connection.execute(SQL[query], values)).rowcount
+
+
+def _passages(placements: Sequence[Placement]) -> Mapping[str, Any]:
+    """Return id, place and ordinal of all passages of placements."""
+    numbered = [(each, ordinal) for each in placements for ordinal in range(each.chunks)]
+    return {
+        "ids": uuids([passage_id(each.document, each.version, each.shelf.index, number) for each, number in numbered]),
+        "places": bigints([each.id for each, _ in numbered]),
+        "ordinals": integers([ordinal for _, ordinal in numbered]),
+    }
+
+
+def _chunks(placements: Sequence[Placement]) -> int:
+    return sum(each.chunks for each in placements)
+
+
+def _all_there(found: int, wanted: int, what: str) -> None:
+    """Refuse to make a document shorter than it is."""
+    if found != wanted:
+        raise PassagesMissing(f"Of {wanted} {what} that index events name only {found} are stored.")
+
+
+def _joined(acl: Sequence[str] | None) -> str | None:
+    return None if acl is None else SEPARATOR.join(acl)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _document(row: Sequence[Any]) -> DocumentRow:
+    return DocumentRow(
+        id=row[0],
+        source=row[1],
+        external_id=row[2],
+        number=row[3],
+        title=row[4],
+        url=row[5],
+        metadata=orjson.loads(row[6]),
+        acl=row[7],
+        acls=orjson.loads(row[8]),
+        fields=orjson.loads(row[9]),
+        types=orjson.loads(row[10]),
+        removed=row[11],
+    )

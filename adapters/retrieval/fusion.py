@@ -1,0 +1,59 @@
+"""Making one order of what vectors found and what words found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A passage that was found: cosine similarity (-1..1) and rank by words (0 and up), None where not found so."""
+
+    id: UUID
+    vector: float | None
+    lexical: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A candidate with its score, 0..1."""
+
+    candidate: Candidate
+    score: float
+
+
+def by_vector(candidates: Sequence[Candidate]) -> list[Scored]:
+    """Return those found by vectors; the score is the cosine similarity."""
+    return _ordered({each: each.vector for each in candidates if each.vector is not None})
+
+
+def by_words(candidates: Sequence[Candidate]) -> list[Scored]:
+    """Return those found by words; the score is the share of the best one's rank."""
+    best = max((each.lexical for each in candidates if each.lexical is not None), default=0.0)
+    return _ordered({each: each.lexical / best if best else 0.0 for each in candidates if each.lexical is not None})
+
+
+def fused(candidates: Sequence[Candidate], vector_weight: float) -> list[Scored]:
+    """Return all, scored by both: each side's scores are spread over 0..1, and weighted."""
+    vectors = _spread({each: each.vector for each in candidates if each.vector is not None})
+    words = _spread({each: each.lexical for each in candidates if each.lexical is not None})
+    return _ordered(
+        {
+            each: vector_weight * vectors.get(each, 0.0) + (1 - vector_weight) * words.get(each, 0.0)
+            for each in candidates
+        }
+    )
+
+
+def _spread(scores: Mapping[Candidate, float]) -> Mapping[Candidate, float]:
+    """Return the scores with the lowest at 0 and the highest at 1."""
+    if not scores:
+        return {}
+    lowest, highest = min(scores.values()), max(scores.values())
+    width = highest - lowest
+    return {each: (score - lowest) / width if width else 1.0 for each, score in scores.items()}
+
+
+def _ordered(scores: Mapping[Candidate, float]) -> list[Scored]:
+    found = [Scored(candidate=each, score=score) for each, score in scores.items()]
+    return sorted(found, key=lambda each: (-each.score, each.candidate.id.bytes))

@@ -1,0 +1,138 @@
+-- name: survey  -- what there is to be searched, and the query's words as the texts there have them
+SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, w.lexemes
+FROM passages_v1.sources s
+JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
+LEFT JOIN passages_v1.spaces sp ON sp.name = sh.space
+LEFT JOIN LATERAL (
+    SELECT array_agg(DISTINCT l.lexeme) AS lexemes FROM passages_v1.shelf_configs c,
+        unnest(tsvector_to_array(to_tsvector(c.config::regconfig, %(query)s::text))) AS l (lexeme)
+    WHERE c.shelf = sh.id) AS w ON true
+WHERE s.id = ANY (%(sources)s) AND NOT s.archived
+
+-- name: fields
+SELECT field, type FROM passages_v1.metadata_fields WHERE source = ANY (%(sources)s)
+UNION
+SELECT m.key, m.value ->> 'type' FROM passages_v1.sources s, jsonb_each(s.mapping::jsonb) AS m
+WHERE s.id = ANY (%(sources)s)
+
+-- name: shelf  -- what answers now; `open`: also finds documents without an acl of their own
+shelf AS MATERIALIZED (
+    SELECT coalesce(array_agg(sh.id), '{{}}') AS visible,
+        coalesce(array_agg(sh.id) FILTER (WHERE s.acl IS NULL OR s.acl && %(groups)s::text[]), '{{}}') AS open,
+        jsonb_object_agg(s.id, sh.index) FILTER (WHERE s.id IS NOT NULL) AS indexes
+    FROM passages_v1.sources s
+    JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
+    WHERE s.id = ANY (%(sources)s) AND NOT s.archived AND sh.space IS NOT DISTINCT FROM %(space)s::text)
+
+-- name: everything
+true
+
+-- name: access
+(CASE WHEN pl.acl IS NULL THEN pl.shelf = ANY ((SELECT open FROM shelf)::bigint[]) ELSE pl.acl && %(groups)s::text[] END
+AND CASE WHEN pl.text_acl IS NULL THEN pl.shelf = ANY ((SELECT open FROM shelf)::bigint[])
+    ELSE pl.text_acl && %(groups)s::text[] END)
+
+-- name: matching  -- the places that may be found, if they are few: then all of them are looked at
+sample AS MATERIALIZED (
+    SELECT coalesce(sum(pl.passages), 0) * 128 AS passages FROM passages_v1.places pl
+    WHERE pl.shelf = ANY ((SELECT visible FROM shelf)::bigint[]) AND hashint8(pl.id) & 127 = 0 AND {condition}),
+matching AS MATERIALIZED (
+    SELECT pl.id, pl.passages FROM passages_v1.places pl
+    WHERE pl.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+        AND (SELECT passages FROM sample) <= 3 * %(few)s::bigint AND {condition}
+    LIMIT %(few)s::bigint + 1),
+few AS MATERIALIZED (
+    SELECT (SELECT passages FROM sample) <= 3 * %(few)s::bigint
+        AND coalesce(sum(passages), 0) <= %(few)s::bigint AS yes FROM matching)
+
+-- name: vectors
+vectors AS MATERIALIZED (
+    (SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v
+    WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+    ORDER BY v.embedding <=> %(vector)s LIMIT {most})
+    UNION ALL
+    (SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v
+    WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+    ORDER BY v.embedding <=> %(vector)s LIMIT {most}))
+
+-- name: vectors_where
+vectors AS MATERIALIZED (
+    (SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v
+    WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+        AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
+    ORDER BY v.embedding <=> %(vector)s LIMIT {most})
+    UNION ALL
+    (SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v
+    WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+        AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
+    ORDER BY v.embedding <=> %(vector)s LIMIT {most})
+    UNION ALL
+    (SELECT e.id, e.place, e.distance FROM matching m CROSS JOIN LATERAL (
+        SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v WHERE v.place = m.id
+        UNION ALL
+        SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v WHERE v.place = m.id) AS e
+    WHERE (SELECT yes FROM few)
+    ORDER BY e.distance LIMIT {most}))
+
+-- name: words
+words AS MATERIALIZED (
+    SELECT c.id, c.place, ts_rank(c.words, %(all_words)s::tsquery, 1) AS rank FROM (
+        SELECT p.id, p.place, p.words FROM passages_v1.passages p
+        WHERE p.words @@ %(some_words)s::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])) AS c
+    ORDER BY rank DESC, c.id LIMIT {most})
+
+-- name: words_where
+words AS MATERIALIZED (
+    SELECT c.id, c.place, ts_rank(c.words, %(all_words)s::tsquery, 1) AS rank FROM (
+        SELECT p.id, p.place, p.words FROM passages_v1.passages p
+        WHERE NOT (SELECT yes FROM few)
+            AND p.words @@ %(some_words)s::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+            AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = p.place)
+        UNION ALL
+        SELECT e.id, e.place, e.words FROM matching m CROSS JOIN LATERAL (
+            SELECT p.id, p.place, p.words FROM passages_v1.passages p
+            WHERE p.place = m.id AND p.words @@ %(all_words)s::tsquery OFFSET 0) AS e
+        WHERE (SELECT yes FROM few)) AS c
+    ORDER BY rank DESC, c.id LIMIT {most})
+
+-- name: candidates  -- the last row tells which indexes answered
+SELECT coalesce(v.id, w.id), v.distance, w.rank, NULL::jsonb
+FROM vectors v FULL JOIN words w ON w.id = v.id
+UNION ALL
+SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
+
+-- name: candidates_of_vectors
+SELECT v.id, v.distance, NULL::real, NULL::jsonb FROM vectors v
+UNION ALL
+SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
+
+-- name: candidates_of_words
+SELECT w.id, NULL::float8, w.rank, NULL::jsonb FROM words w
+UNION ALL
+SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
+
+-- name: passages
+SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
+    d.metadata, d.source, p.ordinal
+FROM passages_v1.passages p
+JOIN passages_v1.places pl ON pl.id = p.place
+JOIN passages_v1.documents d ON d.id = pl.document
+WHERE p.id = ANY (%(ids)s)
+
+-- name: passages_around  -- with their neighbours in the same version
+SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
+    d.metadata, d.source, p.ordinal
+FROM (SELECT DISTINCT n.id FROM passages_v1.passages h
+    JOIN passages_v1.passages n ON n.place = h.place
+        AND n.ordinal BETWEEN h.ordinal - %(window)s AND h.ordinal + %(window)s
+    WHERE h.id = ANY (%(ids)s)) AS found
+JOIN passages_v1.passages p ON p.id = found.id
+JOIN passages_v1.places pl ON pl.id = p.place
+JOIN passages_v1.documents d ON d.id = pl.document
+
+-- name: session  -- how a session searches: the extension may live elsewhere than in public
+SELECT set_config('search_path', (SELECT quote_ident(n.nspname) FROM pg_extension e
+        JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'), false),
+    set_config('hnsw.iterative_scan', 'relaxed_order', false), set_config('hnsw.ef_search', '100', false),
+    set_config('hnsw.max_scan_tuples', '40000', false), set_config('jit', 'off', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false)

@@ -1,0 +1,102 @@
+"""Retrieval tool: which sources are searched, and how."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from domain import filters, variants
+from domain.configuration import Configuration
+from domain.configuration_events import Changed
+from domain.definition import JSON, Definition, Reference, Strict, parse
+from domain.errors import Invalid
+from domain.references import escaped
+
+
+class RetrievalToolSettings(Strict):
+    """The fields of a retrieval tool that a variant may set differently."""
+
+    sources: Annotated[list[Reference], Field(min_length=1, max_length=100, description="The knowledge sources.")]
+    mode: Literal["hybrid", "vector", "lexical"] = Field("hybrid", description="By meaning, by words, or by both.")
+    vector_weight: float = Field(0.5, ge=0, le=1, description="Of meaning in hybrid search; the rest is the words'.")
+    limit: int = Field(10, ge=1, le=100, description="Passages that are found at most.")
+    threshold: float | None = Field(None, ge=0, le=1, description="The least score of a passage that is found.")
+    window: int = Field(0, ge=0, le=10, description="Neighbouring passages that come along on either side.")
+    filter: dict[str, JSON] | None = Field(None, description="Which documents, by their metadata.")
+    allow_filter: bool = Field(True, description="Whether a caller may filter further.")
+
+    @field_validator("filter")
+    @classmethod
+    def _is_a_filter(cls, value: dict[str, JSON] | None) -> dict[str, JSON] | None:
+        if value is None:
+            return None
+        try:
+            return filters.echo(filters.parse(value, ""))
+        except Invalid as error:
+            where = error.errors[0].pointer
+            raise ValueError(f"at '{where}': {error}" if where else str(error)) from None
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_are_distinct(cls, sources: list[str]) -> list[str]:
+        if len(set(sources)) != len(sources):
+            raise ValueError("a source may stand only once")
+        return sources
+
+
+class RetrievalToolDefinition(Definition, RetrievalToolSettings):
+    """A retrieval tool's settings."""
+
+    variants: dict[str, dict[str, JSON]] = Field(default_factory=dict, max_length=20)
+
+    REFERENCES: ClassVar[Mapping[str, str]] = {
+        "sources/*": "knowledge_source",
+        "variants/*/sources/*": "knowledge_source",
+    }
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> Self:
+        if self.variants:
+            names = frozenset(RetrievalToolSettings.model_fields)
+            variants.check(self.variants, names)
+            whole = self.model_dump(mode="json", include=set(names))
+            for name, variant in self.variants.items():
+                differing = {key: value for key, value in variant.items() if key != "weight"}
+                parse(RetrievalToolSettings, whole | differing, prefix=f"/variants/{escaped(name)}")
+        return self
+
+
+class RetrievalTool(Configuration):
+    """Which sources are searched, and how."""
+
+    TOPIC = "retrieval_tool"
+    DEFINITION = RetrievalToolDefinition
+
+    class SourcesChosen(Changed):
+        """It searches other sources."""
+
+        TOPIC = "retrieval_tool.sources_chosen"
+        sources: list[str]
+
+    class SearchChanged(Changed):
+        """How it searches changed."""
+
+        TOPIC = "retrieval_tool.search_changed"
+        mode: str
+        vector_weight: float
+        limit: int
+        threshold: float | None
+        window: int
+
+    class FilterSet(Changed):
+        """Which documents it finds, or whether a caller may filter further, changed."""
+
+        TOPIC = "retrieval_tool.filter_set"
+        filter: dict[str, Any] | None
+        allow_filter: bool
+
+    class VariantsChanged(Changed):
+        """Its variants changed."""
+
+        TOPIC = "retrieval_tool.variants_changed"
+        variants: dict[str, dict[str, Any]]
