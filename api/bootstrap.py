@@ -1,7 +1,7 @@
 """The composition root: the only module that knows which adapter stands behind each port."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,8 @@ from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.keyring import Keyring
 from adapters.leases import Leases
+from adapters.model_catalogue import ModelCatalogue
+from adapters.openai import OpenAIModels
 from adapters.postgres.configurations import PostgresConfigurationsView, PostgresConfigurationsWriter
 from adapters.postgres.credentials import Credentials
 from adapters.postgres.embedded import EmbeddedPostgres
@@ -33,7 +35,7 @@ from api.metrics import Metrics
 from api.settings import Settings
 from commands.bus import Bus, Command
 from commands.handlers import handlers
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
+from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.ports import SYSTEM, Actor, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.runs import EarlierAnswers, InterruptRun, Runs
@@ -52,17 +54,6 @@ READ_MODELS: Sequence[ReadModel] = (
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
 LOOK_EVERY = 0.25
 """Seconds between two looks at a position that no notification has told of."""
-
-
-class NoModels:
-    """Stands where no adapter for models is given."""
-
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
-        answer = await self.complete(request)
-        yield answer
-
-    async def complete(self, request: ChatRequest) -> ChatAnswer:
-        raise NoModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +98,8 @@ class Container:
     credentials: Credentials
     renderer: PromptRenderer
     chat_models: ChatModels
+    embedding_models: EmbeddingModels
+    offered_models: OfferedModels
     runs: Runs
     leases: Leases
     prompt_runs: PromptRuns
@@ -145,6 +138,7 @@ async def open_container(
     renderer: PromptRenderer | None = None,
     keyring: Keyring | None = None,
     chat_models: ChatModels | None = None,
+    embedding_models: EmbeddingModels | None = None,
 ) -> Container:
     """Put everything together over a migrated database; with `worker`, its projections run here too."""
     if keyring is None:
@@ -176,10 +170,12 @@ async def open_container(
             renderer = sandboxed
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
-        bus = Bus(store, handlers(secrets=secret_box, renderer=renderer, answers=answers), answers)
+        bus = Bus(store, handlers(secrets=secret_box, renderer=renderer, answers=answers, things=store), answers)
         runs = Runs(bus=bus)
         earlier = EarlierAnswers(repeats=store, answers=answers)
-        chat_models = chat_models or NoModels()
+        models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
+        stack.push_async_callback(models.close)
+        chat_models = chat_models or models
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
@@ -207,6 +203,8 @@ async def open_container(
             credentials=credentials,
             renderer=renderer,
             chat_models=chat_models,
+            embedding_models=embedding_models or models,
+            offered_models=models,
             runs=runs,
             leases=leases,
             prompt_runs=PromptRuns(models=chat_models, things=store, renderer=renderer, runs=runs, earlier=earlier),

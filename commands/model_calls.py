@@ -157,3 +157,10 @@ class EmbeddingModels(Protocol):
 
     async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
         """Return the texts' vectors, or raise NoModel or ModelCallFailed; many texts become several requests."""
+
+
+class OfferedModels(Protocol):
+    """Asks providers which models they offer."""
+
+    async def available(self, provider: UUID) -> Sequence[str]:
+        """Return the names by the provider's own list, or raise NotFound, Archived or ModelCallFailed."""

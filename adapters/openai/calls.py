@@ -1,0 +1,25 @@
+"""Everything that calls providers, put together; importing it imports openai."""
+
+from collections.abc import Callable
+
+from adapters.model_catalogue import CalledProvider
+from adapters.openai.chat import ChatCalls
+from adapters.openai.embeddings import EmbeddingCalls
+from adapters.openai.listing import models_of
+from adapters.openai.oddities import Oddities
+from adapters.openai.policy import Policy, Timing
+from adapters.openai.wire import Wire
+
+
+class Calls:
+    """Chat and embeddings over one wire, under one policy."""
+
+    def __init__(self, timing: Timing, allowed: Callable[[str], bool] | None) -> None:
+        policy, oddities = Policy(timing), Oddities()
+        self.wire = Wire(allowed)
+        self.chat = ChatCalls(self.wire, policy, oddities)
+        self.embeddings = EmbeddingCalls(self.wire, policy, oddities)
+
+    async def models_of(self, provider: CalledProvider) -> list[str]:
+        """Return the names of the models that a provider offers, or raise ModelCallFailed."""
+        return await models_of(self.wire, provider)

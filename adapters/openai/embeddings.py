@@ -1,0 +1,122 @@
+"""Embeddings: many texts as several requests at once, each with its own attempts."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.model_catalogue import CalledModel
+from adapters.openai.chat_stream import must_be_data
+from adapters.openai.failures import Failure
+from adapters.openai.oddities import Oddities
+from adapters.openai.patience import Patience
+from adapters.openai.policy import Call, Policy, Trial, sum_of, total_of, used
+from adapters.openai.text import write_json
+from adapters.openai.usage import estimated, tokens_of
+from adapters.openai.vectors import WIDTH, vectors_from
+from adapters.openai.wire import Wire
+from commands.model_calls import Embedded, ModelCallFailed
+
+PATH = "/embeddings"
+MOST_TEXTS = 256
+MOST_CHARACTERS = 300_000
+"""What one request holds; a longer text goes alone."""
+
+AT_ONCE = 4
+"""Requests of one call."""
+
+LONGEST_BODY = 150_000_000
+"""Bytes of an answer: 256 vectors of 16,000 numbers in decimal."""
+
+
+class EmbeddingCalls:
+    """Calls embedding models over the wire."""
+
+    def __init__(self, wire: Wire, policy: Policy, oddities: Oddities) -> None:
+        self._wire = wire
+        self._policy = policy
+        self._oddities = oddities
+
+    async def embed(self, route: Sequence[CalledModel], texts: Sequence[str]) -> Embedded:
+        """Return the vectors of all texts, or raise ModelCallFailed with what was tried for any of them."""
+        first = route[0]
+        # Vectors of two models can't be compared: only the same model at another provider takes over.
+        same = [each for each in route if each.definition.model == first.definition.model]
+        parts = batches(texts)
+        calls = [self._policy.call(same, sum(map(tokens_of, part))) for part in parts]
+        room = asyncio.Semaphore(AT_ONCE)
+        tasks = [asyncio.create_task(self._embed(call, part, room)) for call, part in zip(calls, parts, strict=True)]
+        try:
+            found = await asyncio.gather(*tasks)
+        except ModelCallFailed as error:
+            await _end(tasks)
+            error.attempts = tuple(attempt for call in calls for attempt in call.attempts)
+            raise
+        except BaseException:
+            await _end(tasks)
+            raise
+        vectors = [vector for some, _ in found for vector in some]
+        attempts = tuple(attempt for call in calls for attempt in call.attempts)
+        usage, cost = sum_of(attempts)
+        return Embedded(
+            vectors=vectors,
+            dimensions=len(vectors[0]) // WIDTH if vectors else first.definition.dimensions or 0,
+            model=used(found[0][1] if found else first),
+            usage=usage,
+            cost=cost,
+            attempts=attempts,
+        )
+
+    async def _embed(
+        self, call: Call, texts: Sequence[str], room: asyncio.Semaphore
+    ) -> tuple[list[bytes], CalledModel]:
+        async with room:
+            async for trial in call:
+                vectors: list[bytes] = []
+                async with trial:
+                    vectors = await self._try(trial, texts)
+                if trial.ended_well:
+                    return vectors, trial.model
+        raise AssertionError("a call ends by an answer or by an error")
+
+    async def _try(self, trial: Trial, texts: Sequence[str]) -> list[bytes]:
+        model = trial.model
+        timeouts = model.provider.definition.timeouts
+        patience = Patience(timeouts, total=total_of(model), left=trial.seconds, streams=False)
+        body: dict[str, Any] = {"model": model.definition.model, "input": texts, "encoding_format": "base64"}
+        if model.definition.dimensions is not None:
+            body["dimensions"] = model.definition.dimensions
+        for name in self._oddities.of(model):
+            body.pop(name, None)
+        tokens = sum(map(tokens_of, texts))
+        try:
+            async with self._wire.post(model, PATH, write_json(body), patience) as exchange:
+                must_be_data(exchange, "application/json")
+                data = await exchange.read_all(LONGEST_BODY)
+            vectors, usage = vectors_from(data, len(texts), model.definition.dimensions)
+        except Failure as failure:
+            self._oddities.learn(model, failure, frozenset(body))
+            if failure.answered:
+                trial.usage = estimated(tokens, "")
+            raise
+        trial.usage = usage or estimated(tokens, "")
+        return vectors
+
+
+def batches(texts: Sequence[str]) -> list[list[str]]:
+    """Return the texts in parts that fit into a request, in their order."""
+    parts: list[list[str]] = []
+    length = MOST_CHARACTERS
+    for text in texts:
+        if not parts or len(parts[-1]) == MOST_TEXTS or length + len(text) > MOST_CHARACTERS:
+            parts.append([])
+            length = 0
+        parts[-1].append(text)
+        length += len(text)
+    return parts
+
+
+async def _end(tasks: Sequence["asyncio.Task[tuple[list[bytes], CalledModel]]"]) -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,70 @@
+"""Chat and embedding models behind OpenAI's API: the adapter of the ports in commands/model_calls.py."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from adapters.model_catalogue import ModelCatalogue
+from adapters.openai.policy import Timing
+from commands.model_calls import ChatAnswer, ChatRequest, Embedded, TextPiece
+
+if TYPE_CHECKING:
+    from adapters.openai.calls import Calls
+
+
+class OpenAIModels:
+    """Calls the models of all providers. `allowed` says of an address whether it may be reached."""
+
+    def __init__(
+        self,
+        catalogue: ModelCatalogue,
+        *,
+        timing: Timing | None = None,
+        allowed: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._timing = timing or Timing()
+        self._allowed = allowed
+        self._made: Calls | None = None
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
+        """Yield pieces as they come, and last one ChatAnswer; closing it closes the call upstream."""
+        route = await self._catalogue.route(request.model, "chat")
+        calls = await self._calls()
+        async with aclosing(calls.chat.stream(route, request)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        """Return the whole answer."""
+        route = await self._catalogue.route(request.model, "chat")
+        return await (await self._calls()).chat.complete(route, request)
+
+    async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
+        """Return the texts' vectors."""
+        route = await self._catalogue.route(model, "embedding")
+        return await (await self._calls()).embeddings.embed(route, texts)
+
+    async def available(self, provider: UUID) -> Sequence[str]:
+        """Return the names of the models that a provider offers."""
+        found = await self._catalogue.provider(provider)
+        return await (await self._calls()).models_of(found)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._made is not None:
+            await self._made.wire.close()
+
+    async def _calls(self) -> "Calls":
+        if self._made is None:
+            kind = await asyncio.to_thread(_import_calls)
+            self._made = self._made or kind(self._timing, self._allowed)
+        return self._made
+
+
+def _import_calls() -> "type[Calls]":
+    from adapters.openai.calls import Calls  # noqa: PLC0415  openai takes a second: start-up does not pay for it
+
+    return Calls
