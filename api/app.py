@@ -28,17 +28,25 @@ from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import runs as run_queries
 from api.routing import IndexedRoutes
+from domain.agent import Agent
 from domain.api_key import ApiKey
 from domain.configuration import Configuration
 from domain.errors import FieldError, Invalid
+from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
 from domain.provider import Provider
+from domain.rag_tool import RagTool
+from domain.retrieval_tool import RetrievalTool
 
 COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (Provider, "providers"),
     (Model, "models"),
     (Prompt, "prompts"),
+    (KnowledgeSource, "knowledge-sources"),
+    (RetrievalTool, "retrieval-tools"),
+    (RagTool, "rag-tools"),
+    (Agent, "agents"),
     (ApiKey, "api-keys"),
 )
 

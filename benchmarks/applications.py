@@ -111,7 +111,11 @@ async def parts(dsn: str, *, connections: int = 4) -> AsyncIterator[Parts]:
     ) as pool:
         appender = Appender(pool)
         store = EventStore(pool, appender, EventMapper(AGGREGATES))
-        bus = Bus(store, handlers(secrets=NoSecrets(), renderer=NoTemplates(), answers=PlainAnswers()), PlainAnswers())
+        bus = Bus(
+            store,
+            handlers(secrets=NoSecrets(), renderer=NoTemplates(), answers=PlainAnswers(), things=store),
+            PlainAnswers(),
+        )
         yield Parts(pool=pool, appender=appender, store=store, bus=bus)
         await store.close()
 

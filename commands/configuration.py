@@ -8,7 +8,7 @@ from uuid import UUID
 from commands.bus import Done
 from commands.ports import SecretBox, Unit
 from commands.secret_fields import SecretChange, apply_secrets, split_secrets
-from domain.configuration import Configuration
+from domain.configuration import Configuration, kind_there
 from domain.definition import merge_patch
 from domain.errors import Invalid, NotFound
 from domain.references import identify, places
@@ -242,14 +242,14 @@ def resolved(kind: type[Configuration], definition: dict[str, Any]) -> dict[str,
     """
     for path, target in kind.DEFINITION.REFERENCES.items():
         for pointer, container, key in places(definition, path):
-            value = container[key]
+            value, named = container[key], kind_there(target, container)
             if isinstance(value, dict) and set(value) <= {"id", "name"}:
                 value = value.get("id") or value.get("name")
             if not isinstance(value, str) or not value or len(value) > 64:
                 raise Invalid(
-                    f"A reference is the id or the name of a {target.replace('_', ' ')}.",
+                    f"A reference is the id or the name of a {named.replace('_', ' ')}.",
                     code="invalid_reference",
                     pointer=pointer,
                 )
-            container[key] = str(identify(target, value))
+            container[key] = str(identify(named, value))
     return definition

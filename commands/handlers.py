@@ -12,8 +12,18 @@ from commands.configuration import (
     Restore,
     RollBack,
 )
+from commands.conversation import (
+    BeginConversation,
+    CloseConversation,
+    ConversationHandlers,
+    EndTurn,
+    GiveFeedback,
+    InterruptTurn,
+    NoteAction,
+    StartTurn,
+)
 from commands.model import settle_default
-from commands.ports import PromptRenderer, SecretBox
+from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.runs import FinishRun, InterruptRun, RunHandlers, StartRun
 from commands.tag import RenameTag, rename_tag
@@ -22,7 +32,7 @@ from domain.model import Model
 from domain.prompt import Prompt
 
 
-def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers) -> Handlers:
+def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, things: Things) -> Handlers:
     """Return command class -> handler."""
     configuration = ConfigurationHandlers(
         secrets=secrets,
@@ -33,7 +43,15 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers) 
         },
     )
     runs = RunHandlers(answers=answers)
+    conversations = ConversationHandlers(answers=answers, things=things)
     return {
+        BeginConversation: conversations.begin,
+        StartTurn: conversations.start_turn,
+        NoteAction: conversations.note_action,
+        EndTurn: conversations.end_turn,
+        InterruptTurn: conversations.interrupt,
+        GiveFeedback: conversations.give_feedback,
+        CloseConversation: conversations.close,
         StartRun: runs.start,
         FinishRun: runs.finish,
         InterruptRun: runs.interrupt,

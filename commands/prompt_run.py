@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import jsonschema_rs
 import orjson
 
+from commands.choosing import Chosen, choose
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
 from commands.ports import Context, PromptRenderer, Things
 from commands.rendering import render_prompt
@@ -60,44 +61,10 @@ class Checked:
     parsed: Any
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A prompt as it is to run: which version, which variant, and what it says."""
-
-    id: UUID
-    name: str
-    version: int
-    variant: str
-    definition: Mapping[str, Any]
-
-    def document(self) -> dict[str, Any]:
-        """Return its public form."""
-        return {"id": str(self.id), "name": self.name, "version": self.version, "variant": self.variant}
-
-
 class InvalidOutput(ModelCallFailed):
     """The model's answer does not fit the prompt's JSON schema, also when it was asked again."""
 
     code = "invalid_output"
-
-
-async def chosen_prompt(
-    things: Things, id: UUID, *, version: int | None, label: str, variant: str | None, subject: str
-) -> Chosen:
-    """Return the prompt at a version or label, with its variant; raise NotFound or Archived."""
-    prompt = await things.newest(Prompt, id)
-    prompt.must_be_active()
-    if version is None:
-        target = prompt.labels.get(label)
-        if target is None:
-            raise NotFound("This prompt has no such label.", code="unknown_label")
-        version, definition = target["version"], target["definition"]
-    else:
-        definition = (await things.at_version(Prompt, id, version)).definition
-    variant = variant or variants.choose(id, definition["variants"], subject)
-    return Chosen(
-        id=id, name=prompt.name, version=version, variant=variant, definition=variants.apply(definition, variant)
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +80,8 @@ class PromptRuns:
     async def labelled(self, name: str, label: str) -> Mapping[str, Any] | None:
         """Return what a prompt is at a label; None where there is none, or it is archived."""
         try:
-            chosen = await chosen_prompt(
-                self.things, identify("prompt", name), version=None, label=label, variant=variants.DEFAULT, subject=""
+            chosen = await choose(
+                self.things, Prompt, identify("prompt", name), label=label, variant=variants.DEFAULT, subject=""
             )
         except (NotFound, Archived):
             return None
@@ -133,8 +100,9 @@ class PromptRuns:
         What is wrong with the request is raised before anything is recorded.
         """
         id = uuid4()
-        chosen = await chosen_prompt(
+        chosen = await choose(
             self.things,
+            Prompt,
             command.prompt,
             version=command.version,
             label=command.label,
@@ -145,7 +113,7 @@ class PromptRuns:
         recording, receipt = await self.runs.start(
             id=id,
             kind="prompt",
-            target={"kind": "prompt", **chosen.document()},
+            target=chosen.target(),
             context=context,
             subject=command.subject,
             input={"variables": dict(command.variables), "messages": [dict(each) for each in command.messages]},

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
+from commands.ports import Actor
 from domain.retrieval import Found, Search
 
 
@@ -12,6 +13,11 @@ class Searcher(Protocol):
 
     async def search(self, search: Search) -> Found:
         """Return what was found; raise Invalid for a filter that does not fit, or ModelCallFailed."""
+
+
+def groups_of(actor: Actor) -> frozenset[str] | None:
+    """Return the groups whose documents a caller may find; None: all, as an admin may."""
+    return None if "admin" in actor.roles else actor.groups
 
 
 def search_of(

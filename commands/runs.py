@@ -244,6 +244,19 @@ class Recording:
             await self.finish("failed", error=DomainError("This is a defect.", code="internal_error"))
             raise
 
+    def end(self, outcome: Outcome, *, error: DomainError | None = None, output: Any = None) -> End:
+        """Return how it ended, with what was said where that is observed."""
+        full = self.observability == "full"
+        return End(
+            outcome=outcome,
+            error=None if error is None else {"code": error.error_code, "message": str(error)},
+            duration_ms=self.elapsed_ms,
+            first_token_ms=self.first_token_ms,
+            versions=self.versions,
+            steps=[step if full else replace(step, input=None, output=None) for step in self.steps],
+            output=output if full else None,
+        )
+
     async def finish(
         self,
         outcome: Outcome,
@@ -253,16 +266,7 @@ class Recording:
         answer: Mapping[str, Any] | None = None,
     ) -> End:
         """Record the end, and what a repeat of the request is answered; or raise RunEnded."""
-        full = self.observability == "full"
-        end = End(
-            outcome=outcome,
-            error=None if error is None else {"code": error.error_code, "message": str(error)},
-            duration_ms=self.elapsed_ms,
-            first_token_ms=self.first_token_ms,
-            versions=self.versions,
-            steps=[step if full else replace(step, input=None, output=None) for step in self.steps],
-            output=output if full else None,
-        )
+        end = self.end(outcome, error=error, output=output)
         key = self._context.idempotency
         command = FinishRun(id=self.id, end=end, scope=key.scope if key else None, answer=answer or {})
         self.receipt = await self._runs.bus.dispatch(command, replace(self._context, idempotency=None))

@@ -11,24 +11,41 @@ Glossary
     receipt     what a command answers: id, version, position
     run         one execution, with the versions of all it used, its steps, tokens and cost
     step        a part of a run
+    space       where vectors live: one embedding model, one length
+    index       a source's documents, cut in one way and embedded in one space
+    passage     a piece of a document that a search can find
+    action      what an agent may do: search, answer from passages, run a prompt
+    turn        what a person says in a conversation, and what comes of it
     reference   an id or a name by which one thing means another
 """
 
 from eventsourcing.domain import Aggregate
 
+from domain.agent import Agent
 from domain.api_key import ApiKey
 from domain.configuration import Configuration
+from domain.conversation import Conversation
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
 from domain.prompt import Prompt
 from domain.provider import Provider
+from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.run import Run
 from domain.tag import Tag
 
-CONFIGURATIONS: tuple[type[Configuration], ...] = (Provider, Model, Prompt, KnowledgeSource, RetrievalTool, ApiKey)
+CONFIGURATIONS: tuple[type[Configuration], ...] = (
+    Provider,
+    Model,
+    Prompt,
+    KnowledgeSource,
+    RetrievalTool,
+    RagTool,
+    Agent,
+    ApiKey,
+)
 """Every kind of configuration thing."""
 
-AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document, Run)
+AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document, Run, Conversation)
 """Every aggregate whose events the log may hold."""

@@ -247,7 +247,12 @@ def references(kind: type[Definition], definition: Mapping[str, Any]) -> Iterabl
     """Yield (JSON pointer, kind, id) of each thing that a definition refers to."""
     for path, target in kind.REFERENCES.items():
         for pointer, container, key in places(definition, path):
-            yield pointer, target, UUID(container[key])
+            yield pointer, kind_there(target, container), UUID(container[key])
+
+
+def kind_there(target: str, container: Mapping[str, Any]) -> str:
+    """Return the kind that a reference means: the one declared, or with `@x` what the field x beside it says."""
+    return str(container.get(target[1:], "")) if target.startswith("@") else target
 
 
 def check_label(label: str) -> str:

@@ -35,7 +35,7 @@ class Definition(Strict):
     """Fields that say how a thing is shown, not what it does: they never make a draft."""
 
     REFERENCES: ClassVar[Mapping[str, str]] = {}
-    """Path (`*` for every item) -> kind of the thing that is referred to there."""
+    """Path (`*` for every item) -> kind of the thing referred to there; `@x`: the kind that the field x names."""
 
     SECRETS: ClassVar[tuple[str, ...]] = ()
     """Write-only fields, kept beside the log; `x/*` for an object of them."""

@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from domain import variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
-from domain.definition import JSON, Definition, Reference, Strict, parse
-from domain.references import escaped, identify
+from domain.definition import JSON, Definition, Reference, Strict
+from domain.references import identify
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 INCLUDE = re.compile(
@@ -94,16 +94,13 @@ class PromptDefinition(Definition, PromptSettings):
 
     @model_validator(mode="after")
     def _variants_fit(self) -> Self:
-        if not self.variants:
-            return self
-        names = frozenset(PromptSettings.model_fields)
-        variants.check(self.variants, names)
-        whole = self.model_dump(mode="json", by_alias=True, include=set(names))
-        for name, variant in self.variants.items():
-            differing = {key: value for key, value in variant.items() if key != "weight"}
-            if "text" in differing or "messages" in differing:
-                whole = whole | {"text": None, "messages": None}
-            parse(PromptSettings, whole | differing, prefix=f"/variants/{escaped(name)}")
+        if self.variants:
+            variants.fit(
+                self,
+                self.variants,
+                PromptSettings,
+                instead=dict.fromkeys(("text", "messages"), frozenset({"text", "messages"})),
+            )
         return self
 
 

@@ -8,9 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from domain import filters, variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
-from domain.definition import JSON, Definition, Reference, Strict, parse
+from domain.definition import JSON, Definition, Reference, Strict
 from domain.errors import Invalid
-from domain.references import escaped
 
 
 class RetrievalToolSettings(Strict):
@@ -57,12 +56,7 @@ class RetrievalToolDefinition(Definition, RetrievalToolSettings):
     @model_validator(mode="after")
     def _variants_fit(self) -> Self:
         if self.variants:
-            names = frozenset(RetrievalToolSettings.model_fields)
-            variants.check(self.variants, names)
-            whole = self.model_dump(mode="json", include=set(names))
-            for name, variant in self.variants.items():
-                differing = {key: value for key, value in variant.items() if key != "weight"}
-                parse(RetrievalToolSettings, whole | differing, prefix=f"/variants/{escaped(name)}")
+            variants.fit(self, self.variants, RetrievalToolSettings)
         return self
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
@@ -173,11 +173,6 @@ class Run(Aggregate):
         """Note that nobody carries it out any more; nothing happens where it has ended."""
         if self.outcome is None:
             self.trigger_event(self.Interrupted)
-
-
-def run_id(stream: UUID, number: int) -> UUID:
-    """Return the id of the run of a stream's part, such as a conversation's turn."""
-    return uuid5(stream, f"run:{number}")
 
 
 def usage_document(usage: Usage) -> dict[str, Any]:

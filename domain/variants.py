@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel
+
+from domain.definition import parse
 from domain.errors import NotFound
+from domain.references import escaped
 
 DEFAULT = "default"
 """The variant that the top-level fields are; its weight is 1 unless `variants.default` says else."""
@@ -24,6 +28,27 @@ def check(variants: Mapping[str, Mapping[str, Any]], names: frozenset[str]) -> N
             raise ValueError("a variant holds its weight and fields of the definition that may differ")
     if weights(variants) and not sum(weights(variants).values()):
         raise ValueError("at least one variant needs a weight above 0")
+
+
+def fit(
+    definition: BaseModel,
+    variants: Mapping[str, Mapping[str, Any]],
+    settings: type[BaseModel],
+    *,
+    instead: Mapping[str, frozenset[str]] | None = None,
+) -> None:
+    """Raise ValueError or Invalid unless the definition is sound as each variant has it.
+
+    `settings` are the fields that may differ; a variant that has one of `instead`'s keys does without
+    the definition's own values of the fields named there.
+    """
+    names = frozenset(settings.model_fields)
+    check(variants, names)
+    whole = definition.model_dump(mode="json", by_alias=True, include=set(names))
+    for name, variant in variants.items():
+        differing = {key: value for key, value in variant.items() if key != "weight"}
+        left_out = {field for key, fields in (instead or {}).items() if key in differing for field in fields}
+        parse(settings, whole | dict.fromkeys(left_out) | differing, prefix=f"/variants/{escaped(name)}")
 
 
 def weights(variants: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

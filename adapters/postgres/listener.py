@@ -19,7 +19,7 @@ Hears = Callable[[str | None], None]
 
 
 class Listener:
-    """Hears the channels magnet_log, magnet_read, magnet_credentials and magnet_data_keys."""
+    """Hears the channels magnet_log, magnet_read, magnet_credentials, magnet_data_keys and magnet_turns."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

@@ -9,3 +9,6 @@ LISTEN magnet_credentials
 
 -- name: data_keys
 LISTEN magnet_data_keys
+
+-- name: turns
+LISTEN magnet_turns

@@ -12,7 +12,6 @@ import orjson
 import psycopg
 import structlog
 from psycopg import sql as statements
-from psycopg.abc import Query
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres import sql
@@ -169,7 +168,7 @@ class PostgresSearcher:
         ranked = sorted(found.values(), key=lambda each: (order.get(each[1].document_id, len(order)), each[0]))
         return [passage for _, passage in ranked]
 
-    async def _rows(self, query: Query, values: Mapping[str, Any]) -> list[Any]:
+    async def _rows(self, query: LiteralString | statements.Composed, values: Mapping[str, Any]) -> list[Any]:
         try:
             async with self._pool.connection() as connection:
                 return await (await connection.execute(query, values, binary=True)).fetchall()
@@ -179,7 +178,7 @@ class PostgresSearcher:
             raise translated(error) from error
 
 
-def statement(area: Area, *, vector: bool, words: bool, restricted: bool) -> Query:
+def statement(area: Area, *, vector: bool, words: bool, restricted: bool) -> statements.Composed:
     """Return the statement that finds an area's candidates."""
     parts: list[LiteralString] = [SQL["shelf"]]
     if restricted:

@@ -28,7 +28,13 @@ PUBLISH = Parameter(
 )
 
 
-WORDS = {"api_key": "an API key"}
+WORDS = {
+    "api_key": "an API key",
+    "knowledge_source": "a knowledge source",
+    "retrieval_tool": "a retrieval tool",
+    "rag_tool": "a RAG tool",
+    "agent": "an agent",
+}
 """What a kind is called in a sentence, where that is not `a` and its name."""
 
 

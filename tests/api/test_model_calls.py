@@ -41,7 +41,9 @@ async def test_a_change_counts_from_the_next_call_on(magnet: Running):
         models = magnet.container.chat_models
         await models.complete(asking("small"))
         await magnet.do("PATCH", "/v1/models/small", {"model": "larger"})
-        await magnet.do("PATCH", "/v1/providers/local", {"api_key": "sk-second", "secret_headers": {"x-team": "s3cret"}})
+        await magnet.do(
+            "PATCH", "/v1/providers/local", {"api_key": "sk-second", "secret_headers": {"x-team": "s3cret"}}
+        )
         answer = await models.complete(asking("small"))
     assert (answer.model.model, answer.model.version) == ("larger", 2)
     assert server.last.credential == "sk-second"

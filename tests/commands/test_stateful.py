@@ -42,7 +42,11 @@ class ConfigurationMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.context = read_side(self.database)
         self.side: ReadSide = self.run(self.context.__aenter__())
-        self.bus = Bus(self.side.store, handlers(secrets=PlainBox(), renderer=PlainRenderer(), answers=NoAnswers()), NoAnswers())
+        self.bus = Bus(
+            self.side.store,
+            handlers(secrets=PlainBox(), renderer=PlainRenderer(), answers=NoAnswers(), things=self.side.store),
+            NoAnswers(),
+        )
         self.versions: list[dict[str, Any]] = []
         self.labels: dict[str, int] = {}
         self.archived = False

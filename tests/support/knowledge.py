@@ -183,7 +183,6 @@ class Knowledge:
 async def knowledge(database: Database) -> AsyncIterator[Knowledge]:
     """Put everything together on a test's database."""
     async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
-        await stores(owner)
         async with read_side(database) as side:
             pool = AsyncConnectionPool(
                 database.app_dsn,
@@ -197,19 +196,3 @@ async def knowledge(database: Database) -> AsyncIterator[Knowledge]:
             async with pool, running(side.runner([PASSAGES])):
                 made = Knowledge(side=side, owner=owner, models=models, searcher=PostgresSearcher(pool, models))
                 yield made
-
-
-async def stores(owner: psycopg.AsyncConnection[Any]) -> None:
-    """Make the tables of texts and vectors."""
-    await owner.execute("CREATE EXTENSION IF NOT EXISTS vector")
-    await owner.execute(
-        """
-        CREATE TABLE IF NOT EXISTS magnet.chunkings (id bytea PRIMARY KEY, content_sha256 bytea, parser text,
-            settings jsonb, chunks integer, language text, made_at timestamptz DEFAULT clock_timestamp());
-        CREATE TABLE IF NOT EXISTS magnet.chunks (chunking bytea, ordinal integer, text text, text_sha256 bytea,
-            start_at integer, end_at integer, page integer, heading text, PRIMARY KEY (chunking, ordinal));
-        CREATE TABLE IF NOT EXISTS magnet.embeddings (space text, text_sha256 bytea, embedding halfvec,
-            PRIMARY KEY (space, text_sha256));
-        GRANT SELECT ON magnet.chunkings, magnet.chunks, magnet.embeddings TO magnet_app;
-        """
-    )

@@ -74,3 +74,15 @@ BEGIN
     END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION magnet.apply_effects(jsonb) FROM PUBLIC;
+
+-- What happens in a turn, for those who listen at another process: kept for an hour, sealed with the
+-- key of the conversation's subject. The log has what remains of a turn; this is its stream only.
+CREATE TABLE magnet.turn_events (
+    turn uuid NOT NULL,
+    first integer NOT NULL,
+    last integer NOT NULL,
+    sealed text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (turn, first)
+) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX turn_events_age ON magnet.turn_events (made_at);

@@ -44,7 +44,7 @@ class Spaces:
     async def add(self, space: str, passages: Mapping[str, Any]) -> int:
         """Add the vectors of passages (ids, places, ordinals as arrays); return how many there were."""
         added = await self._execute("add_vectors", space, {**passages, "space": space})
-        return added.rowcount
+        return int(added.rowcount)
 
     async def delete(self, places: Any) -> None:
         """Delete the vectors of places, wherever upkeep has moved them."""

@@ -1,0 +1,212 @@
+"""An agent's actions: told to its model as functions, and carried out when it calls them."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from commands.answering import Answered, Answerer, numbered_passages
+from commands.choosing import choose
+from commands.model_calls import ChatAnswer, ToolCall
+from commands.ports import Things
+from commands.prompt_run import PromptRuns, RunPrompt, request_of
+from commands.runs import Recording
+from commands.saying import say
+from domain.errors import DomainError
+from domain.prompt import Prompt
+from domain.rag_tool import RagTool
+from domain.retrieval import Passage
+
+LONGEST_RESULT = 200_000
+"""Characters of a result that the model is told; the rest is left out, and it is told so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionDone:
+    """What an action gave: `told` is what the model is told, `said` its text where it is an answer."""
+
+    call: ToolCall
+    type: str
+    outcome: str
+    duration_ms: float
+    told: str
+    said: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """On whose behalf a turn acts; `groups` None: may find everything."""
+
+    subject: str
+    groups: frozenset[str] | None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actions:
+    """Carries out actions."""
+
+    things: Things
+    answerer: Answerer
+    prompts: PromptRuns
+
+    async def functions(self, actions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the actions as functions, in the form of OpenAI's tools."""
+        return [
+            {
+                "type": "function",
+                "function": {
+                    "name": action["function"],
+                    "description": action["description"] or await self._description(action),
+                    "parameters": await self._parameters(action),
+                },
+            }
+            for action in actions
+        ]
+
+    async def _description(self, action: Mapping[str, Any]) -> str:
+        words = {
+            "rag_tool": "Answers a question from documents, with citations.",
+            "retrieval_tool": "Finds passages of documents.",
+            "prompt": "Runs a prompt.",
+        }
+        return words[action["type"]]
+
+    async def _parameters(self, action: Mapping[str, Any]) -> dict[str, Any]:
+        if action["type"] == "prompt":
+            prompt = await choose(self.things, Prompt, UUID(action["tool"]), subject="")
+            declared = prompt.definition["variables"]
+            return {
+                "type": "object",
+                "properties": {
+                    name: {**variable["schema"], "description": variable["description"]}
+                    for name, variable in declared.items()
+                },
+                "required": [name for name, each in declared.items() if each["required"] and each["default"] is None],
+            }
+        name = "question" if action["type"] == "rag_tool" else "query"
+        text = {"type": "string", "description": "What to find out: a whole sentence that needs no context."}
+        return {"type": "object", "properties": {name: text}, "required": [name]}
+
+    async def carry_out(
+        self,
+        recording: Recording,
+        action: Mapping[str, Any] | None,
+        call: ToolCall,
+        asker: Asker,
+        given: list[Passage],
+        *,
+        seconds: float,
+        parent: int | None = None,
+    ) -> ActionDone:
+        """Carry an action out; what goes wrong is told to the model, and recorded as the outcome."""
+        began = time.perf_counter()
+        type = "unknown" if action is None else str(action["type"])
+        outcome, told, said = "completed", "", ""
+        with recording.step("action", call.name, parent) as step:
+            step.input = {"arguments": call.arguments}
+            step.note["type"] = type
+            try:
+                async with asyncio.timeout(seconds):
+                    told, said = await self._do(recording, action, call, asker, given, step.number)
+            except DomainError as error:
+                outcome, told = error.error_code, f"Error: {error}"
+            except TimeoutError:
+                outcome, told = "action_timed_out", f"Error: this took longer than {seconds:g} seconds."
+            if len(told) > LONGEST_RESULT:
+                told = f"{told[:LONGEST_RESULT]}\n(The rest was left out: {len(told) - LONGEST_RESULT} characters.)"
+            step.outcome, step.output = outcome, {"result": told}
+        return ActionDone(
+            call=call,
+            type=type,
+            outcome=outcome,
+            duration_ms=round((time.perf_counter() - began) * 1000, 3),
+            told=told,
+            said=said,
+        )
+
+    async def _do(
+        self,
+        recording: Recording,
+        action: Mapping[str, Any] | None,
+        call: ToolCall,
+        asker: Asker,
+        given: list[Passage],
+        parent: int,
+    ) -> tuple[str, str]:
+        """Return what the model is told, and the text of it that is an answer."""
+        if action is None:
+            raise UnknownFunction
+        arguments = arguments_of(call)
+        tool = UUID(action["tool"])
+        match action["type"]:
+            case "rag_tool":
+                chosen = await choose(self.things, RagTool, tool, subject=asker.subject)
+                recording.versions["rag_tool"] = chosen.document()
+                answered: Answered | None = None
+                async for piece in self.answerer.answer(
+                    recording,
+                    chosen,
+                    text_in(arguments, "question"),
+                    groups=asker.groups,
+                    subject=asker.subject,
+                    given=given,
+                    parent=parent,
+                ):
+                    if isinstance(piece, Answered):
+                        answered = piece
+                assert answered is not None
+                return answered.text, answered.text
+            case "retrieval_tool":
+                query = text_in(arguments, "query")
+                found = await self.answerer.search(
+                    recording, tool, query, groups=asker.groups, subject=asker.subject, parent=parent
+                )
+                first = len(given) + 1
+                given.extend(found.passages)
+                return numbered_passages(found.passages, first) or "Nothing was found.", ""
+            case _:
+                prompt = await choose(self.things, Prompt, tool, subject=asker.subject)
+                recording.versions.setdefault("prompts", []).append(prompt.document())
+                messages = await self.prompts.messages(prompt, RunPrompt(prompt=tool, variables=arguments))
+                request = request_of(prompt.definition, messages)
+                text = ""
+                async for said in say(recording, self.prompts.models, request, parent=parent):
+                    if isinstance(said, ChatAnswer):
+                        text = said.text
+                return text, text
+
+
+class InvalidArguments(DomainError):
+    """The arguments are no JSON object that this function takes."""
+
+    code = "invalid_arguments"
+
+
+class UnknownFunction(DomainError):
+    """There is no such function."""
+
+    code = "unknown_function"
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """Return a call's arguments, or raise InvalidArguments."""
+    try:
+        arguments = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise InvalidArguments
+    return arguments
+
+
+def text_in(arguments: Mapping[str, Any], name: str) -> str:
+    """Return a text argument, or raise InvalidArguments."""
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidArguments(f"The argument '{name}' is needed, as text.")
+    return value

@@ -1,0 +1,66 @@
+"""The stream of a turn: what happened in it, numbered, for whoever joins at whatever place."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+TERMINAL = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.awaiting_confirmation"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnEvent:
+    """One event: `sequence` counts from 1."""
+
+    sequence: int
+    type: str
+    data: Mapping[str, Any]
+
+
+class TurnJournal(Protocol):
+    """Keeps the events of turns for other processes, for some minutes after the turn's end."""
+
+    def note(self, turn: UUID, subject: str | None, events: Sequence[TurnEvent]) -> None:
+        """Take events to be written with the next batch; the terminal one is written at once."""
+
+    def follow(self, turn: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[TurnEvent, None]:
+        """Yield the events after a number as they are written; end with the terminal one, or the turn."""
+
+    async def ask_to_cancel(self, turn: UUID) -> None:
+        """Tell the process that carries the turn out that it is to be cancelled."""
+
+
+@dataclass
+class TurnStream:
+    """The stream of a turn that this process carries out."""
+
+    turn: UUID
+    subject: str | None
+    journal: TurnJournal
+    events: list[TurnEvent] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def publish(self, type: str, data: Mapping[str, Any]) -> None:
+        """Add an event, for those who listen here and for other processes."""
+        event = TurnEvent(sequence=len(self.events) + 1, type=type, data=data)
+        self.events.append(event)
+        self.journal.note(self.turn, self.subject, [event])
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def follow(self, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
+        """Yield the events after a number as they come, to the terminal one."""
+        place = after
+        while True:
+            changed = self._changed
+            for event in self.events[place:]:
+                place = event.sequence
+                yield event
+                if event.type in TERMINAL:
+                    return
+            if place > len(self.events):
+                return  # asked for what is not there
+            if self.events and self.events[-1].type in TERMINAL:
+                return
+            await changed.wait()

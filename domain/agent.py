@@ -1,0 +1,145 @@
+"""Agent: instructions, a model, and the actions it may take to answer."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from domain import variants
+from domain.configuration import Configuration
+from domain.configuration_events import Changed
+from domain.definition import JSON, Definition, Reference, Strict
+
+FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
+
+
+class Action(Strict):
+    """Something that the agent's model may do, told to it as a function."""
+
+    type: Literal["rag_tool", "retrieval_tool", "prompt"]
+    tool: Reference
+    function: str = Field(max_length=64, description="What the model calls it by: letters, digits, _ and -.")
+    description: str = Field("", max_length=4000, description="When and what for the model should use it.")
+    answer_directly: bool = Field(False, description="Whether its result is the answer.")
+
+    @field_validator("function")
+    @classmethod
+    def _is_a_function_name(cls, name: str) -> str:
+        if not FUNCTION.match(name):
+            raise ValueError("a function's name has 1 to 64 letters, digits, _ and -, and starts with a letter or _")
+        return name
+
+
+class Limits(Strict):
+    """How far a turn may go."""
+
+    iterations: int = Field(8, ge=1, le=50, description="Model calls of a turn that may ask for actions.")
+    seconds: float = Field(300.0, gt=0, le=3600)
+    action_seconds: float = Field(60.0, gt=0, le=3600, description="Of one action.")
+
+
+class Memory(Strict):
+    """Which earlier messages the model is told again."""
+
+    strategy: Literal["all", "last_n"] = "all"
+    n: int = Field(20, ge=1, le=10_000, description="Messages of persons, for last_n.")
+
+
+class AgentSettings(Strict):
+    """The fields of an agent that a variant may set differently."""
+
+    instructions: str = Field(min_length=1, max_length=200_000, description="Who it is and what it does.")
+    model: Reference | None = Field(None, description="null = the default chat model.")
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    actions: list[Action] = Field(default_factory=list, max_length=100)
+    memory: Memory = Field(default_factory=Memory)
+    limits: Limits = Field(default_factory=Limits)
+
+    @field_validator("actions")
+    @classmethod
+    def _functions_differ(cls, actions: list[Action]) -> list[Action]:
+        if len({action.function for action in actions}) != len(actions):
+            raise ValueError("two actions have the same function")
+        return actions
+
+
+class AgentDefinition(Definition, AgentSettings):
+    """An agent's settings."""
+
+    welcome_message: str = Field("", max_length=10_000)
+    sample_questions: list[str] = Field(default_factory=list, max_length=50)
+    observability: Literal["none", "metadata", "full"] = Field("full", description="What its runs record.")
+    variants: dict[str, dict[str, JSON]] = Field(default_factory=dict, max_length=20)
+
+    REFERENCES: ClassVar[Mapping[str, str]] = {
+        "model": "model",
+        "actions/*/tool": "@type",
+        "variants/*/model": "model",
+        "variants/*/actions/*/tool": "@type",
+    }
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> Self:
+        if self.variants:
+            variants.fit(self, self.variants, AgentSettings)
+        return self
+
+
+class Agent(Configuration):
+    """Instructions, a model, and the actions it may take to answer."""
+
+    TOPIC = "agent"
+    DEFINITION = AgentDefinition
+
+    class InstructionsChanged(Changed):
+        """Who it is and what it does changed."""
+
+        TOPIC = "agent.instructions_changed"
+        instructions: str
+
+    class ModelChosen(Changed):
+        """Another model, the default one, or other parameters were chosen."""
+
+        TOPIC = "agent.model_chosen"
+        model: str | None
+        temperature: float | None
+        max_tokens: int | None
+
+    class ActionsChanged(Changed):
+        """What it may do changed."""
+
+        TOPIC = "agent.actions_changed"
+        actions: list[dict[str, Any]]
+
+    class MemoryChanged(Changed):
+        """Which earlier messages its model is told again changed."""
+
+        TOPIC = "agent.memory_changed"
+        memory: dict[str, Any]
+
+    class LimitsChanged(Changed):
+        """How far its turns may go changed."""
+
+        TOPIC = "agent.limits_changed"
+        limits: dict[str, Any]
+
+    class WelcomeChanged(Changed):
+        """How it greets, and what it offers to be asked, changed."""
+
+        TOPIC = "agent.welcome_changed"
+        welcome_message: str
+        sample_questions: list[str]
+
+    class ObservabilityChanged(Changed):
+        """What its runs record changed."""
+
+        TOPIC = "agent.observability_changed"
+        observability: str
+
+    class VariantsChanged(Changed):
+        """Its variants changed."""
+
+        TOPIC = "agent.variants_changed"
+        variants: dict[str, dict[str, Any]]

@@ -1,0 +1,88 @@
+"""Citations: markers such as [2] or [1, 3] in a text, checked against the passages that were given."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from domain.retrieval import Passage
+
+MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
+BEGINNING = re.compile(r"\[[\d,\s]{0,40}\Z")
+"""What may become a marker with the text to come."""
+
+
+class CitationFilter:
+    """Lets a text through as it comes, without the markers that point at nothing.
+
+    `count` says how many passages there are at that moment; `invented` counts what was removed.
+    """
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._held = ""
+        self.cited: list[int] = []
+        self.invented = 0
+
+    def feed(self, text: str) -> str:
+        """Return what can be said for certain; what may be half a marker is kept back."""
+        text = self._held + text
+        beginning = BEGINNING.search(text)
+        self._held = text[beginning.start() :] if beginning else ""
+        return MARKER.sub(self._checked, text[: beginning.start()] if beginning else text)
+
+    def rest(self) -> str:
+        """Return what was kept back, at the end."""
+        held, self._held = self._held, ""
+        return MARKER.sub(self._checked, held)
+
+    def _checked(self, found: "re.Match[str]") -> str:
+        kept = []
+        for number in (int(part) for part in found[1].split(",")):
+            if 1 <= number <= self._count():
+                kept.append(number)
+                if number not in self.cited:
+                    self.cited.append(number)
+            else:
+                self.invented += 1
+        return f"[{', '.join(map(str, kept))}]" if kept else ""
+
+
+def citations_of(cited: Sequence[int], passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Return the public form of each citation; numbers count the passages from 1."""
+    return [
+        {
+            "marker": f"[{number}]",
+            "passage_id": str(passage.id),
+            "document_id": str(passage.document_id),
+            "document_version": passage.document_version,
+            "start": passage.start,
+            "end": passage.end,
+            "page": passage.page,
+            "title": passage.title,
+            "url": passage.url,
+            "external_id": passage.external_id,
+        }
+        for number, passage in ((number, passages[number - 1]) for number in cited)
+    ]
+
+
+def passage_document(passage: Passage) -> dict[str, Any]:
+    """Return the public form of a passage."""
+    return {
+        "id": str(passage.id),
+        "text": passage.text,
+        "score": passage.score,
+        "scores": {name: passage.scores.get(name) for name in ("vector", "lexical", "fused", "rerank")},
+        "document": {
+            "id": str(passage.document_id),
+            "version": passage.document_version,
+            "external_id": passage.external_id,
+            "title": passage.title,
+            "url": passage.url,
+        },
+        "start": passage.start,
+        "end": passage.end,
+        "page": passage.page,
+        "heading": passage.heading,
+        "metadata": dict(passage.metadata),
+    }

@@ -1,0 +1,377 @@
+"""Conversation: what a person and an agent said to each other, turn by turn, in one stream."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+from uuid import UUID, uuid5
+
+from eventsourcing.domain import Aggregate
+
+from domain.errors import NotFound
+from domain.turn import (
+    OPEN_STATES,
+    ConversationClosed,
+    NothingToRetry,
+    Reply,
+    TurnEnded,
+    TurnInProgress,
+    answer_id,
+    run_of,
+    turn_id,
+)
+
+SPOKEN = frozenset({"content"})
+
+
+class Conversation(Aggregate):
+    """What a person and an agent said to each other. One turn at a time; what was said survives any failure."""
+
+    TOPIC = "conversation"
+    SNAPSHOTS = False
+
+    class Created(Aggregate.Created):
+        """It began; it keeps the agent, whose live version answers each turn."""
+
+        TOPIC = "conversation.created"
+        PERSONAL: ClassVar[frozenset[str]] = frozenset({"variables"})
+        agent: str
+        subject: str | None
+        principal: dict[str, str]
+        variables: dict[str, Any]
+        welcome: str
+
+    class TurnStarted(Aggregate.Event):
+        """A person said something; from now on the agent answers."""
+
+        TOPIC = "conversation.turn_started"
+        PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+        turn: str
+        number: int
+        message: str
+        run: str
+        subject: str | None
+        content: str
+        retry_of: str | None
+        agent: dict[str, Any]
+
+        def apply(self, aggregate: "Conversation") -> None:
+            aggregate.turns = aggregate.turns | {
+                self.turn: {
+                    "id": self.turn,
+                    "number": self.number,
+                    "state": "running",
+                    "run_id": self.run,
+                    "message_id": self.message,
+                    "content": self.content,
+                    "retry_of": self.retry_of,
+                    "agent": self.agent,
+                    "started_at": self.timestamp.isoformat(),
+                    "actions": [],
+                    "reply": None,
+                    "error": None,
+                }
+            }
+
+    class ActionCompleted(Aggregate.Event):
+        """The agent did something; whatever becomes of the turn, it is done."""
+
+        TOPIC = "conversation.action_completed"
+        PERSONAL: ClassVar[frozenset[str]] = frozenset({"arguments", "result"})
+        turn: str
+        call: str
+        function: str
+        type: str
+        subject: str | None
+        arguments: str
+        result: str
+        outcome: str
+        duration_ms: float
+
+        def apply(self, aggregate: "Conversation") -> None:
+            action = {
+                "id": self.call,
+                "function": self.function,
+                "type": self.type,
+                "arguments": self.arguments,
+                "result": self.result,
+                "outcome": self.outcome,
+                "duration_ms": self.duration_ms,
+            }
+            turn = aggregate.turns[self.turn]
+            aggregate.alter(self.turn, actions=[*turn["actions"], action])
+
+    class TurnCompleted(Aggregate.Event):
+        """The agent answered."""
+
+        TOPIC = "conversation.turn_completed"
+        PERSONAL: ClassVar[frozenset[str]] = frozenset({"content", "citations", "tool_calls", "history"})
+        turn: str
+        message: str
+        subject: str | None
+        content: str
+        citations: list[dict[str, Any]]
+        tool_calls: list[dict[str, Any]]
+        history: list[dict[str, Any]]
+        details: dict[str, Any]
+
+        def apply(self, aggregate: "Conversation") -> None:
+            reply = {
+                "id": self.message,
+                "role": "assistant",
+                "content": self.content,
+                "citations": self.citations,
+                "tool_calls": self.tool_calls,
+                "history": self.history,
+                "details": self.details,
+                "created_at": self.timestamp.isoformat(),
+            }
+            aggregate.alter(self.turn, state="completed", reply=reply)
+
+    class TurnFailed(Aggregate.Event):
+        """The agent could not answer; what it had said until then is kept."""
+
+        TOPIC = "conversation.turn_failed"
+        PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+        turn: str
+        subject: str | None
+        code: str
+        message: str
+        content: str
+
+        def apply(self, aggregate: "Conversation") -> None:
+            error = {"code": self.code, "message": self.message}
+            aggregate.alter(self.turn, state="failed", error=error, partial=self.content)
+
+    class TurnCancelled(Aggregate.Event):
+        """Someone stopped the answer; what was said until then is kept."""
+
+        TOPIC = "conversation.turn_cancelled"
+        PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+        turn: str
+        subject: str | None
+        content: str
+
+        def apply(self, aggregate: "Conversation") -> None:
+            aggregate.alter(self.turn, state="cancelled", partial=self.content)
+
+    class TurnInterrupted(Aggregate.Event):
+        """Whoever carried the turn out is gone."""
+
+        TOPIC = "conversation.turn_interrupted"
+        turn: str
+
+        def apply(self, aggregate: "Conversation") -> None:
+            aggregate.alter(self.turn, state="interrupted")
+
+    class FeedbackGiven(Aggregate.Event):
+        """A person said what they think of an answer."""
+
+        TOPIC = "conversation.feedback_given"
+        PERSONAL: ClassVar[frozenset[str]] = frozenset({"comment"})
+        message: str
+        subject: str | None
+        rating: str
+        reason: str | None
+        comment: str | None
+
+        def apply(self, aggregate: "Conversation") -> None:
+            given = {"rating": self.rating, "reason": self.reason, "comment": self.comment}
+            aggregate.feedback = aggregate.feedback | {self.message: given}
+
+    class Closed(Aggregate.Event):
+        """Nothing more is said."""
+
+        TOPIC = "conversation.closed"
+
+        def apply(self, aggregate: "Conversation") -> None:
+            aggregate.closed = True
+
+    def __init__(
+        self,
+        agent: str,
+        subject: str | None,
+        principal: dict[str, str],
+        variables: dict[str, Any],
+        welcome: str,
+    ) -> None:
+        self.agent = agent
+        self.subject = subject
+        self.principal = principal
+        self.variables = variables
+        self.welcome = welcome
+        self.turns: dict[str, dict[str, Any]] = {}
+        self.feedback: dict[str, dict[str, Any]] = {}
+        self.closed = False
+
+    @classmethod
+    def begin(
+        cls,
+        *,
+        id: UUID,
+        agent: UUID,
+        subject: str | None,
+        principal: Mapping[str, str],
+        variables: Mapping[str, Any],
+        welcome: str,
+    ) -> Self:
+        """Begin a conversation with an agent."""
+        return cls._create(
+            cls.Created,
+            id=id,
+            agent=str(agent),
+            subject=subject,
+            principal=dict(principal),
+            variables=dict(variables),
+            welcome=welcome,
+        )
+
+    def alter(self, turn: str, **values: Any) -> None:
+        """Change what is known of a turn: for events only."""
+        self.turns = self.turns | {turn: {**self.turns[turn], **values}}
+
+    # Decisions ---------------------------------------------------------------
+
+    def post(self, *, content: str, agent: Mapping[str, Any]) -> str:
+        """Take what a person said, and begin a turn; return its id."""
+        self.must_be_open()
+        self.must_be_idle()
+        return self._start(content, agent, retry_of=None)
+
+    def retry(self, turn: str, *, agent: Mapping[str, Any]) -> str:
+        """Begin a turn for what was said in the newest one, which has no answer; return its id."""
+        self.must_be_open()
+        self.must_be_idle()
+        found = self.turn(turn)
+        if found["state"] == "completed" or found["number"] != len(self.turns):
+            raise NothingToRetry
+        return self._start(found["content"], agent, retry_of=turn)
+
+    def _start(self, content: str, agent: Mapping[str, Any], *, retry_of: str | None) -> str:
+        number = len(self.turns) + 1
+        turn = turn_id(self.id, number)
+        message = self.turns[retry_of]["message_id"] if retry_of else str(uuid5(turn, "user"))
+        self.trigger_event(
+            self.TurnStarted,
+            turn=str(turn),
+            number=number,
+            message=message,
+            run=str(run_of(turn)),
+            subject=self.subject,
+            content=content,
+            retry_of=retry_of,
+            agent=dict(agent),
+        )
+        return str(turn)
+
+    def note_action(
+        self, turn: str, *, call: str, function: str, type: str, arguments: str, result: str, outcome: str, ms: float
+    ) -> None:
+        """Note what the agent did in a turn that goes on."""
+        self._must_go_on(turn)
+        self.trigger_event(
+            self.ActionCompleted,
+            turn=turn,
+            call=call,
+            function=function,
+            type=type,
+            subject=self.subject,
+            arguments=arguments,
+            result=result,
+            outcome=outcome,
+            duration_ms=ms,
+        )
+
+    def complete(self, turn: str, reply: Reply) -> None:
+        """End a turn with an answer."""
+        self._must_go_on(turn)
+        self.trigger_event(
+            self.TurnCompleted,
+            turn=turn,
+            message=str(answer_id(UUID(turn))),
+            subject=self.subject,
+            content=reply.content,
+            citations=[dict(each) for each in reply.citations],
+            tool_calls=[dict(each) for each in reply.tool_calls],
+            history=[dict(each) for each in reply.history],
+            details=dict(reply.details),
+        )
+
+    def fail(self, turn: str, *, code: str, message: str, content: str) -> None:
+        """End a turn that can't be answered."""
+        self._must_go_on(turn)
+        self.trigger_event(
+            self.TurnFailed, turn=turn, subject=self.subject, code=code, message=message, content=content
+        )
+
+    def cancel(self, turn: str, *, content: str) -> None:
+        """End a turn because someone asked for it."""
+        self._must_go_on(turn)
+        self.trigger_event(self.TurnCancelled, turn=turn, subject=self.subject, content=content)
+
+    def interrupt(self, turn: str) -> None:
+        """Note that nobody carries a turn out any more; nothing happens where it has ended."""
+        if self.turn(turn)["state"] in OPEN_STATES:
+            self.trigger_event(self.TurnInterrupted, turn=turn)
+
+    def give_feedback(self, message: str, *, rating: str, reason: str | None, comment: str | None) -> None:
+        """Take what a person thinks of an answer, also while a turn runs; the same again changes nothing."""
+        if not any(turn["reply"] and turn["reply"]["id"] == message for turn in self.turns.values()):
+            raise NotFound("There is no such answer in this conversation.")
+        given = {"rating": rating, "reason": reason, "comment": comment}
+        if self.feedback.get(message) != given:
+            self.trigger_event(
+                self.FeedbackGiven, message=message, subject=self.subject, rating=rating, reason=reason, comment=comment
+            )
+
+    def close(self) -> None:
+        """Close it, unless a turn runs; nothing happens where it is closed."""
+        if not self.closed:
+            self.must_be_idle()
+            self.trigger_event(self.Closed)
+
+    # What is asked of it -----------------------------------------------------
+
+    def turn(self, id: str) -> dict[str, Any]:
+        """Return a turn, or raise NotFound."""
+        if id not in self.turns:
+            raise NotFound("There is no such turn in this conversation.")
+        return self.turns[id]
+
+    @property
+    def running(self) -> dict[str, Any] | None:
+        """The turn that goes on."""
+        return next((turn for turn in reversed(self.turns.values()) if turn["state"] in OPEN_STATES), None)
+
+    def must_be_open(self) -> None:
+        """Raise ConversationClosed where it is closed."""
+        if self.closed:
+            raise ConversationClosed
+
+    def must_be_idle(self) -> None:
+        """Raise TurnInProgress where a turn goes on."""
+        if (turn := self.running) is not None:
+            raise TurnInProgress(details={"turn": turn["id"]})
+
+    def _must_go_on(self, turn: str) -> None:
+        if self.turn(turn)["state"] not in OPEN_STATES:
+            raise TurnEnded
+
+    def history(self, upto: str, persons_messages: int | None = None) -> list[dict[str, Any]]:
+        """Return the messages before a turn as its model is told them: of turns that were answered, all of it.
+
+        What was said in a turn without an answer is told too, unless it was tried again. With
+        `persons_messages`, only what was said since the last so many.
+        """
+        retried = {turn["retry_of"] for turn in self.turns.values()}
+        told: list[list[dict[str, Any]]] = []
+        for turn in self.turns.values():
+            if turn["id"] == upto:
+                break
+            if turn["id"] in retried or turn["id"] == self.turns[upto]["retry_of"]:
+                continue
+            said: list[dict[str, Any]] = [{"role": "user", "content": turn["content"]}]
+            if turn["reply"] is not None:
+                said += turn["reply"]["history"]
+            told.append(said)
+        if persons_messages is not None:
+            told = told[-persons_messages:]
+        return [message for said in told for message in said]

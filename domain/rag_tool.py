@@ -1,0 +1,82 @@
+"""RAG tool: answers questions from passages, with citations."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from domain import variants
+from domain.configuration import Configuration
+from domain.configuration_events import Changed
+from domain.definition import JSON, Definition, Reference, Strict
+
+
+class RagToolSettings(Strict):
+    """The fields of a RAG tool that a variant may set differently."""
+
+    retrieval_tool: Reference
+    prompt: Reference | None = Field(
+        None, description="Given the variables `question`, `passages` and `no_answer`; null = the built-in one."
+    )
+    model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
+    no_answer: str = Field("I can't find that in the documents.", min_length=1, max_length=2000)
+    citations: bool = Field(True, description="Whether answers cite their passages as [1], [2], ...")
+
+
+class RagToolDefinition(Definition, RagToolSettings):
+    """A RAG tool's settings."""
+
+    variants: dict[str, dict[str, JSON]] = Field(default_factory=dict, max_length=20)
+
+    REFERENCES: ClassVar[Mapping[str, str]] = {
+        "retrieval_tool": "retrieval_tool",
+        "prompt": "prompt",
+        "model": "model",
+        "variants/*/retrieval_tool": "retrieval_tool",
+        "variants/*/prompt": "prompt",
+        "variants/*/model": "model",
+    }
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> Self:
+        if self.variants:
+            variants.fit(self, self.variants, RagToolSettings)
+        return self
+
+
+class RagTool(Configuration):
+    """Answers questions from passages, with citations."""
+
+    TOPIC = "rag_tool"
+    DEFINITION = RagToolDefinition
+
+    class RetrievalToolChosen(Changed):
+        """It searches by another retrieval tool."""
+
+        TOPIC = "rag_tool.retrieval_tool_chosen"
+        retrieval_tool: str
+
+    class PromptChosen(Changed):
+        """It asks by another prompt, or the built-in one."""
+
+        TOPIC = "rag_tool.prompt_chosen"
+        prompt: str | None
+
+    class ModelChosen(Changed):
+        """Another model, or the default one, was chosen."""
+
+        TOPIC = "rag_tool.model_chosen"
+        model: str | None
+
+    class AnswersSet(Changed):
+        """How it answers changed."""
+
+        TOPIC = "rag_tool.answers_set"
+        no_answer: str
+        citations: bool
+
+    class VariantsChanged(Changed):
+        """Its variants changed."""
+
+        TOPIC = "rag_tool.variants_changed"
+        variants: dict[str, dict[str, Any]]

@@ -1,0 +1,54 @@
+"""Agents: what they may do, and how variants differ."""
+
+from typing import Any
+
+import pytest
+
+from domain.agent import Agent
+from domain.configuration import references
+from domain.errors import Invalid
+from domain.references import identify
+from tests.scenario import given
+
+HANDBOOK = str(identify("rag_tool", "handbook"))
+
+
+def an_action(**fields: Any) -> dict[str, Any]:
+    return {"type": "rag_tool", "tool": HANDBOOK, "function": "ask_handbook", **fields}
+
+
+def an_agent(**definition: Any) -> Agent:
+    return Agent.create(name="helper", definition={"instructions": "Help.", **definition})
+
+
+def test_an_action_refers_to_a_thing_of_the_kind_that_its_type_names():
+    agent = an_agent(actions=[an_action(), an_action(type="prompt", function="say")])
+    assert [(pointer, kind) for pointer, kind, _ in references(agent.DEFINITION, agent.definition)] == [
+        ("/actions/0/tool", "rag_tool"),
+        ("/actions/1/tool", "prompt"),
+    ]
+
+
+@pytest.mark.parametrize("function", ["", "1st", "with space", "a" * 65, "tücke"])
+def test_a_function_has_a_name_that_every_provider_takes(function: str):
+    with pytest.raises(Invalid) as refusal:
+        an_agent(actions=[an_action(function=function)])
+    assert refusal.value.errors[0].pointer == "/actions/0/function"
+
+
+def test_two_actions_never_share_a_function():
+    with pytest.raises(Invalid) as refusal:
+        an_agent(actions=[an_action(), an_action()])
+    assert refusal.value.errors[0].pointer == "/actions"
+
+
+def test_a_change_of_instructions_is_an_event_of_its_own():
+    given(an_agent()).when(lambda a: a.change(a.definition | {"instructions": "Help briefly."})).then(
+        (Agent.InstructionsChanged, {"instructions": "Help briefly."})
+    )
+
+
+def test_a_variant_differs_only_in_what_an_agent_does():
+    assert an_agent(variants={"brief": {"weight": 1, "instructions": "Be brief."}}).definition["variants"]
+    with pytest.raises(Invalid):
+        an_agent(variants={"odd": {"welcome_message": "Hi"}})

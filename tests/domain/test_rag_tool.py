@@ -1,0 +1,34 @@
+"""RAG tools: what they search by, and how they answer."""
+
+from typing import Any
+
+import pytest
+
+from domain.errors import Invalid
+from domain.rag_tool import RagTool
+from domain.references import identify
+from tests.scenario import given
+
+TOOL = str(identify("retrieval_tool", "handbook"))
+
+
+def a_rag_tool(**definition: Any) -> RagTool:
+    return RagTool.create(name="handbook", definition={"retrieval_tool": TOOL, **definition})
+
+
+def test_a_rag_tool_needs_something_to_search_by():
+    with pytest.raises(Invalid) as refusal:
+        RagTool.create(name="handbook", definition={})
+    assert refusal.value.errors[0].pointer == "/retrieval_tool"
+
+
+def test_how_it_answers_changes_in_one_event():
+    given(a_rag_tool()).when(lambda t: t.change(t.definition | {"citations": False, "no_answer": "Ask Ada."})).then(
+        (RagTool.AnswersSet, {"citations": False, "no_answer": "Ask Ada."})
+    )
+
+
+def test_a_variant_may_search_by_another_tool():
+    other = str(identify("retrieval_tool", "other"))
+    tool = a_rag_tool(variants={"b": {"weight": 1, "retrieval_tool": other}})
+    assert ("/variants/b/retrieval_tool", "retrieval_tool", identify("retrieval_tool", "other")) in tool.references()
