@@ -182,17 +182,16 @@ class Knowledge:
 @asynccontextmanager
 async def knowledge(database: Database) -> AsyncIterator[Knowledge]:
     """Put everything together on a test's database."""
-    async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
-        async with read_side(database) as side:
-            pool = AsyncConnectionPool(
-                database.app_dsn,
-                min_size=1,
-                max_size=4,
-                open=False,
-                configure=search_session,
-                kwargs={"autocommit": True},
-            )
-            models = TinyEmbeddings()
-            async with pool, running(side.runner([PASSAGES])):
-                made = Knowledge(side=side, owner=owner, models=models, searcher=PostgresSearcher(pool, models))
-                yield made
+    connecting = psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True)
+    async with await connecting as owner, read_side(database) as side:
+        pool = AsyncConnectionPool(
+            database.app_dsn,
+            min_size=1,
+            max_size=4,
+            open=False,
+            configure=search_session,
+            kwargs={"autocommit": True},
+        )
+        models = TinyEmbeddings()
+        async with pool, running(side.runner([PASSAGES])):
+            yield Knowledge(side=side, owner=owner, models=models, searcher=PostgresSearcher(pool, models))
