@@ -10,6 +10,7 @@ import httpx2
 import orjson
 
 from api.cli.failure import CommandFailed
+from api.cli.server_events import ServerEvent, events_in
 from api.logging import configure
 from api.settings import load
 
@@ -110,6 +111,30 @@ class Connection:
         if method != "GET":
             self._position = max(self._position, int(answer.headers.get("Magnet-Position", 0)))
         return answer
+
+    async def stream(
+        self, method: str, path: str, body: Any = None, *, parameters: Parameters | None = None, last_id: str = ""
+    ) -> AsyncIterator[ServerEvent]:
+        """Yield the events of a stream, after an id where one is given; raise Refused, or Unreachable when it breaks."""
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        content = None if body is None else orjson.dumps(body)
+        try:
+            async with self._client.stream(
+                method,
+                quoted(path),
+                content=content,
+                params=parameters or {},
+                headers=headers,
+            ) as answer:
+                if answer.status_code >= 400:
+                    await answer.aread()
+                    raise refused(answer)
+                async for event in events_in(answer.aiter_lines()):
+                    yield event
+        except httpx2.HTTPError as error:
+            raise unreachable(self._client.base_url, error) from None
 
     async def follow(self, path: str, parameters: Parameters, after: int) -> AsyncIterator[Any]:
         """Yield the log's events after a position and all that come, through restarts of the server, without end."""

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from api.app import create_app
 from api.auth import token_in
 from api.bootstrap import database, open_container
+from api.default_provider import ensure_default_provider
 from api.settings import Settings
 from commands.ports import Actor
 
@@ -53,6 +54,7 @@ async def own_server(settings: Settings) -> AsyncIterator[tuple[str, str]]:
         container = await open_container(settings, dsn=dsns.app, worker=True)
         try:
             container.authenticator = PassingKey(key, container.authenticator)
+            await ensure_default_provider(container, settings)
             with loopback() as listening:
                 port = listening.getsockname()[1]
                 config = uvicorn.Config(create_app(container), log_config=None, access_log=False, lifespan="off")
