@@ -11,6 +11,7 @@ import structlog
 from starlette.responses import Response
 
 from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
+from commands.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
 from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
 from domain.rendering import RendererDown
 from projections.documents import rfc3339
@@ -22,11 +23,15 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (StaleVersion, 412),
     (Unavailable, 503),
     (RendererDown, 503),
+    (ReaderDown, 503),
     (Conflict, 409),
     (NoModel, 409),
     (ModelLimitReached, 429),
     (ModelCallTimedOut, 504),
     (ModelCallFailed, 502),
+    (TooLarge, 413),
+    (UnsupportedMediaType, 415),
+    (Unreadable, 422),
     (Invalid, 422),
 )
 """The first class that fits decides."""

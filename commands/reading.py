@@ -1,0 +1,99 @@
+"""How documents are read: bytes become text, and text is cut into chunks that say where they stand in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from domain.errors import DomainError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """A heading of a text: the offset at which it begins, its level from 1, and what it says."""
+
+    at: int
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """What a document says. Offsets count the characters of `text`.
+
+    `pages` holds the offset at which each page begins, none where the document has no pages.
+    `replaced` counts what was no text (NUL, lone surrogates, undecodable bytes) and is U+FFFD now.
+    """
+
+    text: str
+    pages: Sequence[int] = ()
+    headings: Sequence[Heading] = ()
+    title: str | None = None
+    language: str | None = None
+    replaced: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A piece of a text: always `text[start:end]` of it; the page (from 1) and the heading it begins under."""
+
+    start: int
+    end: int
+    text: str
+    page: int | None = None
+    heading: str | None = None
+
+
+class Unreadable(DomainError):
+    """The document is damaged, or not what it seems to be."""
+
+    code = "unreadable"
+
+
+class UnsupportedMediaType(Unreadable):
+    """No parser reads documents of this kind."""
+
+    code = "unsupported_media_type"
+
+
+class PasswordProtected(Unreadable):
+    """The document opens only with a password: take the password away, then give it again."""
+
+    code = "password_protected"
+
+
+class TooLarge(Unreadable):
+    """The document, or the text in it, is too large."""
+
+    code = "too_large"
+
+
+class ReadingLimit(Unreadable):
+    """Reading the document took too much time or memory."""
+
+    code = "reading_limit"
+
+
+class ReaderDown(DomainError):
+    """The processes that read documents can't be started: try again."""
+
+    code = "reader_unavailable"
+
+
+class DocumentReader(Protocol):
+    """Reads documents in limited child processes."""
+
+    def parser(self, media_type: str, name: str) -> str:
+        """Return under which name and version texts made from such content are kept, such as `pdf/1`.
+
+        `media_type` may be empty; `name` is a file's name or any other. Raises Unreadable where no
+        such document can be read.
+        """
+
+    async def read(self, content: bytes, media_type: str, name: str) -> Text:
+        """Return the text of a document, or raise Unreadable or ReaderDown."""
+
+    async def cut(self, text: Text, chunking: Mapping[str, Any]) -> Sequence[Chunk]:
+        """Cut a text by a knowledge source's `chunking` (strategy, size, overlap); raises the same.
+
+        The chunks are in the text's order and cover all of it but blanks.
+        """
