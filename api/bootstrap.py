@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
@@ -24,24 +25,29 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.installation import claim
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import migrate, role_of
+from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches, ReadModel
 from adapters.projection_runner.runner import Positions, ProjectionRunner
 from adapters.rendering.renderer import SandboxedRenderer
+from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
 from api.auth import Authenticator
 from api.metrics import Metrics
 from api.settings import Settings
+from commands.answering import Answerer
 from commands.bus import Bus, Command
 from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.ports import SYSTEM, Actor, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
+from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from domain import AGGREGATES
 from projections.configurations import ConfigurationsProjection, ConfigurationsView
 from projections.history import History
+from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
 from projections.run_reading import RunReader
 from projections.runs import RunsProjection, RunsView
@@ -50,6 +56,7 @@ APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
     ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
+    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter),
 )
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
 LOOK_EVERY = 0.25
@@ -103,6 +110,8 @@ class Container:
     runs: Runs
     leases: Leases
     prompt_runs: PromptRuns
+    searcher: Searcher
+    answerer: Answerer
     runs_view: RunsView
     run_reader: RunReader
     authenticator: Callable[[Request], Awaitable[Actor]]
@@ -149,8 +158,9 @@ async def open_container(
     async with AsyncExitStack() as stack:
         pool = _pool(dsn, 2, 16)
         writing = _pool(dsn, 1, 2)
-        await stack.enter_async_context(pool)
-        await stack.enter_async_context(writing)
+        searching = _pool(dsn, 1, 8, search_session)
+        for each in (pool, writing, searching):
+            await stack.enter_async_context(each)
         keys = DataKeys(pool, keyring)
         mapper = EventMapper(AGGREGATES, keys)
         positions, listener = Positions(), Listener(dsn)
@@ -175,7 +185,9 @@ async def open_container(
         earlier = EarlierAnswers(repeats=store, answers=answers)
         models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
         stack.push_async_callback(models.close)
-        chat_models = chat_models or models
+        chat_models, embedding_models = chat_models or models, embedding_models or models
+        prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, runs=runs, earlier=earlier)
+        searcher = PostgresSearcher(searching, embedding_models)
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
@@ -203,11 +215,13 @@ async def open_container(
             credentials=credentials,
             renderer=renderer,
             chat_models=chat_models,
-            embedding_models=embedding_models or models,
+            embedding_models=embedding_models,
             offered_models=models,
             runs=runs,
             leases=leases,
-            prompt_runs=PromptRuns(models=chat_models, things=store, renderer=renderer, runs=runs, earlier=earlier),
+            prompt_runs=prompt_runs,
+            searcher=searcher,
+            answerer=Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs),
             runs_view=runs_view,
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=Authenticator(credentials, keyring.mac),
@@ -221,7 +235,18 @@ async def interrupt(bus: Bus, command: Command) -> None:
     await bus.dispatch(command, Context(actor=SYSTEM))
 
 
-def _pool(dsn: str, smallest: int, largest: int) -> AsyncConnectionPool:
+def _pool(
+    dsn: str,
+    smallest: int,
+    largest: int,
+    configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
+) -> AsyncConnectionPool:
     return AsyncConnectionPool(
-        dsn, min_size=smallest, max_size=largest, timeout=5, open=False, kwargs={"autocommit": True}
+        dsn,
+        min_size=smallest,
+        max_size=largest,
+        timeout=5,
+        open=False,
+        configure=configure,
+        kwargs={"autocommit": True},
     )
