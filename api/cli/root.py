@@ -2,6 +2,7 @@
 
 import typer
 
+from api.cli.ask import ask
 from api.cli.backups import backup, restore
 from api.cli.configuration_files import apply, export
 from api.cli.demo import demo
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(worker)
 app.command()(demo)
+app.command()(ask)
 app.add_typer(events, name="events")
 app.add_typer(projections, name="projections")
 app.add_typer(keys, name="keys")
