@@ -23,6 +23,7 @@ from api.errors import HttpProblem, problem, problem_of
 from api.middleware import RequestMiddleware
 from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, allowed
+from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
@@ -59,7 +60,13 @@ def operations() -> list[Operation]:
         keys = kind is ApiKey
         found += configuration_commands.operations(kind, collection, keys=keys)
         found += configuration_queries.operations(kind, collection, keys=keys)
-    return [*found, *tag_commands.OPERATIONS, *projection_commands.OPERATIONS, *log_queries.OPERATIONS]
+    return [
+        *found,
+        *tag_commands.OPERATIONS,
+        *projection_commands.OPERATIONS,
+        *log_queries.OPERATIONS,
+        *audit_queries.OPERATIONS,
+    ]
 
 
 def create_app(container: Container, *, side: str = "all") -> FastAPI:

@@ -15,6 +15,7 @@ from adapters.event_store.data_keys import CHANNEL, DataKeys
 from adapters.event_store.log import EventLog, LogFilter
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
+from adapters.evidence.evidence import Evidence
 from adapters.keyring import Keyring
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
@@ -114,6 +115,7 @@ class Container:
     answerer: Answerer
     runs_view: RunsView
     run_reader: RunReader
+    evidence: Evidence
     authenticator: Callable[[Request], Awaitable[Actor]]
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
@@ -193,9 +195,12 @@ async def open_container(
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
         await listener.open()
         stack.push_async_callback(listener.close)
+        evidence = await Evidence.of(dsn, pool, keyring, settings.evidence)
         if worker:
             await runner.open()
             stack.push_async_callback(runner.close)
+            await evidence.sealing.open()
+            stack.push_async_callback(evidence.sealing.close)
         leases = Leases(pool, runs.owner, {"run": lambda run, _: interrupt(bus, InterruptRun(id=run))})
         await leases.open()
         stack.push_async_callback(leases.close)
@@ -223,6 +228,7 @@ async def open_container(
             searcher=searcher,
             answerer=Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs),
             runs_view=runs_view,
+            evidence=evidence,
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=Authenticator(credentials, keyring.mac),
             runner=runner if worker else None,

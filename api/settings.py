@@ -114,6 +114,9 @@ class Settings(BaseSettings):
         "", alias="MAGNET_CORS_ORIGINS",
         description="origins such as https://app.example.com, with no path, separated by commas; or *",
     )  # fmt: skip
+    evidence_dir: Path | None = Field(
+        None, alias="MAGNET_EVIDENCE_DIR", description="a directory, best where the database's owner can't write"
+    )
     egress_allow: Annotated[str, _each(lambda part: _is_network(part) or _is_host_and_port(part))] = Field(
         "", alias="MAGNET_EGRESS_ALLOW", description="networks or host:port, separated by commas"
     )
@@ -127,6 +130,11 @@ class Settings(BaseSettings):
     ] = Field("INFO", alias="LOG_LEVEL", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")  # fmt: skip
     log_format: Literal["console", "json"] = Field("console", alias="LOG_FORMAT", description="console or json")
     otlp_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=HTTP_URL, description=WEB)
+
+    @property
+    def evidence(self) -> Path:
+        """The directory of checkpoints, outside the database."""
+        return self.evidence_dir or self.home / "evidence"
 
     @property
     def cors(self) -> list[str]:

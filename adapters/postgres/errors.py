@@ -1,5 +1,8 @@
 """What PostgreSQL's errors mean to the rest of the system, by SQLSTATE class."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 from psycopg_pool import PoolTimeout
 
@@ -28,3 +31,12 @@ def translated(error: Exception) -> Exception:
     ):
         return Unavailable()
     return error
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Raise the domain's errors in the place of psycopg's in the block."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout) as error:
+        raise translated(error) from error

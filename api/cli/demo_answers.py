@@ -104,7 +104,7 @@ async def upload(teller: Teller) -> None:
         answer = await teller.connection.command("POST", path, {"documents": batch, "message": "magnet demo"})
         count += len(batch)
         new += sum(each["status"] == "pending" for each in answer["documents"])
-    while (await teller.connection.get(path, {"status": "pending", "limit": 1}))["items"]:
+    while (await teller.connection.get(path, {"status": "pending", "limit": 1}))["items"]:  # noqa: ASYNC110
         await asyncio.sleep(LOOK_EVERY)
     seconds = perf_counter() - began
     teller.say(f"{count} documents, {new} of them new, can be searched after {seconds:.1f} s")

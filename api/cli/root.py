@@ -3,6 +3,7 @@
 import typer
 
 from api.cli.ask import ask
+from api.cli.audit import audit
 from api.cli.backups import backup, restore
 from api.cli.configuration_files import apply, export
 from api.cli.demo import demo
@@ -27,6 +28,7 @@ app.command()(worker)
 app.command()(demo)
 app.command()(ask)
 app.add_typer(events, name="events")
+app.add_typer(audit, name="audit")
 app.add_typer(projections, name="projections")
 app.add_typer(keys, name="keys")
 app.command()(apply)

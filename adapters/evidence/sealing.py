@@ -1,0 +1,116 @@
+"""Sealing the log: as it grows, its root is signed, noted in the database, and written outside of it."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.evidence.directory import EvidenceDirectory
+from adapters.evidence.notes import BadNote, Checkpoint, Signer
+from adapters.evidence.tree import AT_ONCE, SQL, LogTree
+from adapters.keyring import Keyring
+
+EVERY = 60.0
+"""Seconds between two checkpoints, while the log grows."""
+
+PURPOSE = "evidence/ed25519"
+log = structlog.get_logger(__name__)
+
+
+class Tampered(Exception):
+    """The log is not what was sealed before: nothing is sealed until somebody has looked (magnet audit verify)."""
+
+
+async def signer_of(pool: AsyncConnectionPool, keyring: Keyring) -> Signer:
+    """Return what signs for this installation; its key is derived from the installation's own."""
+    async with pool.connection() as connection:
+        row = await (await connection.execute(SQL["installation"])).fetchone()
+    assert row is not None, "the installation has been claimed at start"
+    return Signer(keyring.derive(PURPOSE), str(row[0]))
+
+
+class Sealing:
+    """Seals the log on a schedule; of several processes one at a time."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool, signer: Signer, directory: EvidenceDirectory, *, every: float = EVERY
+    ) -> None:
+        self._pool = pool
+        self._signer = signer
+        self._directory = directory
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+        self.intact = True
+
+    async def open(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="sealing")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self.seal()
+            except Tampered as error:
+                self.intact = False
+                log.error("evidence_broken", reason=str(error))
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                log.warning("sealing_waits", error=type(error).__name__)
+
+    async def seal(self) -> Checkpoint | None:
+        """Sign what the log is now and return it; None where another process does, or nothing is new.
+
+        Raises Tampered where the log does not go on from what was sealed last.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await (await connection.execute(SQL["try_lock"])).fetchone()
+            if not (row and row[0]):
+                return None
+            tree = LogTree(connection)
+            size, last = await tree.head(), await self._last(connection)
+            await self._must_go_on(tree, size, last)
+            if size == 0 or (last is not None and last.size == size):
+                await self._write_outside(tree, size, None)
+                return None
+            await tree.grow(size)
+            root = await tree.root((0, size))
+            note = self._signer.sign(size, root)
+            await connection.execute(SQL["add_checkpoint"], {"size": size, "root": root, "note": note})
+            await self._write_outside(tree, size, note)
+        return self._signer.read(note)
+
+    async def _last(self, connection: psycopg.AsyncConnection[Any]) -> Checkpoint | None:
+        row = await (await connection.execute(SQL["last_checkpoint"])).fetchone()
+        notes = [*([row[2]] if row else []), *self._directory.notes()[-1:]]
+        try:
+            checkpoints = [self._signer.read(note) for note in notes]
+        except BadNote:
+            raise Tampered("A checkpoint is there that this installation's key did not sign.") from None
+        return max(checkpoints, key=lambda each: each.size, default=None)
+
+    async def _must_go_on(self, tree: LogTree, size: int, last: Checkpoint | None) -> None:
+        if last is None:
+            return
+        if size < max(last.size, self._directory.sealed()):
+            raise Tampered(f"{max(last.size, self._directory.sealed())} events were sealed, and the log has {size}.")
+        if await tree.root((0, last.size)) != last.root:
+            raise Tampered(f"The first {last.size} events are not those that were sealed.")
+
+    async def _write_outside(self, tree: LogTree, size: int, note: str | None) -> None:
+        """Write hashes first, then the note that vouches for them; what an earlier failure left out comes along."""
+        while (sealed := self._directory.sealed()) < size:
+            hashes = await tree.hashes(sealed, min(size, sealed + AT_ONCE))
+            await asyncio.to_thread(self._directory.add_hashes, b"".join(hashes))
+        if note is not None:
+            await asyncio.to_thread(self._directory.add_note, note)

@@ -1,0 +1,87 @@
+"""`magnet audit`: is the log what was sealed? Checkpoints, and proofs to hand on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.failure import CommandFailed
+from api.cli.output import AsJSON, line, show_json, table
+
+if TYPE_CHECKING:
+    from api.cli.connection import Connection
+
+audit = typer.Typer(help="Evidence that the log is what was recorded.", no_args_is_help=True)
+
+
+@audit.command()
+def verify(
+    *,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="A file of checkpoints that was kept elsewhere.")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Read every event again and compare; exit status 1 where something is not as it was sealed."""
+    from adapters.evidence.notes import notes_in
+    from api.cli.connection import run
+
+    notes = None
+    if against is not None:
+        try:
+            notes = notes_in(against.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandFailed(f"{against} can't be read ({type(error).__name__}).") from None
+        if not notes:
+            raise CommandFailed(f"{against} holds no checkpoint.")
+
+    async def work(connection: "Connection") -> None:
+        if notes is None:
+            verdict = await connection.get("/v1/audit/verify")
+        else:
+            verdict = await connection.command("POST", "/v1/audit/verify", {"checkpoints": notes})
+        if as_json:
+            show_json(verdict)
+        if not verdict["ok"]:
+            place = "" if verdict["first_bad"] is None else f" at position {verdict['first_bad']}"
+            raise CommandFailed(f"The log is not what was recorded{place}: {verdict['reason']}.")
+        if not as_json:
+            line(f"{verdict['checked_to']} events are what was recorded; {verdict['checkpoints']} checkpoints fit.")
+
+    run(work)
+
+
+@audit.command()
+def checkpoints(
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 20,
+    notes: Annotated[bool, typer.Option("--notes", help="Print the signed notes, to keep them elsewhere.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Print the newest checkpoints."""
+    from api.cli.connection import run
+
+    async def work(connection: "Connection") -> None:
+        found = await connection.get("/v1/audit/checkpoints", {"limit": limit})
+        if as_json:
+            show_json(found)
+        elif notes:
+            for each in reversed(found["items"]):
+                line(each["note"])
+        else:
+            table(("events", "time", "root"), [(each["size"], each["time"], each["root"]) for each in found["items"]])
+
+    run(work)
+
+
+@audit.command()
+def prove(
+    position: Annotated[int, typer.Argument(min=1, help="Of the event.")],
+) -> None:
+    """Print the proof that an event is in the log, as JSON; docs/verify_proof.py checks it."""
+    from api.cli.connection import run
+
+    async def work(connection: "Connection") -> None:
+        show_json(await connection.get("/v1/audit/proofs/inclusion", {"position": position}))
+
+    run(work)
