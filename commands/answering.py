@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.choosing import Chosen, choose
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, TextPiece
 from commands.ports import Things
 from commands.prompt_run import PromptRuns, RunPrompt, request_of
 from commands.retrieval import Searcher, search_of
@@ -77,7 +77,11 @@ class Answerer:
         asked = search_of(chosen.definition, query, groups=groups, limit=limit, filter=filter)
         with recording.step("search", chosen.name, parent) as step:
             step.input = {"query": query, "filter": filter}
-            found = await self.searcher.search(asked)
+            try:
+                found = await self.searcher.search(asked)
+            except ModelCallFailed as error:
+                recording.called("embedding", error, step.number)
+                raise
             for embedded in found.embeddings:
                 recording.called("embedding", embedded, step.number)
             step.note |= {
@@ -85,6 +89,8 @@ class Answerer:
                 "timings_ms": dict(found.timings_ms),
                 "passages": [str(passage.id) for passage in found.passages],
             }
+            if found.notes:
+                step.note["notes"] = list(found.notes)
         recording.versions["retrieval_tool"] = chosen.document()
         recording.versions.setdefault("index", {}).update(found.indexes)
         return found

@@ -58,7 +58,7 @@ class Found:
     """What a search gave.
 
     `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
-    `embeddings` what embedding the query took (commands.model_calls.Embedded each); `notes` says why
+    `embeddings` what embedding the query took (commands.model_calls.Embedded or ModelCallFailed each); `notes` says why
     less was done than asked for.
     """
 

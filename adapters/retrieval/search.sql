@@ -1,5 +1,6 @@
 -- name: survey  -- what there is to be searched, and the query's words as the texts there have them
-SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, w.lexemes
+SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, w.lexemes,
+    (SELECT coalesce(sum(o.passages), 0)::bigint FROM passages_v1.shelves o WHERE o.space IS NOT DISTINCT FROM sh.space)
 FROM passages_v1.sources s
 JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
 LEFT JOIN passages_v1.spaces sp ON sp.name = sh.space
@@ -27,11 +28,6 @@ shelf AS MATERIALIZED (
 -- name: everything
 true
 
--- name: access
-(CASE WHEN pl.acl IS NULL THEN pl.shelf = ANY ((SELECT open FROM shelf)::bigint[]) ELSE pl.acl && %(groups)s::text[] END
-AND CASE WHEN pl.text_acl IS NULL THEN pl.shelf = ANY ((SELECT open FROM shelf)::bigint[])
-    ELSE pl.text_acl && %(groups)s::text[] END)
-
 -- name: matching  -- the places that may be found, if they are few: then all of them are looked at
 sample AS MATERIALIZED (
     SELECT coalesce(sum(pl.passages), 0) * 128 AS passages FROM passages_v1.places pl
@@ -53,7 +49,7 @@ vectors AS MATERIALIZED (
     UNION ALL
     (SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v
     WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
-    ORDER BY v.embedding <=> %(vector)s LIMIT {most}))
+    ORDER BY v.embedding <=> %(vector)s, v.id LIMIT {most}))
 
 -- name: vectors_where
 vectors AS MATERIALIZED (
@@ -65,14 +61,14 @@ vectors AS MATERIALIZED (
     (SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v
     WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
         AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
-    ORDER BY v.embedding <=> %(vector)s LIMIT {most})
+    ORDER BY v.embedding <=> %(vector)s, v.id LIMIT {most})
     UNION ALL
     (SELECT e.id, e.place, e.distance FROM matching m CROSS JOIN LATERAL (
         SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v WHERE v.place = m.id
         UNION ALL
         SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v WHERE v.place = m.id) AS e
     WHERE (SELECT yes FROM few)
-    ORDER BY e.distance LIMIT {most}))
+    ORDER BY e.distance, e.id LIMIT {most}))
 
 -- name: words
 words AS MATERIALIZED (

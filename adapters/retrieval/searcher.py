@@ -1,9 +1,10 @@
 """Searching in PostgreSQL: survey, embed, one statement for each space, fuse, and fetch the texts."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, LiteralString
 from uuid import UUID
@@ -14,32 +15,78 @@ import structlog
 from psycopg import sql as statements
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from adapters.postgres import sql
 from adapters.postgres.errors import translated
-from adapters.postgres.passages.spaces import tables
 from adapters.postgres.vectors import Halfvec
+from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.fusion import Candidate, Scored, by_vector, by_words, fused
+from adapters.retrieval.statements import SQL, ready_statement, statement
+from adapters.retrieval.survey import Area, areas_of
 from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
-from domain.errors import Unavailable
+from domain import filters
+from domain.errors import DomainError, Unavailable
+from domain.filters import FieldTypes, Filter
 from domain.retrieval import Found, Mode, Passage, Search
 
-SQL = sql.load("adapters.retrieval", "search.sql")
-SCHEMA = "passages_v1"
 FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
 """Passages up to which all that a filter leaves are compared: 1 in SHARE of what there is, within bounds."""
+
+TRIES = 5
+"""How often a search begins again because an index was switched, or a document replaced, in its middle."""
+
+MOVED = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.InternalError_,  # a table that was dropped between its name's look-up and its lock
+)
+"""What a statement may meet while a read model that was built anew takes the place of the old one."""
+
+PAUSE = 0.05
+"""Seconds before a statement that met this is sent again."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Area:
-    """The sources of a search whose vectors live in one space; `dimensions` None: only words yet."""
+@dataclass(kw_only=True)
+class Progress:
+    """What one search has done so far; what was embedded stays when it begins again."""
 
-    space: str | None
-    model: UUID | None
-    dimensions: int | None
-    passages: int
-    lexemes: frozenset[str]
+    search: Search
+    filter: Filter | None
+    fixed: Filter | None
+    vectors: dict[str | None, Halfvec] = field(default_factory=dict)
+    failed: set[str | None] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    embeddings: list[Embedded | ModelCallFailed] = field(default_factory=list)
+    milliseconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def clocked(self, stage: str) -> Iterator[None]:
+        """Add the block's time to a stage."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.milliseconds[stage] += 1000 * (perf_counter() - began)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Narrowing:
+    """What may be found at all: a condition on a place, with its parameters; None: everything."""
+
+    condition: statements.Composable | None
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one attempt gave; not `whole` where what it searched changed in its middle."""
+
+    mode: Mode
+    passages: list[Passage]
+    areas: Sequence[Area]
+    filter: Mapping[str, Any] | None
+    whole: bool
 
 
 class PostgresSearcher:
@@ -52,100 +99,125 @@ class PostgresSearcher:
 
     async def search(self, search: Search) -> Found:
         """Return the passages that fit best."""
-        clock = [perf_counter()]
-        areas = await self._survey(search)
-        clock.append(perf_counter())
-        embeddings, vectors, notes = await self._embed(search, areas)
-        clock.append(perf_counter())
-        candidates: list[Candidate] = []
-        indexes: dict[str, int] = {}
-        for area in areas:
-            found, answered = await self._candidates(search, area, vectors.get(area.space))
-            candidates += found
-            indexes |= answered
-        clock.append(perf_counter())
-        mode = _mode(search, areas, vectors)
-        chosen = _chosen(search, mode, candidates)
-        clock.append(perf_counter())
-        passages = await self._passages(search, chosen)
-        clock.append(perf_counter())
-        surveyed, embedded, asked, ordered, fetched = (1000 * (after - before) for before, after in pairwise(clock))
+        progress = Progress(
+            search=search,
+            filter=None if search.filter is None else filters.parse(search.filter),
+            fixed=None if search.fixed_filter is None else filters.parse(search.fixed_filter),
+        )
+        with progress.clocked("total"):
+            for left in reversed(range(TRIES)):
+                outcome = await self._attempt(progress)
+                if outcome.whole:
+                    break
+                if not left:
+                    progress.notes.append("Documents were replaced while they were searched: some may be missing.")
         return Found(
-            passages=passages,
-            retrieval=mode,
-            filter=None,
-            timings_ms={
-                "embed": round(embedded, 3),
-                "sql": round(surveyed + asked + fetched, 3),
-                "fuse": round(ordered, 3),
-                "total": round(1000 * (clock[-1] - clock[0]), 3),
-            },
-            indexes=indexes,
-            embeddings=embeddings,
-            notes=notes,
+            passages=outcome.passages,
+            retrieval=outcome.mode,
+            filter=outcome.filter,
+            timings_ms={stage: round(progress.milliseconds[stage], 3) for stage in ("embed", "sql", "fuse", "total")},
+            indexes={source: index for area in outcome.areas for source, index in area.indexes.items()},
+            embeddings=progress.embeddings,
+            notes=progress.notes,
         )
 
-    async def _survey(self, search: Search) -> list[Area]:
-        """Return what there is to be searched, by space."""
-        rows = await self._rows(SQL["survey"], {"sources": list(search.sources), "query": search.query})
-        areas: dict[str | None, Area] = {}
-        for _, _, space, model, dimensions, passages, lexemes in rows:
-            before = areas.get(space)
-            areas[space] = Area(
-                space=space,
-                model=model,
-                dimensions=dimensions,
-                passages=passages + (before.passages if before else 0),
-                lexemes=frozenset(lexemes or ()) | (before.lexemes if before else frozenset()),
-            )
-        return list(areas.values())
+    async def _attempt(self, progress: Progress) -> Outcome:
+        """Return what was found once the indexes that answer, and the documents, have been read together."""
+        search = progress.search
+        with progress.clocked("sql"):
+            rows = await self._rows(SQL["survey"], {"sources": list(search.sources), "query": search.query})
+            areas = areas_of(rows)
+            narrowing, filter = await self._narrowing(progress)
+        with progress.clocked("embed"):
+            await self._embed(progress, areas)
+        with progress.clocked("sql"):
+            answers = [await self._candidates(progress, area, narrowing) for area in areas]
+        with progress.clocked("fuse"):
+            mode = _mode(search, areas, progress.vectors)
+            chosen = _chosen(search, mode, [candidate for candidates, _ in answers for candidate in candidates])
+        with progress.clocked("sql"):
+            passages = await self._passages(search, chosen)
+        as_surveyed = all(indexes == area.indexes for area, (_, indexes) in zip(areas, answers, strict=True))
+        missing = {each.candidate.id for each in chosen} - {passage.id for passage in passages}
+        return Outcome(mode=mode, passages=passages, areas=areas, filter=filter, whole=as_surveyed and not missing)
 
-    async def _embed(
-        self, search: Search, areas: Sequence[Area]
-    ) -> tuple[list[Embedded], dict[str | None, Halfvec], list[str]]:
-        """Return the query's vector for each space that has any, and why some are missing."""
+    async def _narrowing(self, progress: Progress) -> tuple[Narrowing, Mapping[str, Any] | None]:
+        """Return what may be found at all, and the caller's filter as it was understood."""
+        search, made = progress.search, Conditions()
+        parts = [] if search.groups is None else [access()]
+        echo = None
+        if progress.filter is not None or progress.fixed is not None:
+            fields = await self._fields(search)
+            if progress.fixed is not None:
+                parts.append(made.of(filters.bind(progress.fixed, fields, strictly=False)))
+            if progress.filter is not None:
+                bound = filters.bind(progress.filter, fields)
+                echo = filters.echo(bound)
+                parts.append(made.of(bound))
+        return Narrowing(condition=both(parts) if parts else None, parameters=made.parameters), echo
+
+    async def _fields(self, search: Search) -> FieldTypes:
+        """Return the fields that the sources' documents can be filtered by."""
+        types: defaultdict[str, set[str]] = defaultdict(set)
+        for name, kind in await self._rows(SQL["fields"], {"sources": list(search.sources)}):
+            types[name].add(kind)
+        return {name: frozenset(kinds) for name, kinds in types.items()}
+
+    async def _embed(self, progress: Progress, areas: Sequence[Area]) -> None:
+        """Embed the query for each space that has vectors, once; note where that failed."""
+        search = progress.search
         if search.mode == "lexical":
-            return [], {}, []
-        wanted = [area for area in areas if area.dimensions is not None]
+            return
+        known = progress.vectors.keys() | progress.failed
+        wanted = [area for area in areas if area.in_vectors and area.space not in known]
         answers = await asyncio.gather(
             *(self._models.embed(area.model, [search.query]) for area in wanted), return_exceptions=True
         )
-        embeddings, vectors, notes = [], {}, []
+        refusals: list[DomainError] = []
         for area, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, Embedded | ModelCallFailed):
+                progress.embeddings.append(answer)
             try:
                 if isinstance(answer, BaseException):
                     raise answer
-                embeddings.append(answer)
-                vectors[area.space] = _usable(answer, area)
+                progress.vectors[area.space] = _usable(answer, area)
             except (ModelCallFailed, NoModel, Unavailable) as error:
-                if search.mode == "vector":
-                    raise
-                code = getattr(error, "error_code", "embedding_failed")
-                log.warning("search_without_vectors", code=code)
-                notes.append(f"Searched by words only: the query could not be embedded ({code}).")
-        return embeddings, vectors, notes
+                log.warning("query_not_embedded", code=error.error_code, space=area.space)
+                progress.failed.add(area.space)
+                progress.notes.append(f"Searched by words only: the query could not be embedded ({error.error_code}).")
+                refusals.append(error)
+        if refusals and search.mode == "vector":
+            raise _with_attempts(refusals[0], progress.embeddings)
 
     async def _candidates(
-        self, search: Search, area: Area, vector: Halfvec | None
-    ) -> tuple[list[Candidate], dict[str, int]]:
+        self, progress: Progress, area: Area, narrowing: Narrowing
+    ) -> tuple[list[Candidate], Mapping[str, int]]:
+        """Return an area's candidates, and the indexes that they really come from."""
+        search, vector = progress.search, progress.vectors.get(area.space)
         words = search.mode != "vector" or vector is None
         if vector is None and not area.lexemes:
-            return [], {}
-        query = statement(area, vector=vector is not None, words=words, restricted=search.groups is not None)
+            return [], area.indexes
+        condition = narrowing.condition
+        if condition is None and area.is_part:
+            condition = statements.SQL(SQL["everything"])
+        if condition is None:
+            query: bytes | statements.Composed = ready_statement(area.space, vector=vector is not None, words=words)
+        else:
+            query = statement(area.space, vector=vector is not None, words=words, condition=condition)
         every = _any_of(area.lexemes)
-        rows = await self._rows(
+        *found, last = await self._rows(
             query,
             {
+                **narrowing.parameters,
                 "sources": list(search.sources),
                 "groups": sorted(search.groups or ()),
                 "space": area.space,
                 "vector": vector,
                 "all_words": every,
                 "some_words": every,
-                "few": min(max(FEWEST, area.passages // SHARE), MOST_EXACT),
+                "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
             },
         )
-        *found, last = rows
         return [
             Candidate(id=id, vector=None if distance is None else 1 - distance, lexical=rank)
             for id, distance, rank, _ in found
@@ -168,33 +240,21 @@ class PostgresSearcher:
         ranked = sorted(found.values(), key=lambda each: (order.get(each[1].document_id, len(order)), each[0]))
         return [passage for _, passage in ranked]
 
-    async def _rows(self, query: LiteralString | statements.Composed, values: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(query, values, binary=True)).fetchall()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise Unavailable("The read model is just being made: ask again in a moment.") from error
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
-
-
-def statement(area: Area, *, vector: bool, words: bool, restricted: bool) -> statements.Composed:
-    """Return the statement that finds an area's candidates."""
-    parts: list[LiteralString] = [SQL["shelf"]]
-    if restricted:
-        parts.append(SQL["matching"])
-    if vector:
-        parts.append(SQL["vectors_where" if restricted else "vectors"])
-    if words:
-        parts.append(SQL["words_where" if restricted else "words"])
-    last = SQL["candidates"] if vector and words else SQL["candidates_of_vectors" if vector else "candidates_of_words"]
-    names: Mapping[str, statements.Composable] = {
-        **(tables(area.space, SCHEMA) if area.space else {}),
-        "condition": statements.SQL(SQL["access"]),
-        "most": statements.Literal(100),
-    }
-    whole = statements.SQL(", ").join([statements.SQL(part).format(**names) for part in parts])
-    return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), statements.SQL(last)])
+    async def _rows(self, query: LiteralString | bytes | statements.Composed, values: Mapping[str, Any]) -> list[Any]:
+        """Return a statement's rows; one that met the switch of a read model is sent again."""
+        for left in reversed(range(TRIES)):
+            try:
+                async with self._pool.connection() as connection:
+                    return await (await connection.execute(query, values, binary=True)).fetchall()
+            except MOVED as error:
+                if not left:
+                    if isinstance(error, psycopg.errors.InternalError_):
+                        raise
+                    raise Unavailable("The read model is just being made: ask again in a moment.") from error
+                await asyncio.sleep(PAUSE)
+            except (psycopg.Error, PoolTimeout) as error:
+                raise translated(error) from error
+        raise AssertionError("the last try returns or raises")
 
 
 async def search_session(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -202,7 +262,7 @@ async def search_session(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.execute(SQL["session"])
 
 
-def _any_of(lexemes: frozenset[str]) -> str:
+def _any_of(lexemes: Collection[str]) -> str:
     """Return a tsquery that any of the words satisfies."""
     quoted = (lexeme.replace("\\", "\\\\").replace("'", "''") for lexeme in sorted(lexemes))
     return " | ".join(f"'{lexeme}'" for lexeme in quoted)
@@ -224,6 +284,13 @@ def _usable(answer: Embedded, area: Area) -> Halfvec:
             code="invalid_vector",
             details={"provider": answer.model.provider, "upstream_status": None},
         ) from None
+
+
+def _with_attempts(error: DomainError, called: Sequence[Embedded | ModelCallFailed]) -> DomainError:
+    """Return the error with every attempt of the search, so that each is on record with its cost."""
+    if isinstance(error, ModelCallFailed):
+        error.attempts = [attempt for each in called for attempt in each.attempts]
+    return error
 
 
 def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, Halfvec]) -> Mode:

@@ -1,0 +1,41 @@
+"""The statement that finds candidates in one space, put together from what a search needs."""
+
+from functools import lru_cache
+from typing import LiteralString
+
+from psycopg import sql as statements
+
+from adapters.postgres import sql
+from adapters.postgres.passages.spaces import tables
+
+SQL = sql.load("adapters.retrieval", "search.sql")
+SCHEMA = "passages_v1"
+MOST = 100
+"""Candidates of each side: what fusion and thresholds choose from."""
+
+
+def statement(
+    space: str | None, *, vector: bool, words: bool, condition: statements.Composable | None = None
+) -> statements.Composed:
+    """Return the statement for a space; with a condition, only places that satisfy it are found."""
+    parts: list[LiteralString] = [SQL["shelf"]]
+    if condition is not None:
+        parts.append(SQL["matching"])
+    if vector:
+        parts.append(SQL["vectors" if condition is None else "vectors_where"])
+    if words:
+        parts.append(SQL["words" if condition is None else "words_where"])
+    last = SQL["candidates"] if vector and words else SQL["candidates_of_vectors" if vector else "candidates_of_words"]
+    names = {
+        **(tables(space, SCHEMA) if space else {}),
+        "condition": condition or statements.SQL(SQL["everything"]),
+        "most": statements.Literal(MOST),
+    }
+    whole = statements.SQL(", ").join([statements.SQL(part).format(**names) for part in parts])
+    return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), statements.SQL(last)])
+
+
+@lru_cache(maxsize=256)
+def ready_statement(space: str | None, *, vector: bool, words: bool) -> bytes:
+    """Return the statement of a search that nothing narrows, in the form in which it is sent."""
+    return statement(space, vector=vector, words=words).as_bytes(None)

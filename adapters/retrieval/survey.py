@@ -1,0 +1,46 @@
+"""What there is to be searched: the indexes that answer, by the space that their vectors live in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(kw_only=True)
+class Area:
+    """The sources of a search whose vectors live in one space.
+
+    `dimensions` None: there are no vectors yet. `passages` are those of the indexes that answer, `whole`
+    all that live in the space. `indexes` source id -> index that answers.
+    """
+
+    space: str | None
+    model: UUID | None
+    dimensions: int | None
+    whole: int
+    passages: int = 0
+    lexemes: set[str] = field(default_factory=set)
+    indexes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_vectors(self) -> bool:
+        """Return whether there are vectors to be compared with the query's."""
+        return self.dimensions is not None
+
+    @property
+    def is_part(self) -> bool:
+        """Return whether the space holds other passages besides."""
+        return self.passages < self.whole
+
+
+def areas_of(rows: Sequence[Sequence[Any]]) -> list[Area]:
+    """Return the areas, from the rows of the query `survey`."""
+    areas: dict[str | None, Area] = {}
+    for source, index, space, model, dimensions, passages, lexemes, whole in rows:
+        area = areas.get(space)
+        if area is None:
+            area = areas[space] = Area(space=space, model=model, dimensions=dimensions, whole=whole)
+        area.passages += passages
+        area.lexemes |= set(lexemes or ())
+        area.indexes[str(source)] = index
+    return list(areas.values())

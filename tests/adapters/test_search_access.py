@@ -1,0 +1,74 @@
+"""Who finds what: documents' groups, inside the SQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.retrieval import searcher
+from tests.support.knowledge import Knowledge, knowledge
+from tests.support.postgres import Database
+
+STAFF = frozenset({"staff"})
+
+
+@pytest.fixture(params=["few", "many"])
+async def known(request: pytest.FixtureRequest, database: Database, monkeypatch) -> AsyncIterator[Knowledge]:
+    if request.param == "many":
+        monkeypatch.setattr(searcher, "FEWEST", 0)
+        monkeypatch.setattr(searcher, "MOST_EXACT", 0)
+    async with knowledge(database) as made:
+        yield made
+
+
+async def names(known: Knowledge, groups: frozenset[str] | None, **asked) -> set[str]:
+    found = await known.search("needle", groups=groups, **asked)
+    return {passage.external_id for passage in found.passages}
+
+
+@pytest.mark.parametrize("mode", ["lexical", "vector", "hybrid"])
+async def test_a_document_is_found_by_its_groups_and_by_admins_only(known: Knowledge, mode: str):
+    await known.source()
+    await known.add("handbook", "open", "needle one")
+    await known.add("handbook", "staff", "needle two", acl=["staff", "board"])
+    await known.add("handbook", "closed", "needle three", acl=[])
+    assert await names(known, frozenset(), mode=mode) == {"open"}
+    assert await names(known, STAFF, mode=mode) == {"open", "staff"}
+    assert await names(known, None, mode=mode) == {"open", "staff", "closed"}
+
+
+async def test_a_sources_groups_hold_for_documents_without_their_own(known: Knowledge):
+    await known.source(acl=["staff"])
+    await known.add("handbook", "inherits", "needle one")
+    await known.add("handbook", "own", "needle two", acl=["guests"])
+    assert await names(known, STAFF) == {"inherits"}
+    assert await names(known, frozenset({"guests"})) == {"own"}
+    assert await names(known, frozenset()) == set()
+
+
+async def test_access_that_is_taken_away_holds_at_once_and_wider_access_opens_no_earlier_text(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "needle old", acl=["staff"])
+    await known.add("handbook", "a", "needle new", acl=["guests"], indexed=False)  # the old text answers still
+    assert await names(known, STAFF) == set()
+    assert await names(known, frozenset({"guests"})) == set()
+    assert await names(known, frozenset({"guests", "staff"})) == {"a"}
+    await known.index("handbook", "a", 1, "needle new")
+    assert await names(known, frozenset({"guests"})) == {"a"}
+
+
+async def test_a_window_brings_no_passage_that_may_not_be_found(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "open", "needle one", "beside it")
+    await known.add("handbook", "closed", "beside needle", acl=[])
+    found = await known.search("needle", groups=STAFF, window=3)
+    assert {passage.external_id for passage in found.passages} == {"open"}
+
+
+async def test_a_filter_and_access_hold_together(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "needle one", acl=["staff"], metadata={"n": 1})
+    await known.add("handbook", "b", "needle two", acl=["board"], metadata={"n": 1})
+    await known.add("handbook", "c", "needle three", acl=["staff"], metadata={"n": 2})
+    either = {"type": "or", "filters": [{"type": "eq", "key": "n", "value": 1}, {"type": "exists", "key": "n"}]}
+    assert await names(known, STAFF, filter={"type": "eq", "key": "n", "value": 1}) == {"a"}
+    assert await names(known, STAFF, filter=either) == {"a", "c"}
