@@ -216,6 +216,7 @@ class ProjectionRunner:
             await connection.execute(SQL["inherit_quarantine"], values)
             await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=gone))
         live.position = beside.position
+        self._positions.moved(model.name, live.position)  # it may be ahead of what the old one had reached
         await live.refresh()
 
     async def _clean(self) -> None:

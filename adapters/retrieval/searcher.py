@@ -295,11 +295,10 @@ def _with_attempts(error: DomainError, called: Sequence[Embedded | ModelCallFail
 
 def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, Halfvec]) -> Mode:
     """Return what was really done."""
-    if not vectors:
+    by_vectors = [area.space in vectors for area in areas]
+    if not any(by_vectors):
         return "lexical"
-    if search.mode == "vector" and len(vectors) == len(areas):
-        return "vector"
-    return "hybrid"
+    return "vector" if search.mode == "vector" and all(by_vectors) else "hybrid"
 
 
 def _chosen(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list[Scored]:

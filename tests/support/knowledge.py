@@ -1,5 +1,6 @@
 """Knowledge for tests of searches: sources and documents as the log has them, their texts and vectors as stored."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.passages.writer import PostgresPassagesWriter
+from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import ReadModel
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from commands.model_calls import Embedded, ModelUsed
@@ -49,10 +51,12 @@ class TinyEmbeddings:
     def __init__(self, dimensions: int = DIMENSIONS) -> None:
         self.dimensions = dimensions
         self.calls: list[Sequence[str]] = []
+        self.asked: set[UUID | None] = set()
         self.failure: Exception | None = None
 
     async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
         self.calls.append(texts)
+        self.asked.add(model)
         if self.failure is not None:
             raise self.failure
         return Embedded(
@@ -161,15 +165,28 @@ class Knowledge:
         """Record what was done to sources of these names."""
         await self.side.record(*(self.sources[name] for name in names))
 
-    async def search(self, query: str, *sources: str, groups: frozenset[str] | None = None, **asked: Any) -> Found:
-        """Search once the read model has everything."""
-        await self.side.caught_up("passages_v1")
+    async def search(
+        self, query: str, *sources: str, groups: frozenset[str] | None = None, settled: bool = True, **asked: Any
+    ) -> Found:
+        """Search; where `settled`, once the read model has everything."""
+        if settled:
+            await self.side.caught_up("passages_v1")
         ids = [self.sources[name].id for name in sources or self.sources]
         return await self.searcher.search(Search(query=query, sources=ids, groups=groups, **asked))
 
     async def texts(self, query: str, *sources: str, **asked: Any) -> list[str]:
         """Return the texts that a search finds, in its order."""
         return [passage.text for passage in (await self.search(query, *sources, **asked)).passages]
+
+    async def rebuild(self) -> int:
+        """Have the read model built anew; return the position that it has reached."""
+        administration = ProjectionAdministration(self.side.pool, self.side.log, [PASSAGES])
+        await administration.rebuild("passages_v1")
+        async with asyncio.timeout(20):
+            while (await administration.status(checksums=False))[0].state == "rebuilding":
+                await asyncio.sleep(0.01)
+        await self.side.caught_up("passages_v1")
+        return await administration.position("passages_v1")
 
     async def checksum(self) -> str:
         """Return the read model's checksum."""

@@ -1,0 +1,162 @@
+"""Searching: what comes back, in which order, and what happens where something is missing or changes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from commands.model_calls import ModelCallFailed
+from domain.references import identify
+from domain.retrieval import space_name
+from tests.support.knowledge import MODEL, SPACE, Knowledge, knowledge
+from tests.support.postgres import Database
+
+OTHER_MODEL = identify("model", "other")
+OTHER_SPACE = space_name(OTHER_MODEL, "other-32")
+
+
+@pytest.fixture
+async def known(database: Database) -> AsyncIterator[Knowledge]:
+    async with knowledge(database) as made:
+        yield made
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "lexical"])
+async def test_each_mode_says_what_it_did_and_scores_every_stage(known: Knowledge, mode: str):
+    await known.source()
+    await known.add("handbook", "a", "Holidays are thirty days a year.")
+    await known.add("handbook", "b", "Lunch is at noon, on thirty tables.")
+    found = await known.search("thirty holidays", mode=mode)
+    assert found.retrieval == mode
+    best = found.passages[0]
+    assert best.external_id == "a"
+    assert best.scores["vector"] is None if mode == "lexical" else -1 <= best.scores["vector"] <= 1
+    assert best.scores["lexical"] is None if mode == "vector" else best.scores["lexical"] > 0
+    assert [passage.score for passage in found.passages] == sorted((p.score for p in found.passages), reverse=True)
+    again = await known.search("thirty holidays", mode=mode)
+    assert again.passages == found.passages
+
+
+async def test_the_limit_cuts_and_the_threshold_leaves_out(known: Knowledge):
+    await known.source()
+    for number in range(5):
+        await known.add("handbook", f"{number}", f"apples and pears {number}")
+    await known.add("handbook", "far", "bicycle pump")
+    assert len((await known.search("apples", limit=3)).passages) == 3
+    found = await known.search("apples and pears 1", mode="vector", limit=100, threshold=0.8)
+    assert {"1"} <= {passage.external_id for passage in found.passages} < {"0", "1", "2", "3", "4"} | {"far"}
+    assert all(passage.score >= 0.8 for passage in found.passages)
+
+
+async def test_a_window_gives_each_passage_once_by_document_in_the_order_of_first_hits(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "long", "zero", "needle one", "two", "needle needle three", "four", "five", "six")
+    await known.add("handbook", "short", "nothing", "needle needle needle", "end")
+    found = await known.search("needle", mode="lexical", window=1)
+    hits = [passage for passage in found.passages if passage.score]
+    assert len(hits) == 3
+    told = [(passage.external_id, passage.text) for passage in found.passages]
+    long = [("long", text) for text in ("zero", "needle one", "two", "needle needle three", "four")]
+    short = [("short", text) for text in ("nothing", "needle needle needle", "end")]
+    first = max(hits, key=lambda passage: passage.score).external_id
+    assert told == (short + long if first == "short" else long + short)
+
+
+async def test_a_provider_that_is_down_leaves_the_words_and_the_answer_says_so(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "Holidays are thirty days a year.")
+    failure = ModelCallFailed(code="connection_failed", details={"provider": "house", "upstream_status": None})
+    known.models.failure = failure
+    found = await known.search("thirty holidays")
+    assert (found.retrieval, [passage.external_id for passage in found.passages]) == ("lexical", ["a"])
+    assert found.notes == ["Searched by words only: the query could not be embedded (connection_failed)."]
+    assert found.embeddings == [failure]
+    with pytest.raises(ModelCallFailed):
+        await known.search("thirty holidays", mode="vector")
+    known.models.failure = None
+    assert (await known.search("thirty holidays", mode="vector")).retrieval == "vector"
+
+
+async def test_sources_without_vectors_are_searched_by_words_beside_those_with_them(known: Knowledge):
+    await known.source()
+    await known.source("words", space=None)
+    await known.add("handbook", "a", "thirty holidays")
+    await known.add("words", "b", "thirty lunches")
+    found = await known.search("thirty")
+    assert found.retrieval == "hybrid"
+    assert {passage.external_id for passage in found.passages} == {"a", "b"}
+    assert (await known.search("thirty", "words")).retrieval == "lexical"
+    assert (await known.search("nothing of it", "words")).passages == []
+
+
+async def test_a_source_that_is_a_small_part_of_its_space_is_searched_whole(known: Knowledge):
+    await known.source()
+    await known.source("small")
+    for number in range(150):
+        await known.add("handbook", f"{number}", f"apples and pears {number}")
+    await known.add("small", "lone", "a bicycle")
+    found = await known.search("apples and pears 1", "small", mode="vector")
+    assert [passage.external_id for passage in found.passages] == ["lone"]
+
+
+async def test_what_is_archived_or_removed_is_found_no_more(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "needle one")
+    gone = await known.add("handbook", "b", "needle two")
+    gone.remove(cause="request")
+    await known.side.record(gone)
+    assert await known.texts("needle") == ["needle one"]
+    known.sources["handbook"].archive()
+    await known.record("handbook")
+    assert await known.texts("needle") == []
+
+
+async def test_a_rebuild_gives_the_same_checksum_and_the_same_results(known: Knowledge):
+    await known.source(metadata={"n": {"path": "n", "type": "number"}})
+    for number in range(20):
+        await known.add("handbook", f"{number}", f"needle {number}", f"more {number}", metadata={"n": number})
+    before, checksum = await known.search("needle 3"), await known.checksum()
+    position = await known.rebuild()
+    assert position == await known.side.log.head()
+    assert await known.checksum() == checksum
+    after = await known.search("needle 3")
+    assert (after.passages, after.indexes) == (before.passages, before.indexes)
+
+
+async def test_searches_during_a_rebuild_and_a_new_index_never_fail_and_never_mix_models(known: Knowledge):
+    source = await known.source()
+    texts = {f"{number}": f"needle number {number}" for number in range(30)}
+    for name, text in texts.items():
+        await known.add("handbook", name, text)
+    await known.side.caught_up("passages_v1")
+    stop = asyncio.Event()
+
+    async def searching(mode: str) -> list[tuple[int, int]]:
+        seen = []
+        while not stop.is_set():
+            found = await known.search("needle", mode=mode, limit=100, settled=False)
+            assert found.retrieval == mode
+            assert found.notes == []
+            assert len(found.passages) == len(texts), "a search found less while an index was switched"
+            seen.append((found.indexes[str(source.id)], len(found.embeddings)))
+        return seen
+
+    searches = [asyncio.create_task(searching(mode)) for mode in ("hybrid", "vector", "lexical")]
+    try:
+        source.build_index(embedding_model=str(OTHER_MODEL), space=OTHER_SPACE)
+        await known.record("handbook")
+        for name, text in texts.items():
+            await known.index("handbook", name, 2, text)
+        await known.rebuild()
+        for index in (2, 1, 2, 1, 2):
+            source.switch_index(index)
+            await known.record("handbook")
+            await known.side.caught_up("passages_v1")
+            await asyncio.sleep(0.02)
+        await known.rebuild()
+    finally:
+        stop.set()
+        seen = await asyncio.gather(*searches)
+    assert {index for each in seen for index, _ in each} == {1, 2}
+    assert SPACE != OTHER_SPACE
+    assert known.models.asked == {MODEL, OTHER_MODEL}
