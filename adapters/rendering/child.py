@@ -9,6 +9,7 @@ at the other end, which also happens when its parent dies.
 import contextlib
 import ctypes
 import gc
+import json
 import os
 import resource
 import select
@@ -19,8 +20,6 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
-
-import orjson
 
 from adapters.rendering import work
 
@@ -154,15 +153,22 @@ def work_on(request_end: socket.socket) -> NoReturn:
     try:
         # Most of a request's time in a fresh fork is the copying of pages that it touches first.
         work.answer(dict(WARM_UP))
-        request = orjson.loads(received(request_end))
-        answer = work.answer(request)
-        try:
-            body = orjson.dumps(answer)
-        except (MemoryError, orjson.JSONEncodeError):
-            body = orjson.dumps(work.NO_ROOM)
+        body = answered(received(request_end))
         request_end.sendall(LENGTH.pack(len(body)) + body)
     finally:
         os._exit(0)
+
+
+def answered(request: bytes) -> bytes:
+    """Return the answer to a request, both as JSON.
+
+    By the standard library, which says so where memory is short; faster ones crash.
+    """
+    try:
+        answer = work.answer(json.loads(request))
+        return json.dumps(answer, ensure_ascii=False).encode()
+    except (MemoryError, RecursionError, UnicodeEncodeError):
+        return json.dumps(work.NO_ROOM).encode()
 
 
 def received(end: socket.socket) -> bytes:

@@ -23,6 +23,12 @@ GLOBALS = ("range", "dict", "namespace")
 DROPPED_FILTERS = ("random", "pprint")
 LIVE = "@live"
 
+MAX_JSON = 4 * 1024 * 1024
+"""Characters of one JSON text, roughly; of no use where a whole call may give 1 MiB."""
+
+LEAST_ROOM, ROOM_EACH = 64 * 1024, 24
+"""Bytes that must be free before such a text is made, and for each character: six of them, as the encoder grows."""
+
 # Any of these stands in for a carriage return while Jinja reads a source, for it would drop it.
 STAND_INS = "\x1f\x1e\x1d\x1c\x0b\x0c\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u205f\u1680"
 
@@ -86,14 +92,52 @@ def worn(value: Any) -> Any:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Return JSON text: compact, or with line breaks where an indent is asked for."""
+    """Return JSON text: compact, or with line breaks where an indent is asked for.
+
+    The encoder ends the process where memory is refused to it, so it is begun only with what is
+    small enough, and with room for that.
+    """
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    measure = Measure()
+    measure.take(value)
+    bytes(LEAST_ROOM + ROOM_EACH * (MAX_JSON - measure.left))  # gone at once; or a MemoryError
     try:
-        return orjson.dumps(value, default=plain, option=options).decode()
+        return orjson.dumps(value, default=measure.plain, option=options).decode()
     except orjson.JSONEncodeError as error:
         if error.__cause__ is not None:
             raise error.__cause__ from None
         raise Refused("rendering_failed") from None
+
+
+class Measure:
+    """How long the JSON text of a value becomes, roughly; refused where that is too long."""
+
+    def __init__(self) -> None:
+        self.left = MAX_JSON
+
+    def take(self, value: Any) -> None:
+        """Count a value and all in it, as far as it is JSON; the rest is counted once it is made plain."""
+        rest = [value]
+        while rest:
+            value = rest.pop()
+            if isinstance(value, dict):
+                self.left -= 2 + sum(len(key) + 4 if isinstance(key, str) else 24 for key in value)
+                rest += value.values()
+            elif isinstance(value, list | tuple):
+                self.left -= 2 + len(value)
+                rest += value
+            elif isinstance(value, str):
+                self.left -= 2 + len(value)
+            else:
+                self.left -= 24 if isinstance(value, float) else 4
+            if self.left < 0:
+                raise Refused("rendering_limit")
+
+    def plain(self, value: Any) -> Any:
+        """Return the JSON value that something inside a list or object stands for."""
+        made = plain(value)
+        self.take(made)
+        return made
 
 
 def plain(value: Any) -> Any:

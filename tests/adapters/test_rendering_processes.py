@@ -1,9 +1,12 @@
 """The rendering processes: limited, replaced when they end, and never left behind."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +134,50 @@ async def test_a_request_process_can_open_nothing_and_is_limited() -> None:
         and each["Max core file size"] == "0" and each["Max address space"].isdigit()
         for each in limits
     )  # fmt: skip
+
+
+NO_ROOM = """
+import json, os, resource, sys
+from adapters.rendering import child
+request = sys.stdin.buffer.read()
+ends = []
+for filled in range(0, 256, 4):
+    pid = os.fork()
+    if pid == 0:
+        limit = child.address_space() + child.MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        held = bytes(filled * 1024 * 1024)
+        status = 1
+        try:
+            child.answered(request)
+            status = 0
+        finally:
+            os._exit(status)
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(json.dumps(ends))
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ l }}",
+        "{{ t|tojson }}",
+        "{% set m = [l] * 999 %}{{ m|tojson|length }}",
+        "{% set s = 'a' * 40000000 %}{{ [s]|tojson|length }}",
+        "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(21) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ [ns.s] }}",
+    ],
+)
+def test_a_process_that_has_no_memory_left_says_so_and_does_not_crash(source: str) -> None:
+    request = {
+        "op": "render", "templates": [["t", source]], "includes": {},
+        "variables": {"l": [{"k": number} for number in range(20_000)], "t": "\x1f" * 900_000},
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM], input=json.dumps(request), capture_output=True, text=True, check=True
+    )
+    assert set(json.loads(done.stdout)) == {0}
 
 
 def what_it_holds(pid: int) -> str:
