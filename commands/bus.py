@@ -135,7 +135,7 @@ class Bus:
         match appended.outcome:
             case "recorded" | "repeated":
                 return self._receipt(done, appended.position if appended.position is not None else known)
-            case "version_conflict":
+            case "version_conflict" | "users_changed":
                 return None
             case "key_used":
                 return await self._earlier(context)
@@ -153,11 +153,7 @@ class Bus:
             return None
         body, answer, position = stored
         if body != context.idempotency.body:
-            raise Invalid(
-                "This Idempotency-Key was used with another body: use a new key.",
-                code="idempotency_key_reused",
-                pointer="",
-            )
+            raise key_reused()
         return self._answers.open(answer, position)
 
     @staticmethod
@@ -196,6 +192,11 @@ class Queue:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
+
+
+def key_reused() -> Invalid:
+    """Return the refusal of a key that came with another body before."""
+    return Invalid("This Idempotency-Key was used with another body: use a new key.", code="idempotency_key_reused")
 
 
 def refused_by_append(outcome: str, detail: Any) -> DomainError:

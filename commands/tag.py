@@ -40,6 +40,8 @@ async def rename_tag(command: RenameTag, unit: Unit) -> Done:
             thing.retag(command.tag, command.to)
             write_uses(thing, uses(thing), unit)
             unit.save(thing)
+        # Who takes the tag, or drops it, meanwhile is not passed over: then it is decided again.
+        unit.effect("users", id=str(command.stream), users=[str(id) for _, id in users])
         tag.rename(command.to, things=len(users))
     unit.save(tag)
     return Done(aggregate=tag, shown={"things": len(users)})

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the session's home, once; its workers inherit the variable."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would be deaf to Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if HOME not in os.environ:
         os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-")
         config.add_cleanup(_clear_away)

@@ -41,7 +41,9 @@ def tracked() -> list[str]:
 
 
 def test_the_lock_holds_versions_and_hashes_and_nothing_of_where_they_came_from() -> None:
-    requirement = re.compile(r"[a-z0-9.-]+(\[[a-z,-]+\])?==[^\s/:@]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
+    requirement = re.compile(
+        r"[a-z0-9.-]+(\[[a-z,-]+\])?==[^\s/:@]+( ; [^/:@]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?"
+    )
 
     strange = [line for line in lock_lines() if line and not line.startswith("# ") and not requirement.fullmatch(line)]
 

@@ -53,7 +53,7 @@ SELECT id, projection, stream, first_position, error, attempts, parked_at, reque
 FROM magnet_read.quarantine ORDER BY parked_at, id
 
 -- name: request_requeue
-UPDATE magnet_read.quarantine SET requeue_requested = true WHERE id = %(id)s RETURNING projection
+UPDATE magnet_read.quarantine SET requeue_requested = true WHERE id = %(id)s RETURNING first_position
 
 -- name: request_rebuild
 UPDATE magnet_read.tracking SET rebuild_requested = true WHERE projection = %(projection)s RETURNING position
@@ -74,6 +74,18 @@ DELETE FROM magnet_read.quarantine WHERE projection = %(projection)s
 
 -- name: inherit_quarantine
 UPDATE magnet_read.quarantine SET projection = %(projection)s WHERE projection = %(next)s
+
+-- name: note_key  -- nothing where the key is known; of two at once the second waits for the first
+INSERT INTO magnet.idempotency (scope, body_hash, answer, position, recorded_at)
+VALUES (%(scope)s, %(body)s, '', %(position)s, clock_timestamp())
+ON CONFLICT (scope) DO NOTHING RETURNING position
+
+-- name: forget_key  -- one that is older than keys are kept
+DELETE FROM magnet.idempotency
+WHERE scope = %(scope)s AND recorded_at < clock_timestamp() - interval '7 days'
+
+-- name: noted
+SELECT body_hash, position FROM magnet.idempotency WHERE scope = %(scope)s
 
 -- name: wake
 SELECT pg_notify('magnet_read', 'wake')

@@ -5,7 +5,10 @@ from uuid import UUID
 import orjson
 from starlette.responses import Response
 
+from api.body import read_object
 from api.call import Call, Operation, json_response
+from api.commands.configurations import nothing_else
+from commands.ports import IdempotencyKey
 from domain.errors import NotFound
 from domain.references import UUID_FORM
 
@@ -13,8 +16,10 @@ from domain.references import UUID_FORM
 async def rebuild(call: Call) -> Response:
     """Ask for a projection to be built anew beside the live one."""
     name = call.path("name")
-    position = await call.container.administration.rebuild(name)
-    return queued({"name": name, "position": position, "state": "rebuilding"}, position)
+    key = await key_of(call)
+    asked = await call.container.administration.rebuild(name, key)
+    body = {"name": name, "position": asked.position, "state": "rebuilding"}
+    return queued(body, asked.position, repeated=asked.repeated)
 
 
 async def requeue(call: Call) -> Response:
@@ -22,13 +27,22 @@ async def requeue(call: Call) -> Response:
     id = call.path("id")
     if not UUID_FORM.match(id):
         raise NotFound("There is no such dead letter.")
-    await call.container.administration.requeue(UUID(id))
-    return queued({"id": id, "requeue_requested": True}, 0)
+    key = await key_of(call)
+    asked = await call.container.administration.requeue(UUID(id), key)
+    return queued({"id": id, "requeue_requested": True}, 0, repeated=asked.repeated)
 
 
-def queued(body: dict[str, object], position: int) -> Response:
+async def key_of(call: Call) -> IdempotencyKey | None:
+    """Return the request's Idempotency-Key; a body has no fields."""
+    body, raw = await read_object(call.request, required=False)
+    nothing_else(body)
+    return call.context(raw=raw).idempotency
+
+
+def queued(body: dict[str, object], position: int, *, repeated: bool) -> Response:
     """Return the answer for work that is done later."""
-    return json_response(orjson.dumps(body), 202, {"Magnet-Position": str(position)})
+    headers = {"Magnet-Position": str(position)} | ({"Idempotent-Replay": "true"} if repeated else {})
+    return json_response(orjson.dumps(body), 202, headers)
 
 
 OPERATIONS = (

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.server import Running
@@ -211,6 +212,50 @@ async def test_tags_are_counted_and_renamed_everywhere_at_once(magnet: Running):
     assert (await magnet.do("POST", "/v1/tags/old/rename", {"to": "new"}))["things"] == 2
     assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "new", "count": 2}]
     assert len((await magnet.get("/v1/prompts?tag=new"))["items"]) == 2
+
+
+async def test_what_takes_a_tag_while_it_is_renamed_is_renamed_too(magnet: Running, monkeypatch: pytest.MonkeyPatch):
+    await a_prompt(magnet, tags=["old"])
+    users_of, met = magnet.container.store.users_of, []
+
+    async def and_then_another_takes_it(target: Any) -> Any:
+        found = await users_of(target)
+        if not met:
+            met.append(await magnet.do("POST", "/v1/prompts", {"name": "late", "text": "b", "tags": ["old"]}))
+        return found
+
+    monkeypatch.setattr(magnet.container.store, "users_of", and_then_another_takes_it)
+    assert (await magnet.do("POST", "/v1/tags/old/rename", {"to": "new"}))["things"] == 2
+    assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "new", "count": 2}]
+
+
+async def test_a_rebuild_is_asked_for_once_for_each_key(magnet: Running):
+    await a_prompt(magnet)
+    path, key = "/v1/projections/configurations_v1/rebuild", {"Idempotency_Key": "k"}
+    answers = [await magnet.call("POST", path, **key)]
+    answers += await asyncio.gather(*(magnet.call("POST", path, **key) for _ in range(10)))
+    assert {(answer.status_code, answer.content) for answer in answers} == {(202, answers[0].content)}
+    assert [answer.headers.get("idempotent-replay") for answer in answers] == [None, *["true"] * 10]
+    again = await magnet.call("POST", path, {}, **key)
+    assert (again.status_code, again.json()["code"]) == (422, "idempotency_key_reused")
+    assert (await magnet.call("POST", path, {"message": "why"})).status_code == 422
+    assert (await magnet.call("POST", path, Idempotency_Key="other")).headers.get("idempotent-replay") is None
+
+
+async def test_a_repeated_requeue_is_answered_as_the_first_also_when_the_letter_is_gone(magnet: Running):
+    async with await psycopg.AsyncConnection.connect(magnet.database.owner_dsn, autocommit=True) as owner:
+        made = await owner.execute(
+            "INSERT INTO magnet_read.quarantine (projection, stream, first_position, error) "
+            "VALUES ('gone_v1', gen_random_uuid(), 1, 'x') RETURNING id"
+        )
+        [id] = await made.fetchone() or [None]
+        path = f"/v1/dead-letters/{id}/requeue"
+        first = await magnet.call("POST", path, Idempotency_Key="k")
+        assert (first.status_code, first.json()) == (202, {"id": str(id), "requeue_requested": True})
+        await owner.execute("DELETE FROM magnet_read.quarantine")
+    again = await magnet.call("POST", path, Idempotency_Key="k")
+    assert (again.status_code, again.content, again.headers["idempotent-replay"]) == (202, first.content, "true")
+    assert (await magnet.call("POST", path, Idempotency_Key="j")).status_code == 404
 
 
 async def test_a_prompt_is_previewed_saved_or_not(magnet: Running):

@@ -31,7 +31,9 @@ CREATE INDEX jobs_due ON magnet.jobs (kind, run_at);
 
 ALTER FUNCTION magnet.apply_effects(jsonb) RENAME TO apply_configuration_effects;
 
--- As before, with what concerns work in progress:
+-- As before, with a check under the append's lock:
+--   users {id, users}            the things that refer to it are these ids and no others; else `users_changed`
+-- and with what concerns work in progress:
 --   lease {id, kind, stream, owner, seconds}   release {id}
 --   job {kind, key, payload, delay}            (delay in seconds, none = at once)
 --   answer {scope, sealed}: what a repeated request is answered, once it is known
@@ -41,8 +43,18 @@ DECLARE
     effect jsonb;
     others jsonb;
 BEGIN
+    FOR effect IN SELECT e FROM jsonb_array_elements(effects) AS e WHERE e ->> 'op' = 'users' LOOP
+        IF (SELECT array_agg(DISTINCT u.owner_id ORDER BY u.owner_id) FROM magnet.usages u
+            WHERE u.target_id = (effect ->> 'id')::uuid)
+            IS DISTINCT FROM
+            (SELECT array_agg(DISTINCT e::uuid ORDER BY e::uuid) FROM jsonb_array_elements_text(effect -> 'users') AS e)
+        THEN
+            outcome := 'users_changed';
+            RETURN;
+        END IF;
+    END LOOP;
     SELECT jsonb_agg(e) INTO others FROM jsonb_array_elements(effects) AS e
-    WHERE e ->> 'op' NOT IN ('lease', 'release', 'job', 'answer');
+    WHERE e ->> 'op' NOT IN ('users', 'lease', 'release', 'job', 'answer');
     IF others IS NOT NULL THEN
         SELECT c.outcome, c.detail INTO outcome, detail FROM magnet.apply_configuration_effects(others) AS c;
         IF outcome IS NOT NULL THEN

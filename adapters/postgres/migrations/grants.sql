@@ -3,7 +3,7 @@ GRANT USAGE ON SCHEMA magnet TO {app};
 GRANT CREATE ON DATABASE {database} TO {app};
 GRANT SELECT ON ALL TABLES IN SCHEMA magnet TO {app};
 GRANT INSERT, DELETE ON magnet.magnet_snapshots TO {app};
-GRANT DELETE ON magnet.idempotency TO {app};
+GRANT INSERT, DELETE ON magnet.idempotency TO {app};
 GRANT INSERT, UPDATE ON magnet.data_keys TO {app};
 GRANT INSERT, UPDATE ON magnet.credential_uses TO {app};
 GRANT INSERT ON magnet.installation TO {app};

@@ -1,11 +1,12 @@
 """`magnet serve`, `worker` and `demo` as real processes."""
 
 import signal
+from typing import Any
 
 import httpx2
 import psutil
 
-from tests.api.cli.conftest import Magnet
+from tests.api.cli.conftest import LIMIT, Magnet
 
 
 def servers_in(magnet: Magnet) -> list[int]:
@@ -78,3 +79,31 @@ def test_a_killed_worker_is_replaced_by_the_next_one(magnet):
                 seen = client.get("/v1/prompts/two", headers={"Magnet-Min-Position": str(second)})
             assert seen.status_code == 200
             assert worker.end() == 0
+
+
+def test_several_processes_serve_one_port_and_end_together(magnet):
+    with magnet.running("serve", MAGNET_WORKERS="2") as server:
+        children = psutil.Process(server.process.pid).children()
+        assert len(children) == 2
+        receipts = [create(server.url, f"p{number}") for number in range(40)]
+        assert sorted(receipt["position"] for receipt in receipts) == list(range(1, 41))
+        for number, receipt in enumerate(receipts):  # each by a connection of its own: any process answers
+            with httpx2.Client(base_url=server.url, trust_env=False) as client:
+                seen = client.get(f"/v1/prompts/p{number}", headers={"Magnet-Min-Position": str(receipt["position"])})
+                assert seen.status_code == 200
+        assert server.end() == 0
+        assert not any(child.is_running() for child in children)
+
+
+def test_of_several_processes_one_that_dies_ends_all(magnet):
+    with magnet.running("serve", MAGNET_WORKERS="2") as server:
+        create(server.url, "a")
+        children = psutil.Process(server.process.pid).children()
+        children[0].kill()
+        assert server.process.wait(LIMIT) == 1
+        assert not any(child.is_running() for child in children)
+
+
+def create(url: str, name: str) -> Any:
+    with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
+        return client.post("/v1/prompts", json={"name": name, "text": "x"}).raise_for_status().json()

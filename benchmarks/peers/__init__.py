@@ -1,0 +1,1 @@
+"""What users run today for prompts, beside Magnet: measured by hand, `python -m benchmarks.peers`."""
