@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo run test lint types contracts bench lock clean
+.PHONY: demo run test bench kafka lock clean
 
 demo: $(STAMP)
 	$(BIN)/magnet demo
@@ -22,6 +22,10 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+# A real Apache Kafka on 127.0.0.1:9092 where Java and Maven are there, else Tansu.
+kafka: $(STAMP)
+	$(BIN)/python -m tests.support.kafka
+
 # Re-made when the lock or the project's settings change; a second run finds it and does nothing.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,4 +41,4 @@ lock: $(STAMP)
 		--output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .kafka *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

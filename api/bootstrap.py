@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -52,6 +53,9 @@ from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
 from projections.run_reading import RunReader
 from projections.runs import RunsProjection, RunsView
+
+if TYPE_CHECKING:
+    from adapters.kafka.relay import KafkaRelay
 
 APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
@@ -156,7 +160,7 @@ async def open_container(
         configured = settings.secret_encryption_key
         settings.home.mkdir(parents=True, exist_ok=True)
         keyring = Keyring.load(settings.home, configured.get_secret_value() if configured else None)
-    await asyncio.to_thread(claim, dsn, keyring.fingerprint)
+    installation = await asyncio.to_thread(claim, dsn, keyring.fingerprint)
     async with AsyncExitStack() as stack:
         pool = _pool(dsn, 2, 16)
         writing = _pool(dsn, 1, 2)
@@ -195,12 +199,18 @@ async def open_container(
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
         await listener.open()
         stack.push_async_callback(listener.close)
-        evidence = await Evidence.of(dsn, pool, keyring, settings.evidence)
+        evidence = Evidence.of(installation, dsn=dsn, pool=pool, keyring=keyring, path=settings.evidence)
         if worker:
             await runner.open()
             stack.push_async_callback(runner.close)
             await evidence.sealing.open()
             stack.push_async_callback(evidence.sealing.close)
+            if settings.kafka_bootstrap_servers is not None:
+                relay = kafka_relay(
+                    settings, installation, dsn=dsn, pool=pool, reader=log, listener=listener, moved=positions.moved
+                )
+                await relay.open()
+                stack.push_async_callback(relay.close)
         leases = Leases(pool, runs.owner, {"run": lambda run, _: interrupt(bus, InterruptRun(id=run))})
         await leases.open()
         stack.push_async_callback(leases.close)
@@ -216,7 +226,7 @@ async def open_container(
             view=PostgresConfigurationsView(pool),
             history=History(streams=store, log=log),
             positions=positions,
-            administration=ProjectionAdministration(pool, log, READ_MODELS),
+            administration=ProjectionAdministration(pool, log, READ_MODELS, followers(settings)),
             credentials=credentials,
             renderer=renderer,
             chat_models=chat_models,
@@ -234,6 +244,26 @@ async def open_container(
             runner=runner if worker else None,
             stack=stack.pop_all(),
         )
+
+
+def followers(settings: Settings) -> list[str]:
+    """Return the names of what follows the log besides the read models."""
+    return [] if settings.kafka_bootstrap_servers is None else ["kafka_relay_v1"]
+
+
+def kafka_relay(settings: Settings, installation: UUID, **parts: Any) -> "KafkaRelay":
+    """Return the relay; Kafka's client is loaded only where there is one."""
+    from adapters.kafka.relaying import relay_of  # noqa: PLC0415
+
+    assert settings.kafka_bootstrap_servers is not None
+    return relay_of(
+        servers=settings.kafka_bootstrap_servers,
+        topic=settings.kafka_topic,
+        partitions=settings.kafka_partitions,
+        transactions=settings.kafka_transactions,
+        installation=str(installation),
+        **parts,
+    )
 
 
 async def interrupt(bus: Bus, command: Command) -> None:

@@ -95,6 +95,14 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: Annotated[str | None, _each(_is_host_and_port)] = Field(
         None, alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port, more of them separated by commas"
     )
+    kafka_topic: str = Field(
+        "magnet.events", alias="MAGNET_KAFKA_TOPIC", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="a topic's name"
+    )
+    kafka_partitions: int = Field(
+        6, alias="MAGNET_KAFKA_PARTITIONS", ge=0, le=10_000,
+        description="with how many partitions a missing topic is made; 0: it is never made",
+    )  # fmt: skip
+    kafka_transactions: bool = Field(True, alias="MAGNET_KAFKA_TRANSACTIONS", description="true or false")
     secret_encryption_key: SecretStr | None = Field(
         None, alias="SECRET_ENCRYPTION_KEY", description="32 bytes as base64 or as 64 hexadecimal digits"
     )

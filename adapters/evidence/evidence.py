@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import Signer
 from adapters.evidence.proofs import Proofs, encoded
-from adapters.evidence.sealing import Sealing, signer_of
+from adapters.evidence.sealing import Sealing
 from adapters.evidence.tree import SQL
 from adapters.evidence.verifying import Verdict, verify
 from adapters.keyring import Keyring
 from adapters.postgres.reading import rows_of
+
+PURPOSE = "evidence/ed25519"
 
 
 class Evidence:
@@ -30,9 +33,9 @@ class Evidence:
         self.proofs = Proofs(pool, signer)
 
     @classmethod
-    async def of(cls, dsn: str, pool: AsyncConnectionPool, keyring: Keyring, path: Path) -> "Evidence":
-        """Return the evidence of this installation, kept in a directory."""
-        return cls(dsn, pool, await signer_of(pool, keyring), EvidenceDirectory(path))
+    def of(cls, installation: UUID, *, dsn: str, pool: AsyncConnectionPool, keyring: Keyring, path: Path) -> "Evidence":
+        """Return the evidence of an installation, kept in a directory; its key is derived from the installation's."""
+        return cls(dsn, pool, Signer(keyring.derive(PURPOSE), str(installation)), EvidenceDirectory(path))
 
     @property
     def key(self) -> dict[str, Any]:

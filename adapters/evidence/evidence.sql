@@ -1,6 +1,3 @@
--- name: installation
-SELECT id FROM magnet.installation
-
 -- name: try_lock  -- one process seals at a time
 SELECT pg_try_advisory_xact_lock(5577006791947779412)
 

@@ -11,25 +11,15 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import BadNote, Checkpoint, Signer
 from adapters.evidence.tree import AT_ONCE, SQL, LogTree
-from adapters.keyring import Keyring
 
 EVERY = 60.0
 """Seconds between two checkpoints, while the log grows."""
 
-PURPOSE = "evidence/ed25519"
 log = structlog.get_logger(__name__)
 
 
 class Tampered(Exception):
     """The log is not what was sealed before: nothing is sealed until somebody has looked (magnet audit verify)."""
-
-
-async def signer_of(pool: AsyncConnectionPool, keyring: Keyring) -> Signer:
-    """Return what signs for this installation; its key is derived from the installation's own."""
-    async with pool.connection() as connection:
-        row = await (await connection.execute(SQL["installation"])).fetchone()
-    assert row is not None, "the installation has been claimed at start"
-    return Signer(keyring.derive(PURPOSE), str(row[0]))
 
 
 class Sealing:

@@ -1,5 +1,7 @@
 """The installation's own record: which key it belongs to."""
 
+from uuid import UUID
+
 import psycopg
 
 from adapters.postgres import sql
@@ -11,8 +13,8 @@ class OtherKey(RuntimeError):
     """The database belongs to another key."""
 
 
-def claim(dsn: str, fingerprint: str) -> None:
-    """Note the key's fingerprint at the first start; later raise OtherKey unless it is the same."""
+def claim(dsn: str, fingerprint: str) -> UUID:
+    """Note the key's fingerprint at the first start; later raise OtherKey unless it is the same. Return the id."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(SQL["claim"], {"fingerprint": fingerprint})
         row = connection.execute(SQL["fingerprint"]).fetchone()
@@ -21,3 +23,5 @@ def claim(dsn: str, fingerprint: str) -> None:
             "SECRET_ENCRYPTION_KEY is not the key that this database was set up with: its secrets could not be "
             "read. Set the former key, or restore secret.key under MAGNET_HOME from a backup."
         )
+    installation: UUID = row[1]
+    return installation

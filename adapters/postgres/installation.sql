@@ -2,4 +2,4 @@
 INSERT INTO magnet.installation (key_fingerprint) VALUES (%(fingerprint)s) ON CONFLICT DO NOTHING
 
 -- name: fingerprint
-SELECT key_fingerprint FROM magnet.installation
+SELECT key_fingerprint, id FROM magnet.installation

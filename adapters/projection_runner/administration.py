@@ -56,10 +56,18 @@ class Asked:
 class ProjectionAdministration:
     """Answers from the tracking table, and leaves requests there for the owner to find."""
 
-    def __init__(self, pool: AsyncConnectionPool, log_reader: EventLog, models: Sequence[ReadModel]) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool,
+        log_reader: EventLog,
+        models: Sequence[ReadModel],
+        followers: Sequence[str] = (),
+    ) -> None:
+        """Take the read models, and the names of what follows the log besides and keeps no rows."""
         self._pool = pool
         self._log = log_reader
         self._models = {model.name: model for model in models}
+        self._followers = frozenset(followers)
         self._checksums: dict[str, tuple[int, str]] = {}
 
     async def status(self, *, checksums: bool = True) -> list[Status]:
@@ -67,10 +75,11 @@ class ProjectionAdministration:
         head = await self._log.head()
         found = []
         for name, position, rebuilding, updated_at, quarantined, _, owned in await self._rows("status", {}):
-            if name not in self._models:
+            if name not in self._models and name not in self._followers:
                 continue  # a newer Magnet's, or one that was retired
             lag = max(0, head - position)
-            checksum = await self._checksum(name, position) if checksums and position else None
+            counted = checksums and position and name in self._models
+            checksum = await self._checksum(name, position) if counted else None
             found.append(
                 Status(
                     name=name,

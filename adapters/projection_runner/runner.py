@@ -12,8 +12,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.event_store.log import EventLog
 from adapters.postgres.listener import Listener
-from adapters.projection_runner.batch import SQL, Fenced, ReadModel
-from adapters.projection_runner.follower import AWAY, Follower
+from adapters.projection_runner.batch import SQL, ReadModel
+from adapters.projection_runner.follower import Follower
+from adapters.projection_runner.ownership import Session, keep_owning
 from domain.errors import Unavailable
 
 SAFETY_POLL = 1.0
@@ -126,25 +127,10 @@ class ProjectionRunner:
             self.wake()
 
     async def _keep(self, model: ReadModel) -> None:
-        """Own the projection whenever nobody else does, for as long as it goes."""
-        pause = 0.1
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as session:
-                    await session.execute(SQL["register"], {"projection": model.name})
-                    owned = await (await session.execute(SQL["try_own"], {"projection": model.name})).fetchone()
-                    if owned and owned[0]:
-                        pause = 0.1
-                        await self._own(model, session)
-                pause = 0.5
-            except Fenced:
-                log.warning("projection_fenced", projection=model.name)
-            except (*AWAY, psycopg.Error) as error:
-                log.warning("projection_waits", projection=model.name, error=type(error).__name__)
-                pause = min(2 * pause, 2.0)
-            await asyncio.sleep(pause)
+        """Own the projection whenever nobody else does."""
+        await keep_owning(self._dsn, model.name, lambda session: self._own(model, session))
 
-    async def _own(self, model: ReadModel, session: psycopg.AsyncConnection[object]) -> None:
+    async def _own(self, model: ReadModel, session: Session) -> None:
         """Follow the log until the session, and with it the ownership, is lost."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(SQL["take_over"], {"projection": model.name})

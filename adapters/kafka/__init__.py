@@ -1,0 +1,1 @@
+"""Kafka: events relayed to a topic, and consumers of that topic."""

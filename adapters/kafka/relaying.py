@@ -1,0 +1,42 @@
+"""The relay as the settings have it."""
+
+from collections.abc import Callable
+
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.event_store.log import EventLog
+from adapters.kafka.relay import KafkaRelay
+from adapters.kafka.topic import EventTopic, TopicSettings
+from adapters.postgres.listener import Listener
+from projections.integration_events import source
+
+
+def relay_of(
+    *,
+    servers: str,
+    topic: str,
+    partitions: int,
+    transactions: bool,
+    installation: str,
+    dsn: str,
+    pool: AsyncConnectionPool,
+    reader: EventLog,
+    listener: Listener,
+    moved: Callable[[str, int], object],
+) -> KafkaRelay:
+    """Return a relay of an installation's log; its transactional id is the installation's own."""
+    settings = TopicSettings(
+        servers=servers,
+        topic=topic,
+        partitions=partitions,
+        transactional_id=f"magnet-relay-{installation}-{topic}" if transactions else None,
+    )
+    return KafkaRelay(
+        dsn=dsn,
+        pool=pool,
+        reader=reader,
+        listener=listener,
+        topic=lambda: EventTopic(settings),
+        source=source(installation),
+        moved=moved,
+    )

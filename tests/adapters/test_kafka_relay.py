@@ -1,0 +1,196 @@
+"""The relay to Kafka: every event once, in order for each thing, from exactly where it was."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from adapters import failpoints
+from adapters.kafka.relay import NAME, KafkaRelay
+from adapters.kafka.topic import EventTopic, TopicSettings
+from domain.prompt import Prompt
+from projections.integration_events import LARGEST
+from tests.support.kafka import Broker, some_broker
+from tests.support.log import ReadSide, read_side
+from tests.support.postgres import Database
+
+PATIENCE = 60.0
+KILLS, LONG_KILLS = 2, 50
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with some_broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@dataclass
+class Relayed:
+    """A log, a topic of the test's own, and relays between them."""
+
+    side: ReadSide
+    broker: Broker
+    topic: str = field(default_factory=lambda: f"magnet.events.{uuid4().hex[:8]}")
+    partitions: int = 3
+
+    @asynccontextmanager
+    async def relay(self) -> AsyncIterator[KafkaRelay]:
+        """Run a relay as a worker has it."""
+        settings = TopicSettings(
+            servers=self.broker.servers,
+            topic=self.topic,
+            partitions=self.partitions,
+            transactional_id=f"relay-{self.topic}" if self.broker.transactions else None,
+        )
+        relay = KafkaRelay(
+            dsn=self.side.dsn,
+            pool=self.side.pool,
+            reader=self.side.log,
+            listener=self.side.listener,
+            topic=lambda: EventTopic(settings),
+            source="/magnet/test",
+            moved=self.side.positions.moved,
+        )
+        await relay.open()
+        try:
+            yield relay
+        finally:
+            await relay.close()
+
+    async def caught_up(self) -> None:
+        assert await self.side.positions.wait(NAME, await self.side.log.head(), PATIENCE)
+
+    async def messages(self) -> list[tuple[int, str, dict[str, Any]]]:
+        """Return (partition, key, CloudEvent) of all that is in the topic, in the order of offsets."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.servers, isolation_level="read_committed")
+        await consumer.start()
+        try:
+            places = [TopicPartition(self.topic, number) for number in range(self.partitions)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            ends = await consumer.end_offsets(places)
+            found = []
+            async with asyncio.timeout(PATIENCE):
+                while any([await consumer.position(place) < ends[place] for place in places]):
+                    for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                        found += [(place.partition, r.key.decode(), json.loads(r.value)) for r in records]
+            return found
+        finally:
+            await consumer.stop()
+
+
+@pytest.fixture
+async def relayed(database: Database, broker: Broker) -> AsyncIterator[Relayed]:
+    async with read_side(database) as side:
+        yield Relayed(side=side, broker=broker)
+
+
+async def prompts(side: ReadSide, count: int, changes: int = 1, name: str = "p") -> None:
+    """Record some prompts, each changed some times."""
+    for number in range(count):
+        prompt = Prompt.create(name=f"{name}{number}", definition={"text": "0"})
+        for change in range(1, changes + 1):
+            prompt.change({**prompt.definition, "text": str(change)})
+        await side.record(prompt)
+
+
+def each_once_and_in_order(messages: list[tuple[int, str, dict[str, Any]]], head: int) -> None:
+    assert sorted(event["position"] for _, _, event in messages) == list(range(1, head + 1))
+    last: dict[str, tuple[int, int]] = {}
+    for partition, key, event in messages:
+        assert key == event["subject"] == event["data"]["aggregate_id"]
+        before = last.get(key, (partition, 0))
+        assert before[0] == partition and before[1] < event["position"]
+        last[key] = (partition, event["position"])
+
+
+async def test_every_event_goes_out_as_a_cloud_event_with_its_thing_as_the_key(relayed: Relayed):
+    await prompts(relayed.side, 20, changes=3)
+    async with relayed.relay():
+        await relayed.caught_up()
+        messages = await relayed.messages()
+    each_once_and_in_order(messages, await relayed.side.log.head())
+    assert len({partition for partition, _, _ in messages}) > 1
+    event = next(event for _, _, event in messages if event["position"] == 2)
+    assert event["specversion"] == "1.0" and event["source"] == "/magnet/test"
+    assert event["type"] == event["data"]["type"] == "prompt.text_changed"
+    assert event["id"] == event["data"]["id"] and event["time"] == event["data"]["recorded_at"]
+    assert "correlationid" not in event
+
+
+async def test_what_was_written_and_not_noted_is_not_written_again(relayed: Relayed):
+    await prompts(relayed.side, 5)
+    failpoints.arm("relay.after_write=lost")
+    async with relayed.relay():
+        await relayed.caught_up()
+        await prompts(relayed.side, 5, name="q")
+        await relayed.caught_up()
+    each_once_and_in_order(await relayed.messages(), await relayed.side.log.head())
+
+
+async def test_a_relay_goes_on_where_another_one_stopped(relayed: Relayed):
+    for round_ in range(5):
+        await prompts(relayed.side, 10, name=f"r{round_}-")
+        async with relayed.relay():
+            if round_ % 2:
+                await relayed.caught_up()
+    async with relayed.relay():
+        await relayed.caught_up()
+    each_once_and_in_order(await relayed.messages(), await relayed.side.log.head())
+
+
+async def test_two_relays_at_once_send_in_order(database: Database, relayed: Relayed):
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(read_side(database))
+        await stack.enter_async_context(relayed.relay())
+        second = Relayed(side=other, broker=relayed.broker, topic=relayed.topic)
+        await stack.enter_async_context(second.relay())
+        for round_ in range(10):
+            await prompts(relayed.side, 10, name=f"r{round_}-")
+        head = await relayed.side.log.head()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                async with relayed.side.pool.connection() as connection:
+                    query = "SELECT position FROM magnet_read.tracking WHERE projection = %s"
+                    row = await (await connection.execute(query, [NAME])).fetchone()
+                if row and row[0] == head:
+                    break
+                await asyncio.sleep(0.05)
+    each_once_and_in_order(await relayed.messages(), head)
+
+
+async def test_an_event_that_is_too_large_for_a_message_is_referred_to(relayed: Relayed):
+    await relayed.side.record(Prompt.create(name="large", definition={"text": "x" * LARGEST}))
+    await prompts(relayed.side, 1)
+    async with relayed.relay():
+        await relayed.caught_up()
+    messages = await relayed.messages()
+    each_once_and_in_order(messages, 3)
+    large = next(event for _, _, event in messages if event["position"] == 1)
+    assert (large["dataref"], large["data"]["data"]) == ("/v1/events?after=0&limit=1", None)
+    assert large["data"]["hash"]
+
+
+async def test_a_broker_that_goes_away_costs_nothing_and_nothing_is_lost(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+):
+    kills = LONG_KILLS if request.config.getoption("--long") else KILLS
+    with some_broker(tmp_path / "kafka") as broker:
+        async with read_side(database) as side:
+            relayed = Relayed(side=side, broker=broker)
+            async with relayed.relay():
+                await prompts(side, 3)
+                await relayed.caught_up()
+                for number in range(kills if broker.durable else 0):
+                    await asyncio.to_thread(broker.kill)
+                    await prompts(side, 20, name=f"k{number}-")  # commands go on
+                    await asyncio.to_thread(broker.start)
+                await relayed.caught_up()
+                each_once_and_in_order(await relayed.messages(), await side.log.head())
