@@ -20,6 +20,7 @@ from api.commands import projections as projection_commands
 from api.commands import prompt_runs
 from api.commands import tags as tag_commands
 from api.errors import HttpProblem, problem, problem_of
+from api.event_schemas import asyncapi_document
 from api.middleware import RequestMiddleware
 from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, allowed
@@ -97,7 +98,9 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
     )
     document = openapi_document(chosen)
     app.router.routes.append(IndexedRoutes([route(operation, container) for operation in chosen]))
-    documentation.add_routes(app, document)
+    settings = container.settings
+    events = asyncapi_document(topic=settings.kafka_topic, servers=settings.kafka_bootstrap_servers)
+    documentation.add_routes(app, document, events)
     app.add_exception_handler(HTTPException, _refused)
     return app
 

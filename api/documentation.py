@@ -46,13 +46,16 @@ Redoc.init("{root}/openapi.json", {{disableGoogleFont: true, hideLoading: true, 
 </script></body></html>"""
 
 
-def add_routes(app: FastAPI, document: Mapping[str, Any]) -> None:
-    """Add /openapi.json, /docs and /redoc; they are public, as the routes they describe are not."""
-    body = orjson.dumps(document)
+def add_routes(app: FastAPI, document: Mapping[str, Any], events: Mapping[str, Any]) -> None:
+    """Add /openapi.json, /asyncapi.json, /docs and /redoc; they are public, as the routes they describe are not."""
+    body, messages = orjson.dumps(document), orjson.dumps(events)
     root = app.root_path
 
     async def openapi(_: Request) -> Response:
         return Response(body, media_type="application/json")
+
+    async def asyncapi(_: Request) -> Response:
+        return Response(messages, media_type="application/json")
 
     async def docs(_: Request) -> Response:
         return HTMLResponse(SWAGGER.format(root=root), headers={"Content-Security-Policy": POLICY})
@@ -69,7 +72,13 @@ def add_routes(app: FastAPI, document: Mapping[str, Any]) -> None:
         content = await asyncio.to_thread((directory / request.path_params["name"]).read_bytes)
         return Response(content, media_type=media_type, headers={"Cache-Control": KEPT})
 
-    routes = {"/openapi.json": openapi, "/docs": docs, "/redoc": redoc, "/docs/static/{name}": asset}
+    routes = {
+        "/openapi.json": openapi,
+        "/asyncapi.json": asyncapi,
+        "/docs": docs,
+        "/redoc": redoc,
+        "/docs/static/{name}": asset,
+    }
     app.router.routes += [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
 
 

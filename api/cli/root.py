@@ -6,6 +6,7 @@ from api.cli.ask import ask
 from api.cli.audit import audit
 from api.cli.backups import backup, restore
 from api.cli.configuration_files import apply, export
+from api.cli.consume import consume
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.events import events
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(worker)
+app.command()(consume)
 app.command()(demo)
 app.command()(ask)
 app.add_typer(events, name="events")

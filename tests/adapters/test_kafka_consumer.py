@@ -1,0 +1,170 @@
+"""The reference consumer: each event has its effect once, however often it is delivered."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jsonschema_rs
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from adapters.kafka.consumer import SQL, InboxConsumer, NotOurs, read
+from adapters.postgres.reading import rows_of
+from tests.support.kafka import Broker, some_broker
+from tests.support.postgres import Database
+from tests.support.server import Running, serving
+
+PROMPTS = 30
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with some_broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@pytest.fixture
+async def magnet(database: Database, tmp_path: Path, broker: Broker) -> AsyncIterator[Running]:
+    settings = {
+        "KAFKA_BOOTSTRAP_SERVERS": broker.servers,
+        "MAGNET_KAFKA_TOPIC": f"magnet.events.{uuid4().hex[:8]}",
+        "MAGNET_KAFKA_PARTITIONS": 3,
+        "MAGNET_KAFKA_TRANSACTIONS": broker.transactions,
+    }
+    async with serving(database, tmp_path, **settings) as running:
+        for number in range(PROMPTS):
+            await running.do("POST", "/v1/prompts", {"name": f"p{number}", "text": "a"})
+            await running.do("PATCH", f"/v1/prompts/p{number}", {"text": "b"})
+        assert await running.container.reached("kafka_relay_v1", await running.container.log.head(), 60)
+        yield running
+
+
+def consumer(magnet: Running, group: str) -> InboxConsumer:
+    settings = magnet.container.settings
+    return InboxConsumer(
+        magnet.container.pool, servers=settings.kafka_bootstrap_servers or "", topic=settings.kafka_topic, group=group
+    )
+
+
+async def counted(magnet: Running, group: str) -> dict[str, int]:
+    rows = await rows_of(magnet.container.pool, SQL["consumed"], {"consumer": group})
+    return {type: events for type, events, _ in rows}
+
+
+async def test_what_is_sent_is_what_the_asyncapi_document_says(magnet: Running):
+    document = (await magnet.client.get("/asyncapi.json")).json()
+    schema = jsonschema_rs.validator_for(document["components"]["schemas"]["CloudEvent"])
+    topic = document["channels"]["events"]["address"]
+    assert topic == magnet.container.settings.kafka_topic
+    reader = AIOKafkaConsumer(
+        topic, bootstrap_servers=magnet.container.settings.kafka_bootstrap_servers, auto_offset_reset="earliest"
+    )
+    await reader.start()
+    try:
+        seen = 0
+        async with asyncio.timeout(60):
+            async for record in reader:
+                event = json.loads(record.value)
+                assert schema.is_valid(event), next(schema.iter_errors(event))
+                assert event["type"] in document["components"]["messages"]
+                [same] = (await magnet.get(f"/v1/events?after={event['position'] - 1}&limit=1"))["items"]
+                assert event["data"] == same
+                seen += 1
+                if seen == 2 * PROMPTS:
+                    break
+    finally:
+        await reader.stop()
+
+
+async def test_the_relay_is_seen_among_the_projections(magnet: Running):
+    found = {each["name"]: each for each in (await magnet.get("/v1/projections"))["items"]}
+    assert found["kafka_relay_v1"]["lag"] == 0
+    assert (await magnet.call("POST", "/v1/projections/kafka_relay_v1/rebuild")).status_code == 404
+
+
+async def test_events_are_taken_once_also_by_two_members_and_when_all_comes_again(magnet: Running):
+    expected = Counter({"prompt.created": PROMPTS, "prompt.text_changed": PROMPTS})
+    await asyncio.gather(*(consumer(magnet, "g").run(until_idle=True) for _ in range(2)))
+    assert await counted(magnet, "g") == expected
+    # Another group id at Kafka, the same inbox: everything is delivered again.
+    again = consumer(magnet, f"other-{uuid4().hex}")
+    again._group = "g"
+    await again.run(until_idle=True)
+    assert await counted(magnet, "g") == expected
+
+
+@pytest.mark.parametrize("failpoint", ["consume.before_commit", "consume.after_commit"])
+async def test_a_consumer_that_is_killed_leaves_nothing_half_done(magnet: Running, failpoint: str):
+    settings = magnet.container.settings
+    environment = {
+        **os.environ,
+        "DATABASE_URL": magnet.database.app_dsn,
+        "MIGRATION_DATABASE_URL": magnet.database.owner_dsn,
+        "MAGNET_HOME": str(settings.home),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers or "",
+        "MAGNET_KAFKA_TOPIC": settings.kafka_topic,
+    }
+    command = [sys.executable, "-m", "api.cli", "consume", "--group", failpoint, "--until-idle", "--json"]
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env={**environment, **more}, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    killed = await asyncio.to_thread(run, MAGNET_FAILPOINTS=f"{failpoint}=exit")
+    assert killed.returncode == 137
+    done = await asyncio.to_thread(run)
+    assert done.returncode == 0, done.stderr
+    assert {item["type"]: item["events"] for item in json.loads(done.stdout)["items"]} == {
+        "prompt.created": PROMPTS,
+        "prompt.text_changed": PROMPTS,
+    }
+
+
+FOREIGN: tuple[bytes | None, ...] = (
+    None,
+    b"",
+    b"hello",
+    b"[]",
+    b"{}",
+    b'{"specversion": "1.0"}',
+    b'{"specversion": "1.0", "type": "a", "position": true}',
+    b'{"specversion": "1.0", "type": "a", "position": 1, "data": {"position": 2, "type": "a"}}',
+    b'{"specversion": "1.0", "type": "a", "position": 1, "data": {"position": 1, "type": "a"}, "id": 5}',
+    b'{"specversion": "1.0", "type": "a\\u0000", "position": -1}',
+    b"\xff\xfe",
+    b"[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("value", FOREIGN)
+def test_a_message_of_somebody_else_is_told_apart(value: bytes | None):
+    with pytest.raises(NotOurs):
+        read(value)
+
+
+async def test_foreign_messages_are_set_aside_with_their_reason_and_the_rest_flows(magnet: Running):
+    settings = magnet.container.settings
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await producer.start()
+    try:
+        for value in FOREIGN:
+            await producer.send_and_wait(settings.kafka_topic, value, key=b"somebody")
+    finally:
+        await producer.stop()
+    await consumer(magnet, "g").run(until_idle=True)
+    assert sum((await counted(magnet, "g")).values()) == 2 * PROMPTS
+    async with magnet.container.pool.connection() as connection:
+        rows = await (
+            await connection.execute("SELECT reason, message_value FROM magnet.foreign_messages WHERE consumer = 'g'")
+        ).fetchall()
+    kept: Any = {value for _, value in rows}
+    assert len(rows) == len(FOREIGN) and kept == set(FOREIGN)
+    assert all(reason for reason, _ in rows)
