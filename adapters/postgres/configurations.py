@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, integers, texts, uuids
+from adapters.postgres.gathering import Gathered
 from adapters.postgres.reading import rows_of
 from projections.configurations import ListQuery, Page, ThingRow, next_cursor
 
@@ -75,11 +76,14 @@ class PostgresConfigurationsView:
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
+        self._gathered = Gathered(self._get)
 
     async def get(self, id: UUID) -> ThingRow | None:
         """Return a thing."""
-        rows = await self._rows("get", {"id": id})
-        return _row(rows[0]) if rows else None
+        return await self._gathered.get(id)
+
+    async def _get(self, ids: Sequence[UUID]) -> Mapping[UUID, ThingRow]:
+        return {values[0]: _row(values) for values in await self._rows("get", {"ids": uuids(ids)})}
 
     async def page(self, query: ListQuery) -> Page:
         """Return a page of the things of a kind."""

@@ -53,7 +53,7 @@ FROM things AS t
 -- name: get
 SELECT id, kind, name, title, description, tags, archived, version, position, created_position,
     created_at, updated_at, state, document
-FROM configurations_v1.things WHERE id = %(id)s
+FROM configurations_v1.things WHERE id = ANY (%(ids)s)
 
 -- name: list
 SELECT created_position, document FROM configurations_v1.things
