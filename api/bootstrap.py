@@ -18,6 +18,8 @@ from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.evidence.evidence import Evidence
 from adapters.keyring import Keyring
+from adapters.knowledge.contents import PostgresContents
+from adapters.knowledge.uploads import PostgresUploads
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
@@ -40,6 +42,7 @@ from api.metrics import Metrics
 from api.settings import Settings
 from commands.answering import Answerer
 from commands.bus import Bus, Command
+from commands.document import Documents
 from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.ports import SYSTEM, Actor, Context, PromptRenderer
@@ -117,6 +120,8 @@ class Container:
     prompt_runs: PromptRuns
     searcher: Searcher
     answerer: Answerer
+    documents: Documents
+    uploads: PostgresUploads
     runs_view: RunsView
     run_reader: RunReader
     evidence: Evidence
@@ -194,6 +199,7 @@ async def open_container(
         chat_models, embedding_models = chat_models or models, embedding_models or models
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, runs=runs, earlier=earlier)
         searcher = PostgresSearcher(searching, embedding_models)
+        uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
@@ -237,6 +243,8 @@ async def open_container(
             prompt_runs=prompt_runs,
             searcher=searcher,
             answerer=Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs),
+            documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
+            uploads=uploads,
             runs_view=runs_view,
             evidence=evidence,
             run_reader=RunReader(view=runs_view, log=log, revealer=store),

@@ -6,7 +6,7 @@ refusal, or nothing to do) counts only if it was decided on freshly loaded aggre
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -30,9 +30,13 @@ class Command(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What a handler returns: the thing to give a receipt for, and what it made to be shown."""
+    """What a handler returns: the thing to give a receipt for, and what it made to be shown.
+
+    `also` are other aggregates that it was decided on: the receipt's position is not before theirs.
+    """
 
     aggregate: Aggregate
+    also: Sequence[Aggregate] = ()
     shown: Mapping[str, Any] = field(default_factory=dict)
     once: frozenset[str] = frozenset()
 
@@ -114,7 +118,7 @@ class Bus:
             done = await handler(command, unit)
             if not unit.has_news and unit.decided_on_cache:
                 return None
-            known = unit.position_of(done.aggregate)
+            known = max(map(unit.position_of, (done.aggregate, *done.also)))
             if not unit.has_news and context.idempotency is None:
                 return self._receipt(done, known)
             appended = await unit.append(context, lambda: self._answers.seal(done), known)

@@ -22,22 +22,28 @@ from commands.conversation import (
     NoteAction,
     StartTurn,
 )
-from commands.model import settle_default
+from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
+from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
+from commands.model import settle_model
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.runs import FinishRun, InterruptRun, RunHandlers, StartRun
 from commands.tag import RenameTag, rename_tag
 from domain.api_key import ApiKey
+from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
 
 
 def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, things: Things) -> Handlers:
     """Return command class -> handler."""
+    indexes = IndexHandlers(things=things)
+    documents = DocumentHandlers(things=things)
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={
-            Model: settle_default,
+            Model: settle_model,
+            KnowledgeSource: indexes,
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
         },
@@ -45,6 +51,12 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, 
     runs = RunHandlers(answers=answers)
     conversations = ConversationHandlers(answers=answers, things=things)
     return {
+        AddDocuments: documents.add,
+        RemoveDocument: documents.remove,
+        RetryDocument: documents.retry,
+        BuildIndex: indexes.build,
+        SwitchIndex: indexes.switch,
+        CompleteIndex: indexes.complete,
         BeginConversation: conversations.begin,
         StartTurn: conversations.start_turn,
         NoteAction: conversations.note_action,

@@ -1,10 +1,18 @@
-"""A model's own rule: each kind of model has at most one default."""
+"""A model's own rules: each kind has at most one default, and what is embedded follows its models."""
 
 from typing import cast
 from uuid import UUID
 
 from commands.configuration import Change
+from commands.knowledge_source import FOLLOW_MODELS, concerns_indexes
 from domain.model import DefaultModel, Model
+
+
+async def settle_model(change: Change) -> None:
+    """Keep the default single, and have knowledge sources follow."""
+    await settle_default(change)
+    if concerns_indexes(cast(Model, change.thing), change.before):
+        change.unit.effect("job", kind=FOLLOW_MODELS, key="all")
 
 
 async def settle_default(change: Change) -> None:

@@ -1,6 +1,6 @@
 """What commands ask of the outside world, and the messages that pass between."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -84,6 +84,9 @@ class Things(Protocol):
     async def at_version(self, kind: type[A], id: UUID, version: int) -> A:
         """Return the aggregate as it was at a version, or raise NotFound."""
 
+    async def newest_of(self, kind: type[A], ids: Collection[UUID]) -> Mapping[UUID, A]:
+        """Return many aggregates as they are now, without those that there are not."""
+
 
 class Unit(Protocol):
     """The unit of work of one command: what it loads, and what it leaves behind."""
@@ -93,6 +96,9 @@ class Unit(Protocol):
 
     async def find(self, kind: type[A], id: UUID) -> A | None:
         """Return the aggregate for changing, or None."""
+
+    async def find_many(self, kind: type[A], ids: Collection[UUID]) -> Mapping[UUID, A]:
+        """Return those aggregates that there are, for changing, as the log has them now."""
 
     async def must_be_absent(self, kind: type[A], id: UUID) -> None:
         """Raise NameTaken where there is such a thing; a race is settled by the append."""

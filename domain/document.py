@@ -1,20 +1,25 @@
 """Document: one text of a knowledge source, its versions, and whether they can be found."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
 from domain.configuration import Snapshot
+from domain.definition import same
 from domain.errors import NotFound
 from domain.references import identify
+
+Blame = Literal["document", "service"]
+"""Why a version could not be indexed: it can't be read or embedded as it is, or what does so was away."""
 
 
 class Document(Aggregate):
     """One text of a knowledge source. Its bytes lie beside the log, under their SHA-256."""
 
     TOPIC = "document"
+    CACHED = False
     Snapshot = Snapshot
 
     class Created(Aggregate.Created):
@@ -41,7 +46,8 @@ class Document(Aggregate):
             aggregate.number = self.number
             aggregate.content = {"sha256": self.sha256, "size": self.size, "media_type": self.media_type}
             aggregate.details = details_of(self)
-            aggregate.status, aggregate.failure, aggregate.removed = "pending", None, False
+            aggregate.status, aggregate.failure, aggregate.failures = "pending", None, {}
+            aggregate.removed = False
 
     class DetailsChanged(Aggregate.Event):
         """The same content, but another title, address, metadata or access."""
@@ -72,19 +78,22 @@ class Document(Aggregate):
 
         def apply(self, aggregate: "Document") -> None:
             aggregate.indexed = aggregate.indexed | {str(self.index): self.number}
+            aggregate.failures = {k: v for k, v in aggregate.failures.items() if k != str(self.index)}
             if self.number == aggregate.number:
                 aggregate.status, aggregate.failure = "indexed", None
 
     class Failed(Aggregate.Event):
-        """A version could not be parsed, cut or embedded."""
+        """A version could not be parsed, cut or embedded; `blame` is `document` or `service`."""
 
         TOPIC = "document.failed"
         number: int
         index: int
         code: str
         reason: str
+        blame: str
 
         def apply(self, aggregate: "Document") -> None:
+            aggregate.failures = aggregate.failures | {str(self.index): {"number": self.number, "blame": self.blame}}
             if self.number == aggregate.number:
                 aggregate.status, aggregate.failure = "failed", {"code": self.code, "reason": self.reason}
 
@@ -94,7 +103,7 @@ class Document(Aggregate):
         TOPIC = "document.retry_requested"
 
         def apply(self, aggregate: "Document") -> None:
-            aggregate.status, aggregate.failure = "pending", None
+            aggregate.status, aggregate.failure, aggregate.failures = "pending", None, {}
 
     class Removed(Aggregate.Event):
         """It is gone: from the source, or by request."""
@@ -103,7 +112,7 @@ class Document(Aggregate):
         cause: str
 
         def apply(self, aggregate: "Document") -> None:
-            aggregate.removed, aggregate.indexed = True, {}
+            aggregate.removed, aggregate.indexed, aggregate.failures = True, {}, {}
 
     def __init__(self, source: str, external_id: str) -> None:
         self.source = source
@@ -115,6 +124,7 @@ class Document(Aggregate):
         self.failure: dict[str, str] | None = None
         self.removed = False
         self.indexed: dict[str, int] = {}
+        self.failures: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def create_id(cls, source: str, external_id: str) -> UUID:
@@ -148,15 +158,15 @@ class Document(Aggregate):
         if content != self.content or self.removed:
             self.trigger_event(self.VersionAdded, number=self.number + 1, **content, **details)
             return True
-        if details != self.details:
+        if not same(details, self.details):
             self.trigger_event(self.DetailsChanged, **details)
         return False
 
     def finish_indexing(
         self, *, number: int, index: int, chunking: str, chunks: int, space: str | None, dimensions: int | None
     ) -> None:
-        """Note that a version can be found; nothing happens where it is gone, or an older one."""
-        if not self.removed and number >= self.indexed.get(str(index), 0):
+        """Note that a version can be found; nothing happens where it is noted, gone, or an older one."""
+        if not self.removed and number > self.indexed.get(str(index), 0):
             self.trigger_event(
                 self.Indexed,
                 number=number,
@@ -167,15 +177,21 @@ class Document(Aggregate):
                 dimensions=dimensions,
             )
 
-    def fail(self, *, number: int, index: int, code: str, reason: str) -> None:
-        """Note that a version could not be indexed."""
-        if not self.removed and number == self.number:
-            self.trigger_event(self.Failed, number=number, index=index, code=code, reason=reason)
+    def fail(self, *, number: int, index: int, code: str, reason: str, blame: Blame) -> None:
+        """Note that a version could not be indexed; nothing happens where it is noted, or an older one."""
+        noted = self.failures.get(str(index), {}).get("number", 0)
+        if not self.removed and number == self.number > max(noted, self.indexed.get(str(index), 0)):
+            self.trigger_event(self.Failed, number=number, index=index, code=code, reason=reason, blame=blame)
+
+    def needs(self, index: int) -> bool:
+        """Return whether its newest version is still to be put into an index."""
+        failed = self.failures.get(str(index), {}).get("number")
+        return not self.removed and self.number not in (self.indexed.get(str(index), 0), failed)
 
     def retry(self) -> None:
         """Have a version that failed tried again; nothing happens where none did."""
         self.must_be_there()
-        if self.status == "failed":
+        if self.failures:
             self.trigger_event(self.RetryRequested)
 
     def remove(self, *, cause: str) -> None:

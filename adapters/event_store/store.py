@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from adapters.event_store.data_keys import DataKeys
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.requests import Metadata, Request
 from adapters.postgres import sql
+from adapters.postgres.arrays import uuids
 from adapters.postgres.reading import rows_of
 from commands.bus import Appended
 from commands.ports import Context
@@ -58,7 +61,25 @@ class EventStore:
 
     async def load(self, id: UUID, upto: int = NEWEST) -> tuple[Aggregate, int] | None:
         """Return the aggregate and the position of its last event, or None where it has none."""
-        rows = await self._rows("load", {"id": id, "upto": upto})
+        return await self._replayed(id, await self._rows("load", {"id": id, "upto": upto}))
+
+    async def load_many(self, ids: Collection[UUID]) -> dict[UUID, tuple[Aggregate, int]]:
+        """Return the newest state of many streams, as `load` does; those that have none are left out."""
+        rows = await self._rows("load_many", {"ids": uuids(list(ids))}) if ids else []
+        found = {}
+        for id, some in groupby(rows, key=itemgetter(0)):
+            loaded = await self._replayed(id, [row[1:] for row in some])
+            if loaded is not None:
+                found[id] = loaded
+        return found
+
+    async def newest_of(self, kind: type[A], ids: Collection[UUID]) -> dict[UUID, A]:
+        """Return many aggregates of a kind as they are now, for reading only, without those that there are not."""
+        found = await self.load_many(ids)
+        return {id: aggregate for id, (aggregate, _) in found.items() if isinstance(aggregate, kind)}
+
+    async def _replayed(self, id: UUID, rows: Sequence[Any]) -> tuple[Aggregate, int] | None:
+        """Return the aggregate that rows of a snapshot and events make, and the position of the last."""
         aggregate: Aggregate | None = None
         position = 0
         events: list[CanMutateProtocol[Any]] = []
@@ -222,7 +243,9 @@ class EventStore:
         return self._baselines.pop(id, None)
 
     def put(self, aggregate: Aggregate, position: int) -> None:
-        """Put a state back, unless a newer one is there."""
+        """Put a state back, unless a newer one is there, or its kind is loaded anew each time."""
+        if not getattr(aggregate, "CACHED", True):
+            return
         present = self._baselines.get(aggregate.id)
         if present is None or present[0].version <= aggregate.version:
             self._baselines[aggregate.id] = (aggregate, position)
@@ -263,6 +286,14 @@ class StoreUnit:
                 return None
             self._held[id] = held
         return held[0] if isinstance(held[0], kind) else None
+
+    async def find_many(self, kind: type[A], ids: Collection[UUID]) -> dict[UUID, A]:
+        """Return those aggregates that there are, for changing, as the log has them now."""
+        for id, held in (await self._store.load_many(ids)).items():
+            self._store.take(id)
+            self._held[id] = held
+        held_now = {id: self._held[id][0] for id in ids if id in self._held}
+        return {id: aggregate for id, aggregate in held_now.items() if isinstance(aggregate, kind)}
 
     async def must_be_absent(self, kind: type[A], id: UUID) -> None:
         """Raise NameTaken where there is such a thing; a race is settled by the append."""

@@ -12,6 +12,21 @@ WHERE originator_id = %(id)s AND originator_version <= %(upto)s
         WHERE originator_id = %(id)s AND originator_version <= %(upto)s), 0)
 ORDER BY originator_version, position NULLS FIRST
 
+-- name: load_many  -- the same for many streams at once, the id of each first
+SELECT s.id, e.topic, e.state, e.originator_version, e.position
+FROM unnest(%(ids)s) AS s (id)
+CROSS JOIN LATERAL (
+    SELECT max(n.originator_version) AS version FROM magnet.magnet_snapshots n WHERE n.originator_id = s.id
+) AS taken
+CROSS JOIN LATERAL (
+    SELECT n.topic, n.state, n.originator_version, NULL::bigint AS position FROM magnet.magnet_snapshots n
+    WHERE n.originator_id = s.id AND n.originator_version = taken.version
+    UNION ALL
+    SELECT v.topic, v.state, v.originator_version, v.notification_id FROM magnet.magnet_events v
+    WHERE v.originator_id = s.id AND v.originator_version >= coalesce(taken.version, 0)
+) AS e
+ORDER BY s.id, e.originator_version, e.position NULLS FIRST
+
 -- name: answer
 SELECT body_hash, answer, position FROM magnet.idempotency
 WHERE scope = %(scope)s AND recorded_at > now() - interval '7 days'

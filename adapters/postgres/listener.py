@@ -19,7 +19,7 @@ Hears = Callable[[str | None], None]
 
 
 class Listener:
-    """Hears the channels magnet_log, magnet_read, magnet_credentials, magnet_data_keys and magnet_turns."""
+    """Hears the channels magnet_log, magnet_read, magnet_credentials, magnet_data_keys, magnet_turns and magnet_jobs."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

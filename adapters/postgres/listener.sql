@@ -12,3 +12,6 @@ LISTEN magnet_data_keys
 
 -- name: turns
 LISTEN magnet_turns
+
+-- name: jobs
+LISTEN magnet_jobs

@@ -36,6 +36,8 @@ ALTER FUNCTION magnet.apply_effects(jsonb) RENAME TO apply_configuration_effects
 -- and with what concerns work in progress:
 --   lease {id, kind, stream, owner, seconds}   release {id}
 --   job {kind, key, payload, delay}            (delay in seconds, none = at once)
+--   jobs {kind, keys}                          many at once
+--   documents {source, ids}                    which documents a source has (table in the next migration)
 --   answer {scope, sealed}: what a repeated request is answered, once it is known
 CREATE FUNCTION magnet.apply_effects(effects jsonb, OUT outcome text, OUT detail jsonb)
 LANGUAGE plpgsql AS $$
@@ -54,7 +56,7 @@ BEGIN
         END IF;
     END LOOP;
     SELECT jsonb_agg(e) INTO others FROM jsonb_array_elements(effects) AS e
-    WHERE e ->> 'op' NOT IN ('users', 'lease', 'release', 'job', 'answer');
+    WHERE e ->> 'op' NOT IN ('users', 'lease', 'release', 'job', 'jobs', 'documents', 'answer');
     IF others IS NOT NULL THEN
         SELECT c.outcome, c.detail INTO outcome, detail FROM magnet.apply_configuration_effects(others) AS c;
         IF outcome IS NOT NULL THEN
@@ -78,6 +80,16 @@ BEGIN
             ON CONFLICT (kind, key) DO UPDATE SET generation = j.generation + 1, payload = excluded.payload,
                 run_at = least(j.run_at, excluded.run_at), attempts = 0, last_error = NULL;
             PERFORM pg_notify('magnet_jobs', effect ->> 'kind');
+        WHEN 'jobs' THEN
+            INSERT INTO magnet.jobs AS j (kind, key)
+            SELECT effect ->> 'kind', k.key FROM jsonb_array_elements_text(effect -> 'keys') AS k (key) ORDER BY k.key
+            ON CONFLICT (kind, key) DO UPDATE SET generation = j.generation + 1,
+                run_at = least(j.run_at, excluded.run_at), attempts = 0, last_error = NULL;
+            PERFORM pg_notify('magnet_jobs', effect ->> 'kind');
+        WHEN 'documents' THEN
+            INSERT INTO magnet.source_documents (source, document)
+            SELECT (effect ->> 'source')::uuid, d.id::uuid
+            FROM jsonb_array_elements_text(effect -> 'ids') AS d (id) ON CONFLICT DO NOTHING;
         WHEN 'answer' THEN
             UPDATE magnet.idempotency i SET answer = decode(effect ->> 'sealed', 'base64')
             WHERE i.scope = decode(effect ->> 'scope', 'base64');

@@ -44,6 +44,28 @@ CREATE TABLE magnet.chunks (
     PRIMARY KEY (chunking, ordinal)
 );
 
+-- Which documents a source has ever had, written with the events that made them: what a new index is made of.
+CREATE TABLE magnet.source_documents (
+    source uuid NOT NULL,
+    document uuid NOT NULL,
+    PRIMARY KEY (source, document)
+);
+
+-- What one upload gave, so that its progress can be asked for; kept for a month.
+CREATE TABLE magnet.uploads (
+    id uuid PRIMARY KEY,
+    source uuid NOT NULL,
+    documents uuid[] NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX uploads_age ON magnet.uploads (made_at);
+
+-- How long the vectors of a space are: the first ones decide, others are refused.
+CREATE TABLE magnet.spaces (
+    name text PRIMARY KEY,
+    dimensions integer NOT NULL
+);
+
 -- Vectors by the space they live in and the text they stand for. The extension may live in any schema.
 DO $$
 BEGIN

@@ -1,0 +1,1 @@
+"""What documents consist of, in PostgreSQL: bytes, texts, chunks and vectors, each under a hash; and uploads."""

@@ -1,0 +1,21 @@
+-- name: note
+INSERT INTO magnet.uploads (id, source, documents) VALUES (%(id)s, %(source)s, %(documents)s)
+
+-- name: upload
+SELECT source, documents, made_at FROM magnet.uploads WHERE id = %(id)s
+
+-- name: progress  -- how many of an upload's documents wait, and of how many the newest word is that they failed
+SELECT count(*) FILTER (WHERE j.key IS NOT NULL), count(*) FILTER (WHERE j.key IS NULL AND e.topic = 'document.failed'),
+    max(j.last_error)
+FROM magnet.uploads u
+CROSS JOIN LATERAL unnest(u.documents) AS d (id)
+LEFT JOIN magnet.jobs j ON j.kind = %(kind)s AND j.key = d.id::text
+LEFT JOIN LATERAL (
+    SELECT v.topic FROM magnet.magnet_events v
+    WHERE v.originator_id = d.id AND v.topic <> 'document.details_changed'
+    ORDER BY v.originator_version DESC LIMIT 1
+) AS e ON true
+WHERE u.id = %(id)s
+
+-- name: clean
+DELETE FROM magnet.uploads WHERE made_at < clock_timestamp() - interval '30 days'

@@ -1,0 +1,250 @@
+"""Documents of a knowledge source: given, removed, tried again; what they say is indexed by jobs."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+from commands.bus import Bus, Done
+from commands.document_checks import checked, must_be_distinct
+from commands.knowledge_source import ensure_index
+from commands.ports import Context, Receipt, Things, Unit
+from domain.document import Document
+from domain.errors import Archived, NotFound
+from domain.knowledge_source import KnowledgeSource
+
+INDEX_DOCUMENT = "index_document"
+"""The kind of job that puts a document into the indexes that lack it; its key is the document's id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenDocument:
+    """A document as a source gives it. `acl` None: as the source says; `metadata` is a JSON object."""
+
+    external_id: str
+    title: str
+    url: str | None
+    media_type: str
+    content: bytes
+    metadata: Mapping[str, Any]
+    acl: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What came of giving documents: {id, external_id, version, status, sha256} of each, in their order.
+
+    The receipt has the source's id and version, and a position by which all of them are in the log.
+    `job_id` is what their progress is asked for by.
+    """
+
+    documents: Sequence[Mapping[str, Any]]
+    job_id: UUID
+    receipt: Receipt
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedDocument:
+    """A given document whose content is stored: it is named by its SHA-256."""
+
+    id: UUID
+    external_id: str
+    sha256: str
+    size: int
+    media_type: str
+    title: str
+    url: str | None
+    metadata: Mapping[str, Any]
+    acl: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddDocuments:
+    """Take what a source has now of some documents."""
+
+    source: UUID
+    job_id: UUID
+    documents: Sequence[NamedDocument]
+
+    @property
+    def stream(self) -> UUID:
+        """The first document's: equal uploads queue up, others go side by side."""
+        return self.documents[0].id
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnDocument:
+    """Base of the commands on a document of a source."""
+
+    source: UUID
+    id: UUID
+
+    @property
+    def stream(self) -> UUID:
+        """The document's."""
+        return self.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveDocument(OnDocument):
+    """Take a document away; `cause` is `request`, or `sync` where the source no longer has it."""
+
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryDocument(OnDocument):
+    """Have a document that failed tried again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentHandlers:
+    """Carries out the commands on documents."""
+
+    things: Things
+
+    async def add(self, command: AddDocuments, unit: Unit) -> Done:
+        """Take documents: a new version, other details, or nothing new, each."""
+        source = await self._source(command.source)
+        known = await unit.find_many(Document, [each.id for each in command.documents])
+        shown, documents, made, waiting = [], [], [], []
+        for each in command.documents:
+            document = known.get(each.id)
+            if document is None:
+                document = Document.create(source=source.id, external_id=each.external_id)
+                made.append(str(document.id))
+            if take(document, each):
+                waiting.append(str(document.id))
+            documents.append(document)
+            shown.append(document_receipt(document))
+        if made:
+            unit.effect("documents", source=str(source.id), ids=made)
+        if waiting:
+            unit.effect("jobs", kind=INDEX_DOCUMENT, keys=waiting)
+            source = await ensure_index(source, self.things, unit)
+        unit.effect("needs", kind=KnowledgeSource.TOPIC, id=str(source.id), pointer="/source")
+        unit.save(*documents)
+        return Done(aggregate=source, also=documents, shown={"documents": shown, "job_id": str(command.job_id)})
+
+    async def remove(self, command: RemoveDocument, unit: Unit) -> Done:
+        """Take a document away."""
+        document = await self._document(command, unit)
+        document.must_be_there()
+        document.remove(cause=command.cause)
+        unit.save(document)
+        return Done(aggregate=document)
+
+    async def retry(self, command: RetryDocument, unit: Unit) -> Done:
+        """Try a document again."""
+        document = await self._document(command, unit)
+        document.retry()
+        unit.effect("job", kind=INDEX_DOCUMENT, key=str(document.id))
+        unit.save(document)
+        return Done(aggregate=document)
+
+    async def _source(self, id: UUID) -> KnowledgeSource:
+        source = await self.things.newest(KnowledgeSource, id)
+        if source.archived:
+            raise Archived("This knowledge source is archived: restore it first.")
+        return source
+
+    async def _document(self, command: OnDocument, unit: Unit) -> Document:
+        document = (await unit.find_many(Document, [command.id])).get(command.id)
+        if document is None or document.source != str(command.source):
+            raise NotFound("There is no such document.")
+        return document
+
+
+def take(document: Document, given: NamedDocument) -> bool:
+    """Have a document take what was given; return whether there is something to be indexed."""
+    return document.add(
+        sha256=given.sha256,
+        size=given.size,
+        media_type=given.media_type,
+        title=given.title,
+        url=given.url,
+        metadata=given.metadata,
+        acl=given.acl,
+    )
+
+
+def document_receipt(document: Document) -> dict[str, Any]:
+    """Return what a receipt says of a document; its version is the number of its content's version."""
+    return {
+        "id": str(document.id),
+        "external_id": document.external_id,
+        "version": document.number,
+        "status": document.status,
+        "sha256": document.content["sha256"],
+    }
+
+
+def name_document(source: UUID, given: GivenDocument, sha256: str) -> NamedDocument:
+    """Return a given document, its content named by its hash."""
+    return NamedDocument(
+        id=Document.create_id(str(source), given.external_id),
+        external_id=given.external_id,
+        sha256=sha256,
+        size=len(given.content),
+        media_type=given.media_type,
+        title=given.title,
+        url=given.url,
+        metadata=given.metadata,
+        acl=given.acl,
+    )
+
+
+class Contents(Protocol):
+    """The bytes of documents, beside the log."""
+
+    async def keep(self, contents: Mapping[str, bytes]) -> None:
+        """Store contents under their SHA-256 (hex); what is there already stays."""
+
+
+class Uploads(Protocol):
+    """What was given together, so that its progress can be told."""
+
+    async def note(self, id: UUID, source: UUID, documents: Collection[UUID]) -> None:
+        """Remember the documents of an upload."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """What is asked of documents. Contents are stored before the events that name them.
+
+    A content whose events are then refused stays stored: it harms nobody, and the same one given again finds it.
+    """
+
+    bus: Bus
+    contents: Contents
+    uploads: Uploads
+    things: Things
+
+    async def add(self, source: UUID, documents: Sequence[GivenDocument], context: Context) -> Added:
+        """Take documents of a source, all or none; or raise Invalid, NotFound, Archived or TooLarge.
+
+        The same content again is no new version; they are indexed afterwards, by jobs.
+        """
+        given = [checked(each, f"/documents/{number}") for number, each in enumerate(documents)]
+        must_be_distinct(given)
+        found = await self.things.newest(KnowledgeSource, source)
+        if found.archived:
+            raise Archived("This knowledge source is archived: restore it first.")
+        hashes = await asyncio.to_thread(lambda: [sha256(each.content).hexdigest() for each in given])
+        await self.contents.keep({name: each.content for name, each in zip(hashes, given, strict=True)})
+        named = [name_document(source, each, name) for name, each in zip(hashes, given, strict=True)]
+        job_id = uuid4()
+        await self.uploads.note(job_id, source, [each.id for each in named])
+        receipt = await self.bus.dispatch(AddDocuments(source=source, job_id=job_id, documents=named), context)
+        shown = receipt.shown
+        return Added(documents=shown["documents"], job_id=UUID(shown["job_id"]), receipt=receipt)
+
+    async def remove(self, source: UUID, document: UUID, context: Context, *, cause: str = "request") -> Receipt:
+        """Remove a document; its passages are no longer found. Raises NotFound."""
+        return await self.bus.dispatch(RemoveDocument(source=source, id=document, cause=cause), context)
+
+    async def retry(self, source: UUID, document: UUID, context: Context) -> Receipt:
+        """Have a document that failed tried again. Raises NotFound."""
+        return await self.bus.dispatch(RetryDocument(source=source, id=document), context)

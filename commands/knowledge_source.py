@@ -1,0 +1,152 @@
+"""A knowledge source's own rule: the index that its settings ask for is built; and which index answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from commands.bus import Done
+from commands.configuration import Change, OnThing
+from commands.ports import Things, Unit
+from domain.definition import same
+from domain.errors import Invalid, NotFound
+from domain.knowledge_source import KnowledgeSource
+from domain.model import DefaultModel, Model
+from domain.retrieval import space_name
+
+FILL_INDEX = "fill_index"
+"""The kind of job that puts a source's documents into an index; its key is the source's id."""
+
+FOLLOW_MODELS = "follow_models"
+"""The kind of job that has sources follow a change of embedding models; its key is `all`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildIndex:
+    """Begin the index that a source's settings and models ask for, unless it is there."""
+
+    id: UUID
+
+    @property
+    def stream(self) -> UUID:
+        """The source's."""
+        return self.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchIndex(OnThing):
+    """Let another index of a source answer, at once; what it lacks is put into it afterwards."""
+
+    index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteIndex:
+    """Let an index answer that is complete now; nothing happens where a newer one is being built."""
+
+    id: UUID
+    index: int
+
+    @property
+    def stream(self) -> UUID:
+        """The source's."""
+        return self.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexHandlers:
+    """Carries out the commands on indexes; as a rule of knowledge sources, begins what their settings ask for."""
+
+    things: Things
+
+    async def __call__(self, change: Change) -> None:
+        """Begin an index after a change that asks for one."""
+        source = cast(KnowledgeSource, change.thing)
+        if not source.archived:
+            await begin_index(source, self.things, change.unit)
+
+    async def build(self, command: BuildIndex, unit: Unit) -> Done:
+        """Begin an index."""
+        source = await unit.load(KnowledgeSource, command.id)
+        if not source.archived:
+            await begin_index(source, self.things, unit)
+        unit.save(source)
+        return Done(aggregate=source)
+
+    async def switch(self, command: SwitchIndex, unit: Unit) -> Done:
+        """Let another index answer."""
+        source = await unit.load(KnowledgeSource, command.id)
+        source.must_be_at(command.if_match)
+        source.must_be_active()
+        if str(command.index) not in source.indexes:
+            raise Invalid("There is no such index.", code="unknown_index", pointer="/index")
+        if source.index != command.index:
+            source.switch_index(command.index)
+            unit.effect("job", kind=FILL_INDEX, key=str(source.id), payload={"index": command.index})
+        unit.save(source)
+        return Done(aggregate=source)
+
+    async def complete(self, command: CompleteIndex, unit: Unit) -> Done:
+        """Let a new index answer."""
+        source = await unit.load(KnowledgeSource, command.id)
+        if command.index == source.newest_index:
+            source.switch_index(command.index)
+        unit.save(source)
+        return Done(aggregate=source)
+
+
+async def begin_index(source: KnowledgeSource, things: Things, unit: Unit) -> None:
+    """Begin the index that a source asks for, where it is not the newest already."""
+    model, space = await wanted_space(source, things)
+    before = source.newest_index
+    source.build_index(embedding_model=model, space=space)
+    if source.newest_index != before:
+        unit.effect("job", kind=FILL_INDEX, key=str(source.id), payload={"index": source.newest_index})
+
+
+async def ensure_index(source: KnowledgeSource, things: Things, unit: Unit) -> KnowledgeSource:
+    """Return a source whose newest index is the one it asks for, begun with this command where it is not."""
+    if wants_index(source, *await wanted_space(source, things)):
+        source = await unit.load(KnowledgeSource, source.id)
+        await begin_index(source, things, unit)
+        unit.save(source)
+    return source
+
+
+def wants_index(source: KnowledgeSource, model: str | None, space: str | None) -> bool:
+    """Return whether the newest index is another than is asked for."""
+    newest = source.newest_index
+    wanted = {"chunking": source.definition["chunking"], "embedding_model": model, "space": space}
+    return newest is None or not same(source.indexes[str(newest)], wanted)
+
+
+async def wanted_space(source: KnowledgeSource, things: Things) -> tuple[str | None, str | None]:
+    """Return the embedding model that a source asks for, and the space of its vectors; None: words only.
+
+    Models are looked at as they are now, not as this process remembers them.
+    """
+    chosen = source.definition["embedding_model"]
+    if chosen is None:
+        try:
+            default = await things.newest(DefaultModel, DefaultModel.create_id("embedding"))
+        except NotFound:
+            return None, None
+        chosen = default.model_id
+    if chosen is None:
+        return None, None
+    try:
+        model = await things.newest(Model, UUID(chosen))
+    except NotFound:
+        return None, None  # the append refuses what refers to it
+    if model.definition["kind"] != "embedding":
+        raise Invalid("An embedding model is needed here.", code="wrong_model_kind", pointer="/embedding_model")
+    return chosen, space_name(model.id, model.definition["model"])
+
+
+def concerns_indexes(model: Model, before: Mapping[str, object] | None) -> bool:
+    """Return whether a change of a model may ask for other indexes."""
+    now = model.definition
+    if now["kind"] != "embedding":
+        return False
+    was = before or {"default": False, "model": now["model"]}
+    return bool(was["default"] != now["default"] or was["model"] != now["model"])
