@@ -1,8 +1,8 @@
 """The composition root: the only module that knows which adapter stands behind each port."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -58,6 +58,7 @@ from projections.run_reading import RunReader
 from projections.runs import RunsProjection, RunsView
 
 if TYPE_CHECKING:
+    from adapters.kafka.feed import KafkaFeed
     from adapters.kafka.relay import KafkaRelay
 
 APP_ROLE = "magnet_app"
@@ -272,6 +273,24 @@ def kafka_relay(settings: Settings, installation: UUID, **parts: Any) -> "KafkaR
         installation=str(installation),
         **parts,
     )
+
+
+@asynccontextmanager
+async def kafka_feeds(
+    settings: Settings, *, dsn: str, group: str, models: Sequence[ReadModel]
+) -> AsyncIterator[Sequence["KafkaFeed"]]:
+    """Give this process's share of read models that are fed from Kafka."""
+    from adapters.kafka.feed import KafkaFeed  # noqa: PLC0415
+
+    assert settings.kafka_bootstrap_servers is not None
+    async with _pool(dsn, 1, 2 * len(models) + 1) as pool:
+        reader = EventLog(pool, EventMapper(AGGREGATES))
+        yield [
+            KafkaFeed(
+                pool, reader, model, servers=settings.kafka_bootstrap_servers, topic=settings.kafka_topic, group=group
+            )
+            for model in models
+        ]
 
 
 async def interrupt(bus: Bus, command: Command) -> None:

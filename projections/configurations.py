@@ -108,6 +108,7 @@ class ConfigurationsProjection:
     """Keeps the rows: an event changes a thing here by the very code that changes the aggregate."""
 
     name: ClassVar[str] = "configurations_v1"
+    independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: ConfigurationsWriter) -> None:
         """Fold the events, and save each touched row once."""

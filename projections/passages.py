@@ -120,6 +120,7 @@ class PassagesProjection:
     """Keeps passages, and what decides which of them are found."""
 
     name: ClassVar[str] = "passages_v1"
+    independent: ClassVar[bool] = False
 
     async def apply(self, events: Sequence[Recorded], view: PassagesWriter) -> None:
         """Fold the events into the rows that they touch."""

@@ -11,9 +11,11 @@ class Projection(Protocol):
 
     `name` is public and ends in a version. `apply` is called with batches in the order of the log,
     each in one transaction with the projection's position; what it raises undoes the batch.
+    `independent`: its rows depend on one stream each, so that streams may be folded side by side.
     """
 
     name: ClassVar[str]
+    independent: ClassVar[bool]
 
     async def apply(self, events: Sequence[Recorded], view: Any) -> None:
         """Change the read model by these events, through the view of the present transaction."""

@@ -119,6 +119,7 @@ class RunsProjection:
     """Keeps the rows."""
 
     name: ClassVar[str] = "runs_v1"
+    independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: RunsWriter) -> None:
         """Insert what began, complete what ended."""

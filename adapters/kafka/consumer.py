@@ -101,7 +101,7 @@ class InboxConsumer:
                     event = read(record.value)
                     events[event.id] = event
                 except NotOurs as error:
-                    await self._set_aside(connection, record, str(error))
+                    await set_aside(connection, self._group, record, str(error))
             cursor = await connection.execute(SQL["take"], {"consumer": self._group, "ids": list(events)})
             new = [events[id] for (id,) in await cursor.fetchall()]
             await self._count(connection, new)
@@ -119,21 +119,23 @@ class InboxConsumer:
         }
         await connection.execute(SQL["count"], values)
 
-    async def _set_aside(self, connection: AsyncConnection[Any], record: Any, reason: str) -> None:
-        await connection.execute(
-            SQL["set_aside"],
-            {
-                "consumer": self._group,
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-                "reason": reason,
-                "key": record.key,
-                "value": record.value,
-            },
-        )
-
     async def _is_at_end(self) -> bool:
         places = self._consumer.assignment()
         ends = await self._consumer.end_offsets(list(places))
         return bool(places) and all([await self._consumer.position(place) >= ends[place] for place in places])
+
+
+async def set_aside(connection: AsyncConnection[Any], consumer: str, record: Any, reason: str) -> None:
+    """Keep a message that is none of ours, with the reason why it is not taken."""
+    await connection.execute(
+        SQL["set_aside"],
+        {
+            "consumer": consumer,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "reason": reason,
+            "key": record.key,
+            "value": record.value,
+        },
+    )

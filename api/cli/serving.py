@@ -20,6 +20,13 @@ class Side(StrEnum):
     QUERIES = "queries"
 
 
+class Source(StrEnum):
+    """Where a worker has its events from."""
+
+    LOG = "log"
+    KAFKA = "kafka"
+
+
 def serve(
     *,
     side: Annotated[Side, typer.Option("--side", help="Serve commands or queries alone.")] = Side.ALL,
@@ -44,16 +51,27 @@ def serve(
     raise typer.Exit(status)
 
 
-def worker() -> None:
-    """Run projections and jobs, without serving HTTP."""
+def worker(
+    *,
+    source: Annotated[Source, typer.Option("--from", help="Where events come from.")] = Source.LOG,
+    group: Annotated[str, typer.Option("--group", help="With --from kafka: the consumer group.")] = "readers",
+    projections: Annotated[
+        str, typer.Option("--projections", help="With --from kafka: their names, separated by commas; none: all.")
+    ] = "",
+) -> None:
+    """Run projections and jobs, without serving HTTP; or, fed from Kafka, a share of read models of a group."""
     settings = _settings()
-    from api.worker import work
+    from api.worker import work, work_from_kafka
 
     def ready() -> None:
         line(f"Magnet works on {_place(settings)}.")
         sys.stdout.flush()
 
-    work(settings, ready=ready)
+    if source is Source.KAFKA:
+        names = [name for name in projections.split(",") if name]
+        work_from_kafka(settings, group=group, projections=names, ready=ready)
+    else:
+        work(settings, ready=ready)
 
 
 def _settings(**given: Any) -> "Settings":

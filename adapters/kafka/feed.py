@@ -1,0 +1,141 @@
+"""Read models fed from Kafka: the partitions are spread over processes by a consumer group.
+
+Rows and the position in each partition are one transaction, and the positions stored here decide where a
+partition goes on, not Kafka's: so a rebalance or a kill loses and doubles nothing. Events of one thing come
+in order; events of different things may not. Where a read model needs another thing first (a document's
+source), a batch fails, and is tried again while the other partitions go on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.event_store.log import EventLog
+from adapters.failpoints import failpoint
+from adapters.kafka.consumer import NotOurs, read, set_aside
+from adapters.postgres import sql
+from adapters.projection_runner.batch import Batches, ReadModel, decoded
+from projections.received import received
+from projections.recorded import Recorded
+
+SQL = sql.load("adapters.kafka", "feed.sql")
+BATCH = 2000
+WAIT = 200
+"""Milliseconds that a batch is waited for."""
+
+PATIENCE = 60.0
+"""Seconds without any progress after which a batch that fails is a defect, and ends the process."""
+
+AGAIN = 0.2
+log = structlog.get_logger(__name__)
+
+
+class KafkaFeed:
+    """One process's share of one read model."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool, reader: EventLog, model: ReadModel, *, servers: str, topic: str, group: str
+    ) -> None:
+        self._pool = pool
+        self._reader = reader
+        self._model = model
+        self._topic = topic
+        self.schema = f"{model.name}__{group}"
+        self._batches = Batches(pool, model, schema=self.schema, fence=0)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=servers,
+            group_id=f"{group}.{model.name}",
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+
+    async def run(self) -> None:
+        """Follow the topic until cancelled; raise what a batch fails with that nothing can be waited for."""
+        await self._batches.make_schema(anew=False)
+        await self._consumer.start()
+        try:
+            self._consumer.subscribe([self._topic], listener=Assigned(self))
+            clock = asyncio.get_running_loop().time
+            progressed = clock()
+            while True:
+                for place, records in (await self._consumer.getmany(timeout_ms=WAIT, max_records=BATCH)).items():
+                    try:
+                        await self._take(place, records)
+                        progressed = clock()
+                    except Exception as error:
+                        if clock() - progressed > PATIENCE:
+                            raise
+                        log.warning("batch_waits", schema=self.schema, error=type(error).__name__)
+                        self._consumer.seek(place, records[0].offset)
+                        await asyncio.sleep(AGAIN)
+        finally:
+            await asyncio.shield(self._consumer.stop())
+
+    async def begin(self, partitions: Sequence[int]) -> None:
+        """Go on in these partitions where their rows stand."""
+        values = {"schema": self.schema, "topic": self._topic, "partitions": list(partitions)}
+        async with self._pool.connection() as connection:
+            await connection.execute(SQL["begin"], values)
+            rows = await (await connection.execute(SQL["places"], values)).fetchall()
+        for partition, offset in rows:
+            self._consumer.seek(TopicPartition(self._topic, partition), offset)
+
+    async def _take(self, place: TopicPartition, records: Sequence[Any]) -> None:
+        """Apply messages of a partition, and move its position, in one transaction."""
+        values = {"schema": self.schema, "topic": self._topic, "partition": place.partition}
+        async with self._batches.transaction() as connection:
+            if not self._model.projection.independent:
+                await connection.execute(SQL["one_writer"], values)
+            row = await (await connection.execute(SQL["hold"], values)).fetchone()
+            assert row is not None
+            next_offset, position = row
+            events = []
+            for record in records:
+                if record.offset < next_offset:
+                    continue  # another process had this partition before, and has taken it
+                event = await self._event(connection, record)
+                if event is not None and event.position > position:
+                    events.append(event)
+                    position = event.position
+            if events:
+                await self._model.projection.apply(decoded(events), self._model.writer(connection))
+            reached = max(next_offset, records[-1].offset + 1)
+            await connection.execute(SQL["advance"], {**values, "next_offset": reached, "position": position})
+            failpoint("feed.before_commit")
+        failpoint("feed.after_commit")
+
+    async def _event(self, connection: AsyncConnection[Any], record: Any) -> Recorded | None:
+        """Return a message's event; None for one that is none of ours: it is set aside with the reason."""
+        try:
+            taken = read(record.value)
+            event = orjson.loads(record.value)["data"]
+            if event["data"] is not None:
+                return received(event)
+        except NotOurs as error:
+            await set_aside(connection, self.schema, record, str(error))
+            return None
+        # Too large for a message: it is read where it is.
+        [recorded] = await self._reader.section(taken.position - 1, 1)
+        return recorded
+
+
+class Assigned(ConsumerRebalanceListener):
+    """Tells a feed which partitions it has now."""
+
+    def __init__(self, feed: KafkaFeed) -> None:
+        self._feed = feed
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Nothing is under way: a batch is taken whole before the next poll."""
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Go on where the rows stand."""
+        if assigned:
+            await self._feed.begin([place.partition for place in assigned])
