@@ -1,6 +1,6 @@
 """Calling models: what is asked, what comes back piece by piece, and what it took."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
@@ -22,7 +22,7 @@ class ModelUsed:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One request to a provider: `outcome` is `ok` or the code of what went wrong; times in milliseconds."""
+    """One request to a provider: `outcome` is `ok`, `cancelled` or the code of what went wrong; times in milliseconds."""
 
     model: ModelUsed
     outcome: str
@@ -47,6 +47,7 @@ class ChatRequest:
 
     `messages`, `tools`, `tool_choice` and `response_format` have the form of OpenAI's chat completions;
     `parameters` may hold temperature, top_p, max_tokens, stop, seed. No model means the default one.
+    `abandoned` is told what was tried where the call ends without an answer or an error: its caller left.
     """
 
     model: UUID | None
@@ -55,6 +56,7 @@ class ChatRequest:
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: Any = None
     response_format: Mapping[str, Any] | None = None
+    abandoned: "Callable[[Sequence[Attempt]], object] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

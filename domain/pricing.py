@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -12,6 +12,9 @@ from domain.definition import Strict
 
 PER = Decimal(1_000_000)
 """Prices are per this many tokens."""
+
+EXACT = Context(prec=100)
+"""More digits than any count of tokens times any price has: nothing is ever rounded."""
 
 Amount = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,8})(\.\d{1,9})?$")]
 """A price as decimal text: no float ever touches money."""
@@ -72,8 +75,10 @@ def cost(usage: Usage, price: Price | None) -> Cost:
         (usage.output, price.output),
         (usage.reasoning, price.reasoning),
     )
+    with localcontext(EXACT):
+        amount = sum((tokens * Decimal(rate) / PER for tokens, rate in counted if rate is not None), Decimal(0))
     return Cost(
-        amount=sum((tokens * Decimal(rate) / PER for tokens, rate in counted if rate is not None), Decimal(0)),
+        amount=amount,
         currency=price.currency,
         unknown=any(tokens and rate is None for tokens, rate in counted),
     )
@@ -92,10 +97,12 @@ def total_usage(usages: Sequence[Usage]) -> Usage:
 
 
 def total_cost(costs: Sequence[Cost]) -> Cost:
-    """Return the sum in the first currency there is; what is in another one makes it unknown."""
-    currency = next((cost.currency for cost in costs if cost.currency is not None), None)
-    return Cost(
-        amount=sum((cost.amount for cost in costs if cost.currency in (None, currency)), Decimal(0)),
-        currency=currency,
-        unknown=any(cost.unknown or cost.currency not in (None, currency) for cost in costs),
-    )
+    """Return the sum in the first currency that something was paid in; what is in another one makes it unknown."""
+    paid = [cost for cost in costs if cost.amount or cost.unknown] or costs
+    currency = next((cost.currency for cost in paid if cost.currency is not None), None)
+    with localcontext(EXACT):
+        return Cost(
+            amount=sum((cost.amount for cost in paid if cost.currency in (None, currency)), Decimal(0)),
+            currency=currency,
+            unknown=any(cost.unknown or cost.currency not in (None, currency) for cost in paid),
+        )

@@ -35,12 +35,13 @@ class Breaker:
         self._open_until = None
         self._probing = False
 
-    def failed(self, now: float) -> None:
-        """Note that the provider seems to be down."""
+    def failed(self, now: float, *, probe: bool) -> None:
+        """Note that the provider seems to be down; a late failure of an older call leaves a probe alone."""
         self._failures += 1
         if self._open_until is not None or self._failures >= OPENS_AFTER:
             self._open_until = now + OPEN_FOR
-        self._probing = False
+        if probe:
+            self._probing = False
 
     def abandoned(self) -> None:
         """Note that the probe ended without telling anything about the provider."""

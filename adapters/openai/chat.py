@@ -1,6 +1,7 @@
 """Chat completions: one call with all its attempts, streamed or plain."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
 
 from adapters.model_catalogue import CalledModel
 from adapters.openai.chat_answer import ChatReading
@@ -12,7 +13,7 @@ from adapters.openai.patience import Patience
 from adapters.openai.policy import Call, Policy, Trial, sum_of, total_of, used
 from adapters.openai.usage import estimated, tokens_of_request
 from adapters.openai.wire import Exchange, Wire
-from commands.model_calls import ChatAnswer, ChatRequest, TextPiece, ToolCall
+from commands.model_calls import ChatAnswer, ChatRequest, ModelCallFailed, TextPiece, ToolCall
 
 PATH = "/chat/completions"
 
@@ -32,60 +33,82 @@ class ChatCalls:
         tokens = tokens_of_request(request.messages, request.tools)
         call = self._policy.call(route, tokens + _room(request))
         first: float | None = None
-        async for trial in call:
-            reading = ChatReading()
-            tool_calls: Sequence[ToolCall] = ()
-            async with trial:
-                patience = _patience(trial, streams=True)
-                try:
-                    async with self._exchange(trial, request, patience, stream=True) as exchange:
-                        pieces = ChatStream(exchange, reading, patience)
-                        while (texts := await pieces.next()) is not None:
-                            for text in texts:
-                                trial.passed_on = True
-                                first = first or call.timing.now()
-                                yield TextPiece(text=text)
-                    tool_calls = reading.tool_calls()
-                except Failure as failure:
-                    self._note(trial, failure, reading, tokens)
-                    raise
-                trial.usage = reading.usage or estimated(tokens, reading.written)
-            if trial.ended_well:
-                yield _answer(call, trial, reading, tool_calls, first)
-                return
+        with _telling(call, request):
+            async for trial in call:
+                reading = ChatReading()
+                tool_calls: Sequence[ToolCall] = ()
+                async with trial:
+                    patience = _patience(trial, streams=True)
+                    exchange = self._exchange(trial, request, patience, stream=True)
+                    with self._noting(trial, exchange, reading, tokens):
+                        async with exchange:
+                            pieces = ChatStream(exchange, reading, patience)
+                            while (texts := await pieces.next()) is not None:
+                                for text in texts:
+                                    trial.passed_on.append(text)
+                                    first = first or call.timing.now()
+                                    yield TextPiece(text=text)
+                        tool_calls = reading.tool_calls()
+                if trial.ended_well:
+                    answer = _answer(call, trial, reading, tool_calls, first)
+                    break
+        yield answer
 
     async def complete(self, route: Sequence[CalledModel], request: ChatRequest) -> ChatAnswer:
         """Return the whole answer."""
         tokens = tokens_of_request(request.messages, request.tools)
         call = self._policy.call(route, tokens + _room(request))
-        async for trial in call:
-            reading = ChatReading()
-            tool_calls: Sequence[ToolCall] = ()
-            async with trial:
-                patience = _patience(trial, streams=False)
-                try:
-                    async with self._exchange(trial, request, patience, stream=False) as exchange:
-                        must_be_data(exchange, "application/json")
-                        reading.whole(await exchange.read_all(LONGEST_BODY))
-                    tool_calls = reading.tool_calls()
-                except Failure as failure:
-                    self._note(trial, failure, reading, tokens)
-                    raise
-                trial.usage = reading.usage or estimated(tokens, reading.written)
-            if trial.ended_well:
-                return _answer(call, trial, reading, tool_calls, None)
+        with _telling(call, request):
+            async for trial in call:
+                reading = ChatReading()
+                tool_calls: Sequence[ToolCall] = ()
+                async with trial:
+                    patience = _patience(trial, streams=False)
+                    exchange = self._exchange(trial, request, patience, stream=False)
+                    with self._noting(trial, exchange, reading, tokens):
+                        async with exchange:
+                            must_be_data(exchange, "application/json")
+                            reading.whole(await exchange.read_all(LONGEST_BODY))
+                        tool_calls = reading.tool_calls()
+                if trial.ended_well:
+                    return _answer(call, trial, reading, tool_calls, None)
         raise AssertionError("a call ends by an answer or by an error")
 
     def _exchange(self, trial: Trial, request: ChatRequest, patience: Patience, *, stream: bool) -> Exchange:
         body = body_of(request, trial.model, stream=stream, leave_out=self._oddities.of(trial.model))
         return self._wire.post(trial.model, PATH, body, patience)
 
-    def _note(self, trial: Trial, failure: Failure, reading: ChatReading, tokens: int) -> None:
-        """Keep what a failed trial took and had brought."""
-        self._oddities.learn(trial.model, failure, OPTIONAL)
-        trial.text = reading.text
-        if failure.answered:
-            trial.usage = reading.usage or estimated(tokens, reading.written)
+    @contextmanager
+    def _noting(self, trial: Trial, exchange: Exchange, reading: ChatReading, tokens: int) -> Iterator[None]:
+        """Keep what a trial took, however it ends: once an answer began, its input was read and is paid for."""
+        answered = False
+        try:
+            yield
+            answered = True
+        except Failure as failure:
+            self._oddities.learn(trial.model, failure, OPTIONAL)
+            answered = failure.answered
+            raise
+        except BaseException:
+            answered = exchange.status is not None
+            raise
+        finally:
+            trial.status = exchange.status
+            if answered:
+                trial.usage = reading.usage or estimated(tokens, reading.written)
+
+
+@contextmanager
+def _telling(call: Call, request: ChatRequest) -> Iterator[None]:
+    """Tell what was tried where neither an answer nor an error can: the caller has left."""
+    try:
+        yield
+    except ModelCallFailed:
+        raise
+    except BaseException:
+        if request.abandoned is not None:
+            request.abandoned(tuple(call.attempts))
+        raise
 
 
 def _answer(

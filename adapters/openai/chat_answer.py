@@ -52,8 +52,8 @@ class ChatReading:
         choices = event.get("choices")
         if event.get("usage") is not None:
             self.usage = usage_from(event["usage"]) or self.usage
+        self._refuse_error(event)
         if not choices and (choices is None or isinstance(choices, list)):
-            self._refuse_error(event)
             return ""
         delta = self._choice(choices).get("delta")
         if delta is None:
@@ -70,7 +70,7 @@ class ChatReading:
         message = self._choice(answer.get("choices")).get("message")
         if not isinstance(message, dict):
             raise failures.invalid("sent an answer without a message")
-        self._take(message)
+        self._take(message, whole=True)
         self.finish()
 
     def finish(self) -> str:
@@ -115,7 +115,7 @@ class ChatReading:
             self.finish_reason = cleaned(reason[:64])[0]
         return choice
 
-    def _take(self, delta: Mapping[str, Any]) -> str:
+    def _take(self, delta: Mapping[str, Any], *, whole: bool = False) -> str:
         content = delta.get("content")
         if content is not None and not isinstance(content, str):
             content = _joined(content)
@@ -125,7 +125,7 @@ class ChatReading:
                 raise failures.invalid("sent a refusal that is no text")
             content = (content or "") + refusal
         if delta.get("tool_calls"):
-            self._take_calls(delta["tool_calls"])
+            self._take_calls(delta["tool_calls"], whole)
         if not content:
             return ""
         self._count(len(content))
@@ -134,29 +134,37 @@ class ChatReading:
             self._texts.append(piece)
         return piece
 
-    def _take_calls(self, calls: Any) -> None:
+    def _take_calls(self, calls: Any, whole: bool) -> None:
         if not isinstance(calls, list):
             raise failures.invalid("sent tool calls that are no list")
         for place, part in enumerate(calls):
             function = part.get("function") if isinstance(part, dict) else None
             if not isinstance(function, dict):
                 raise failures.invalid("sent a tool call that is none")
-            number = part.get("index")
-            number = number if isinstance(number, int) and 0 <= number < MOST_TOOL_CALLS else place
-            call = self._calls.setdefault(number, _Call())
-            if len(self._calls) > MOST_TOOL_CALLS:
-                raise failures.invalid("called too many tools at once")
             id, name, arguments = part.get("id"), function.get("name"), function.get("arguments")
             if isinstance(arguments, dict):  # some servers send JSON where OpenAI sends its text
                 arguments = write_json(arguments).decode()
             for value in (id, name, arguments):
                 if value is not None and not isinstance(value, str):
                     raise failures.invalid("sent a tool call whose fields are no text")
+            number = place if whole else self._number(part.get("index"), id, name)
+            call = self._calls.setdefault(number, _Call())
+            if len(self._calls) > MOST_TOOL_CALLS:
+                raise failures.invalid("called too many tools at once")
             call.id = call.id or id or ""
             call.name = call.name or name or ""
             if arguments:
                 self._count(len(arguments))
                 call.arguments.append(arguments)
+
+    def _number(self, index: Any, id: str | None, name: str | None) -> int:
+        """Return which call a part belongs to; of parts without a number, one with a new id or a name begins a call."""
+        if type(index) is int and 0 <= index < MOST_TOOL_CALLS:
+            return index
+        last = max(self._calls, default=-1)
+        if id:
+            return next((number for number, call in self._calls.items() if call.id == id), last + 1)
+        return last + 1 if name else max(last, 0)
 
     def _count(self, length: int) -> None:
         self._length += length

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.model_catalogue import CalledModel
+from adapters.openai import failures
 from adapters.openai.chat_stream import must_be_data
 from adapters.openai.failures import Failure
 from adapters.openai.oddities import Oddities
@@ -14,7 +15,7 @@ from adapters.openai.text import write_json
 from adapters.openai.usage import estimated, tokens_of
 from adapters.openai.vectors import WIDTH, vectors_from
 from adapters.openai.wire import Wire
-from commands.model_calls import Embedded, ModelCallFailed
+from commands.model_calls import Attempt, Embedded, ModelCallFailed
 
 PATH = "/embeddings"
 MOST_TEXTS = 256
@@ -40,7 +41,8 @@ class EmbeddingCalls:
         """Return the vectors of all texts, or raise ModelCallFailed with what was tried for any of them."""
         first = route[0]
         # Vectors of two models can't be compared: only the same model at another provider takes over.
-        same = [each for each in route if each.definition.model == first.definition.model]
+        alike = (first.definition.model, first.definition.dimensions)
+        same = [each for each in route if (each.definition.model, each.definition.dimensions) == alike]
         parts = batches(texts)
         calls = [self._policy.call(same, sum(map(tokens_of, part))) for part in parts]
         room = asyncio.Semaphore(AT_ONCE)
@@ -56,10 +58,13 @@ class EmbeddingCalls:
             raise
         vectors = [vector for some, _ in found for vector in some]
         attempts = tuple(attempt for call in calls for attempt in call.attempts)
+        lengths = {len(vector) // WIDTH for vector in vectors} or {first.definition.dimensions or 0}
+        if len(lengths) > 1:  # of one request they were compared when they came
+            raise _differ(calls[0], found[0][1], lengths, attempts)
         usage, cost = sum_of(attempts)
         return Embedded(
             vectors=vectors,
-            dimensions=len(vectors[0]) // WIDTH if vectors else first.definition.dimensions or 0,
+            dimensions=lengths.pop(),
             model=used(found[0][1] if found else first),
             usage=usage,
             cost=cost,
@@ -113,6 +118,13 @@ def batches(texts: Sequence[str]) -> list[list[str]]:
         parts[-1].append(text)
         length += len(text)
     return parts
+
+
+def _differ(call: Call, model: CalledModel, lengths: set[int], attempts: tuple[Attempt, ...]) -> ModelCallFailed:
+    """Return the error of a model whose vectors can't be compared with each other."""
+    error = call.error(model, failures.invalid(f"sent vectors of different lengths: {sorted(lengths)}"))
+    error.attempts = attempts
+    return error
 
 
 async def _end(tasks: Sequence["asyncio.Task[tuple[list[bytes], CalledModel]]"]) -> None:

@@ -12,7 +12,6 @@ LONGEST_MESSAGE = 300
 LONGEST_READ = 10_000
 WORD = re.compile(r"[a-z_]{4,40}")
 CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
-UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]")
 KEY_LIKE = re.compile(r"\b(sk|pk|key|Bearer)[-_ ][\w*.-]{4,}", re.IGNORECASE)
 
 
@@ -175,5 +174,6 @@ def told(message: str, secrets: frozenset[str]) -> str:
     """Return a provider's own words, short, in one line and without any secret."""
     for secret in secrets:
         message = message.replace(secret, "***")
-    message = KEY_LIKE.sub("***", UNPRINTABLE.sub(" ", message))
+    message = "".join(character if character.isprintable() else " " for character in message[:LONGEST_READ])
+    message = KEY_LIKE.sub("***", message)
     return message if len(message) <= LONGEST_MESSAGE else message[:LONGEST_MESSAGE] + "…"

@@ -1,6 +1,7 @@
 """Where requests leave: the exact headers, and whether the address may be reached at all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import cast
 
 import httpx2
 
@@ -15,8 +16,32 @@ NOT_SETTABLE = frozenset(
 """What belongs to the connection and not to the provider's settings."""
 
 
+REFUSAL = 300
+LONGEST_REFUSAL = 100_000
+"""Bytes that are read of an answer that is none: the client reads it whole before it looks at it."""
+
+
 class NotAllowed(httpx2.ConnectError):
     """This address may not be reached."""
+
+
+class Beginning(httpx2.AsyncByteStream):
+    """No more of a body than tells what is wrong."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = LONGEST_REFUSAL
+        async for chunk in self._stream:
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        """Close the whole."""
+        await self._stream.aclose()
 
 
 class Outlet(httpx2.AsyncBaseTransport):
@@ -38,7 +63,10 @@ class Outlet(httpx2.AsyncBaseTransport):
             raise NotAllowed("This address may not be reached.", request=request)
         kept = {name: request.headers[name] for name in KEPT if name in request.headers}
         request.headers = httpx2.Headers({**ALWAYS, **self._headers, **FRAMING, **kept})
-        return await self._transport.handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
+        if response.status_code >= REFUSAL:
+            response.stream = Beginning(cast(httpx2.AsyncByteStream, response.stream))
+        return response
 
     async def aclose(self) -> None:
         """Do nothing: the connections are shared."""

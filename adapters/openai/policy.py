@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from types import TracebackType
 from typing import TypeVar
 from uuid import UUID
@@ -17,7 +16,7 @@ from adapters.openai.breaker import Breaker
 from adapters.openai.failures import BREAKING, Failure, Kind
 from adapters.openai.limits import Full, ModelLimits
 from commands.model_calls import Attempt, ModelCallFailed, ModelCallTimedOut, ModelLimitReached, ModelUsed
-from domain.pricing import Cost, Usage, cost, price_at
+from domain.pricing import Cost, Usage, cost, price_at, total_cost, total_usage
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -117,14 +116,14 @@ class Call:
                 continue
             return Trial(self, model, breaker, limits, entered, self._tokens, self._deadline)
 
-    def record(self, model: CalledModel, started: float, usage: Usage, failure: Failure | None, status: int) -> None:
+    def record(self, model: CalledModel, started: float, usage: Usage, outcome: str, status: int | None) -> None:
         """Add an attempt."""
         price = price_at(model.definition.prices, self.timing.today())
         self.attempts.append(
             Attempt(
                 model=used(model),
-                outcome="ok" if failure is None else failure.code,
-                upstream_status=status if failure is None else failure.status,
+                outcome=outcome,
+                upstream_status=status,
                 duration_ms=(self.timing.now() - started) * 1000,
                 usage=usage,
                 cost=cost(usage, price),
@@ -164,16 +163,16 @@ class Call:
 
     def _not_asked(self, model: CalledModel, started: float, failure: Failure) -> None:
         """Pass on to the next model without a request, or raise."""
-        self.record(model, started, Usage(), failure, 0)
+        self.record(model, started, Usage(), failure.code, None)
         self._tries = model.definition.routing.retries
         if not self.goes_on(failure):
             raise self.error(model, failure)
 
 
 class Trial(AbstractAsyncContextManager["Trial"]):
-    """One request to a model. Within it, set `usage`, and `passed_on` once something reaches the caller.
+    """One request to a model. Within it, set `usage` and `status`, and add to `passed_on` what reaches the caller.
 
-    `text` is what had come when it failed. Leaving it by a Failure either raises what the caller gets, or nothing: then the next trial follows.
+    Leaving it by a Failure either raises what the caller gets, or nothing: then the next trial follows.
     """
 
     def __init__(
@@ -189,8 +188,8 @@ class Trial(AbstractAsyncContextManager["Trial"]):
         self.model = model
         self.usage = Usage()
         self.ended_well = False
-        self.passed_on = False
-        self.text = ""
+        self.status: int | None = None
+        self.passed_on: list[str] = []
         self._call = call
         self._breaker = breaker
         self._limits = limits
@@ -216,20 +215,23 @@ class Trial(AbstractAsyncContextManager["Trial"]):
         if error is None:
             self.ended_well = True
             self._breaker.answered()
-            self._call.record(self.model, self._started, self.usage, None, 200)
+            self._call.record(self.model, self._started, self.usage, "ok", 200)
             return False
         if not isinstance(error, Failure):
             if self._probe:
                 self._breaker.abandoned()
+            left = isinstance(error, asyncio.CancelledError | GeneratorExit)
+            outcome = "cancelled" if left else "internal_error"
+            self._call.record(self.model, self._started, self.usage, outcome, self.status)
             return False
         if error.kind in BREAKING:
-            self._breaker.failed(self._call.timing.now())
+            self._breaker.failed(self._call.timing.now(), probe=self._probe)
         elif error.kind is not Kind.FORBIDDEN:
             self._breaker.answered()
-        self._call.record(self.model, self._started, self.usage, error, 0)
+        self._call.record(self.model, self._started, self.usage, error.code, error.status)
         if not self.passed_on and self._call.goes_on(error):
             return True
-        raise self._call.error(self.model, error, self.text if self.passed_on else "") from None
+        raise self._call.error(self.model, error, "".join(self.passed_on)) from None
 
 
 def total_of(model: CalledModel) -> float:
@@ -249,21 +251,8 @@ def used(model: CalledModel) -> ModelUsed:
 
 
 def sum_of(attempts: Sequence[Attempt]) -> tuple[Usage, Cost]:
-    """Return usage and cost of all attempts; amounts of another currency than the first can't be added."""
-    usage = Usage(
-        input=sum(each.usage.input for each in attempts),
-        cache_read=sum(each.usage.cache_read for each in attempts),
-        cache_write=sum(each.usage.cache_write for each in attempts),
-        output=sum(each.usage.output for each in attempts),
-        reasoning=sum(each.usage.reasoning for each in attempts),
-        estimated=any(each.usage.estimated for each in attempts),
-    )
-    costs = [each.cost for each in attempts if each.usage.total or len(attempts) == 1]
-    currency = next((each.currency for each in costs if each.currency is not None), None)
-    summed = [each for each in costs if each.currency == currency]
-    amount = sum((each.amount for each in summed), Decimal(0))
-    unknown = any(each.unknown for each in costs) or len(summed) < len(costs)
-    return usage, Cost(amount=amount, currency=currency, unknown=unknown)
+    """Return usage and cost of all attempts."""
+    return total_usage([each.usage for each in attempts]), total_cost([each.cost for each in attempts])
 
 
 def limit_reached(full: Full) -> Failure:

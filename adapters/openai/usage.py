@@ -14,7 +14,8 @@ low for most other languages."""
 TOKENS_PER_MESSAGE = 4
 """What a message takes beside its text."""
 
-MOST = 2**53
+MOST = 10**11
+"""More than this is no count of tokens."""
 
 
 def usage_from(reported: Any) -> Usage | None:

@@ -28,9 +28,6 @@ CLIENTS = 200
 AZURE_VERSION = "2024-10-21"
 """The `api-version` of an Azure provider that names none: the newest that is stable for all that is used."""
 
-LONGEST_ERROR = 100_000
-"""Bytes of an error's body."""
-
 TRANSPORT_ERRORS = (httpx2.HTTPError, httpx2.StreamError, OSError)
 
 
@@ -45,7 +42,7 @@ class Wire:
     def post(self, model: CalledModel, path: str, body: bytes, patience: Patience) -> "Exchange":
         """Return an exchange to enter."""
         provider = model.provider
-        if provider.definition.type == "azure_openai" and "/deployments" not in provider.definition.base_url:
+        if by_deployment(provider) and "/deployments" not in provider.definition.base_url:
             path = f"/deployments/{quote(model.definition.model, safe='')}{path}"
         return Exchange(self._client(provider), provider, path, body, patience)
 
@@ -69,7 +66,6 @@ class Wire:
 
     def _made(self, provider: CalledProvider) -> AsyncOpenAI:
         definition = provider.definition
-        azure = definition.type == "azure_openai"
         outlet = Outlet(self._transport, headers_of(provider), self._allowed)
         # The outlet sets every header itself: what the client takes from the environment stays here.
         settled: dict[str, Any] = {
@@ -78,11 +74,18 @@ class Wire:
             "http_client": httpx2.AsyncClient(transport=outlet, trust_env=False, follow_redirects=False),
         }
         base = definition.base_url.rstrip("/")
-        if not azure:
-            return AsyncOpenAI(base_url=base, **settled)
+        if not by_deployment(provider):
+            version = {"api-version": definition.api_version} if definition.api_version else {}
+            return AsyncOpenAI(base_url=base, default_query=version, **settled)
         if not base.endswith("/openai") and "/openai/" not in base:
             base += "/openai"
         return AsyncAzureOpenAI(base_url=base, api_version=definition.api_version or AZURE_VERSION, **settled)
+
+
+def by_deployment(provider: CalledProvider) -> bool:
+    """Return whether models stand in the path there: Azure's own API, other than the one it has at /openai/v1."""
+    definition = provider.definition
+    return definition.type == "azure_openai" and not definition.base_url.rstrip("/").endswith("/openai/v1")
 
 
 def headers_of(provider: CalledProvider) -> Mapping[str, str]:

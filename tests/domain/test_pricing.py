@@ -2,11 +2,12 @@
 
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.pricing import Price, Usage, cost, price_at
+from domain.pricing import Cost, Price, Usage, cost, price_at, total_cost
 
 PRICE = Price(valid_from="2026-01-01", input="2.50", cached_input="1.25", output="10", reasoning="10")
 
@@ -35,3 +36,20 @@ def test_a_price_that_is_not_known_is_marked_and_never_taken_for_zero():
 def test_counters_are_disjoint_and_sum_up(counts: list[int]):
     used = Usage(input=counts[0], cache_read=counts[1], cache_write=counts[2], output=counts[3], reasoning=counts[4])
     assert used.total == sum(counts)
+
+
+@given(st.lists(st.integers(0, 10**11), max_size=30), st.from_regex(r"\A[1-9]\d{0,8}\.\d{1,9}\Z"))
+def test_a_sum_of_costs_is_the_cost_of_the_sum_to_the_last_digit(counts: list[int], rate: str):
+    price = Price(input=rate)
+    summed = total_cost([cost(Usage(input=count), price) for count in counts])
+    assert Fraction(summed.amount) == Fraction(rate) * sum(counts) / 10**6
+
+
+def test_what_cost_nothing_has_no_say_in_the_currency():
+    nothing = Cost(amount=Decimal(0), currency="USD", unknown=False)
+    paid = Cost(amount=Decimal("0.5"), currency="EUR", unknown=False)
+    assert total_cost([nothing, paid]) == paid
+    assert total_cost([nothing]) == nothing
+    assert total_cost([]) == Cost(amount=Decimal(0), currency=None, unknown=False)
+    dollars = Cost(amount=Decimal(1), currency="USD", unknown=False)
+    assert total_cost([dollars, paid]) == Cost(amount=Decimal(1), currency="USD", unknown=True)
