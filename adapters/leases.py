@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from uuid import UUID
 
 import psycopg
@@ -28,11 +28,18 @@ class Leases:
     """Renews this process's leases, and interrupts what other processes left behind."""
 
     def __init__(
-        self, pool: AsyncConnectionPool, owner: UUID, interrupt: Mapping[str, Interrupt], *, every: float = EVERY
+        self,
+        pool: AsyncConnectionPool,
+        owner: UUID,
+        interrupt: Mapping[str, Interrupt],
+        *,
+        lost: Collection[UUID] = (),
+        every: float = EVERY,
     ) -> None:
         self._pool = pool
         self._owner = owner
         self._interrupt = interrupt
+        self._lost = lost
         self._every = every
         self._task: asyncio.Task[None] | None = None
 
@@ -59,9 +66,10 @@ class Leases:
             await asyncio.sleep(self._every)
 
     async def renew(self) -> None:
-        """Show that this process lives."""
+        """Show that this process lives, and carries out what it began other than what is lost."""
+        values = {"owner": self._owner, "lost": list(self._lost), "seconds": LEASE}
         async with self._pool.connection() as connection:
-            await connection.execute(SQL["renew"], {"owner": self._owner, "seconds": LEASE})
+            await connection.execute(SQL["renew"], values)
 
     async def sweep(self) -> None:
         """End what nobody carries out any more."""

@@ -218,7 +218,12 @@ async def open_container(
                 )
                 await relay.open()
                 stack.push_async_callback(relay.close)
-        leases = Leases(pool, runs.owner, {"run": lambda run, _: interrupt(bus, InterruptRun(id=run))})
+        leases = Leases(
+            pool,
+            runs.owner,
+            {"run": lambda run, _: interrupt(bus, InterruptRun(id=run))},
+            lost=runs.lost,
+        )
         await leases.open()
         stack.push_async_callback(leases.close)
         return Container(

@@ -120,7 +120,7 @@ class PromptRuns:
             observability=chosen.definition["observability"],
         )
         if receipt.replayed and context.idempotency is not None:
-            body = await self.earlier.wait(context.idempotency)
+            body = await self.earlier.wait(context.idempotency, receipt.id)
             yield RunBegan(run_id=receipt.id, position=receipt.position)
             yield RunAnswer(body=body, position=receipt.position, replayed=True)
             return
@@ -164,7 +164,7 @@ class PromptRuns:
                 yield Checked(answer=answer, parsed=None)
                 return
             try:
-                parsed = fitting(answer.text, form.get("schema"))
+                parsed = fitting(answer, form.get("schema"))
             except InvalidOutput as error:
                 if last_try or form["type"] != "json_schema":
                     raise
@@ -193,17 +193,19 @@ def request_of(definition: Mapping[str, Any], messages: list[Mapping[str, Any]])
     )
 
 
-def fitting(text: str, schema: Mapping[str, Any] | None) -> Any:
-    """Return the JSON of a text, or raise InvalidOutput that says where it does not fit the schema."""
+def fitting(answer: ChatAnswer, schema: Mapping[str, Any] | None) -> Any:
+    """Return the JSON of an answer, or raise InvalidOutput that says where it does not fit the schema."""
+    details = {"provider": answer.model.provider, "model": answer.model.name, "upstream_status": 200}
     try:
-        parsed = orjson.loads(text)
+        parsed = orjson.loads(answer.text)
     except orjson.JSONDecodeError:
-        raise InvalidOutput("The model's answer is no JSON.") from None
+        raise InvalidOutput("The model's answer is no JSON.", details=details) from None
     if schema is not None:
         wrong = next(iter(jsonschema_rs.validator_for(dict(schema)).iter_errors(parsed)), None)
         if wrong is not None:
             place = "".join(f"/{escaped(part)}" for part in wrong.instance_path)
             raise InvalidOutput(
-                f"The model's answer does not fit the schema at '{place}' ({type(wrong.kind).__name__})."
+                f"The model's answer does not fit the schema at '{place}' ({type(wrong.kind).__name__}).",
+                details=details,
             )
     return parsed

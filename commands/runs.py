@@ -3,23 +3,27 @@
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from eventsourcing.domain import Aggregate
+
 from commands.bus import Answers, Bus, Done
 from commands.model_calls import (
+    Attempt,
     ChatAnswer,
     Embedded,
     ModelCallFailed,
     ModelCallTimedOut,
     ModelLimitReached,
     ModelUsed,
+    NoModel,
 )
 from commands.ports import Context, IdempotencyKey, Receipt, Unit
-from domain.errors import Conflict, DomainError
+from domain.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from domain.pricing import total_cost, total_usage
 from domain.run import End, Kind, Outcome, Run, RunEnded, Step, cost_document, usage_document
 
@@ -207,8 +211,12 @@ class Recording:
 
     def called(self, kind: str, answer: ChatAnswer | Embedded | ModelCallFailed, parent: int) -> None:
         """Record each attempt of a model call as a step: what they took sums up to what the call took."""
+        self.tried(kind, answer.attempts, parent)
+
+    def tried(self, kind: str, attempts: Sequence[Attempt], parent: int) -> None:
+        """Record attempts as steps."""
         now = self.elapsed_ms
-        for attempt in answer.attempts:
+        for attempt in attempts:
             self._numbers += 1
             self._steps.append(
                 Step(
@@ -238,10 +246,13 @@ class Recording:
             await self.finish("failed", error=error, answer=failure_of(error))
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            await asyncio.shield(asyncio.ensure_future(self.finish("cancelled")))
+            left = failure_of(RunCancelled())
+            with suppress(RunEnded):  # where it was left while its end was being recorded
+                await asyncio.shield(asyncio.ensure_future(self.finish("cancelled", answer=left)))
             raise
         except Exception:
-            await self.finish("failed", error=DomainError("This is a defect.", code="internal_error"))
+            defect = DomainError("This is a defect.", code="internal_error")
+            await self.finish("failed", error=defect, answer=failure_of(defect))
             raise
 
     def end(self, outcome: Outcome, *, error: DomainError | None = None, output: Any = None) -> End:
@@ -269,16 +280,24 @@ class Recording:
         end = self.end(outcome, error=error, output=output)
         key = self._context.idempotency
         command = FinishRun(id=self.id, end=end, scope=key.scope if key else None, answer=answer or {})
-        self.receipt = await self._runs.bus.dispatch(command, replace(self._context, idempotency=None))
+        try:
+            self.receipt = await self._runs.bus.dispatch(command, replace(self._context, idempotency=None))
+        except Unavailable:
+            self._runs.lost.add(self.id)
+            raise
         return end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """Begins runs; `owner` stands for this process."""
+    """Begins runs; `owner` stands for this process. `lost` are those whose end could not be recorded.
+
+    Nobody carries them out any more, so their leases run out, and they count as interrupted.
+    """
 
     bus: Bus
     owner: UUID = field(default_factory=uuid4)
+    lost: set[UUID] = field(default_factory=set)
 
     async def start(
         self,
@@ -318,6 +337,18 @@ def model_document(model: ModelUsed) -> dict[str, Any]:
     }
 
 
+class RunCancelled(Conflict):
+    """The request with this Idempotency-Key was left by its caller before it was answered: use a new key."""
+
+    code = "run_cancelled"
+
+
+class RunInterrupted(Conflict):
+    """The process that carried out the request with this Idempotency-Key is gone: use a new key."""
+
+    code = "run_interrupted"
+
+
 class RequestInProgress(Conflict):
     """The request with this Idempotency-Key is still being carried out: ask again."""
 
@@ -325,9 +356,20 @@ class RequestInProgress(Conflict):
 
 
 FAILURES: Mapping[str, type[DomainError]] = {
-    kind.__name__: kind for kind in (ModelCallFailed, ModelCallTimedOut, ModelLimitReached, Conflict, DomainError)
+    kind.__name__: kind
+    for kind in (
+        ModelCallTimedOut,
+        ModelLimitReached,
+        ModelCallFailed,
+        NoModel,
+        NotFound,
+        Unavailable,
+        Invalid,
+        Conflict,
+        DomainError,
+    )
 }
-"""Kinds of refusals that a repeat of a request meets again."""
+"""Kinds of refusals that a repeat of a request meets again; the first that fits stands for the rest of it."""
 
 
 def answer_of(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -342,9 +384,11 @@ def failure_of(error: DomainError) -> dict[str, Any]:
 
 
 class Repeats(Protocol):
-    """Looks up what the first request with a key was answered."""
+    """Looks up what the first request with a key was answered, and what it began."""
 
     async def stored_answer(self, scope: bytes) -> tuple[bytes, bytes, int] | None: ...
+
+    async def load(self, id: UUID) -> tuple[Aggregate, int] | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,8 +398,8 @@ class EarlierAnswers:
     repeats: Repeats
     answers: Answers
 
-    async def wait(self, key: IdempotencyKey, patience: float = 60.0) -> Mapping[str, Any]:
-        """Return the first answer once there is one; raise its refusal, or RequestInProgress."""
+    async def wait(self, key: IdempotencyKey, run: UUID, patience: float = 60.0) -> Mapping[str, Any]:
+        """Return the first answer once there is one; raise its refusal, RunInterrupted or RequestInProgress."""
         deadline = time.monotonic() + patience
         while True:
             stored = await self.repeats.stored_answer(key.scope)
@@ -369,6 +413,9 @@ class EarlierAnswers:
                 failure = shown["failure"]
                 kind = FAILURES[failure["kind"]]
                 raise kind(failure["message"], code=failure["code"], details=failure["details"])
+            loaded = await self.repeats.load(run)
+            if loaded is not None and isinstance(loaded[0], Run) and loaded[0].outcome == "interrupted":
+                raise RunInterrupted
             if time.monotonic() > deadline:
                 raise RequestInProgress
             await asyncio.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
 from commands.runs import Recording
@@ -13,6 +14,7 @@ async def say(
     """Yield what the model says, and last its ChatAnswer; every attempt is a step of its own below this one's."""
     with recording.step("model_call", "chat", parent) as step:
         step.input = {"messages": [dict(message) for message in request.messages]}
+        request = replace(request, abandoned=lambda tried: recording.tried("attempt", tried, step.number))
         try:
             async with aclosing(models.stream(request)) as pieces:
                 async for piece in pieces:

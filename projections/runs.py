@@ -115,6 +115,10 @@ class RunsView(Protocol):
         """Return usage by bucket and dimensions."""
 
 
+REQUESTS = frozenset({"attempt", "embedding"})
+"""Kinds of steps that are requests to providers."""
+
+
 class RunsProjection:
     """Keeps the rows."""
 
@@ -180,7 +184,7 @@ def end_of(entry: Recorded) -> RunEnd:
 
 
 def calls_of(entry: Recorded) -> list[CallRow]:
-    """Return the requests to providers that a run made."""
+    """Return the requests to providers that a run made: all that anything was taken by."""
     return [
         CallRow(
             run=entry.stream,
@@ -195,5 +199,5 @@ def calls_of(entry: Recorded) -> list[CallRow]:
             unknown=step["cost"]["unknown"],
         )
         for step in entry.event.steps
-        if step["kind"] == "attempt"
+        if step["kind"] in REQUESTS
     ]

@@ -14,7 +14,6 @@ from api.streaming import EventStream, StreamEvent, numbered
 from commands.model_calls import TextPiece
 from commands.prompt_run import RunAnswer, RunBegan, RunPrompt
 from domain.definition import JSON, Strict, parse
-from domain.errors import DomainError
 from domain.references import identify
 
 
@@ -79,7 +78,7 @@ async def events(call: Call, began: RunBegan, pieces: AsyncGenerator[Any, None])
                     yield StreamEvent(type="message.delta", data={"text": piece.text})
                 elif isinstance(piece, RunAnswer):
                     yield StreamEvent(type="run.completed", data=piece.body)
-        except DomainError as error:
+        except Exception as error:  # a defect as well: whoever waits for the end of a stream is told
             problem = problem_document(error, request_id=call.request_id, instance=call.request.url.path)
             yield StreamEvent(type="run.failed", data={"run_id": str(began.run_id), "error": problem})
 
