@@ -27,7 +27,8 @@ from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, 
 from commands.model import settle_model
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
-from commands.runs import FinishRun, InterruptRun, RunHandlers, StartRun
+from commands.run_handlers import RunHandlers
+from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.tag import RenameTag, rename_tag
 from domain.api_key import ApiKey
 from domain.knowledge_source import KnowledgeSource
