@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
+from hashlib import sha1
 from typing import Any, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 from eventsourcing.utils import get_topic
@@ -27,6 +28,10 @@ from projections.documents import rfc3339
 from projections.recorded import LogEntry
 
 NOT_DATA = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
+VERSION_MASK = ~(0xF000 << 64 | 0xC000 << 48)
+VERSION_BITS = 5 << 76 | 0x8000 << 48
+"""Version 5 and variant of a UUID (RFC 9562)."""
+
 PERSONAL = "[personal]"
 """Stands for what persons said: it is shown where it belongs, such as in its conversation, not in the log."""
 
@@ -48,7 +53,9 @@ async def public_events(entries: Sequence[LogEntry], names: Names) -> list[dict[
 
 def event_id(stream: UUID, version: int) -> UUID:
     """Return an event's id: uuid5(stream id, version as decimal text), so that anyone can work it out."""
-    return uuid5(stream, str(version))
+    # What uuid5 does, without its detours: this is asked for every event that leaves.
+    digest = int.from_bytes(sha1(stream.bytes + b"%d" % version, usedforsecurity=False).digest()[:16])
+    return UUID(int=digest & VERSION_MASK | VERSION_BITS)
 
 
 def public_event(entry: LogEntry, name: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -15,10 +16,10 @@ from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, Fenced
 from adapters.projection_runner.ownership import Session, keep_owning
 from projections.events import public_events
-from projections.integration_events import envelope
+from projections.integration_events import Envelope, envelope
 
 NAME = "kafka_relay_v1"
-BATCH = 2000
+BATCH = 4000
 """Events of one write."""
 
 SAFETY_POLL = 1.0
@@ -73,44 +74,69 @@ class KafkaRelay:
         async with self._pool.connection() as connection:
             row = await (await connection.execute(SQL["take_over"], {"projection": NAME})).fetchone()
         assert row is not None
-        position, fence = row
+        place = Place(*row)
         pause = LEAST_PAUSE
         while True:
             topic = self._topic()
             try:
                 await topic.open()
                 pause = LEAST_PAUSE
-                while True:
-                    position = await self._follow(topic, session, position, fence)
+                await self._follow(topic, session, place)
             except (KafkaError, OSError) as error:
-                log.warning("kafka_away", error=type(error).__name__, reason=str(error)[:200], position=position)
+                reason = str(error)[:200]
+                log.warning("kafka_away", error=type(error).__name__, reason=reason, position=place.position)
             finally:
                 await closed(topic)
             await session.execute("SELECT 1")  # a lost session means a lost lock
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _follow(self, topic: EventTopic, session: Session, position: int, fence: int) -> int:
-        """Write the next batch as soon as there is one, and return how far the log is relayed."""
+    async def _follow(self, topic: EventTopic, session: Session, place: "Place") -> None:
+        """Write batch after batch without end; the next one is made ready while Kafka takes the present one."""
+        preparing = asyncio.create_task(self._prepared(place.position))
+        try:
+            while True:
+                envelopes = await preparing
+                if not envelopes:
+                    await self._wait(session)
+                    preparing = asyncio.create_task(self._prepared(place.position))
+                    continue
+                reached = envelopes[-1].position
+                preparing = asyncio.create_task(self._prepared(reached))
+                await topic.write(envelopes)
+                failpoint("relay.after_write")
+                await self._advance(place, reached)
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+
+    async def _prepared(self, after: int) -> list[Envelope]:
         self._news.clear()
-        entries = await self._reader.read(position, BATCH, EVERYTHING)
-        if not entries:
-            try:
-                async with asyncio.timeout(SAFETY_POLL):
-                    await self._news.wait()
-            except TimeoutError:
-                await session.execute("SELECT 1")
-            return position
-        events = await public_events(entries, self._reader)
-        await topic.write([envelope(event, self._source) for event in events])
-        failpoint("relay.after_write")
-        reached = entries[-1].position
+        entries = await self._reader.read(after, BATCH, EVERYTHING)
+        return [envelope(event, self._source) for event in await public_events(entries, self._reader)]
+
+    async def _advance(self, place: "Place", reached: int) -> None:
         async with self._pool.connection() as connection:
-            values = {"projection": NAME, "fence": fence, "expected": position, "position": reached}
+            values = {"projection": NAME, "fence": place.fence, "expected": place.position, "position": reached}
             if (await connection.execute(SQL["advance"], values)).rowcount != 1:
                 raise Fenced
+        place.position = reached
         self._moved(NAME, reached)
-        return reached
+
+    async def _wait(self, session: Session) -> None:
+        try:
+            async with asyncio.timeout(SAFETY_POLL):
+                await self._news.wait()
+        except TimeoutError:
+            await session.execute("SELECT 1")
+
+
+@dataclass
+class Place:
+    """How far the log is relayed, and the fence under which that is noted."""
+
+    position: int
+    fence: int
 
 
 async def closed(topic: EventTopic) -> None:

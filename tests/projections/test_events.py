@@ -1,7 +1,7 @@
 """The public form of events."""
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 import pytest
 
@@ -116,3 +116,9 @@ def test_the_other_aggregates_speak_too():
     tag = Tag(tag="x")
     tag.rename("y", things=1)
     assert said_of(tag) == ["Noted the tag x, to rename it", "Renamed to y on 1 thing"]
+
+
+def test_an_events_id_is_the_version_5_uuid_of_its_stream_and_version():
+    for version in (1, 7, 123_456):
+        stream = uuid4()
+        assert event_id(stream, version) == uuid5(stream, str(version))
