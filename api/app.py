@@ -18,6 +18,7 @@ from api.call import Call, Operation
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import prompt_runs
+from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
 from api.errors import HttpProblem, problem, problem_of
 from api.event_schemas import asyncapi_document
@@ -28,6 +29,7 @@ from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
+from api.queries import providers as provider_queries
 from api.queries import runs as run_queries
 from api.routing import IndexedRoutes
 from domain.agent import Agent
@@ -63,6 +65,8 @@ def operations() -> list[Operation]:
         found += configuration_queries.operations(kind, collection, keys=keys)
     return [
         *found,
+        *provider_commands.OPERATIONS,
+        *provider_queries.OPERATIONS,
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
         *log_queries.OPERATIONS,

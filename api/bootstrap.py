@@ -47,6 +47,7 @@ from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.ports import SYSTEM, Actor, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
+from commands.provider import ProviderTrials
 from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from domain import AGGREGATES
@@ -116,6 +117,7 @@ class Container:
     chat_models: ChatModels
     embedding_models: EmbeddingModels
     offered_models: OfferedModels
+    provider_trials: ProviderTrials
     runs: Runs
     leases: Leases
     prompt_runs: PromptRuns
@@ -244,6 +246,7 @@ async def open_container(
             chat_models=chat_models,
             embedding_models=embedding_models,
             offered_models=models,
+            provider_trials=ProviderTrials(bus=bus, offered=models),
             runs=runs,
             leases=leases,
             prompt_runs=prompt_runs,

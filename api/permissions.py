@@ -8,6 +8,7 @@ PUBLIC = "public"
 PERMISSIONS: Mapping[str, str] = {
     "configuration:read": "read configuration things, their history and who uses them",
     "configuration:write": "create, change, publish, roll back, archive and restore configuration things",
+    "providers:test": "call a provider to see whether it answers and which models it offers",
     "prompts:preview": "render a prompt",
     "prompts:run": "run a prompt",
     "runs:read": "list and read one's own runs",
@@ -26,8 +27,9 @@ USING = frozenset({"configuration:read", "prompts:preview", "prompts:run", "runs
 
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
-    "editor": USING | {"configuration:write", "runs:read_all", "usage:read"},
-    "operator": USING | {"runs:read_all", "usage:read", "projections:read", "projections:manage", "metrics:read"},
+    "editor": USING | {"configuration:write", "providers:test", "runs:read_all", "usage:read"},
+    "operator": USING
+    | {"providers:test", "runs:read_all", "usage:read", "projections:read", "projections:manage", "metrics:read"},
     "user": USING,
     "auditor": frozenset(
         {

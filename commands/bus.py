@@ -127,7 +127,7 @@ class Bus:
         except DomainError as refusal:
             if unit.decided_on_cache:
                 return None
-            if (receipt := await self._earlier(context)) is not None:
+            if (receipt := await self.earlier(context)) is not None:
                 return receipt
             if isinstance(refusal, StaleVersion):
                 raise StaleVersion(
@@ -142,13 +142,13 @@ class Bus:
             case "version_conflict" | "users_changed":
                 return None
             case "key_used":
-                return await self._earlier(context)
+                return await self.earlier(context)
             case outcome:
-                if (receipt := await self._earlier(context)) is not None:
+                if (receipt := await self.earlier(context)) is not None:
                     return receipt
                 raise refused_by_append(outcome, appended.detail)
 
-    async def _earlier(self, context: Context) -> Receipt | None:
+    async def earlier(self, context: Context) -> Receipt | None:
         """Return the first answer to this idempotency key, if there was one."""
         if context.idempotency is None:
             return None

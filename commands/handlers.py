@@ -27,6 +27,7 @@ from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, 
 from commands.model import settle_model
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
+from commands.provider import ShowTrial, show_trial
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.tag import RenameTag, rename_tag
@@ -76,4 +77,5 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, 
         Archive: configuration.archive,
         Restore: configuration.restore,
         RenameTag: rename_tag,
+        ShowTrial: show_trial,
     }

@@ -16,6 +16,8 @@ LONGEST_NAME = 200
 PATIENCE = 30.0
 """Seconds: somebody is waiting for the answer."""
 
+NO_LIST = "has no list of models at this address (404): does its base_url end in the right path, such as /v1?"
+
 
 async def models_of(wire: Wire, provider: CalledProvider) -> list[str]:
     """Return the names in their order, or raise ModelCallFailed; it is asked once, whatever the breakers say."""
@@ -27,6 +29,8 @@ async def models_of(wire: Wire, provider: CalledProvider) -> list[str]:
             must_be_data(exchange, "application/json")
             return _names(await exchange.read_all(LONGEST_BODY))
     except Failure as failure:
+        if failure.status == 404:
+            failure.code, failure.message = "api_not_found", NO_LIST
         kind = {Kind.TIMEOUT: ModelCallTimedOut, Kind.LIMIT: ModelLimitReached}.get(failure.kind, ModelCallFailed)
         details = {"provider": provider.name, "upstream_status": failure.status, **failure.details()}
         message = f"The model provider '{provider.name}' {failure.message}."
@@ -41,5 +45,7 @@ def _names(data: bytes) -> list[str]:
     items = answer.get("data") if isinstance(answer, dict) else answer
     if not isinstance(items, list):
         raise failures.invalid("sent an answer without a list of models")
-    names = [item.get("id") for item in items[:MOST_MODELS] if isinstance(item, dict)]
+    if len(items) > MOST_MODELS:
+        raise failures.invalid(f"lists more than {MOST_MODELS} models")
+    names = [item.get("id") for item in items if isinstance(item, dict)]
     return [cleaned(name[:LONGEST_NAME])[0] for name in names if isinstance(name, str) and name]

@@ -17,7 +17,7 @@ import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AsyncStream, RequestOptions
 
 from adapters.model_catalogue import CalledModel, CalledProvider
-from adapters.openai import failures
+from adapters.openai import failures, unreached
 from adapters.openai.failures import Failure, Kind
 from adapters.openai.outlet import NotAllowed, Outlet
 from adapters.openai.patience import Due, Patience
@@ -182,7 +182,7 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
         if isinstance(cause, httpx2.ConnectTimeout):
             return failures.timed_out("connect", self._patience.connect)
         if isinstance(cause, httpx2.ConnectError):
-            return failures.broken("could not be reached")
+            return failures.broken(unreached.reason(cause))
         return failures.broken("broke off the connection before it answered")
 
 
