@@ -33,11 +33,18 @@ THINGS = 100
 @contextmanager
 def server(what: str, dsn: str, home: Path) -> Iterator[int]:
     """Run a server process while the block lasts; give its port."""
+    with served(what, dsn, home) as (port, _):
+        yield port
+
+
+@contextmanager
+def served(what: str, dsn: str, home: Path) -> Iterator[tuple[int, int]]:
+    """Run a server process while the block lasts; give its port, and the id of the process."""
     command = [sys.executable, "-m", "benchmarks.http_servers", what, dsn, str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield int(process.stdout.readline()), process.pid
         finally:
             process.send_signal(signal.SIGTERM)
 

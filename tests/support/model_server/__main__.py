@@ -1,9 +1,16 @@
-"""The model server as a process of its own, for benchmarks: prints its base URL and serves until stdin ends."""
+"""The model server as a process of its own, for benchmarks: prints its base URL and serves until stdin ends.
+
+What is asked is echoed, word by word; a question that ends with `fault:NAME` meets that fault.
+"""
 
 import argparse
 import sys
+from dataclasses import replace
 
+from tests.support.model_server.answers import echo
+from tests.support.model_server.records import Received
 from tests.support.model_server.server import ModelServer
+from tests.support.model_server.steps import FAULTS, Hang, Raw, Reply, Reset
 
 
 def main() -> None:
@@ -12,8 +19,17 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--dimensions", type=int, default=64)
     parser.add_argument("--vectors", choices=["hash", "words"], default="hash")
+    parser.add_argument("--between", type=float, default=0.0, help="seconds between the pieces of a stream")
     chosen = parser.parse_args()
-    with ModelServer(port=chosen.port, dimensions=chosen.dimensions, vectors=chosen.vectors) as server:
+
+    def answer(request: Received) -> Reply | Raw | Hang | Reset:
+        _, _, fault = request.question.rpartition("fault:")
+        step = FAULTS.get(fault) or replace(echo(request), between=chosen.between)
+        return step(request) if callable(step) else step
+
+    with ModelServer(
+        port=chosen.port, dimensions=chosen.dimensions, vectors=chosen.vectors, default=answer, remembers=False
+    ) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         sys.stdin.read()

@@ -23,7 +23,8 @@ class ModelServer:
     `vectors` is `hash` (no text is near another) or `words` (texts that share words are near). Scripted steps
     answer the next requests for chat and embeddings in their order, whoever asks; those of `script_for` only
     the requests for one model, and go before. `default` answers the rest: an echo, real vectors. `keys`, where
-    set, are the only credentials that are let in.
+    set, are the only credentials that are let in. One that does not remember keeps no requests: it can serve for
+    long.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ModelServer:
         keys: Sequence[str] | None = None,
         default: Callable[[Received], Reply | Raw | Hang | Reset] = answers.echo,
         port: int = 0,
+        remembers: bool = True,
     ) -> None:
         self.dimensions = dimensions
         self.vectors = vectors
@@ -44,6 +46,7 @@ class ModelServer:
         self.requests: list[Received] = []
         self.connections: set[Connection] = set()
         self.port = port
+        self._remembers = remembers
         self._numbers = 0
         self._script: deque[Step] = deque()
         self._by_model: dict[str, deque[Step]] = {}
@@ -151,7 +154,8 @@ class ModelServer:
     def received(self, request: Received) -> None:
         """Note a request."""
         with self._changed:
-            self.requests.append(request)
+            if self._remembers:
+                self.requests.append(request)
             self._changed.notify_all()
 
     def ended(self, request: Received, how: str) -> None:
