@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from api.process import calm_collector
-from benchmarks import catch_up, cycle, evidence, growth, http, kafka, processes, recording
+from benchmarks import catch_up, cycle, evidence, growth, http, kafka, processes, recording, runs, streams
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
 from benchmarks.table import Row, circumstances, markdown
@@ -29,6 +29,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "long-stream": growth.long_stream,
     "evidence": evidence.evidence,
     "kafka": kafka.kafka,
+    "runs": runs.prompt_runs,
+    "streams": streams.streams_at_once,
 }
 """Name -> what yields the rows, in the table's order."""
 

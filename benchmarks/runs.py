@@ -129,7 +129,5 @@ def cpu_per_piece(client: Client, pid: int, make: Callable[..., bytes], scale: S
         return after.user + after.system - before.user - before.system
 
     count = max(500, scale.count(PIECES))
-    figures = []
-    for _ in range(max(3, scale.rounds)):
-        figures.append(cpu("w " * (count - 1) + "w", count) - cpu("w", 1))
+    figures = [cpu("w " * (count - 1) + "w", count) - cpu("w", 1) for _ in range(max(3, scale.rounds))]
     return statistics.median(figures) / (count - 1)
