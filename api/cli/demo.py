@@ -1,4 +1,4 @@
-"""`magnet demo`: cited answers from real documents, and a prompt's life, told as it happens over the real HTTP API."""
+"""`magnet demo`: a prompt's life, told as it happens, over the real HTTP API."""
 
 from typing import TYPE_CHECKING
 
@@ -9,15 +9,13 @@ if TYPE_CHECKING:
 
 
 def demo(*, as_json: AsJSON = False) -> None:
-    """Show the main job on real documents: cited answers and their trace; then a prompt's versions. Data stay."""
+    """Show the main job on a real prompt: change, publish, compare, roll back, read the past. Data stay."""
     from api.cli.connection import run
-    from api.cli.demo_answers import tell_answers
     from api.cli.demo_story import tell
     from api.cli.telling import Teller
 
     async def work(connection: "Connection") -> None:
         teller = Teller(connection, quiet=as_json)
-        await tell_answers(teller)
         await tell(teller)
         if as_json:
             show_json({"steps": teller.steps})
