@@ -43,6 +43,7 @@ from api.settings import Settings
 from commands.answering import Answerer
 from commands.bus import Bus, Command
 from commands.document import Documents
+from commands.execution import Execution
 from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.ports import SYSTEM, Actor, Context, PromptRenderer
@@ -200,8 +201,10 @@ async def open_container(
         models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
         stack.push_async_callback(models.close)
         chat_models, embedding_models = chat_models or models, embedding_models or models
-        prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, runs=runs, earlier=earlier)
+        execution = Execution(runs=runs, earlier=earlier)
+        prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
         searcher = PostgresSearcher(searching, embedding_models)
+        answerer = Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
@@ -251,7 +254,7 @@ async def open_container(
             leases=leases,
             prompt_runs=prompt_runs,
             searcher=searcher,
-            answerer=Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs),
+            answerer=answerer,
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
             uploads=uploads,
             runs_view=runs_view,

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Actions, Asker
+from commands.answering import Cited
 from commands.choosing import Chosen, choose
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, TextPiece, ToolCall
 from commands.runs import Recording
@@ -30,13 +31,6 @@ class ActionStarted:
 
     call: ToolCall
     type: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cited:
-    """A citation that a text made, in its public form."""
-
-    citation: Mapping[str, Any]
 
 
 Piece = TextPiece | ActionStarted | ActionDone | Cited | Reply

@@ -17,7 +17,7 @@ from domain import extractive
 from domain.citations import CitationFilter, citations_of
 from domain.errors import Invalid
 from domain.prompt import Prompt
-from domain.retrieval import Found, Passage
+from domain.retrieval import Found, Passage, Search
 from domain.retrieval_tool import RetrievalTool
 
 Resolution = Literal["answered", "not_answered", "no_results"]
@@ -36,6 +36,13 @@ class Searched:
     """What was found for the question; the passages are numbered after those found before."""
 
     found: Found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cited:
+    """A citation that a text made, in its public form."""
+
+    citation: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +79,15 @@ class Answerer:
     ) -> Found:
         """Search by a retrieval tool, as a step of a run."""
         chosen = await choose(self.things, RetrievalTool, tool, subject=subject)
-        if filter is not None and not chosen.definition["allow_filter"]:
-            raise Invalid("This retrieval tool takes no filter of its callers.", code="no_filter", pointer="/filter")
-        asked = search_of(chosen.definition, query, groups=groups, limit=limit, filter=filter)
+        asked = asked_of(chosen, query, groups=groups, limit=limit, filter=filter)
+        return await self.carry_out(recording, chosen, asked, parent=parent)
+
+    async def carry_out(
+        self, recording: Recording, chosen: Chosen, asked: Search, *, parent: int | None = None
+    ) -> Found:
+        """Search as a chosen retrieval tool asks for it, as a step of a run."""
         with recording.step("search", chosen.name, parent) as step:
-            step.input = {"query": query, "filter": filter}
+            step.input = {"query": asked.query, "filter": asked.filter}
             try:
                 found = await self.searcher.search(asked)
             except ModelCallFailed as error:
@@ -106,8 +117,8 @@ class Answerer:
         given: list[Passage],
         filter: Mapping[str, Any] | None = None,
         parent: int | None = None,
-    ) -> AsyncGenerator[Searched | TextPiece | Answered, None]:
-        """Yield what was found, pieces of text, and last the answer.
+    ) -> AsyncGenerator[Searched | TextPiece | Cited | Answered, None]:
+        """Yield what was found, pieces of text, what they cite, and last the answer.
 
         The passages are appended to `given`, and numbered by their place in it.
         """
@@ -130,8 +141,9 @@ class Answerer:
                 text=definition["no_answer"], citations=(), resolution="no_results", model="none", invented=0
             )
             return
-        checked = CitationFilter(lambda: len(given))
+        checked = CitationFilter(lambda: len(given), first)
         said: list[str] = []
+        told = 0
         model: Mapping[str, Any] | str = extractive.MODEL
         try:
             request = await self._request(recording, definition, question, found.passages, first, subject)
@@ -144,10 +156,15 @@ class Answerer:
                     if text:
                         said.append(text)
                         yield TextPiece(text=text)
+                    for citation in citations_of(checked.cited[told:], given):
+                        yield Cited(citation=citation)
+                    told = len(checked.cited)
         except NoModel:
             text = checked.feed(extractive.quote(question, found.passages, first)) + checked.rest()
             said.append(text)
             yield TextPiece(text=text)
+            for citation in citations_of(checked.cited, given):
+                yield Cited(citation=citation)
         whole = "".join(said)
         unanswered = whole.strip() == definition["no_answer"].strip()
         yield Answered(
@@ -183,6 +200,20 @@ class Answerer:
         messages = await self.prompts.messages(prompt, RunPrompt(prompt=prompt.id, variables=variables))
         chosen_model = model or prompt.definition["model"]
         return request_of({**prompt.definition, "model": chosen_model}, messages)
+
+
+def asked_of(
+    chosen: Chosen,
+    query: str,
+    *,
+    groups: frozenset[str] | None,
+    limit: int | None = None,
+    filter: Mapping[str, Any] | None = None,
+) -> Search:
+    """Return the search that a chosen retrieval tool makes of a query, or raise Invalid where it takes no filter."""
+    if filter is not None and not chosen.definition["allow_filter"]:
+        raise Invalid("This retrieval tool takes no filter of its callers.", code="no_filter", pointer="/filter")
+    return search_of(chosen.definition, query, groups=groups, limit=limit, filter=filter)
 
 
 def numbered_passages(passages: Sequence[Passage], first: int) -> str:

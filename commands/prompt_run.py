@@ -10,10 +10,11 @@ import jsonschema_rs
 import orjson
 
 from commands.choosing import Chosen, choose
+from commands.execution import Asked, Execution, Result, RunAnswer, RunBegan
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
 from commands.ports import Context, PromptRenderer, Things
 from commands.rendering import render_prompt
-from commands.runs import EarlierAnswers, Recording, Runs, answer_of, model_document
+from commands.runs import Recording, model_document
 from commands.saying import say
 from domain import variants
 from domain.errors import Archived, NotFound
@@ -37,23 +38,6 @@ class RunPrompt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunBegan:
-    """The run is on record."""
-
-    run_id: UUID
-    position: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunAnswer:
-    """The answer as it is shown; `replayed` where an earlier request with this key gave it."""
-
-    body: Mapping[str, Any]
-    position: int
-    replayed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Checked:
     """A model's answer, and the JSON in it where the prompt asks for JSON."""
 
@@ -74,8 +58,7 @@ class PromptRuns:
     models: ChatModels
     things: Things
     renderer: PromptRenderer
-    runs: Runs
-    earlier: EarlierAnswers
+    execution: Execution
 
     async def labelled(self, name: str, label: str) -> Mapping[str, Any] | None:
         """Return what a prompt is at a label; None where there is none, or it is archived."""
@@ -110,42 +93,37 @@ class PromptRuns:
             subject=command.subject or str(id),
         )
         messages = await self.messages(chosen, command)
-        recording, receipt = await self.runs.start(
+        asked = Asked(
             id=id,
             kind="prompt",
             target=chosen.target(),
-            context=context,
             subject=command.subject,
             input={"variables": dict(command.variables), "messages": [dict(each) for each in command.messages]},
             observability=chosen.definition["observability"],
         )
-        if receipt.replayed and context.idempotency is not None:
-            body = await self.earlier.wait(context.idempotency, receipt.id)
-            yield RunBegan(run_id=receipt.id, position=receipt.position)
-            yield RunAnswer(body=body, position=receipt.position, replayed=True)
-            return
-        async with recording.guarded():
-            recording.versions["prompt"] = chosen.document()
-            yield RunBegan(run_id=id, position=receipt.position)
-            async with aclosing(self._said(recording, chosen.definition, messages)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Checked):
-                        said = piece
-                    else:
-                        recording.first_token()
-                        yield piece
-            body = {
-                "text": said.answer.text,
-                "parsed": said.parsed,
-                "finish_reason": said.answer.finish_reason,
-                "prompt": chosen.document(),
-                "model": model_document(said.answer.model),
-                **recording.spent(),
-                "run_id": str(id),
-            }
-            await recording.finish("completed", output=said.answer.text, answer=answer_of(body))
-        assert recording.receipt is not None
-        yield RunAnswer(body=body, position=recording.receipt.position)
+        ran = self.execution.carry_out(asked, context, lambda recording: self._work(recording, chosen, messages))
+        async with aclosing(ran) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _work(
+        self, recording: Recording, chosen: Chosen, messages: list[Mapping[str, Any]]
+    ) -> AsyncGenerator[TextPiece | Result, None]:
+        recording.versions["prompt"] = chosen.document()
+        async with aclosing(self._said(recording, chosen.definition, messages)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Checked):
+                    said = piece
+                else:
+                    yield piece
+        body = {
+            "text": said.answer.text,
+            "parsed": said.parsed,
+            "finish_reason": said.answer.finish_reason,
+            "prompt": chosen.document(),
+            "model": model_document(said.answer.model),
+        }
+        yield Result(body=body, output=said.answer.text)
 
     async def _said(
         self, recording: Recording, definition: Mapping[str, Any], messages: list[Mapping[str, Any]]

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.actions import ActionDone, Asker
-from commands.agent_loop import ActionStarted, AgentLoop, Cited
+from commands.agent_loop import ActionStarted, AgentLoop
+from commands.answering import Cited
 from commands.bus import Bus
 from commands.choosing import Chosen, choose
 from commands.conversation import EndTurn, InterruptTurn, NoteAction, StartTurn

@@ -14,11 +14,13 @@ BEGINNING = re.compile(r"\[[\d,\s]{0,40}\Z")
 class CitationFilter:
     """Lets a text through as it comes, without the markers that point at nothing.
 
-    `count` says how many passages there are at that moment; `invented` counts what was removed.
+    `count` says how many passages there are at that moment, of which those from `first` on were given;
+    `invented` counts what was removed.
     """
 
-    def __init__(self, count: Callable[[], int]) -> None:
+    def __init__(self, count: Callable[[], int], first: int = 1) -> None:
         self._count = count
+        self._first = first
         self._held = ""
         self.cited: list[int] = []
         self.invented = 0
@@ -38,7 +40,7 @@ class CitationFilter:
     def _checked(self, found: "re.Match[str]") -> str:
         kept = []
         for number in (int(part) for part in found[1].split(",")):
-            if 1 <= number <= self._count():
+            if self._first <= number <= self._count():
                 kept.append(number)
                 if number not in self.cited:
                     self.cited.append(number)

@@ -1,18 +1,15 @@
 """Running a prompt over HTTP, plain or streamed."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 from starlette.responses import Response
 
-from api.call import Call, Operation, answer
-from api.errors import problem_document
+from api.call import Call, Operation
+from api.run_streams import answered, streamed
 from api.schemas import body_schema
-from api.streaming import EventStream, StreamEvent, numbered
-from commands.model_calls import TextPiece
-from commands.prompt_run import RunAnswer, RunBegan, RunPrompt
+from commands.execution import whole
+from commands.prompt_run import RunPrompt
 from domain.definition import JSON, Strict, parse
 from domain.references import identify
 
@@ -51,36 +48,8 @@ async def run(call: Call) -> Response:
     )
     pieces = call.container.prompt_runs.run(command, call.context(reason=message, raw=raw))
     if asked.stream:
-        return await streamed(call, pieces)
-    async with aclosing(pieces):
-        async for piece in pieces:
-            if isinstance(piece, RunAnswer):
-                replay = {"Idempotent-Replay": "true"} if piece.replayed else {}
-                return answer(piece.body, position=piece.position, headers=replay)
-    raise AssertionError("a run ends with an answer or an error")
-
-
-async def streamed(call: Call, pieces: AsyncGenerator[Any, None]) -> Response:
-    """Return the run as a stream; what is refused before it began is a problem document."""
-    began = await anext(pieces)
-    assert isinstance(began, RunBegan)
-    headers = {"Magnet-Position": str(began.position)}
-    return EventStream(numbered(events(call, began, pieces)), headers)
-
-
-async def events(call: Call, began: RunBegan, pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[StreamEvent, None]:
-    """Yield `run.started`, `message.delta`s, and one `run.completed` or `run.failed`."""
-    async with aclosing(pieces):
-        yield StreamEvent(type="run.started", data={"run_id": str(began.run_id)})
-        try:
-            async for piece in pieces:
-                if isinstance(piece, TextPiece):
-                    yield StreamEvent(type="message.delta", data={"text": piece.text})
-                elif isinstance(piece, RunAnswer):
-                    yield StreamEvent(type="run.completed", data=piece.body)
-        except Exception as error:  # a defect as well: whoever waits for the end of a stream is told
-            problem = problem_document(error, request_id=call.request_id, instance=call.request.url.path)
-            yield StreamEvent(type="run.failed", data={"run_id": str(began.run_id), "error": problem})
+        return await streamed(call, "run", pieces)
+    return answered(await whole(pieces))
 
 
 OPERATIONS = (

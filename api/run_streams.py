@@ -1,0 +1,47 @@
+"""Runs over HTTP: a plain answer, or a stream with the same accounting and exactly one terminal event."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.responses import Response
+
+from api.call import Call, answer
+from api.errors import problem_document
+from api.streaming import EventStream, StreamEvent, numbered
+from commands.answering import Cited
+from commands.execution import RunAnswer, RunBegan
+from commands.model_calls import TextPiece
+
+
+def answered(run: RunAnswer) -> Response:
+    """Return a run's answer."""
+    return answer(run.body, position=run.position, headers={"Idempotent-Replay": "true"} if run.replayed else {})
+
+
+async def streamed(call: Call, name: str, pieces: AsyncGenerator[Any, None]) -> Response:
+    """Return a run as a stream; what is refused before it began is a problem document."""
+    began = await anext(pieces)
+    assert isinstance(began, RunBegan)
+    headers = {"Magnet-Position": str(began.position)}
+    return EventStream(numbered(events(call, name, began, pieces)), headers)
+
+
+async def events(
+    call: Call, name: str, began: RunBegan, pieces: AsyncGenerator[Any, None]
+) -> AsyncGenerator[StreamEvent, None]:
+    """Yield `<name>.started`, `message.delta`s and `citation`s, and one `<name>.completed` or `<name>.failed`."""
+    async with aclosing(pieces):
+        yield StreamEvent(type=f"{name}.started", data={"run_id": str(began.run_id)})
+        try:
+            async for piece in pieces:
+                match piece:
+                    case TextPiece():
+                        yield StreamEvent(type="message.delta", data={"text": piece.text})
+                    case Cited():
+                        yield StreamEvent(type="citation", data={"citation": dict(piece.citation)})
+                    case RunAnswer():
+                        yield StreamEvent(type=f"{name}.completed", data=piece.body)
+        except Exception as error:  # a defect as well: whoever waits for the end of a stream is told
+            problem = problem_document(error, request_id=call.request_id, instance=call.request.url.path)
+            yield StreamEvent(type=f"{name}.failed", data={"run_id": str(began.run_id), "error": problem})
