@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from api import documentation, health, metrics
 from api.bootstrap import Container
 from api.call import Call, Operation
+from api.commands import answers, prompt_runs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
-from api.commands import prompt_runs
 from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
 from api.errors import HttpProblem, problem, problem_of
@@ -31,6 +31,7 @@ from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
 from api.queries import runs as run_queries
+from api.queries import searches
 from api.routing import IndexedRoutes
 from domain.agent import Agent
 from domain.api_key import ApiKey
@@ -58,7 +59,13 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
 def operations() -> list[Operation]:
     """Return every operation of the API."""
     found: list[Operation] = [*health.OPERATIONS, *metrics.OPERATIONS]
-    found += [*prompt_queries.OPERATIONS, *prompt_runs.OPERATIONS, *run_queries.OPERATIONS]
+    found += [
+        *prompt_queries.OPERATIONS,
+        *prompt_runs.OPERATIONS,
+        *searches.OPERATIONS,
+        *answers.OPERATIONS,
+        *run_queries.OPERATIONS,
+    ]
     for kind, collection in COLLECTIONS:
         keys = kind is ApiKey
         found += configuration_commands.operations(kind, collection, keys=keys)

@@ -40,6 +40,7 @@ from adapters.secrets import KeyringSecretBox, SealedAnswers
 from api.auth import Authenticator
 from api.metrics import Metrics
 from api.settings import Settings
+from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.bus import Bus, Command
 from commands.document import Documents
@@ -124,6 +125,7 @@ class Container:
     prompt_runs: PromptRuns
     searcher: Searcher
     answerer: Answerer
+    answer_runs: AnswerRuns
     documents: Documents
     uploads: PostgresUploads
     runs_view: RunsView
@@ -255,6 +257,7 @@ async def open_container(
             prompt_runs=prompt_runs,
             searcher=searcher,
             answerer=answerer,
+            answer_runs=AnswerRuns(things=store, answerer=answerer, execution=execution),
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
             uploads=uploads,
             runs_view=runs_view,

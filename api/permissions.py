@@ -11,6 +11,9 @@ PERMISSIONS: Mapping[str, str] = {
     "providers:test": "call a provider to see whether it answers and which models it offers",
     "prompts:preview": "render a prompt",
     "prompts:run": "run a prompt",
+    "search:run": "search by a retrieval tool, among what one's groups may find",
+    "answers:run": "have a RAG tool answer a question, from what one's groups may find",
+    "tools:preview": "search or answer by settings that are not saved",
     "runs:read": "list and read one's own runs",
     "runs:read_all": "list and read everybody's runs, without what was said",
     "runs:read_texts": "read what was said in everybody's runs",
@@ -22,12 +25,12 @@ PERMISSIONS: Mapping[str, str] = {
     "metrics:read": "read the metrics",
 }
 
-USING = frozenset({"configuration:read", "prompts:preview", "prompts:run", "runs:read"})
+USING = frozenset({"configuration:read", "prompts:preview", "prompts:run", "search:run", "answers:run", "runs:read"})
 """What everyone may who works with what is configured."""
 
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
-    "editor": USING | {"configuration:write", "providers:test", "runs:read_all", "usage:read"},
+    "editor": USING | {"configuration:write", "tools:preview", "providers:test", "runs:read_all", "usage:read"},
     "operator": USING
     | {"providers:test", "runs:read_all", "usage:read", "projections:read", "projections:manage", "metrics:read"},
     "user": USING,

@@ -235,10 +235,10 @@ def write_uses(thing: Configuration, used: Uses, unit: Unit) -> None:
     unit.effect("uses", id=str(thing.id), kind=thing.TOPIC, name=thing.name, targets=targets)
 
 
-def resolved(kind: type[Configuration], definition: dict[str, Any]) -> dict[str, Any]:
+def resolved(kind: type[Configuration], definition: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Put ids where the definition refers by name, or by `{id, name}` as reads show it.
 
-    Done in place: what a definition shares with an earlier one holds ids already.
+    Done in place: what a definition shares with an earlier one holds ids already. `prefix` is where it stands.
     """
     for path, target in kind.DEFINITION.REFERENCES.items():
         for pointer, container, key in places(definition, path):
@@ -249,7 +249,7 @@ def resolved(kind: type[Configuration], definition: dict[str, Any]) -> dict[str,
                 raise Invalid(
                     f"A reference is the id or the name of a {named.replace('_', ' ')}.",
                     code="invalid_reference",
-                    pointer=pointer,
+                    pointer=prefix + pointer,
                 )
             container[key] = str(identify(named, value))
     return definition

@@ -14,6 +14,9 @@ class Searcher(Protocol):
     async def search(self, search: Search) -> Found:
         """Return what was found; raise Invalid for a filter that does not fit, or ModelCallFailed."""
 
+    async def check(self, search: Search) -> None:
+        """Raise Invalid for a filter that does not fit."""
+
 
 def groups_of(actor: Actor) -> frozenset[str] | None:
     """Return the groups whose documents a caller may find; None: all, as an admin may."""

@@ -97,6 +97,11 @@ class PostgresSearcher:
         self._pool = pool
         self._models = models
 
+    async def check(self, search: Search) -> None:
+        """Raise Invalid for a filter that does not fit."""
+        if search.filter is not None:
+            filters.bind(filters.parse(search.filter), await self._fields(search))
+
     async def search(self, search: Search) -> Found:
         """Return the passages that fit best."""
         progress = Progress(

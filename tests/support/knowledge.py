@@ -68,6 +68,40 @@ class TinyEmbeddings:
         )
 
 
+async def store_chunks(
+    owner: psycopg.AsyncConnection[Any],
+    space: str | None,
+    chunks: Sequence[str],
+    vectors: Mapping[str, Sequence[float]] | None,
+    language: str | None = None,
+) -> bytes:
+    """Store texts and their vectors as ingestion does; return the chunking's id."""
+    content = sha256("\0".join(chunks).encode()).digest()
+    chunking = sha256(content + (language or "").encode()).digest()
+    at = 0
+    async with owner.cursor() as cursor:
+        await cursor.execute(
+            "INSERT INTO magnet.chunkings (id, content_sha256, parser, settings, chunks, language)"
+            " VALUES (%s, %s, 'plain/1', '{}', %s, %s) ON CONFLICT DO NOTHING",
+            [chunking, content, len(chunks), language],
+        )
+        for ordinal, text in enumerate(chunks):
+            hashed = sha256(text.encode()).digest()
+            await cursor.execute(
+                "INSERT INTO magnet.chunks (chunking, ordinal, text, text_sha256, start_at, end_at, page, heading)"
+                " VALUES (%s, %s, %s, %s, %s, %s, NULL, NULL) ON CONFLICT DO NOTHING",
+                [chunking, ordinal, text, hashed, at, at + len(text)],
+            )
+            at += len(text) + 1
+            if vectors is not None:
+                await cursor.execute(
+                    "INSERT INTO magnet.embeddings (space, text_sha256, embedding) VALUES (%s, %s, %s)"
+                    " ON CONFLICT DO NOTHING",
+                    [space, hashed, str(list(vectors[text]))],
+                )
+    return chunking
+
+
 @dataclass
 class Knowledge:
     """A log with sources and documents, the read model that follows it, and searches over that."""
@@ -136,30 +170,8 @@ class Knowledge:
 
     async def store(self, space: str | None, chunks: Sequence[str], language: str | None = None) -> bytes:
         """Store texts and their vectors as ingestion does; return the chunking's id."""
-        content = sha256("\0".join(chunks).encode()).digest()
-        chunking = sha256(content + (language or "").encode()).digest()
-        at = 0
-        async with self.owner.cursor() as cursor:
-            await cursor.execute(
-                "INSERT INTO magnet.chunkings (id, content_sha256, parser, settings, chunks, language)"
-                " VALUES (%s, %s, 'plain/1', '{}', %s, %s) ON CONFLICT DO NOTHING",
-                [chunking, content, len(chunks), language],
-            )
-            for ordinal, text in enumerate(chunks):
-                hashed = sha256(text.encode()).digest()
-                await cursor.execute(
-                    "INSERT INTO magnet.chunks (chunking, ordinal, text, text_sha256, start_at, end_at, page, heading)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, NULL, NULL) ON CONFLICT DO NOTHING",
-                    [chunking, ordinal, text, hashed, at, at + len(text)],
-                )
-                at += len(text) + 1
-                if space is not None:
-                    await cursor.execute(
-                        "INSERT INTO magnet.embeddings (space, text_sha256, embedding) VALUES (%s, %s, %s)"
-                        " ON CONFLICT DO NOTHING",
-                        [space, hashed, str(vector(text, self.models.dimensions))],
-                    )
-        return chunking
+        vectors = None if space is None else {text: vector(text, self.models.dimensions) for text in chunks}
+        return await store_chunks(self.owner, space, chunks, vectors, language)
 
     async def record(self, *names: str) -> None:
         """Record what was done to sources of these names."""

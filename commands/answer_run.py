@@ -1,0 +1,217 @@
+"""Searches and answers as runs of their own: recorded before what they gave is given out."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid4
+
+from commands.answering import Answered, Answerer, Cited, Searched, asked_of
+from commands.choosing import Chosen, choose
+from commands.execution import Asked, Execution, Result, RunAnswer, RunBegan, whole
+from commands.model_calls import TextPiece
+from commands.ports import Context, Things
+from commands.retrieval import groups_of
+from commands.runs import Recording
+from commands.unsaved import must_refer
+from domain import variants
+from domain.citations import passage_document
+from domain.configuration import Configuration
+from domain.prompt import Prompt
+from domain.rag_tool import RagTool
+from domain.retrieval import Found, Passage, Search
+from domain.retrieval_tool import RetrievalTool
+
+K = TypeVar("K", bound=Configuration)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Generic[K]):
+    """Which tool, and which of its versions and variants; or with `definition` one that is not saved."""
+
+    kind: type[K]
+    id: UUID
+    version: int | None = None
+    label: str = "live"
+    variant: str | None = None
+    subject: str | None = None
+    definition: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchByTool:
+    """Search by a retrieval tool; no limit means the tool's."""
+
+    tool: Choice[RetrievalTool]
+    query: str
+    limit: int | None = None
+    filter: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerQuestion:
+    """Answer a question by a RAG tool."""
+
+    tool: Choice[RagTool]
+    question: str
+    filter: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRuns:
+    """Searches and answers on behalf of whoever asks."""
+
+    things: Things
+    answerer: Answerer
+    execution: Execution
+
+    async def search(self, command: SearchByTool, context: Context) -> RunAnswer:
+        """Return what was found, or raise; what is wrong with the request is raised before anything is recorded."""
+        id = uuid4()
+        chosen = await self._chosen(command.tool, id)
+        search = asked_of(
+            chosen, command.query, groups=groups_of(context.actor), limit=command.limit, filter=command.filter
+        )
+        await self.answerer.searcher.check(search)
+        asked = Asked(
+            id=id,
+            kind="search",
+            target=target_of(command.tool, chosen),
+            subject=command.tool.subject,
+            input={"query": command.query, "filter": command.filter, "limit": command.limit},
+        )
+        ran = self.execution.carry_out(asked, context, lambda recording: self._search(recording, chosen, search))
+        return await whole(ran)
+
+    async def _search(self, recording: Recording, chosen: Chosen, search: Search) -> AsyncGenerator[Result, None]:
+        found = await self.answerer.carry_out(recording, chosen, search)
+        body = {
+            "passages": [passage_document(passage) for passage in found.passages],
+            **how_found(found),
+            "timings_ms": dict(found.timings_ms),
+        }
+        yield Result(body=body, output={"passages": [str(passage.id) for passage in found.passages]})
+
+    async def answer(
+        self, command: AnswerQuestion, context: Context
+    ) -> AsyncGenerator[RunBegan | TextPiece | Cited | RunAnswer, None]:
+        """Yield RunBegan, text and citations as they come, and last the RunAnswer; or raise.
+
+        What is wrong with the request is raised before anything is recorded.
+        """
+        id = uuid4()
+        subject = command.tool.subject or str(id)
+        chosen = await self._chosen(command.tool, id)
+        if command.filter is not None:
+            await self._check(chosen, command, subject)
+        asked = Asked(
+            id=id,
+            kind="answer",
+            target=target_of(command.tool, chosen),
+            subject=command.tool.subject,
+            input={"question": command.question, "filter": command.filter},
+            observability=await self._observability(chosen, subject),
+        )
+        groups = groups_of(context.actor)
+        ran = self.execution.carry_out(
+            asked, context, lambda recording: self._answer(recording, chosen, command, groups, subject)
+        )
+        async with aclosing(ran) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _answer(
+        self,
+        recording: Recording,
+        chosen: Chosen,
+        command: AnswerQuestion,
+        groups: frozenset[str] | None,
+        subject: str,
+    ) -> AsyncGenerator[TextPiece | Cited | Result, None]:
+        recording.versions["rag_tool"] = chosen.document()
+        given: list[Passage] = []
+        answering = self.answerer.answer(
+            recording, chosen, command.question, groups=groups, subject=subject, given=given, filter=command.filter
+        )
+        async with aclosing(answering) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Searched():
+                        found = piece.found
+                    case Answered():
+                        said = piece
+                    case _:
+                        yield piece
+        body = {
+            "text": said.text,
+            "citations": [dict(each) for each in said.citations],
+            "invented_citations": said.invented,
+            "resolution": said.resolution,
+            "passages": [passage_document(passage) for passage in given],
+            **how_found(found),
+            "model": said.model,
+            "timings_ms": stages(recording, found),
+        }
+        yield Result(body=body, output={"text": said.text, "citations": body["citations"]})
+
+    async def _observability(self, chosen: Chosen, subject: str) -> str:
+        """Return what is recorded of an answer: as much as the tool's own prompt lets be recorded of its runs."""
+        if chosen.definition["prompt"] is None:
+            return "full"
+        prompt = await choose(self.things, Prompt, UUID(chosen.definition["prompt"]), subject=subject)
+        return str(prompt.definition["observability"])
+
+    async def _check(self, chosen: Chosen, command: AnswerQuestion, subject: str) -> None:
+        """Raise Invalid where the tool that a RAG tool searches by does not take the filter."""
+        tool = await choose(self.things, RetrievalTool, UUID(chosen.definition["retrieval_tool"]), subject=subject)
+        search = asked_of(tool, command.question, groups=frozenset(), filter=command.filter)
+        await self.answerer.searcher.check(search)
+
+    async def _chosen(self, choice: Choice[Any], run: UUID) -> Chosen:
+        """Return the tool as it is to run; what one that is not saved refers to must be there."""
+        subject = choice.subject or str(run)
+        if choice.definition is None:
+            return await choose(
+                self.things,
+                choice.kind,
+                choice.id,
+                version=choice.version,
+                label=choice.label,
+                variant=choice.variant,
+                subject=subject,
+            )
+        await must_refer(self.things, choice.kind, choice.definition, "/definition")
+        variant = choice.variant or variants.choose(choice.id, choice.definition["variants"], subject)
+        definition = variants.apply(choice.definition, variant)
+        return Chosen(
+            kind=choice.kind.TOPIC, id=choice.id, name="unsaved", version=0, variant=variant, definition=definition
+        )
+
+
+def target_of(choice: Choice[Any], chosen: Chosen) -> Mapping[str, Any]:
+    """Return what a run is of; one of an unsaved definition is of nothing that can be found again."""
+    if choice.definition is None:
+        return chosen.target()
+    return {"kind": chosen.kind, "id": None, "name": None, "version": None, "variant": chosen.variant}
+
+
+def how_found(found: Found) -> dict[str, Any]:
+    """Return how passages were found: what was possible, why not more, and which indexes answered."""
+    return {
+        "retrieval": found.retrieval,
+        "notes": list(found.notes),
+        "filter": found.filter,
+        "index_version": dict(found.indexes),
+    }
+
+
+def stages(recording: Recording, found: Found) -> dict[str, float]:
+    """Return the milliseconds of an answer: those of its search, of the model, and of all."""
+    model = sum(step.duration_ms for step in recording.steps if step.kind == "model_call")
+    searched = {name: time for name, time in found.timings_ms.items() if name != "total"}
+    return {
+        **searched,
+        "search": found.timings_ms["total"],
+        "model": round(model, 3),
+        "total": recording.elapsed_ms,
+    }

@@ -1,0 +1,128 @@
+"""A document of another group never appears in any byte of an answer, stream, run or error."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.library import Library, library
+from tests.support.model_server import ModelServer, Received, Reply, server_error
+from tests.support.server import Running
+
+CANARIES = ("canary-text", "canary-title", "canary-id", "canary-value")
+FIND, ASK = "/v1/retrieval-tools/find/search", "/v1/rag-tools/ask/answer"
+
+
+def repeated(request: Received) -> Reply:
+    """Say all that the model was given: what it is told leaks."""
+    said = " ".join(str(message["content"]) for message in request.body["messages"])
+    return Reply(text=f"{said} [1] [2] [3] [4] [5]")
+
+
+@pytest.fixture
+def server() -> Any:
+    with ModelServer(vectors="words", default=repeated) as running:
+        yield running
+
+
+@pytest.fixture
+async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
+    async with library(magnet) as made:
+        await made.models(server)
+        await made.tools(window=2)
+        await made.add("open", "Holidays are thirty days a year.", "More on holidays.")
+        secret = ("canary-text holidays are ninety days a year.", "canary-text more on holidays.")
+        values = {"kind": "canary-value"}
+        await made.add("canary-id", *secret, title="canary-title holidays", metadata=values, acl=["board"])
+        await made.add("canary-id-closed", *secret, title="canary-title", metadata=values, acl=[])
+        yield made
+
+
+async def key_of(magnet: Running, name: str, *, admin: str | None = None, **more: Any) -> str:
+    headers = {"X_API_Key": admin} if admin else {}
+    return str((await magnet.do("POST", "/v1/api-keys", {"name": name, **more}, **headers))["key"])
+
+
+def requests() -> list[tuple[str, dict[str, Any]]]:
+    """Return every way in which a caller may come near a document; none says one of the canaries itself."""
+    question = "canary-question: how many holidays are ninety days, as canary-t says?"
+    filters = [
+        None,
+        {"type": "eq", "key": "kind", "value": "canary"},
+        {"type": "contains", "key": "kind", "value": "canary"},
+        {"type": "not", "filters": [{"type": "eq", "key": "kind", "value": "x"}]},
+        {"type": "gt", "key": "kind", "value": 5},
+        {"type": "eq", "key": "unknown", "value": 5},
+    ]
+    made: list[tuple[str, dict[str, Any]]] = []
+    for filter in filters:
+        for mode in ("hybrid", "vector", "lexical"):
+            definition = {"sources": ["handbook"], "mode": mode, "window": 3, "limit": 100}
+            made.append(
+                ("/v1/retrieval-tools:preview", {"definition": definition, "query": question, "filter": filter})
+            )
+        made.append((FIND, {"query": question, "limit": 100, "filter": filter}))
+        made.append(
+            (
+                "/v1/rag-tools:preview",
+                {"definition": {"retrieval_tool": "find"}, "question": question, "filter": filter},
+            )
+        )
+        made += [(ASK, {"question": question, "filter": filter, "stream": stream}) for stream in (False, True)]
+    return made
+
+
+async def everything_seen(books: Library, server: ModelServer, key: str) -> list[httpx.Response]:
+    """Return all that a key's holder is answered, also where the model's provider fails."""
+    magnet = books.magnet
+    answers = [await books.call(path, body, X_API_Key=key) for path, body in requests()]
+    for stream in (False, True):
+        server.script_for("chat-model", server_error())
+        answers.append(await books.call(ASK, {"question": "holidays", "stream": stream}, X_API_Key=key))
+    magnet.position = await magnet.container.log.head()
+    runs = await magnet.call("GET", "/v1/runs?limit=500", X_API_Key=key)
+    answers.append(runs)
+    answers += [await magnet.call("GET", f"/v1/runs/{run['id']}", X_API_Key=key) for run in runs.json()["items"]]
+    assert len(runs.json()["items"]) > 20
+    return answers
+
+
+async def test_a_document_of_another_group_never_appears_in_any_byte(
+    books: Library, server: ModelServer, capfd: pytest.CaptureFixture[str]
+):
+    admin = await key_of(books.magnet, "boss", roles=["admin"])
+    guest = await key_of(books.magnet, "guest", admin=admin, roles=["editor"], groups=["staff"])
+    member = await key_of(books.magnet, "member", admin=admin, roles=["editor"], groups=["board"])
+    before = len(server.requests)
+    answers = await everything_seen(books, server, guest)
+    assert {answer.status_code for answer in answers} == {200, 422, 502}
+    assert sum(b"thirty days" in answer.content for answer in answers) > 5
+    told = [
+        str([request.body["messages"] for request in server.requests[before:] if "messages" in request.body]),
+        *[f"{answer.headers} {answer.text}" for answer in answers],
+    ]
+    for canary in CANARIES:
+        said = [text for text in told if canary in text]
+        assert not said, said[0][:500]
+    events = await books.magnet.call("GET", "/v1/events?kind=run&limit=500", X_API_Key=admin)
+    assert events.status_code == 200
+    logged = capfd.readouterr()
+    assert not [canary for canary in CANARIES if canary in events.text + logged.out + logged.err]
+    seen = [answer.text for answer in await everything_seen(books, server, member)]
+    assert any("canary-text" in text for text in seen)
+    assert not [text for text in seen if "canary-id-closed" in text]
+
+
+async def test_what_an_admin_was_answered_is_not_read_by_others(books: Library):
+    admin = await key_of(books.magnet, "boss", roles=["admin"])
+    guest = await key_of(books.magnet, "guest", admin=admin, roles=["user"], groups=["staff"])
+    answer = await books.call(ASK, {"question": "ninety holidays"}, X_API_Key=admin, Idempotency_Key="k")
+    assert "canary-text" in answer.text
+    books.magnet.position = await books.magnet.container.log.head()
+    run = answer.json()["run_id"]
+    assert (await books.magnet.call("GET", f"/v1/runs/{run}", X_API_Key=guest)).status_code == 404
+    same = await books.call(ASK, {"question": "ninety holidays"}, X_API_Key=guest, Idempotency_Key="k")
+    assert same.status_code == 200
+    assert "Idempotent-Replay" not in same.headers
+    assert "canary-text" not in same.text
