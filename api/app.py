@@ -27,6 +27,7 @@ from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, allowed
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
+from api.queries import event_stream
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
@@ -77,6 +78,7 @@ def operations() -> list[Operation]:
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
         *log_queries.OPERATIONS,
+        *event_stream.OPERATIONS,
         *audit_queries.OPERATIONS,
     ]
 

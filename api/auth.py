@@ -31,6 +31,16 @@ class KeyStore(Protocol):
     def note_use(self, id: UUID) -> None: ...
 
 
+class Authenticates(Protocol):
+    """Finds out who calls."""
+
+    async def __call__(self, request: Request) -> Actor:
+        """Return who calls, or raise HttpProblem."""
+
+    async def still(self, actor: Actor) -> Actor | None:
+        """Return who called as it is now, for what goes on and on; None where the credential is valid no more."""
+
+
 class Bucket:
     """A token bucket: so many requests per minute, a sixth of them at once."""
 
@@ -73,18 +83,20 @@ class Authenticator:
         key = await self._keys.find(id)
         # The hash is compared for keys that aren't there too, so that time tells nothing.
         right = hmac.compare_digest(self._mac(PURPOSE, token.encode()), key.mac if key else bytes(32))
-        if key is None or not right or key.revoked or (key.expires_at and key.expires_at <= datetime.now(UTC)):
+        if key is None or not right or not valid(key):
             raise unauthorized()
         self._limit(key)
         self._keys.note_use(id)
-        return Actor(
-            type="api_key",
-            id=str(id),
-            name=key.name,
-            credential=str(id),
-            roles=key.roles,
-            groups=key.groups,
-        )
+        return actor_of(key)
+
+    async def still(self, actor: Actor) -> Actor | None:
+        """Return who called as it is now; the local administrator is nobody once there is a key."""
+        if actor.credential is None:
+            return None if await self._keys.any_exist() else actor
+        key = await self._keys.find(UUID(actor.credential))
+        if key is None or not valid(key):
+            return None
+        return actor_of(key)
 
     def _limit(self, key: Credential) -> None:
         if key.requests_per_minute is None:
@@ -100,6 +112,23 @@ class Authenticator:
                 f"This key may send {key.requests_per_minute} requests a minute.",
                 headers={"Retry-After": str(int(wait) + 1)},
             )
+
+
+def valid(key: Credential) -> bool:
+    """Return whether a key is neither revoked nor expired."""
+    return not key.revoked and (key.expires_at is None or key.expires_at > datetime.now(UTC))
+
+
+def actor_of(key: Credential) -> Actor:
+    """Return who calls with a key."""
+    return Actor(
+        type="api_key",
+        id=str(key.id),
+        name=key.name,
+        credential=str(key.id),
+        roles=key.roles,
+        groups=key.groups,
+    )
 
 
 def token_in(name: bytes, value: bytes) -> str:

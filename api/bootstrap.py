@@ -9,13 +9,13 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from starlette.requests import Request
 
 from adapters.event_store.appender import Appender
 from adapters.event_store.data_keys import CHANNEL, DataKeys
 from adapters.event_store.log import EventLog, LogFilter
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
+from adapters.event_store.subscription import Subscription, Subscriptions
 from adapters.evidence.evidence import Evidence
 from adapters.keyring import Keyring
 from adapters.knowledge.contents import PostgresContents
@@ -37,7 +37,8 @@ from adapters.projection_runner.runner import Positions, ProjectionRunner
 from adapters.rendering.renderer import SandboxedRenderer
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
-from api.auth import Authenticator
+from api.auth import Authenticates, Authenticator
+from api.event_frames import EventFrames
 from api.metrics import Metrics
 from api.settings import Settings
 from commands.answer_run import AnswerRuns
@@ -108,6 +109,8 @@ class Container:
     secret_box: KeyringSecretBox
     listener: Listener
     log: EventLog
+    subscriptions: Subscriptions
+    event_frames: EventFrames
     store: EventStore
     bus: Bus
     view: ConfigurationsView
@@ -131,7 +134,7 @@ class Container:
     runs_view: RunsView
     run_reader: RunReader
     evidence: Evidence
-    authenticator: Callable[[Request], Awaitable[Actor]]
+    authenticator: Authenticates
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
     nobody: Actor = NOBODY
@@ -150,6 +153,10 @@ class Container:
     async def read_log(self, after: int, limit: int, filters: Mapping[str, Any]) -> list[LogEntry]:
         """Return entries of the log after a position."""
         return await self.log.read(after, limit, LogFilter(**filters))
+
+    def follow_log(self, after: int, filters: Mapping[str, Any], *, limit: int, heaviest: int) -> Subscription:
+        """Return the batches after a position and all that come; each ends with what makes it so heavy."""
+        return self.subscriptions.follow(after, LogFilter(**filters), limit=limit, heaviest=heaviest)
 
     async def close(self) -> None:
         """Finish what is under way, and let everything go."""
@@ -185,9 +192,16 @@ async def open_container(
         runner = ProjectionRunner(
             dsn=dsn, pool=pool, log_reader=log, listener=listener, positions=positions, models=READ_MODELS
         )
+        subscriptions = Subscriptions(log, listener)
+
+        def appended(position: int) -> None:
+            subscriptions.wake(position)
+            if worker:
+                runner.wake(position)
+
         listener.on("magnet_read", positions.heard)
         listener.on(CHANNEL, lambda key: keys.forget(key) if key else keys.forget_all())
-        store = EventStore(pool, Appender(writing, runner.wake if worker else lambda _: None), mapper, keys)
+        store = EventStore(pool, Appender(writing, appended), mapper, keys)
         stack.push_async_callback(store.close)
         credentials = Credentials(pool, listener)
         stack.push_async_callback(credentials.close)
@@ -240,6 +254,8 @@ async def open_container(
             secret_box=secret_box,
             listener=listener,
             log=log,
+            subscriptions=subscriptions,
+            event_frames=EventFrames(log),
             store=store,
             bus=bus,
             view=PostgresConfigurationsView(pool),

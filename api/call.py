@@ -53,9 +53,11 @@ class Operation:
     permission: str
     handler: Callable[["Call"], Awaitable[Response]]
     parameters: tuple[Parameter, ...] = ()
+    headers: tuple[Parameter, ...] = ()
     body: Mapping[str, Any] | None = None
     body_required: bool = True
     answer: Mapping[str, Any] = field(default_factory=dict)
+    media: tuple[str, ...] = ("application/json",)
     status: int = 200
     if_match: bool = False
 

@@ -14,6 +14,7 @@ DESCRIPTION = """Providers, models, prompts and more as event-sourced things: ev
 A **command** answers a receipt: the thing's `id`, its `version` (also as `ETag`) and the log `position` of its
 last event. A **query** with `Magnet-Min-Position` waits until what it reads has passed that position.
 """
+TEXT = {"type": "string"}
 HEADERS = {
     "Idempotency-Key": "The same key with the same body gives the first answer again and changes nothing.",
     "If-Match": 'The version that the thing must have, as `"3"`; another is a 412.',
@@ -66,6 +67,10 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         {"name": each.name, "in": "query", "schema": dict(each.schema), "description": each.description}
         for each in operation.parameters
     ]
+    parameters += [
+        {"name": each.name, "in": "header", "schema": dict(each.schema), "description": each.description}
+        for each in operation.headers
+    ]
     if operation.side == "commands":
         wanted = ["Idempotency-Key", *(["If-Match"] if operation.if_match else [])]
         parameters += [
@@ -80,7 +85,10 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "responses": {
             str(operation.status): {
                 "description": "Done.",
-                "content": {"application/json": {"schema": _lifted(operation.answer, components)}},
+                "content": {
+                    media: {"schema": _lifted(operation.answer, components) if media == "application/json" else TEXT}
+                    for media in operation.media
+                },
             },
             "default": {
                 "description": "A problem (RFC 9457).",

@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from api.app import create_app
-from api.bootstrap import Dsns, database, open_container
+from api.bootstrap import Container, Dsns, database, open_container
 from api.default_provider import ensure_default_provider
 from api.process import calm_collector
 from api.protocol import Protocol
@@ -21,6 +21,19 @@ from api.settings import Settings, SettingsError
 
 DRAIN = 20
 """Seconds that requests under way are given after SIGTERM."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which ends the streams that have no end of their own before it waits for requests under way."""
+
+    def __init__(self, config: uvicorn.Config, container: Container) -> None:
+        super().__init__(config)
+        self._container = container
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving."""
+        self._container.subscriptions.close()
+        await super().shutdown(sockets)
 
 
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -81,7 +94,7 @@ async def run(
     try:
         if side != "queries":
             await ensure_default_provider(container, settings)
-        server = uvicorn.Server(server_config(create_app(container, side=side), settings))
+        server = Server(server_config(create_app(container, side=side), settings), container)
         calm_collector()
         if ready is not None:
             ready(listening.getsockname()[1])

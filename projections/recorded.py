@@ -29,3 +29,5 @@ class LogEntry(Recorded):
     causation_id: str | None
     reason: str | None
     hash: bytes
+    size: int
+    """Bytes that it has in the log."""

@@ -35,6 +35,19 @@ class LogFilter:
     since: datetime | None = None
     until: datetime | None = None
 
+    def fits(self, entry: LogEntry) -> bool:
+        """Return whether an entry is asked for."""
+        return (
+            (self.aggregate is None or entry.stream == self.aggregate)
+            and (self.types is None or entry.topic in self.types)
+            and (self.kind is None or entry.topic.startswith(f"{self.kind}."))
+            and (self.actor is None or self.actor in (entry.actor_id, entry.actor_name))
+            and (self.correlation is None or entry.correlation_id == self.correlation)
+            and (self.reason is None or self.reason.lower() in (entry.reason or "").lower())
+            and (self.since is None or entry.recorded_at >= self.since)
+            and (self.until is None or entry.recorded_at < self.until)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
@@ -68,9 +81,12 @@ class EventLog:
                 await asyncio.sleep(0)
         return section, weight
 
-    async def read(self, after: int, limit: int, asked: LogFilter) -> list[LogEntry]:
-        """Return the entries after a position that fit the filter, at most `limit`."""
-        values = {"after": after, "limit": limit, **vars(asked)}
+    async def read(self, after: int, limit: int, asked: LogFilter, heaviest: int = END) -> list[LogEntry]:
+        """Return the entries after a position that fit the filter, at most `limit`.
+
+        Fewer are returned where those have `heaviest` bytes or more: the one that makes them so is the last.
+        """
+        values = {"after": after, "limit": limit, "heaviest": heaviest, **vars(asked)}
         values["types"] = list(asked.types) if asked.types is not None else None
         return self._entries(await self._rows("read", values))
 
@@ -110,6 +126,7 @@ class EventLog:
                 causation_id=row[10],
                 reason=row[11],
                 hash=bytes(row[12]),
+                size=len(row[5]),
             )
             for row in rows
         ]

@@ -7,7 +7,8 @@ from typing import Self
 
 import structlog
 
-from adapters.event_store.log import EventLog, LogFilter
+from adapters.event_store.log import END, EventLog, LogFilter
+from adapters.event_store.tail import EVERYTHING, Tail
 from adapters.postgres.listener import Listener
 from domain.errors import Unavailable
 from projections.recorded import LogEntry
@@ -19,43 +20,68 @@ SAFETY_POLL = 1.0
 LONGEST_PAUSE = 2.0
 """Seconds between two looks while the database is away."""
 
-EVERYTHING = LogFilter()
 log = structlog.get_logger(__name__)
 
 
 class Subscriptions:
-    """The subscriptions of one process; all share the listener's connection."""
+    """The subscriptions of one process; all share the listener's connection and the newest events."""
 
     def __init__(self, reader: EventLog, listener: Listener) -> None:
         self._reader = reader
+        self._tail = Tail(reader)
         self._open: set[Subscription] = set()
-        listener.on(CHANNEL, lambda _: self.wake())
+        self._closed = False
+        listener.on(CHANNEL, lambda position: self.wake(int(position or 0)))
 
-    def wake(self, _position: int = 0) -> None:
-        """There is something new in the log; fits `Appender(on_append=...)`."""
+    def wake(self, position: int = 0) -> None:
+        """There is something new in the log, up to a position; fits `Appender(on_append=...)`."""
+        self._tail.heard(position)
         for subscription in self._open:
             subscription.wake()
 
-    def follow(self, after: int, asked: LogFilter = EVERYTHING, *, limit: int = 500) -> "Subscription":
-        """Return the batches (at most `limit` entries) after a position that fit the filter."""
-        subscription = Subscription(self._reader, after, asked, limit, on_close=self._open.discard)
+    def follow(
+        self, after: int, asked: LogFilter = EVERYTHING, *, limit: int = 500, heaviest: int = END
+    ) -> "Subscription":
+        """Return the batches after a position that fit the filter, at most `limit` entries each.
+
+        A batch ends with the entry that makes it `heaviest` bytes or more.
+        """
+        subscription = Subscription(self._reader, self._tail, after, asked, limit, heaviest, self._open.discard)
         self._open.add(subscription)
+        if self._closed:
+            subscription.close()
         return subscription
+
+    def close(self) -> None:
+        """End all iterations, and what begins from now on: the process stops."""
+        self._closed = True
+        for subscription in list(self._open):
+            subscription.close()
 
 
 class Subscription:
     """An endless async iterator of batches, none of them empty; close it, or use it as a context.
 
-    `position` is how far the log has been seen, entries that the filter dropped included.
+    `position` is how far the log has been seen, entries that the filter dropped included. Nothing is read
+    ahead of who iterates, so one who is slow costs nobody anything.
     """
 
     def __init__(
-        self, reader: EventLog, after: int, asked: LogFilter, limit: int, *, on_close: Callable[["Subscription"], None]
+        self,
+        reader: EventLog,
+        tail: Tail,
+        after: int,
+        asked: LogFilter,
+        limit: int,
+        heaviest: int,
+        on_close: Callable[["Subscription"], None],
     ) -> None:
         self.position = after
         self._reader = reader
+        self._tail = tail
         self._asked = asked
         self._limit = limit
+        self._heaviest = heaviest
         self._on_close = on_close
         self._news = asyncio.Event()
         self._closed = False
@@ -93,20 +119,34 @@ class Subscription:
         raise StopAsyncIteration
 
     async def _look(self) -> list[LogEntry]:
-        """Read on, and pass over what the filter drops.
+        """Read on, and pass over what the filter drops."""
+        while (entries := await self._tail.after(self.position, self._limit)) is not None:
+            if not entries:
+                return []
+            fitting = [entry for entry in entries if self._asked.fits(entry)]
+            batch = bounded(fitting, self._heaviest)
+            self.position = (batch if len(batch) < len(fitting) else entries)[-1].position
+            if batch:
+                return batch
+        return await self._from_the_log()
+
+    async def _from_the_log(self) -> list[LogEntry]:
+        """Read on where the newest events don't reach.
 
         Positions are in the order of commits and without gaps, so a read that was begun after the
         head was seen has seen all there is up to that head.
         """
-        filtered = self._asked != EVERYTHING
-        head = await self._reader.head() if filtered else 0
-        if filtered and head <= self.position:
+        head = await self._reader.head()
+        if head <= self.position:
+            if head == self.position:
+                self._tail.begin(head)
             return []
-        batch = await self._reader.read(self.position, self._limit, self._asked)
+        batch = await self._reader.read(self.position, self._limit, self._asked, self._heaviest)
         if batch:
             self.position = batch[-1].position
-        if len(batch) < self._limit:
+        if len(batch) < self._limit and sum(entry.size for entry in batch) < self._heaviest:
             self.position = max(self.position, head)
+            self._tail.begin(self.position)
         return batch
 
     async def _wait(self, seconds: float) -> None:
@@ -125,3 +165,13 @@ class Subscription:
     ) -> None:
         """End the iteration."""
         self.close()
+
+
+def bounded(batch: list[LogEntry], heaviest: int) -> list[LogEntry]:
+    """Return the batch up to the entry with which it has so many bytes."""
+    total = 0
+    for number, entry in enumerate(batch, 1):
+        total += entry.size
+        if total >= heaviest:
+            return batch[:number]
+    return batch

@@ -17,9 +17,8 @@ from api.settings import load
 Parameters = Mapping[str, str | int]
 TRIES = 5
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
-PAGE = 500
-LOOK_EVERY = 0.3
-"""Seconds between two looks of who follows the log."""
+AGAIN_AFTER = 0.3
+"""Seconds before a stream that ended is asked for again."""
 
 
 class Refused(CommandFailed):
@@ -137,21 +136,18 @@ class Connection:
             raise unreachable(self._client.base_url, error) from None
 
     async def follow(self, path: str, parameters: Parameters, after: int) -> AsyncIterator[Any]:
-        """Yield the log's events after a position and all that come, through restarts of the server, without end."""
-        reached = False
+        """Yield what an endless stream sends after a position, through restarts of the server, without end."""
+        await self.get("/health/live")  # a server that was never there is an error; one that goes away is waited for
+        last = str(after)
         while True:
-            seen = after
             try:
-                async for event in self.pages(path, {**parameters, "after": after, "limit": PAGE}):
-                    after = event["position"]
-                    yield event
-                reached = True
+                async for event in self.stream("GET", path, parameters=parameters, last_id=last):
+                    last = event.id
+                    yield event.data
             except (Unreachable, Refused) as error:
-                away = isinstance(error, Unreachable) or error.status == 503
-                if not (reached and away):
+                if not (isinstance(error, Unreachable) or error.status == 503):
                     raise
-            if after == seen:
-                await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(AGAIN_AFTER)
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ def read(
     async def work(connection: "Connection") -> None:
         left = limit
         if follow:
-            async for event in connection.follow("/v1/events", asked, after):
+            async for event in connection.follow("/v1/events/stream", asked, after):
                 _print(event, as_json)
                 left = None if left is None else left - 1
                 if left == 0:

@@ -6,25 +6,24 @@ import getpass
 import hmac
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.requests import Request
 
 from api.app import create_app
-from api.auth import token_in
+from api.auth import Authenticates, token_in
 from api.bootstrap import database, open_container
 from api.default_provider import ensure_default_provider
+from api.serve import Server
 from api.settings import Settings
 from commands.ports import Actor
-
-Authenticate = Callable[[Request], Awaitable[Actor]]
 
 
 class PassingKey:
     """Lets in who holds a key that lives as long as this process, as the person at the command line."""
 
-    def __init__(self, key: str, others: Authenticate) -> None:
+    def __init__(self, key: str, others: Authenticates) -> None:
         self._key = key.encode()
         self._others = others
         self._actor = Actor(type="command_line", id=user(), name=user(), roles=frozenset({"admin"}))
@@ -36,9 +35,13 @@ class PassingKey:
             return self._actor
         return await self._others(request)
 
+    async def still(self, actor: Actor) -> Actor | None:
+        """Return who called as it is now."""
+        return actor if actor is self._actor else await self._others.still(actor)
 
-class Server(uvicorn.Server):
-    """A uvicorn that leaves signals to the command."""
+
+class OwnServer(Server):
+    """A server that leaves signals to the command."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,7 +61,7 @@ async def own_server(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             with loopback() as listening:
                 port = listening.getsockname()[1]
                 config = uvicorn.Config(create_app(container), log_config=None, access_log=False, lifespan="off")
-                server = Server(config)
+                server = OwnServer(config, container)
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 try:
                     yield f"http://127.0.0.1:{port}", key

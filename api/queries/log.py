@@ -1,5 +1,6 @@
 """Queries on the log itself over HTTP: events, their types, tags, projections and dead letters."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -7,51 +8,40 @@ from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
 from api.queries.configurations import LIMIT, READ_MODEL
+from api.queries.event_stream import AFTER, first_batch
+from api.queries.log_filters import FILTERS, filters_of
 from api.schemas import list_schema
-from domain.errors import Invalid
-from domain.references import UUID_FORM
 from projections.documents import rfc3339
 from projections.event_types import event_types
 from projections.events import public_events
+from projections.recorded import LogEntry
 
-TEXT = {"type": "string"}
-TIME = {"type": "string", "format": "date-time"}
+LONGEST_WAIT = 60
 EVENTS = (
     LIMIT,
-    Parameter(name="cursor", schema=TEXT, description="`next_cursor` of the page before."),
-    Parameter(name="after", schema={"type": "integer", "minimum": 0}, description="Events after this position."),
-    Parameter(name="type", schema=TEXT, description="Event types, separated by commas."),
-    Parameter(name="kind", schema=TEXT, description="The kind of thing, such as `prompt`."),
-    Parameter(name="aggregate", schema={"type": "string", "format": "uuid"}, description="The thing's id."),
-    Parameter(name="actor", schema=TEXT, description="Id or name of who caused it."),
-    Parameter(name="correlation", schema=TEXT, description="The Request-Id that it belongs to."),
-    Parameter(name="reason", schema=TEXT, description="Part of the reason given."),
-    Parameter(name="since", schema=TIME, description="Recorded at this time or later."),
-    Parameter(name="until", schema=TIME, description="Recorded before this time."),
+    Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before."),
+    AFTER,
+    Parameter(
+        name="wait",
+        schema={"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
+        description="Seconds to wait for the first event, where there is none yet. "
+        "An empty page's `Magnet-Position` is the `after` to go on with.",
+    ),
+    *FILTERS,
 )
 
 
 async def events(call: Call) -> Response:
-    """Return events in the order of the log."""
-    aggregate = call.text("aggregate")
-    if aggregate is not None and not UUID_FORM.match(aggregate):
-        raise Invalid("'aggregate' is the id of a thing.", code="invalid_id", pointer="/aggregate")
+    """Return events in the order of the log; with `wait`, as soon as there are some."""
     limit = call.integer("limit", 50, 1, 500) or 50
     after = call.integer("after", 0, 0, 2**62) or 0
     after = max(after, call.integer("cursor", 0, 0, 2**62) or 0)
-    types = call.text("type", 2000)
-    filters: dict[str, Any] = {
-        "aggregate": aggregate,
-        "types": types.split(",") if types is not None else None,
-        "kind": call.text("kind"),
-        "actor": call.text("actor"),
-        "correlation": call.text("correlation"),
-        "reason": call.text("reason"),
-        "since": call.time("since"),
-        "until": call.time("until"),
-    }
+    seconds = call.integer("wait", 0, 0, LONGEST_WAIT) or 0
+    filters = filters_of(call)
     head = await call.container.log.head()
-    entries = await call.container.read_log(after, limit + 1, filters)
+    entries: Sequence[LogEntry] = await call.container.read_log(after, limit + 1, filters)
+    if not entries and seconds:
+        entries, head = await first_batch(call, max(after, head), filters, limit=limit, seconds=seconds)
     shown = entries[:limit]
     following = str(shown[-1].position) if len(entries) > limit else None
     items = await public_events(shown, call.container.log)

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from api.app import create_app
 from api.bootstrap import Container, open_container
-from api.serve import server_config
+from api.serve import Server, server_config
 from api.settings import Settings
 from commands.model_calls import ChatModels
 from tests.support.postgres import Database
 
 
-class QuietServer(uvicorn.Server):
-    """A uvicorn that leaves signals to the test run."""
+class QuietServer(Server):
+    """A server that leaves signals to the test run."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,7 +72,7 @@ async def serving(
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
             config = server_config(create_app(container, side=side), made)
-            server = QuietServer(config)
+            server = QuietServer(config, container)
             task = asyncio.create_task(server.serve(sockets=[listening]))
             try:
                 url = f"http://127.0.0.1:{port}"
