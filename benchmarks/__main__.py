@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from api.process import calm_collector
-from benchmarks import catch_up, cycle, evidence, growth, http, kafka, processes, recording, runs, streams
+from benchmarks import catch_up, cycle, event_stream, evidence, growth, http, kafka, processes, recording, runs, streams
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
 from benchmarks.table import Row, circumstances, markdown
@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "start": http.memory_and_start,
     "long-log": growth.long_log,
     "long-stream": growth.long_stream,
+    "event-stream": event_stream.event_stream,
     "evidence": evidence.evidence,
     "kafka": kafka.kafka,
     "runs": runs.prompt_runs,

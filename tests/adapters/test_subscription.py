@@ -3,12 +3,15 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.event_store import tail
 from adapters.event_store.appender import Appender
 from adapters.event_store.log import LogFilter
 from adapters.event_store.requests import APPEND, Request, parameters
@@ -136,3 +139,66 @@ async def test_a_database_that_is_away_is_waited_for(side: ReadSide, database: D
                 )
             await side.record(a_prompt())
         assert await reading == list(range(1, 21))
+
+
+async def test_a_hundred_followers_cost_the_database_one_reading_of_what_is_new(side: ReadSide):
+    reads = 0
+    read = side.log.read
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(*arguments)
+
+    side.log.read = counted  # type: ignore[method-assign]
+    await side.record(a_prompt())
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(subscriptions.follow(0)) for _ in range(100)]
+        assert await asyncio.gather(*(taken(each, 1) for each in followers)) == [[1]] * 100
+        waiting = [asyncio.create_task(taken(each, 10)) for each in followers]
+        reads = 0
+        for _ in range(10):
+            await side.record(a_prompt())
+        assert await asyncio.gather(*waiting) == [list(range(2, 12))] * 100
+    assert reads <= 40
+
+
+async def test_whoever_falls_behind_the_newest_events_goes_on_from_the_log(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tail, "MOST", 5)
+    subscriptions = Subscriptions(side.log, side.listener)
+    slow, quick = subscriptions.follow(0, limit=3), subscriptions.follow(0)
+    seen: list[int] = []
+    for number in range(1, 41):
+        await side.record(a_prompt())
+        assert await taken(quick, 1) == [number]
+        if number % 7 == 0:
+            seen += [entry.position for entry in await anext(slow)]
+    seen += await taken(slow, 40 - len(seen))
+    assert seen == list(range(1, 41))
+    slow.close()
+    quick.close()
+
+
+async def test_a_batch_ends_with_the_event_that_makes_it_heavy_before_and_after_the_newest_events(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    heavy = [Prompt.create(name=f"p{number}", definition={"text": "x" * 1000}) for number in range(10)]
+    async with subscriptions.follow(0, heaviest=3000) as subscription:
+        await side.record(*heavy)
+        sizes = [len(await anext(subscription)) for _ in range(4)]
+        assert subscription.position == 10
+        await side.record(*(Prompt.create(name=f"q{n}", definition={"text": "x" * 1000}) for n in range(10)))
+        sizes += [len(await anext(subscription)) for _ in range(4)]
+    assert sizes == [3, 3, 3, 1] * 2
+
+
+async def test_a_follower_from_beyond_the_log_disturbs_nobody_and_waits_for_its_position(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with subscriptions.follow(2) as beyond, subscriptions.follow(0) as other:
+        waiting = asyncio.create_task(taken(beyond, 1))
+        for number in range(1, 4):
+            await side.record(a_prompt())
+            assert await taken(other, 1) == [number]
+        assert await waiting == [3]
