@@ -27,12 +27,11 @@ from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, allowed
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
-from api.queries import event_stream
+from api.queries import event_stream, searches
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
 from api.queries import runs as run_queries
-from api.queries import searches
 from api.routing import IndexedRoutes
 from domain.agent import Agent
 from domain.api_key import ApiKey
