@@ -29,6 +29,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.installation import claim
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import migrate, role_of
+from adapters.postgres.passages.upkeep import keep_vectors
 from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
 from adapters.projection_runner.administration import ProjectionAdministration
@@ -69,7 +70,7 @@ APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
     ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
-    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter),
+    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors),
 )
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
 LOOK_EVERY = 0.25

@@ -1,6 +1,6 @@
 """One projection's writes: rows and position in one transaction, under the owner's fence."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,10 +32,15 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadModel:
-    """A projection and the class that writes its rows."""
+    """A projection and the class that writes its rows.
+
+    `upkeep` brings the tables of a schema in order while others read and write them; it may take long, and
+    changes nothing of what they hold.
+    """
 
     projection: Projection
     writer: type[Writer]
+    upkeep: Callable[[AsyncConnectionPool, str], Awaitable[None]] | None = None
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import NoReturn
 
 import psycopg
 import structlog
@@ -15,6 +16,7 @@ from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, ReadModel
 from adapters.projection_runner.follower import Follower
 from adapters.projection_runner.ownership import Session, keep_owning
+from adapters.projection_runner.upkeep import Upkeep
 from domain.errors import Unavailable
 
 SAFETY_POLL = 1.0
@@ -140,6 +142,16 @@ class ProjectionRunner:
         follower = self._follower(model, model.name, fence, position)
         await follower.batches.make_schema(anew=False)
         self._positions.moved(model.name, position)
+        upkeep = Upkeep(self._pool, model, model.name, lambda: follower.position)
+        upkeep.begin()
+        try:
+            await self._follow(model, follower, upkeep, session, fence)
+        finally:
+            await upkeep.end()
+
+    async def _follow(
+        self, model: ReadModel, follower: Follower, upkeep: Upkeep, session: Session, fence: int
+    ) -> NoReturn:
         waker = self._wakers[model.name]
         clock = asyncio.get_running_loop().time
         self._look[model.name] = True
@@ -148,7 +160,7 @@ class ProjectionRunner:
             if self._look[model.name]:
                 self._look[model.name] = False
                 await follower.refresh()
-                await self._rebuild_if_asked(model, follower, fence)
+                await self._rebuild_if_asked(model, follower, upkeep, fence)
             began = clock()
             if await follower.step():
                 continue
@@ -168,7 +180,7 @@ class ProjectionRunner:
 
         return Follower(self._log, self._pool, model, schema=schema, fence=fence, position=position, moved=moved)
 
-    async def _rebuild_if_asked(self, model: ReadModel, live: Follower, fence: int) -> None:
+    async def _rebuild_if_asked(self, model: ReadModel, live: Follower, upkeep: Upkeep, fence: int) -> None:
         """Build the read model anew beside the live one, which goes on meanwhile; then switch."""
         async with self._pool.connection() as connection:
             asked = await (await connection.execute(SQL["rebuild_requested"], {"projection": model.name})).fetchone()
@@ -180,10 +192,35 @@ class ProjectionRunner:
         log.info("rebuild_begins", projection=model.name)
         beside = self._follower(model, f"{model.name}__next", fence, 0)
         await beside.batches.make_schema(anew=True)
+        await self._catch_up(beside, live)
+        await self._keep_beside(model, beside, live)
+        await self._catch_up(beside, live)
+        await upkeep.end()  # it would hold on to tables that the switch drops
+        try:
+            await self._switch(model, beside, live)
+        finally:
+            upkeep.begin()
+        log.info("rebuild_done", projection=model.name, position=beside.position)
+
+    async def _catch_up(self, beside: Follower, live: Follower) -> None:
         while await beside.step() or beside.position < live.position:
             await live.step()
-        await self._switch(model, beside, live)
-        log.info("rebuild_done", projection=model.name, position=beside.position)
+
+    async def _keep_beside(self, model: ReadModel, beside: Follower, live: Follower) -> None:
+        """Bring the new tables in order before anybody reads them, while both go on."""
+        waker = self._wakers[model.name]
+        keeping = asyncio.create_task(Upkeep(self._pool, model, beside.batches.schema).once())
+        try:
+            while not keeping.done():
+                waker.clear()
+                if any([await live.step(), await beside.step()]):
+                    continue
+                waking = asyncio.create_task(waker.wait())
+                await asyncio.wait({keeping, waking}, timeout=SAFETY_POLL, return_when=asyncio.FIRST_COMPLETED)
+                waking.cancel()
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
 
     async def _switch(self, model: ReadModel, beside: Follower, live: Follower) -> None:
         """Put the new schema in the place of the old one, in one transaction."""

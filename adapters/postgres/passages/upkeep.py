@@ -1,0 +1,128 @@
+"""Upkeep of vectors: from the small tables, which are searched exactly, to the large ones, which have an index.
+
+New vectors cost a writer one row, not a walk through a graph. While they are few, comparing with all of
+them is faster than an index, and exact. What a space has more of than that is moved, many rows at a time, and
+indexed. A vector stands in one of the two tables at every moment, so a search, which is one statement over
+both, finds it whatever happens meanwhile.
+"""
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg import sql as statements
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres import sql
+from adapters.postgres.passages.spaces import LONGEST_INLINE, TABLES, tables
+
+SQL = sql.load("adapters.postgres.passages", "upkeep.sql")
+SMALL = 2_000
+"""Passages up to which a space needs no index."""
+
+MOST_FRESH = 1_000
+"""Vectors that may wait to be moved."""
+
+INTO_INDEX, INTO_TABLE = 200, 10_000
+"""Rows moved by one transaction, where the table has its index and where it has not."""
+
+OUTGROWN = 4
+"""How many times as many vectors must wait as are indexed for the index to be built anew instead."""
+
+LEAST_MEMORY, MOST_MEMORY = 64_000_000, 1_000_000_000
+"""Bytes that building an index may use."""
+
+NODE = 400
+"""Bytes of a vector's place in the graph, or in a table, besides its numbers, generously."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A space and the state of its tables; `indexed` None: no index, false: one that is not whole."""
+
+    name: str
+    dimensions: int
+    passages: int
+    indexed: bool | None
+
+
+async def keep_vectors(pool: AsyncConnectionPool, schema: str) -> None:
+    """Move and index what the tables of a schema have too much of, until they are in order.
+
+    Others read and write them meanwhile. One that is cancelled leaves an index that is not whole: the next
+    one builds it again.
+    """
+    for space in await _spaces(pool, schema):
+        async with pool.connection() as connection:
+            await _Keeper(connection, schema, space).keep()
+
+
+async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:
+    query = statements.SQL(SQL["spaces"]).format(schema=statements.Identifier(schema))
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(query, {"schema": schema})).fetchall()
+    return [Space(name=row[0], dimensions=row[1], passages=row[2], indexed=row[3]) for row in rows]
+
+
+class _Keeper:
+    """Upkeep of one space, by one connection in autocommit."""
+
+    def __init__(self, connection: AsyncConnection[Any], schema: str, space: Space) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._space = space
+        self._names = {
+            **tables(space.name, schema),
+            "schema": statements.Identifier(schema),
+            "index": statements.Identifier(f"nearest_{space.name}"),
+        }
+
+    async def keep(self) -> None:
+        """Bring the space's tables in order."""
+        space = self._space
+        if space.dimensions > LONGEST_INLINE:
+            return  # no index takes vectors of this length: they are compared one by one wherever they are
+        if space.indexed is False:
+            await self._execute("drop")
+        waiting, size = await self._waiting()
+        if not space.indexed and space.passages <= SMALL:
+            return
+        outgrown = waiting > OUTGROWN * max(MOST_FRESH, space.passages - waiting)
+        if space.indexed and outgrown:
+            await self._execute("drop")
+        indexed = space.indexed and not outgrown
+        if not indexed or waiting > MOST_FRESH or size > 4 * MOST_FRESH * (2 * space.dimensions + NODE):
+            await self._move(waiting, INTO_INDEX if indexed else INTO_TABLE)
+            await self._execute("vacuum")
+        if not indexed:
+            await self._build()
+
+    async def _build(self) -> None:
+        """Build the index, with as much memory as it takes."""
+        wanted = self._space.passages * (2 * self._space.dimensions + NODE)
+        memory = min(max(LEAST_MEMORY, wanted), MOST_MEMORY)
+        vectors = await (await self._connection.execute(TABLES["vector_schema"])).fetchone()
+        assert vectors is not None, "a space's tables have columns of the extension's type"
+        await self._connection.execute(SQL["prepare"], {"memory": f"{memory // 1024}kB"})
+        try:
+            await self._execute("build", vectors=statements.Identifier(vectors[0]))
+            await self._execute("analyze")
+        finally:
+            if not self._connection.broken:
+                await self._connection.execute(SQL["unprepare"])
+
+    async def _waiting(self) -> tuple[int, int]:
+        """Return how many vectors wait, and the bytes of their table."""
+        row = await (await self._execute("waiting", schema=self._schema, table=f"fresh_{self._space.name}")).fetchone()
+        return int(row[0]), int(row[1])
+
+    async def _move(self, rows: int, at_once: int) -> None:
+        """Move so many rows, or fewer where others delete them meanwhile."""
+        while rows > 0:
+            moved = (await self._execute("move", rows=min(rows, at_once))).rowcount
+            rows = rows - moved if moved else 0
+
+    async def _execute(self, name: str, *, vectors: statements.Identifier | None = None, **values: Any) -> Any:
+        names = self._names if vectors is None else {**self._names, "vectors": vectors}
+        query: LiteralString = SQL[name]
+        return await self._connection.execute(statements.SQL(query).format(**names), values or None)

@@ -1,0 +1,35 @@
+-- name: spaces  -- with all passages that live in each, and whether its index is there and whole
+SELECT s.name, s.dimensions,
+    (SELECT coalesce(sum(sh.passages), 0)::bigint FROM {schema}.shelves sh WHERE sh.space = s.name) AS passages,
+    (SELECT x.indisvalid FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+        WHERE c.relnamespace = %(schema)s::text::regnamespace AND c.relname = 'nearest_' || s.name) AS indexed
+FROM {schema}.spaces s ORDER BY s.name
+
+-- name: waiting  -- how many vectors have not been moved yet, and the bytes that are scanned to find them
+SELECT count(*), pg_relation_size(format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass) FROM {fresh}
+
+-- name: move  -- what is just being deleted is left out, so that no one is waited for
+WITH chosen AS MATERIALIZED (SELECT f.ctid AS at FROM {fresh} f LIMIT %(rows)s FOR UPDATE SKIP LOCKED),
+moved AS (DELETE FROM {fresh} f WHERE f.ctid = ANY (ARRAY(SELECT at FROM chosen))
+    RETURNING f.place, f.shelf, f.id, f.embedding)
+INSERT INTO {main} (place, shelf, id, embedding) SELECT place, shelf, id, embedding FROM moved
+
+-- name: prepare  -- a graph that fits the memory is built several times as fast; one core is left to searches
+SELECT set_config('maintenance_work_mem', %(memory)s, false),
+    set_config('max_parallel_maintenance_workers', '0', false)
+
+-- name: unprepare
+RESET maintenance_work_mem; RESET max_parallel_maintenance_workers
+
+-- name: build  -- beside what reads and writes the table
+CREATE INDEX CONCURRENTLY {index} ON {main} USING hnsw (embedding {vectors}.halfvec_cosine_ops)
+WITH (m = 16, ef_construction = 64)
+
+-- name: drop  -- one whose building was interrupted, or that is built anew
+DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}
+
+-- name: analyze
+ANALYZE {main}
+
+-- name: vacuum  -- what was moved leaves dead rows, which every search would look at
+VACUUM (ANALYZE) {fresh}

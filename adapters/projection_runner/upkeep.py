@@ -1,0 +1,61 @@
+"""Upkeep of a read model's tables, by the process that owns it, beside what follows the log."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adapters.projection_runner.batch import ReadModel
+
+EVERY = 1.0
+"""Seconds between two looks whether there is something to be done."""
+
+log = structlog.get_logger(__name__)
+
+
+class Upkeep:
+    """Keeps one schema of a read model in order; `position` tells how far the model is."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool, model: ReadModel, schema: str, position: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._pool = pool
+        self._model = model
+        self._schema = schema
+        self._position = position
+        self._task: asyncio.Task[None] | None = None
+
+    async def once(self) -> bool:
+        """Bring the tables in order; return whether they are: what fails is tried another time."""
+        if self._model.upkeep is None:
+            return True
+        try:
+            await self._model.upkeep(self._pool, self._schema)
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("upkeep_waits", schema=self._schema, error=type(error).__name__)
+            return False
+        return True
+
+    def begin(self) -> None:
+        """Keep them in order from now on."""
+        if self._model.upkeep is not None:
+            self._task = asyncio.create_task(self._run(), name=f"upkeep of {self._schema}")
+
+    async def end(self) -> None:
+        """Let go of the tables, whatever is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        done = -1
+        while True:
+            position = self._position()
+            if position != done and await self.once():
+                done = position
+            await asyncio.sleep(EVERY)

@@ -1,0 +1,220 @@
+"""Upkeep of vectors: moved and indexed while they are searched, replaced and built anew; nothing is lost or doubled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.postgres.passages import upkeep
+from adapters.postgres.passages.spaces import LONGEST_INLINE
+from adapters.projection_runner import upkeep as tending
+from tests.support.knowledge import SPACE, Knowledge, knowledge
+from tests.support.postgres import Database
+
+SCHEMA = "passages_v1"
+
+
+@pytest.fixture
+async def known(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Knowledge]:
+    """Knowledge whose upkeep works on small numbers, and only when a test asks for it."""
+    for name, value in {"SMALL": 20, "MOST_FRESH": 5, "INTO_INDEX": 3, "INTO_TABLE": 7}.items():
+        monkeypatch.setattr(upkeep, name, value)
+    monkeypatch.setattr(tending, "EVERY", 3600.0)
+    async with knowledge(database) as made:
+        yield made
+
+
+async def in_order(known: Knowledge) -> None:
+    """Have upkeep done once."""
+    await known.side.caught_up(SCHEMA)
+    await upkeep.keep_vectors(known.side.pool, SCHEMA)
+
+
+async def tables(known: Knowledge, space: str = SPACE) -> tuple[int, int, bool | None]:
+    """Return how many vectors are fresh and how many are not, and whether the index is there and whole."""
+    await known.side.caught_up(SCHEMA)
+    row = await (
+        await known.owner.execute(
+            f"SELECT (SELECT count(*) FROM {SCHEMA}.fresh_{space}), (SELECT count(*) FROM {SCHEMA}.main_{space}),"
+            f" (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{SCHEMA}.nearest_{space}'))"
+        )
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+async def filled(known: Knowledge, count: int, *, first: int = 0) -> None:
+    for number in range(first, first + count):
+        await known.add("handbook", f"{number}", f"needle number {number} of many")
+
+
+async def test_few_vectors_stay_where_they_are_compared_with_one_by_one(known: Knowledge):
+    await known.source()
+    await filled(known, 20)
+    await in_order(known)
+    assert await tables(known) == (20, 0, None)
+
+
+async def test_many_vectors_are_moved_and_indexed_and_searches_find_the_same(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    before, checksum = await known.search("needle number 7", mode="vector"), await known.checksum()
+    await in_order(known)
+    assert await tables(known) == (0, 30, True)
+    assert (await known.search("needle number 7", mode="vector")).passages == before.passages
+    assert await known.checksum() == checksum
+    await filled(known, 5, first=30)
+    await in_order(known)
+    assert await tables(known) == (5, 30, True)
+    await filled(known, 1, first=35)
+    await in_order(known)
+    assert await tables(known) == (0, 36, True)
+    assert len(await known.texts("needle", mode="vector", limit=100)) == 36
+
+
+async def test_the_index_is_what_a_search_walks(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    await in_order(known)
+    async with known.side.pool.connection() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        cursor = await connection.execute(
+            f"EXPLAIN SELECT id FROM {SCHEMA}.main_{SPACE} ORDER BY embedding <=>"
+            f" (SELECT embedding FROM {SCHEMA}.main_{SPACE} LIMIT 1) LIMIT 10"
+        )
+        plan = str(await cursor.fetchall())
+    assert f"nearest_{SPACE}" in plan
+
+
+async def test_an_index_that_is_outgrown_is_built_anew(known: Knowledge):
+    await known.source()
+    await filled(known, 21)
+    await in_order(known)
+    oid = "SELECT to_regclass(%s)::oid"
+    first = await (await known.owner.execute(oid, [f"{SCHEMA}.nearest_{SPACE}"])).fetchone()
+    await filled(known, 90, first=21)
+    await in_order(known)
+    assert await tables(known) == (0, 111, True)
+    assert await (await known.owner.execute(oid, [f"{SCHEMA}.nearest_{SPACE}"])).fetchone() != first
+    assert len(await known.texts("needle", mode="vector", limit=100)) == 100
+
+
+async def test_what_is_replaced_or_removed_goes_wherever_it_is(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    await in_order(known)
+    await filled(known, 3, first=30)
+    for name in ("0", "31"):
+        await known.add("handbook", name, f"needle replaced {name}")
+        gone = known.documents["handbook", f"{int(name) + 1}"]
+        gone.remove(cause="request")
+        await known.side.record(gone)
+    found = {passage.external_id: passage.text for passage in (await known.search("needle", limit=100)).passages}
+    assert found.keys() == {str(number) for number in range(33)} - {"1", "32"}
+    assert found["0"] == "needle replaced 0"
+    fresh, main, _ = await tables(known)
+    assert fresh + main == 31
+
+
+async def test_an_index_whose_building_was_interrupted_is_built_again(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    await in_order(known)
+    async with known.owner.transaction():
+        await known.owner.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", [f"{SCHEMA}.nearest_{SPACE}"]
+        )
+    assert await tables(known) == (0, 30, False)
+    await in_order(known)
+    assert await tables(known) == (0, 30, True)
+
+
+async def test_upkeep_that_is_left_in_the_middle_of_an_index_leaves_the_searches_and_goes_on_later(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    await known.side.caught_up(SCHEMA)
+    async with await known.owner.connect(known.side.dsn) as blocking:
+        await blocking.execute(f"SELECT 1 FROM {SCHEMA}.sources FOR UPDATE")  # the build waits for what is under way
+        await blocking.execute(f"DELETE FROM {SCHEMA}.main_{SPACE} WHERE false")
+        keeping = asyncio.create_task(upkeep.keep_vectors(known.side.pool, SCHEMA))
+        async with asyncio.timeout(20):
+            while (await tables(known))[2] is None:
+                await asyncio.sleep(0.01)
+        assert len(await known.texts("needle", mode="vector", limit=100)) == 30
+        keeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+    assert await tables(known) == (0, 30, False)
+    async with known.side.pool.connection() as connection:
+        assert await (await connection.execute("SHOW maintenance_work_mem")).fetchone() == ("64MB",)
+    await in_order(known)
+    assert await tables(known) == (0, 30, True)
+
+
+async def test_vectors_that_are_too_long_for_an_index_stay_and_are_found(database: Database, known: Knowledge):
+    known.models.dimensions = LONGEST_INLINE + 1
+    await known.source()
+    await filled(known, 22)
+    await in_order(known)
+    assert await tables(known) == (22, 0, None)
+    assert len(await known.texts("needle", mode="vector", limit=100)) == 22
+
+
+async def test_a_table_that_was_emptied_gives_its_room_back(known: Knowledge):
+    await known.source()
+    await filled(known, 60)
+    await known.side.caught_up(SCHEMA)
+    size = f"SELECT pg_relation_size('{SCHEMA}.fresh_{SPACE}')"
+    before = await (await known.owner.execute(size)).fetchone()
+    await in_order(known)
+    after = await (await known.owner.execute(size)).fetchone()
+    assert before is not None and after is not None
+    assert after[0] == 0 < before[0]
+
+
+async def test_a_model_that_is_built_anew_is_in_order_before_it_is_read(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    await in_order(known)
+    checksum = await known.checksum()
+    await known.rebuild()
+    assert await tables(known) == (0, 30, True)
+    assert await known.checksum() == checksum
+    assert len(await known.texts("needle", mode="vector", limit=100)) == 30
+
+
+async def test_the_owner_keeps_the_tables_in_order_while_all_goes_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """Searches, replacements, moves, index builds and rebuilds at once: every search finds every document once."""
+    for name, value in {"SMALL": 20, "MOST_FRESH": 5, "INTO_INDEX": 3, "INTO_TABLE": 7, "OUTGROWN": 1}.items():
+        monkeypatch.setattr(upkeep, name, value)
+    monkeypatch.setattr(tending, "EVERY", 0.01)
+    async with knowledge(database) as known:
+        await known.source()
+        await filled(known, 30)
+        await known.side.caught_up(SCHEMA)
+        stop = asyncio.Event()
+
+        async def searching(mode: str) -> int:
+            searches = 0
+            while not stop.is_set():
+                found = await known.search("needle", mode=mode, limit=100, settled=False)
+                assert found.retrieval == mode
+                names = [passage.external_id for passage in found.passages]
+                assert sorted(names, key=int) == [str(number) for number in range(30)], "a search lost or doubled one"
+                searches += 1
+            return searches
+
+        searches = [asyncio.create_task(searching(mode)) for mode in ("hybrid", "vector", "vector")]
+        try:
+            for again in range(3):
+                for number in range(30):
+                    await known.add("handbook", f"{number}", f"needle number {number} again {again}")
+                await known.rebuild()
+        finally:
+            stop.set()
+            counts = await asyncio.gather(*searches)
+        assert min(counts) > 5
+        fresh, main, indexed = await tables(known)
+        assert (fresh + main, indexed) == (30, True)
