@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from api import documentation, health, metrics
 from api.bootstrap import Container
 from api.call import Call, Operation
-from api.commands import answers, prompt_runs
+from api.commands import answers, completions, prompt_runs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -23,11 +23,12 @@ from api.commands import tags as tag_commands
 from api.errors import HttpProblem, problem, problem_of
 from api.event_schemas import asyncapi_document
 from api.middleware import RequestMiddleware
+from api.openai_forms import refusals as openai_refusals
 from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, allowed
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
-from api.queries import event_stream, searches
+from api.queries import event_stream, openai_models, searches
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
@@ -76,6 +77,8 @@ def operations() -> list[Operation]:
         *provider_queries.OPERATIONS,
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
+        *completions.OPERATIONS,
+        *openai_models.OPERATIONS,
         *log_queries.OPERATIONS,
         *event_stream.OPERATIONS,
         *audit_queries.OPERATIONS,
@@ -140,6 +143,8 @@ class Endpoint:
             response = await self._respond(request, request_id)
         except Exception as error:
             response = problem_of(error, request_id=request_id, instance=request.url.path)
+            if self._operation.refused is not None:
+                response = self._operation.refused(response)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
@@ -194,7 +199,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         404: ("not_found", "There is nothing at this address."),
         405: ("method_not_allowed", "This address does not take this method: see Allow."),
     }.get(error.status_code, ("refused", "The request was refused."))
-    return problem(
+    response = problem(
         status=error.status_code,
         code=code,
         detail=detail,
@@ -202,3 +207,4 @@ async def _refused(request: Request, error: Exception) -> Response:
         instance=request.url.path,
         headers=error.headers,
     )
+    return openai_refusals.refused(response) if request.url.path.startswith("/openai/") else response

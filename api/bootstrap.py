@@ -42,10 +42,14 @@ from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
 from api.metrics import Metrics
 from api.settings import Settings
+from commands.actions import Actions
+from commands.agent_loop import AgentLoop
 from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.bus import Bus, Command
+from commands.completion import Completions
 from commands.document import Documents
+from commands.embedding import Embeddings
 from commands.execution import Execution
 from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
@@ -130,6 +134,8 @@ class Container:
     searcher: Searcher
     answerer: Answerer
     answer_runs: AnswerRuns
+    completions: Completions
+    embeddings: Embeddings
     documents: Documents
     uploads: PostgresUploads
     runs_view: RunsView
@@ -222,6 +228,10 @@ async def open_container(
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
         searcher = PostgresSearcher(searching, embedding_models)
         answerer = Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs)
+        answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
+        agent_loop = AgentLoop(
+            models=chat_models, actions=Actions(things=store, answerer=answerer, prompts=prompt_runs)
+        )
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
@@ -274,7 +284,16 @@ async def open_container(
             prompt_runs=prompt_runs,
             searcher=searcher,
             answerer=answerer,
-            answer_runs=AnswerRuns(things=store, answerer=answerer, execution=execution),
+            answer_runs=answer_runs,
+            completions=Completions(
+                things=store,
+                models=chat_models,
+                prompts=prompt_runs,
+                answers=answer_runs,
+                loop=agent_loop,
+                execution=execution,
+            ),
+            embeddings=Embeddings(things=store, models=embedding_models, execution=execution),
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
             uploads=uploads,
             runs_view=runs_view,

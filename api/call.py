@@ -42,7 +42,10 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A route: where it is, which side it belongs to, who may call it, and what it takes and gives."""
+    """A route: where it is, which side it belongs to, who may call it, and what it takes and gives.
+
+    `refused` turns a problem document's response into what the route's clients expect.
+    """
 
     method: str
     path: str
@@ -60,6 +63,7 @@ class Operation:
     media: tuple[str, ...] = ("application/json",)
     status: int = 200
     if_match: bool = False
+    refused: Callable[[Response], Response] | None = None
 
 
 class Call:

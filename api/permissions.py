@@ -14,6 +14,8 @@ PERMISSIONS: Mapping[str, str] = {
     "search:run": "search by a retrieval tool, among what one's groups may find",
     "answers:run": "have a RAG tool answer a question, from what one's groups may find",
     "tools:preview": "search or answer by settings that are not saved",
+    "completions:run": "have an agent, RAG tool, prompt or model answer messages in OpenAI's form",
+    "embeddings:run": "embed texts",
     "runs:read": "list and read one's own runs",
     "runs:read_all": "list and read everybody's runs, without what was said",
     "runs:read_texts": "read what was said in everybody's runs",
@@ -25,7 +27,18 @@ PERMISSIONS: Mapping[str, str] = {
     "metrics:read": "read the metrics",
 }
 
-USING = frozenset({"configuration:read", "prompts:preview", "prompts:run", "search:run", "answers:run", "runs:read"})
+USING = frozenset(
+    {
+        "configuration:read",
+        "prompts:preview",
+        "prompts:run",
+        "search:run",
+        "answers:run",
+        "completions:run",
+        "embeddings:run",
+        "runs:read",
+    }
+)
 """What everyone may who works with what is configured."""
 
 ROLES: Mapping[str, frozenset[str]] = {

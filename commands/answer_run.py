@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from commands.answering import Answered, Answerer, Cited, Searched, asked_of
 from commands.choosing import Chosen, choose
-from commands.execution import Asked, Execution, Result, RunAnswer, RunBegan, whole
+from commands.execution import Asked, Execution, Prepared, Result, RunAnswer, RunBegan, whole
 from commands.model_calls import TextPiece
 from commands.ports import Context, Things
 from commands.retrieval import groups_of
@@ -99,6 +99,13 @@ class AnswerRuns:
 
         What is wrong with the request is raised before anything is recorded.
         """
+        prepared = await self.prepare(command, context)
+        async with aclosing(self.execution.carry_out(prepared.asked, context, prepared.work)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def prepare(self, command: AnswerQuestion, context: Context) -> Prepared:
+        """Return what an answer to this question is as a run, or raise what is wrong with the request."""
         id = uuid4()
         subject = command.tool.subject or str(id)
         chosen = await self._chosen(command.tool, id)
@@ -113,12 +120,7 @@ class AnswerRuns:
             observability=await self._observability(chosen, subject),
         )
         groups = groups_of(context.actor)
-        ran = self.execution.carry_out(
-            asked, context, lambda recording: self._answer(recording, chosen, command, groups, subject)
-        )
-        async with aclosing(ran) as pieces:
-            async for piece in pieces:
-                yield piece
+        return Prepared(asked=asked, work=lambda recording: self._answer(recording, chosen, command, groups, subject))
 
     async def _answer(
         self,

@@ -54,6 +54,14 @@ Work = Callable[[Recording], AsyncGenerator[Any, None]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request in which nothing is wrong: what its run is begun with, and the work."""
+
+    asked: Asked
+    work: Work
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """Carries work out as a recorded run."""
 

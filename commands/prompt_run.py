@@ -10,7 +10,7 @@ import jsonschema_rs
 import orjson
 
 from commands.choosing import Chosen, choose
-from commands.execution import Asked, Execution, Result, RunAnswer, RunBegan
+from commands.execution import Asked, Execution, Prepared, Result, RunAnswer, RunBegan
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
 from commands.ports import Context, PromptRenderer, Things
 from commands.rendering import render_prompt
@@ -82,6 +82,13 @@ class PromptRuns:
 
         What is wrong with the request is raised before anything is recorded.
         """
+        prepared = await self.prepare(command)
+        async with aclosing(self.execution.carry_out(prepared.asked, context, prepared.work)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def prepare(self, command: RunPrompt) -> Prepared:
+        """Return what a run of this prompt is, or raise what is wrong with the request."""
         id = uuid4()
         chosen = await choose(
             self.things,
@@ -101,10 +108,7 @@ class PromptRuns:
             input={"variables": dict(command.variables), "messages": [dict(each) for each in command.messages]},
             observability=chosen.definition["observability"],
         )
-        ran = self.execution.carry_out(asked, context, lambda recording: self._work(recording, chosen, messages))
-        async with aclosing(ran) as pieces:
-            async for piece in pieces:
-                yield piece
+        return Prepared(asked=asked, work=lambda recording: self._work(recording, chosen, messages))
 
     async def _work(
         self, recording: Recording, chosen: Chosen, messages: list[Mapping[str, Any]]

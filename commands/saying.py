@@ -1,10 +1,19 @@
-"""One call of a chat model as a step of a run."""
+"""One call of a model as a step of a run."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from uuid import UUID
 
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
+from commands.model_calls import (
+    ChatAnswer,
+    ChatModels,
+    ChatRequest,
+    Embedded,
+    EmbeddingModels,
+    ModelCallFailed,
+    TextPiece,
+)
 from commands.runs import Recording
 
 
@@ -36,3 +45,17 @@ async def say(
             recording.called("attempt", error, step.number)
             step.output = {"text": error.text}
             raise
+
+
+async def embed(recording: Recording, models: EmbeddingModels, model: UUID, texts: Sequence[str]) -> Embedded:
+    """Return the texts' vectors; every attempt is a step of its own below this one's."""
+    with recording.step("model_call", "embedding") as step:
+        try:
+            embedded = await models.embed(model, texts)
+        except ModelCallFailed as error:
+            recording.called("attempt", error, step.number)
+            raise
+        recording.called("attempt", embedded, step.number)
+        step.model = recording.versions["model"]
+        step.note |= {"texts": len(texts), "dimensions": embedded.dimensions}
+    return embedded
