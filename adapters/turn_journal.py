@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -11,7 +12,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from adapters.event_store.data_keys import ERASED, DataKeys
+from adapters.event_store.data_keys import ERASED, DataKeys, SubjectErased
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
 from commands.turn_streams import TERMINAL, TurnEvent
@@ -24,7 +25,11 @@ EVERY = 0.05
 """Seconds between two batches."""
 
 LOOK = 1.0
-"""Seconds after which a follower looks without having been told."""
+"""Seconds after which a follower looks without having been told, and a batch that failed is tried again."""
+
+CLEAN_EVERY = 600.0
+MOST_UNWRITTEN = 10_000
+"""Batches kept while the database is away."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,28 +41,29 @@ class PostgresTurnJournal:
         self._pool = pool
         self._keys = keys
         self._waiting: dict[UUID, tuple[str, list[TurnEvent]]] = {}
+        self._unwritten: list[dict[str, Any]] = []
         self._urgent = asyncio.Event()
         self._noted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._heard: defaultdict[UUID, asyncio.Event] = defaultdict(asyncio.Event)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._followers: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
         self.on_cancel: Callable[[UUID], object] = lambda _: None
 
     async def open(self) -> None:
         """Begin to write."""
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._clean())]
 
     async def close(self) -> None:
         """Write what is left, and stop."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+                await task
+        self._tasks = []
         await self._flush()
 
-    def note(self, turn: UUID, subject: str | None, events: Sequence[TurnEvent]) -> None:
+    def note(self, turn: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
         """Take events to be written with the next batch; the terminal one is written at once."""
-        self._waiting.setdefault(turn, (subject or f"\0{turn}", []))[1].extend(events)
+        self._waiting.setdefault(turn, (subject, []))[1].extend(events)
         self._noted.set()
         if any(event.type in TERMINAL for event in events):
             self._urgent.set()
@@ -65,12 +71,14 @@ class PostgresTurnJournal:
     def hear(self, message: str | None) -> None:
         """Take a notification: a turn's id, or the wish to cancel one; None: look for yourself."""
         if message is None:
-            for heard in self._heard.values():
-                heard.set()
+            for followers in self._followers.values():
+                for heard in followers:
+                    heard.set()
         elif message.startswith(CANCEL):
             self.on_cancel(UUID(message.removeprefix(CANCEL)))
-        elif UUID(message) in self._heard:
-            self._heard[UUID(message)].set()
+        else:
+            for heard in self._followers.get(UUID(message), ()):
+                heard.set()
 
     async def ask_to_cancel(self, turn: UUID) -> None:
         """Tell the process that carries the turn out that it is to be cancelled."""
@@ -80,7 +88,8 @@ class PostgresTurnJournal:
         self, turn: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events after a number as they are written; end with the terminal one, or the turn."""
-        heard = self._heard[turn]
+        heard = asyncio.Event()
+        self._followers[turn].add(heard)
         try:
             while True:
                 heard.clear()
@@ -97,44 +106,76 @@ class PostgresTurnJournal:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), LOOK)
         finally:
-            self._heard.pop(turn, None)
+            self._followers[turn].discard(heard)
+            if not self._followers[turn]:
+                del self._followers[turn]
 
     async def clean(self) -> None:
         """Drop what is too old to be followed."""
         async with self._pool.connection() as connection:
             await connection.execute(SQL["clean"])
 
-    async def _run(self) -> None:
+    async def _write(self) -> None:
         while True:
             await self._noted.wait()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), EVERY)
             self._noted.clear()
             self._urgent.clear()
-            await self._flush()
+            if not await self._flush():
+                await asyncio.sleep(LOOK)
+                self._noted.set()
 
-    async def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return
+    async def _clean(self) -> None:
+        while True:
+            try:
+                await self.clean()
+            except (psycopg.Error, PoolTimeout) as error:
+                log.warning("turn_events_not_cleaned", error=type(error).__name__)
+            await asyncio.sleep(CLEAN_EVERY)
+
+    async def _flush(self) -> bool:
+        """Write what waits; return whether nothing is left to be tried again."""
         try:
-            await self._keys.ensure({subject for subject, _ in waiting.values()})
-            rows = [
-                {
-                    "turn": str(turn),
-                    "first": events[0].sequence,
-                    "last": events[-1].sequence,
-                    "sealed": self._sealed(turn, subject, events),
-                }
-                for turn, (subject, events) in waiting.items()
-            ]
-            async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute(SQL["lazily"])
-                await connection.execute(SQL["write"], {"rows": orjson.dumps(rows).decode()})
-                await connection.execute(SQL["tell"], {"messages": [str(turn) for turn in waiting]})
+            await self._seal_waiting()
+            if self._unwritten:
+                # What was tried before goes first, and as it was: it may have been written after all.
+                turns = {row["turn"] for row in self._unwritten}
+                async with self._pool.connection() as connection, connection.transaction():
+                    await connection.execute(SQL["lazily"])
+                    await connection.execute(SQL["write"], {"rows": orjson.dumps(self._unwritten).decode()})
+                    await connection.execute(SQL["tell"], {"messages": sorted(turns)})
+                self._unwritten.clear()
         except (DomainError, psycopg.Error, PoolTimeout) as error:
-            # Only listeners at other processes miss something; the end of the turn is told by the log.
-            log.warning("turn_events_not_written", error=type(error).__name__, turns=len(waiting))
+            # Only listeners at other processes wait for it; the end of the turn is told by the log.
+            log.warning("turn_events_not_written", error=type(error).__name__, batches=len(self._unwritten))
+            del self._unwritten[:-MOST_UNWRITTEN]
+            return False
+        return True
+
+    async def _seal_waiting(self) -> None:
+        """Make batches of what waits, each sealed with its subject's key; of who was erased, none."""
+        subjects = {subject for subject, _ in self._waiting.values()}
+        erased = set()
+        try:
+            await self._keys.ensure(subjects)
+        except SubjectErased:
+            for subject in subjects:
+                try:
+                    await self._keys.ensure({subject})
+                except SubjectErased:
+                    erased.add(subject)
+        for turn in [turn for turn, (subject, _) in self._waiting.items() if subject in subjects]:
+            subject, events = self._waiting.pop(turn)
+            if subject not in erased:
+                self._unwritten.append(
+                    {
+                        "turn": str(turn),
+                        "first": events[0].sequence,
+                        "last": events[-1].sequence,
+                        "sealed": self._sealed(turn, subject, events),
+                    }
+                )
 
     def _sealed(self, turn: UUID, subject: str, events: Sequence[TurnEvent]) -> str:
         text = orjson.dumps([[event.sequence, event.type, event.data] for event in events]).decode()

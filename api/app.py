@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from api import documentation, health, metrics
 from api.bootstrap import Container
 from api.call import Call, Operation
-from api.commands import answers, completions, prompt_runs
+from api.commands import answers, completions, conversations, prompt_runs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -28,6 +28,7 @@ from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, allowed
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
+from api.queries import conversations as conversation_queries
 from api.queries import event_stream, openai_models, searches
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
@@ -65,6 +66,8 @@ def operations() -> list[Operation]:
         *prompt_runs.OPERATIONS,
         *searches.OPERATIONS,
         *answers.OPERATIONS,
+        *conversations.OPERATIONS,
+        *conversation_queries.OPERATIONS,
         *run_queries.OPERATIONS,
     ]
     for kind, collection in COLLECTIONS:

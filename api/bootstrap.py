@@ -38,6 +38,8 @@ from adapters.projection_runner.runner import Positions, ProjectionRunner
 from adapters.rendering.renderer import SandboxedRenderer
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
+from adapters.turn_journal import CHANNEL as TURNS
+from adapters.turn_journal import PostgresTurnJournal
 from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
 from api.metrics import Metrics
@@ -48,6 +50,7 @@ from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.bus import Bus, Command
 from commands.completion import Completions
+from commands.conversation import InterruptTurn
 from commands.document import Documents
 from commands.embedding import Embeddings
 from commands.execution import Execution
@@ -58,8 +61,10 @@ from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
 from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
+from commands.turns import Turns
 from domain import AGGREGATES
 from projections.configurations import ConfigurationsProjection, ConfigurationsView
+from projections.conversation_reading import ConversationReader
 from projections.history import History
 from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
@@ -136,6 +141,8 @@ class Container:
     answer_runs: AnswerRuns
     completions: Completions
     embeddings: Embeddings
+    turns: Turns
+    conversation_reader: ConversationReader
     documents: Documents
     uploads: PostgresUploads
     runs_view: RunsView
@@ -236,6 +243,17 @@ async def open_container(
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
+        journal = PostgresTurnJournal(pool, keys)
+        turns = Turns(
+            bus=bus,
+            things=store,
+            places=store,
+            loop=agent_loop,
+            runs=runs,
+            journal=journal,
+        )
+        journal.on_cancel = turns.stop
+        listener.on(TURNS, journal.hear)
         await listener.open()
         stack.push_async_callback(listener.close)
         evidence = Evidence.of(installation, dsn=dsn, pool=pool, keyring=keyring, path=settings.evidence)
@@ -253,11 +271,17 @@ async def open_container(
         leases = Leases(
             pool,
             runs.owner,
-            {"run": lambda run, _: interrupt(bus, InterruptRun(id=run))},
+            {
+                "run": lambda run, _: interrupt(bus, InterruptRun(id=run)),
+                "turn": lambda turn, stream: interrupt(bus, InterruptTurn(id=stream, turn=str(turn))),
+            },
             lost=runs.lost,
         )
         await leases.open()
         stack.push_async_callback(leases.close)
+        await journal.open()
+        stack.push_async_callback(journal.close)
+        stack.push_async_callback(turns.close)
         return Container(
             settings=settings,
             pool=pool,
@@ -294,6 +318,8 @@ async def open_container(
                 execution=execution,
             ),
             embeddings=Embeddings(things=store, models=embedding_models, execution=execution),
+            turns=turns,
+            conversation_reader=ConversationReader(streams=store, log=log),
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
             uploads=uploads,
             runs_view=runs_view,

@@ -13,6 +13,9 @@ PERMISSIONS: Mapping[str, str] = {
     "prompts:run": "run a prompt",
     "search:run": "search by a retrieval tool, among what one's groups may find",
     "answers:run": "have a RAG tool answer a question, from what one's groups may find",
+    "conversations:use": "begin conversations with agents, and go on with one's own",
+    "conversations:read": "list and read one's own conversations",
+    "conversations:read_all": "list and read everybody's conversations",
     "tools:preview": "search or answer by settings that are not saved",
     "completions:run": "have an agent, RAG tool, prompt or model answer messages in OpenAI's form",
     "embeddings:run": "embed texts",
@@ -36,6 +39,8 @@ USING = frozenset(
         "answers:run",
         "completions:run",
         "embeddings:run",
+        "conversations:use",
+        "conversations:read",
         "runs:read",
     }
 )
@@ -51,6 +56,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         {
             "configuration:read",
             "log:read",
+            "conversations:read",
+            "conversations:read_all",
             "runs:read",
             "runs:read_all",
             "runs:read_texts",

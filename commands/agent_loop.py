@@ -144,10 +144,11 @@ class AgentLoop:
             for call in calls:
                 yield ActionStarted(call=call, type=by_name.get(call.name, {}).get("type", "unknown"))
             results: list[ActionDone] = []
-            async for result in self._act(recording, by_name, calls, asker, given, definition["limits"]):
-                await note(result)
-                results.append(result)
-                yield result
+            acts = self._act(recording, by_name, calls, asker, given, definition["limits"], note)
+            async with aclosing(acts) as ended:
+                async for result in ended:
+                    results.append(result)
+                    yield result
             done.extend(results)
             in_order = {result.call.id: result for result in results}
             history += [tool_message(in_order[call.id]) for call in calls]
@@ -168,16 +169,18 @@ class AgentLoop:
         asker: Asker,
         given: list[Passage],
         limits: Mapping[str, Any],
+        note: Note,
     ) -> AsyncGenerator[ActionDone, None]:
-        """Carry out what was asked for at once, and yield each as it is done."""
-        tasks = [
-            asyncio.ensure_future(
-                self.actions.carry_out(
-                    recording, by_name.get(call.name), call, asker, given, seconds=limits["action_seconds"]
-                )
+        """Carry out what was asked for at once, note each as it is done, and yield it."""
+
+        async def carried_out(call: ToolCall) -> ActionDone:
+            done = await self.actions.carry_out(
+                recording, by_name.get(call.name), call, asker, given, seconds=limits["action_seconds"]
             )
-            for call in calls
-        ]
+            await note(done)
+            return done
+
+        tasks = [asyncio.ensure_future(carried_out(call)) for call in calls]
         try:
             for following in asyncio.as_completed(tasks):
                 yield await following

@@ -1,15 +1,17 @@
 """Commands on conversations: beginning, turns and their ends, feedback, closing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from commands.bus import Answers, Done
-from commands.ports import Things, Unit
-from commands.runs import LEASE, note_answer
+from commands.bus import Done
+from commands.ports import Actor, Things, Unit
+from commands.runs import LEASE
 from domain.agent import Agent
+from domain.configuration_events import LIVE
 from domain.conversation import Conversation
+from domain.errors import Invalid, NotFound
 from domain.run import End, Run
 from domain.turn import Reply
 
@@ -27,23 +29,32 @@ class OnConversation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BeginConversation(OnConversation):
+class ByOwner(OnConversation):
+    """Base of what only whoever began a conversation may do; for all others there is none.
+
+    `expected` is the version that it must have; None: any.
+    """
+
+    principal: Mapping[str, str]
+    expected: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginConversation(ByOwner):
     """Begin a conversation with an agent."""
 
     agent: UUID
     subject: str | None
-    principal: Mapping[str, str]
     variables: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartTurn(OnConversation):
+class StartTurn(ByOwner):
     """Take what a person said (or try a turn again) and begin its run, leased by a process."""
 
     content: str | None
     retry: str | None
     agent: Mapping[str, Any]
-    principal: Mapping[str, str]
     channel: str
     attributes: Mapping[str, str]
     observability: str
@@ -66,14 +77,12 @@ class NoteAction(OnConversation):
 
 @dataclass(frozen=True, kw_only=True)
 class EndTurn(OnConversation):
-    """End a turn and its run together; with `scope`, keep what a repeat of its request is answered."""
+    """End a turn and its run together; the reply of one that was not completed is what there was of it."""
 
     turn: str
     state: Literal["completed", "failed", "cancelled"]
     end: End
     reply: Reply
-    scope: bytes | None = None
-    answer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +93,7 @@ class InterruptTurn(OnConversation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GiveFeedback(OnConversation):
+class GiveFeedback(ByOwner):
     """Say what one thinks of an answer."""
 
     message: str
@@ -94,7 +103,7 @@ class GiveFeedback(OnConversation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloseConversation(OnConversation):
+class CloseConversation(ByOwner):
     """Close it."""
 
 
@@ -102,12 +111,14 @@ class CloseConversation(OnConversation):
 class ConversationHandlers:
     """Carries out the commands on conversations."""
 
-    answers: Answers
     things: Things
 
     async def begin(self, command: BeginConversation, unit: Unit) -> Done:
         """Begin."""
-        agent = await self.things.newest(Agent, command.agent)
+        try:
+            agent = await self.things.newest(Agent, command.agent)
+        except NotFound:
+            raise Invalid("There is no agent of this name or id.", code="unknown_reference", pointer="/agent") from None
         agent.must_be_active()
         conversation = Conversation.begin(
             id=command.id,
@@ -115,7 +126,7 @@ class ConversationHandlers:
             subject=command.subject,
             principal=command.principal,
             variables=command.variables,
-            welcome=agent.labels["live"]["definition"]["welcome_message"],
+            welcome=agent.labels[LIVE]["definition"]["welcome_message"],
         )
         unit.effect("needs", kind=Agent.TOPIC, id=str(command.agent), pointer="/agent")
         unit.save(conversation)
@@ -123,7 +134,7 @@ class ConversationHandlers:
 
     async def start_turn(self, command: StartTurn, unit: Unit) -> Done:
         """Take a message: recorded before anything else is done with it."""
-        conversation = await unit.load(Conversation, command.id)
+        conversation = await own(unit, command)
         if command.retry is not None:
             turn = conversation.retry(command.retry, agent=command.agent)
         else:
@@ -167,18 +178,14 @@ class ConversationHandlers:
             case "completed":
                 conversation.complete(command.turn, command.reply)
             case "cancelled":
-                conversation.cancel(command.turn, content=command.reply.content)
+                conversation.cancel(command.turn, command.reply)
             case "failed":
                 error = command.end.error or {"code": "failed", "message": ""}
-                conversation.fail(
-                    command.turn, code=error["code"], message=error["message"], content=command.reply.content
-                )
+                conversation.fail(command.turn, code=error["code"], message=error["message"], reply=command.reply)
         run.finish(command.end)
         unit.effect("release", id=command.turn)
-        if command.scope is not None:
-            note_answer(unit, self.answers, command.scope, Done(aggregate=conversation, shown=command.answer))
         unit.save(run, conversation)
-        return Done(aggregate=conversation)
+        return Done(aggregate=conversation, shown={"turn": conversation.turn(command.turn)})
 
     async def interrupt(self, command: InterruptTurn, unit: Unit) -> Done:
         """Mark a turn and its run as interrupted."""
@@ -188,11 +195,11 @@ class ConversationHandlers:
         run.interrupt()
         unit.effect("release", id=command.turn)
         unit.save(run, conversation)
-        return Done(aggregate=conversation)
+        return Done(aggregate=conversation, shown={"turn": conversation.turn(command.turn)})
 
     async def give_feedback(self, command: GiveFeedback, unit: Unit) -> Done:
         """Take feedback."""
-        conversation = await unit.load(Conversation, command.id)
+        conversation = await own(unit, command)
         conversation.give_feedback(
             command.message, rating=command.rating, reason=command.reason, comment=command.comment
         )
@@ -201,7 +208,26 @@ class ConversationHandlers:
 
     async def close(self, command: CloseConversation, unit: Unit) -> Done:
         """Close a conversation."""
-        conversation = await unit.load(Conversation, command.id)
+        conversation = await own(unit, command)
         conversation.close()
         unit.save(conversation)
         return Done(aggregate=conversation)
+
+
+async def own(unit: Unit, command: ByOwner) -> Conversation:
+    """Return the conversation for changing; one of somebody else is as absent."""
+    conversation = owned(await unit.load(Conversation, command.id), command.principal)
+    conversation.must_be_at(command.expected)
+    return conversation
+
+
+def owned(conversation: Conversation, principal: Mapping[str, str]) -> Conversation:
+    """Return the conversation if this principal began it, or raise NotFound as where there is none."""
+    if (conversation.principal["type"], conversation.principal["id"]) != (principal["type"], principal["id"]):
+        raise NotFound("There is no such conversation.")
+    return conversation
+
+
+def principal_of(actor: Actor) -> dict[str, str]:
+    """Return who begins something, as it is recorded."""
+    return {"type": actor.type, "id": actor.id, "name": actor.name}

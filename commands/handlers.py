@@ -51,7 +51,7 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, 
         },
     )
     runs = RunHandlers(answers=answers)
-    conversations = ConversationHandlers(answers=answers, things=things)
+    conversations = ConversationHandlers(things=things)
     return {
         AddDocuments: documents.add,
         RemoveDocument: documents.remove,

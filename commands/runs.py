@@ -342,6 +342,11 @@ def failure_of(error: DomainError) -> dict[str, Any]:
     return {"failure": {"kind": kind, "code": error.error_code, "message": str(error), "details": dict(error.details)}}
 
 
+def refusal_of(failure: Mapping[str, Any]) -> DomainError:
+    """Return a kept refusal as it was raised."""
+    return FAILURES[failure["kind"]](failure["message"], code=failure["code"], details=failure["details"])
+
+
 class Repeats(Protocol):
     """Looks up what the first request with a key was answered, and what it began."""
 
@@ -369,9 +374,7 @@ class EarlierAnswers:
                 earlier: Mapping[str, Any] = shown["answer"]
                 return earlier
             if "failure" in shown:
-                failure = shown["failure"]
-                kind = FAILURES[failure["kind"]]
-                raise kind(failure["message"], code=failure["code"], details=failure["details"])
+                raise refusal_of(shown["failure"])
             loaded = await self.repeats.load(run)
             if loaded is not None and isinstance(loaded[0], Run) and loaded[0].outcome == "interrupted":
                 raise RunInterrupted

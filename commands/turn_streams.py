@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.conversation import Conversation
+
 TERMINAL = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.awaiting_confirmation"})
 
 
@@ -19,9 +21,9 @@ class TurnEvent:
 
 
 class TurnJournal(Protocol):
-    """Keeps the events of turns for other processes, for some minutes after the turn's end."""
+    """Keeps the events of turns for other processes, for some time after the turn's end."""
 
-    def note(self, turn: UUID, subject: str | None, events: Sequence[TurnEvent]) -> None:
+    def note(self, turn: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
         """Take events to be written with the next batch; the terminal one is written at once."""
 
     def follow(self, turn: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[TurnEvent, None]:
@@ -33,10 +35,10 @@ class TurnJournal(Protocol):
 
 @dataclass
 class TurnStream:
-    """The stream of a turn that this process carries out."""
+    """The stream of a turn that this process carries out; `subject` is whose data key seals it elsewhere."""
 
     turn: UUID
-    subject: str | None
+    subject: str
     journal: TurnJournal
     events: list[TurnEvent] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,17 +52,17 @@ class TurnStream:
         changed.set()
 
     async def follow(self, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
-        """Yield the events after a number as they come, to the terminal one."""
-        place = after
+        """Yield the events after a number as they come, to the terminal one; of one that is over, that again."""
         while True:
             changed = self._changed
-            for event in self.events[place:]:
-                place = event.sequence
+            for event in self.events[after:]:
+                after = event.sequence
                 yield event
-                if event.type in TERMINAL:
-                    return
-            if place > len(self.events):
-                return  # asked for what is not there
             if self.events and self.events[-1].type in TERMINAL:
                 return
             await changed.wait()
+
+
+def key_subject(conversation: Conversation) -> str:
+    """Return whose data key seals what is said in a conversation: its subject's, else its own."""
+    return conversation.subject or f"\0{conversation.id}"

@@ -1,12 +1,13 @@
 """Conversation: what a person and an agent said to each other, turn by turn, in one stream."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain.errors import NotFound
+from domain import conversation_events
+from domain.errors import NotFound, StaleVersion
 from domain.turn import (
     OPEN_STATES,
     ConversationClosed,
@@ -19,8 +20,6 @@ from domain.turn import (
     turn_id,
 )
 
-SPOKEN = frozenset({"content"})
-
 
 class Conversation(Aggregate):
     """What a person and an agent said to each other. One turn at a time; what was said survives any failure."""
@@ -28,162 +27,15 @@ class Conversation(Aggregate):
     TOPIC = "conversation"
     SNAPSHOTS = False
 
-    class Created(Aggregate.Created):
-        """It began; it keeps the agent, whose live version answers each turn."""
-
-        TOPIC = "conversation.created"
-        PERSONAL: ClassVar[frozenset[str]] = frozenset({"variables"})
-        agent: str
-        subject: str | None
-        principal: dict[str, str]
-        variables: dict[str, Any]
-        welcome: str
-
-    class TurnStarted(Aggregate.Event):
-        """A person said something; from now on the agent answers."""
-
-        TOPIC = "conversation.turn_started"
-        PERSONAL: ClassVar[frozenset[str]] = SPOKEN
-        turn: str
-        number: int
-        message: str
-        run: str
-        subject: str | None
-        content: str
-        retry_of: str | None
-        agent: dict[str, Any]
-
-        def apply(self, aggregate: "Conversation") -> None:
-            aggregate.turns = aggregate.turns | {
-                self.turn: {
-                    "id": self.turn,
-                    "number": self.number,
-                    "state": "running",
-                    "run_id": self.run,
-                    "message_id": self.message,
-                    "content": self.content,
-                    "retry_of": self.retry_of,
-                    "agent": self.agent,
-                    "started_at": self.timestamp.isoformat(),
-                    "actions": [],
-                    "reply": None,
-                    "error": None,
-                }
-            }
-
-    class ActionCompleted(Aggregate.Event):
-        """The agent did something; whatever becomes of the turn, it is done."""
-
-        TOPIC = "conversation.action_completed"
-        PERSONAL: ClassVar[frozenset[str]] = frozenset({"arguments", "result"})
-        turn: str
-        call: str
-        function: str
-        type: str
-        subject: str | None
-        arguments: str
-        result: str
-        outcome: str
-        duration_ms: float
-
-        def apply(self, aggregate: "Conversation") -> None:
-            action = {
-                "id": self.call,
-                "function": self.function,
-                "type": self.type,
-                "arguments": self.arguments,
-                "result": self.result,
-                "outcome": self.outcome,
-                "duration_ms": self.duration_ms,
-            }
-            turn = aggregate.turns[self.turn]
-            aggregate.alter(self.turn, actions=[*turn["actions"], action])
-
-    class TurnCompleted(Aggregate.Event):
-        """The agent answered."""
-
-        TOPIC = "conversation.turn_completed"
-        PERSONAL: ClassVar[frozenset[str]] = frozenset({"content", "citations", "tool_calls", "history"})
-        turn: str
-        message: str
-        subject: str | None
-        content: str
-        citations: list[dict[str, Any]]
-        tool_calls: list[dict[str, Any]]
-        history: list[dict[str, Any]]
-        details: dict[str, Any]
-
-        def apply(self, aggregate: "Conversation") -> None:
-            reply = {
-                "id": self.message,
-                "role": "assistant",
-                "content": self.content,
-                "citations": self.citations,
-                "tool_calls": self.tool_calls,
-                "history": self.history,
-                "details": self.details,
-                "created_at": self.timestamp.isoformat(),
-            }
-            aggregate.alter(self.turn, state="completed", reply=reply)
-
-    class TurnFailed(Aggregate.Event):
-        """The agent could not answer; what it had said until then is kept."""
-
-        TOPIC = "conversation.turn_failed"
-        PERSONAL: ClassVar[frozenset[str]] = SPOKEN
-        turn: str
-        subject: str | None
-        code: str
-        message: str
-        content: str
-
-        def apply(self, aggregate: "Conversation") -> None:
-            error = {"code": self.code, "message": self.message}
-            aggregate.alter(self.turn, state="failed", error=error, partial=self.content)
-
-    class TurnCancelled(Aggregate.Event):
-        """Someone stopped the answer; what was said until then is kept."""
-
-        TOPIC = "conversation.turn_cancelled"
-        PERSONAL: ClassVar[frozenset[str]] = SPOKEN
-        turn: str
-        subject: str | None
-        content: str
-
-        def apply(self, aggregate: "Conversation") -> None:
-            aggregate.alter(self.turn, state="cancelled", partial=self.content)
-
-    class TurnInterrupted(Aggregate.Event):
-        """Whoever carried the turn out is gone."""
-
-        TOPIC = "conversation.turn_interrupted"
-        turn: str
-
-        def apply(self, aggregate: "Conversation") -> None:
-            aggregate.alter(self.turn, state="interrupted")
-
-    class FeedbackGiven(Aggregate.Event):
-        """A person said what they think of an answer."""
-
-        TOPIC = "conversation.feedback_given"
-        PERSONAL: ClassVar[frozenset[str]] = frozenset({"comment"})
-        message: str
-        subject: str | None
-        rating: str
-        reason: str | None
-        comment: str | None
-
-        def apply(self, aggregate: "Conversation") -> None:
-            given = {"rating": self.rating, "reason": self.reason, "comment": self.comment}
-            aggregate.feedback = aggregate.feedback | {self.message: given}
-
-    class Closed(Aggregate.Event):
-        """Nothing more is said."""
-
-        TOPIC = "conversation.closed"
-
-        def apply(self, aggregate: "Conversation") -> None:
-            aggregate.closed = True
+    Created = conversation_events.Created
+    TurnStarted = conversation_events.TurnStarted
+    ActionCompleted = conversation_events.ActionCompleted
+    TurnCompleted = conversation_events.TurnCompleted
+    TurnFailed = conversation_events.TurnFailed
+    TurnCancelled = conversation_events.TurnCancelled
+    TurnInterrupted = conversation_events.TurnInterrupted
+    FeedbackGiven = conversation_events.FeedbackGiven
+    Closed = conversation_events.Closed
 
     def __init__(
         self,
@@ -227,6 +79,11 @@ class Conversation(Aggregate):
     def alter(self, turn: str, **values: Any) -> None:
         """Change what is known of a turn: for events only."""
         self.turns = self.turns | {turn: {**self.turns[turn], **values}}
+
+    def end(self, event: Any, state: str, **values: Any) -> None:
+        """End a turn: for events only."""
+        ended = {"ended_at": event.timestamp.isoformat(), "ended_version": event.originator_version}
+        self.alter(event.turn, state=state, **ended, **values)
 
     # Decisions ---------------------------------------------------------------
 
@@ -295,17 +152,29 @@ class Conversation(Aggregate):
             details=dict(reply.details),
         )
 
-    def fail(self, turn: str, *, code: str, message: str, content: str) -> None:
-        """End a turn that can't be answered."""
+    def fail(self, turn: str, *, code: str, message: str, reply: Reply) -> None:
+        """End a turn that can't be answered; the reply is what there was of one."""
         self._must_go_on(turn)
         self.trigger_event(
-            self.TurnFailed, turn=turn, subject=self.subject, code=code, message=message, content=content
+            self.TurnFailed,
+            turn=turn,
+            subject=self.subject,
+            code=code,
+            message=message,
+            content=reply.content,
+            details=dict(reply.details),
         )
 
-    def cancel(self, turn: str, *, content: str) -> None:
-        """End a turn because someone asked for it."""
+    def cancel(self, turn: str, reply: Reply) -> None:
+        """End a turn because someone asked for it; the reply is what there was of one."""
         self._must_go_on(turn)
-        self.trigger_event(self.TurnCancelled, turn=turn, subject=self.subject, content=content)
+        self.trigger_event(
+            self.TurnCancelled,
+            turn=turn,
+            subject=self.subject,
+            content=reply.content,
+            details=dict(reply.details),
+        )
 
     def interrupt(self, turn: str) -> None:
         """Note that nobody carries a turn out any more; nothing happens where it has ended."""
@@ -340,6 +209,11 @@ class Conversation(Aggregate):
     def running(self) -> dict[str, Any] | None:
         """The turn that goes on."""
         return next((turn for turn in reversed(self.turns.values()) if turn["state"] in OPEN_STATES), None)
+
+    def must_be_at(self, version: int | None) -> None:
+        """Raise StaleVersion unless no version is asked for or it is the present one."""
+        if version not in (None, self.version):
+            raise StaleVersion(details={"current_version": self.version})
 
     def must_be_open(self) -> None:
         """Raise ConversationClosed where it is closed."""

@@ -112,7 +112,9 @@ class EventStore:
             loaded = await self.load(id, version) if version >= 1 else None
             if loaded is None or loaded[0].version != version:
                 raise NotFound(f"There is no such version of this {_word(kind)}.", code="unknown_version")
-            aggregate = self._past[id, version] = loaded[0]
+            aggregate = loaded[0]
+            if keeps(kind):
+                self._past[id, version] = aggregate
             while len(self._past) > CACHED // 10:
                 self._past.popitem(last=False)
         if not isinstance(aggregate, kind):
@@ -121,6 +123,11 @@ class EventStore:
 
     async def newest(self, kind: type[A], id: UUID) -> A:
         """Return the aggregate as it is now, for reading only; or raise NotFound."""
+        if not keeps(kind):
+            loaded = await self.load(id)
+            if loaded is None or not isinstance(loaded[0], kind):
+                raise NotFound(f"There is no such {_word(kind)}.")
+            return loaded[0]
         version = await self.version_of(kind, id)
         if version is None:
             raise NotFound(f"There is no such {_word(kind)}.")
@@ -135,6 +142,13 @@ class EventStore:
         rows = await self._rows("version_of", {"id": id})
         topic = f"{getattr(kind, 'TOPIC', '')}.created"
         return cast(int, rows[0][0]) if rows and rows[0][1] == topic else None
+
+    async def position_of(self, id: UUID, version: int) -> int:
+        """Return the position of one event of a stream, or raise NotFound."""
+        rows = await self._rows("position_of", {"id": id, "version": version})
+        if not rows:
+            raise NotFound("There is no such version.", code="unknown_version")
+        return cast(int, rows[0][0])
 
     async def users_of(self, target: UUID) -> list[tuple[str, UUID]]:
         """Return (kind, id) of the things that refer to the target."""
@@ -204,8 +218,8 @@ class EventStore:
         for aggregate in aggregates:
             if aggregate.id in places:
                 self.put(aggregate, places[aggregate.id])
-                if not getattr(aggregate, "SNAPSHOTS", True):
-                    continue  # its state holds what persons said, which is kept in events only
+                if not keeps(type(aggregate)):
+                    continue
                 if aggregate.version // SNAPSHOT_EVERY != (aggregate.version - counts[aggregate.id]) // SNAPSHOT_EVERY:
                     self._snapshot(aggregate)
 
@@ -354,6 +368,11 @@ def metadata(context: Context) -> Metadata:
         trace_id=context.trace_id,
         reason=context.reason,
     )
+
+
+def keeps(kind: type[Aggregate]) -> bool:
+    """Return whether past states may be kept; not where they hold what persons said, which only events keep."""
+    return bool(getattr(kind, "SNAPSHOTS", True))
 
 
 def _word(kind: type[Aggregate]) -> str:

@@ -54,3 +54,6 @@ SELECT sealed FROM magnet.secrets WHERE owner_id = %(id)s AND field = %(field)s
 SELECT e.originator_version, (
     SELECT b.topic FROM magnet.magnet_events b WHERE b.originator_id = %(id)s AND b.originator_version = 1)
 FROM magnet.magnet_events e WHERE e.originator_id = %(id)s ORDER BY e.originator_version DESC LIMIT 1
+
+-- name: position_of  -- the place in the log of one event of a stream
+SELECT notification_id FROM magnet.magnet_events WHERE originator_id = %(id)s AND originator_version = %(version)s

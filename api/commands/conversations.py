@@ -1,0 +1,227 @@
+"""Conversations over HTTP: beginning one, what is said in it, and what else may be done with it."""
+
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic import Field, model_validator
+from starlette.responses import Response
+
+from api import turn_streams
+from api.call import Call, Operation
+from api.commands.configurations import nothing_else
+from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
+from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
+from commands.ports import Context
+from commands.turns import Begun, Say
+from domain.definition import JSON, Reference, Strict, parse
+from domain.errors import NotFound
+from domain.references import UUID_FORM, identify
+
+LONGEST = 200_000
+
+
+class BeginBody(Strict):
+    """With whom a conversation begins, and for whom."""
+
+    agent: Reference = Field(description="Its id or name; the version that is live answers.")
+    subject: str | None = Field(None, min_length=1, max_length=200, description="Whom it is held for.")
+    variables: dict[str, JSON] = Field(default_factory=dict, description="What prompts among the actions are given.")
+
+
+class DeliveryBody(Strict):
+    """How an answer is wanted."""
+
+    stream: bool = Field(False, description="Answer with server-sent events.")
+    background: bool = Field(False, description="Answer at once with 202; the turn's stream tells the rest.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "DeliveryBody":
+        if self.stream and self.background:
+            raise ValueError("ask for one of stream and background")
+        return self
+
+
+class MessageBody(DeliveryBody):
+    """What a person says."""
+
+    content: str = Field(min_length=1, max_length=LONGEST)
+
+
+class FeedbackBody(Strict):
+    """What a person thinks of an answer."""
+
+    message_id: str = Field(max_length=36, description="The assistant's message.")
+    rating: Literal["up", "down"]
+    reason: str | None = Field(None, min_length=1, max_length=100, description="A word to count by.")
+    comment: str | None = Field(None, min_length=1, max_length=10_000)
+
+
+async def begin(call: Call) -> Response:
+    """Begin a conversation."""
+    body, message, raw = await call.body()
+    asked = parse(BeginBody, body)
+    command = BeginConversation(
+        id=uuid4(),
+        agent=identify("agent", asked.agent),
+        subject=asked.subject,
+        principal=principal_of(call.actor),
+        variables=asked.variables,
+    )
+    receipt = await call.dispatch(command, reason=message, raw=raw)
+    return call.receipt(receipt, status=201, location=f"/v1/conversations/{receipt.id}")
+
+
+async def say(call: Call) -> Response:
+    """Say something, and have it answered."""
+    body, reason, raw = await call.body()
+    asked = parse(MessageBody, body)
+    command = Say(conversation=conversation_of(call), content=asked.content, expected=call.if_match())
+    return await delivered(call, asked, command, call.context(reason=reason, raw=raw))
+
+
+async def retry(call: Call) -> Response:
+    """Have the newest turn tried again."""
+    body, reason, raw = await call.body(required=False)
+    asked = parse(DeliveryBody, body)
+    command = Say(conversation=conversation_of(call), retry=str(turn_of(call)), expected=call.if_match())
+    return await delivered(call, asked, command, call.context(reason=reason, raw=raw))
+
+
+async def delivered(call: Call, asked: DeliveryBody, command: Say, context: Context) -> Response:
+    """Begin a turn, and answer in the form that is wanted."""
+    turns = call.container.turns
+    made: Begun = await turns.begin(command, context)
+    if asked.background:
+        return turn_streams.begun(call, made)
+    if asked.stream:
+        headers = {"Magnet-Position": str(made.receipt.position)}
+        if made.repeated:
+            headers["Idempotent-Replay"] = "true"
+        return turn_streams.streamed(call, turns.follow(made), headers)
+    return turn_streams.answered(await turns.end(made), repeated=made.repeated)
+
+
+async def cancel(call: Call) -> Response:
+    """Stop a turn."""
+    body, reason, raw = await call.body(required=False)
+    nothing_else(body)
+    context = call.context(reason=reason, raw=raw)
+    ended = await call.container.turns.cancel(conversation_of(call), turn_of(call), context)
+    return turn_streams.message(ended.data)
+
+
+async def give_feedback(call: Call) -> Response:
+    """Say what one thinks of an answer."""
+    body, reason, raw = await call.body()
+    asked = parse(FeedbackBody, body)
+    command = GiveFeedback(
+        id=conversation_of(call),
+        principal=principal_of(call.actor),
+        expected=call.if_match(),
+        message=asked.message_id.lower(),
+        rating=asked.rating,
+        reason=asked.reason,
+        comment=asked.comment,
+    )
+    return call.receipt(await call.dispatch(command, reason=reason, raw=raw))
+
+
+async def close(call: Call) -> Response:
+    """Close a conversation."""
+    body, reason, raw = await call.body(required=False)
+    nothing_else(body)
+    command = CloseConversation(id=conversation_of(call), principal=principal_of(call.actor), expected=call.if_match())
+    return call.receipt(await call.dispatch(command, reason=reason, raw=raw))
+
+
+def conversation_of(call: Call) -> UUID:
+    """Return the id of the conversation that is addressed; they have no names."""
+    return _id(call, "id", "conversation")
+
+
+def turn_of(call: Call) -> UUID:
+    """Return the id of the turn that is addressed."""
+    return _id(call, "turn", "turn in this conversation")
+
+
+def _id(call: Call, name: str, word: str) -> UUID:
+    text = call.path(name)
+    if not UUID_FORM.match(text):
+        raise NotFound(f"There is no such {word}.")
+    return UUID(text)
+
+
+MESSAGE: dict[str, Any] = {
+    "type": "object",
+    "required": ["turn", "message", "run_id", "id", "version", "position"],
+    "properties": {
+        "turn": {
+            "type": "object",
+            "properties": {"id": {"type": "string", "format": "uuid"}, "state": {"type": "string"}},
+        },
+        "message": {
+            "type": "object",
+            "required": ["id", "role", "content", "citations", "tool_calls"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "role": {"const": "assistant"},
+                "content": {"type": "string"},
+                "citations": {"type": "array", "items": {"type": "object"}},
+                "tool_calls": {"type": "array", "items": {"type": "object"}},
+            },
+        },
+        "run_id": {"type": "string", "format": "uuid"},
+        "usage": {"type": "object"},
+        "cost": {"type": "object"},
+        **PROBLEM_FREE_RECEIPT["properties"],
+    },
+}
+
+
+def _command(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
+    return Operation(
+        method="POST",
+        path=f"/v1/conversations{path}",
+        side="commands",
+        tag="conversations",
+        name=name,
+        summary=summary,
+        permission="conversations:use",
+        handler=handler,
+        **{"answer": PROBLEM_FREE_RECEIPT, "if_match": "{id}" in path, **more},
+    )
+
+
+OPERATIONS = (
+    _command(
+        "", "begin_conversation", "Begin a conversation with an agent", begin, body=body_schema(BeginBody), status=201
+    ),
+    _command(
+        "/{id}/messages",
+        "say_in_conversation",
+        "Say something: a plain answer, with `stream` server-sent events, with `background` 202 at once",
+        say,
+        body=body_schema(MessageBody),
+        answer=MESSAGE,
+    ),
+    _command(
+        "/{id}/turns/{turn}/retry",
+        "retry_turn",
+        "Try the newest turn again, which has no answer",
+        retry,
+        body=body_schema(DeliveryBody),
+        body_required=False,
+        answer=MESSAGE,
+    ),
+    _command(
+        "/{id}/turns/{turn}/cancel", "cancel_turn", "Stop a turn, wherever it is carried out", cancel, answer=MESSAGE
+    ),
+    _command(
+        "/{id}/feedback",
+        "give_feedback",
+        "Say what one thinks of an answer; also while a turn runs",
+        give_feedback,
+        body=body_schema(FeedbackBody),
+    ),
+    _command("/{id}/close", "close_conversation", "Close a conversation: nothing more is said in it", close),
+)

@@ -1,0 +1,79 @@
+"""Turns over HTTP: a plain answer or a stream, told from the same events wherever they come from."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from api.call import Call, json_response
+from api.errors import problem_document
+from api.streaming import EventStream, StreamEvent, encoded
+from commands.runs import refusal_of
+from commands.turn_streams import TurnEvent
+from commands.turns import Begun
+from domain.errors import DomainError
+
+
+def answered(event: TurnEvent, *, repeated: bool = False) -> Response:
+    """Return a turn's end as a plain answer, or raise why there is none."""
+    failure = failure_in(event)
+    if failure is not None:
+        raise failure
+    return message(event.data, repeated=repeated)
+
+
+def message(
+    body: Mapping[str, Any], *, status: int = 200, repeated: bool = False, location: str | None = None
+) -> Response:
+    """Return a message with its receipt."""
+    headers = {"ETag": f'"{body["version"]}"', "Magnet-Position": str(body["position"])}
+    if repeated:
+        headers["Idempotent-Replay"] = "true"
+    if location is not None:
+        headers["Location"] = location
+    return json_response(orjson.dumps(body), status, headers)
+
+
+def begun(call: Call, made: Begun) -> Response:
+    """Return that a turn goes on, and where it can be followed."""
+    receipt = made.receipt
+    body = {
+        "turn": {"id": str(made.turn), "state": "running"},
+        "run_id": str(made.run_id),
+        "id": str(receipt.id),
+        "version": receipt.version,
+        "position": receipt.position,
+    }
+    path = f"/v1/conversations/{made.conversation}/turns/{made.turn}/stream"
+    return message(body, status=202, repeated=made.repeated, location=call.container.settings.root_path + path)
+
+
+def streamed(call: Call, events: AsyncGenerator[TurnEvent, None], headers: Mapping[str, str] | None = None) -> Response:
+    """Return events as a stream; their numbers are the cursors it is resumed by."""
+    return EventStream(_sent(call, events), headers)
+
+
+async def _sent(call: Call, events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for event in events:
+            yield encoded(StreamEvent(type=event.type, data=shown(call, event)), event.sequence)
+
+
+def shown(call: Call, event: TurnEvent) -> Mapping[str, Any]:
+    """Return an event's public form: a failure as the problem document that a plain answer would be."""
+    failure = failure_in(event)
+    if failure is None:
+        return event.data
+    problem = problem_document(failure, request_id=call.request_id, instance=call.request.url.path)
+    return {**{name: value for name, value in event.data.items() if name != "failure"}, "error": problem}
+
+
+def failure_in(event: TurnEvent) -> DomainError | None:
+    """Return why a turn has no answer."""
+    failure = event.data.get("failure")
+    if failure is None:
+        return None
+    details = {**failure["details"], "turn": event.data["turn"], "run_id": event.data["run_id"]}
+    return refusal_of({**failure, "details": details})

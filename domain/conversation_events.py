@@ -1,0 +1,179 @@
+"""What happens in conversations: their events."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from eventsourcing.domain import Aggregate
+
+if TYPE_CHECKING:
+    from domain.conversation import Conversation
+
+SPOKEN = frozenset({"content"})
+
+
+class Created(Aggregate.Created):
+    """It began; it keeps the agent, whose live version answers each turn."""
+
+    TOPIC = "conversation.created"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"variables"})
+    agent: str
+    subject: str | None
+    principal: dict[str, str]
+    variables: dict[str, Any]
+    welcome: str
+
+
+class TurnStarted(Aggregate.Event):
+    """A person said something; from now on the agent answers."""
+
+    TOPIC = "conversation.turn_started"
+    PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+    turn: str
+    number: int
+    message: str
+    run: str
+    subject: str | None
+    content: str
+    retry_of: str | None
+    agent: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.turns = aggregate.turns | {
+            self.turn: {
+                "id": self.turn,
+                "number": self.number,
+                "state": "running",
+                "run_id": self.run,
+                "message_id": self.message,
+                "content": self.content,
+                "retry_of": self.retry_of,
+                "agent": self.agent,
+                "started_at": self.timestamp.isoformat(),
+                "actions": [],
+                "reply": None,
+                "error": None,
+                "partial": "",
+                "details": {},
+                "ended_at": None,
+                "ended_version": None,
+            }
+        }
+
+
+class ActionCompleted(Aggregate.Event):
+    """The agent did something; whatever becomes of the turn, it is done."""
+
+    TOPIC = "conversation.action_completed"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"arguments", "result"})
+    turn: str
+    call: str
+    function: str
+    type: str
+    subject: str | None
+    arguments: str
+    result: str
+    outcome: str
+    duration_ms: float
+
+    def apply(self, aggregate: "Conversation") -> None:
+        action = {
+            "id": self.call,
+            "function": self.function,
+            "type": self.type,
+            "arguments": self.arguments,
+            "result": self.result,
+            "outcome": self.outcome,
+            "duration_ms": self.duration_ms,
+        }
+        turn = aggregate.turns[self.turn]
+        aggregate.alter(self.turn, actions=[*turn["actions"], action])
+
+
+class TurnCompleted(Aggregate.Event):
+    """The agent answered."""
+
+    TOPIC = "conversation.turn_completed"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"content", "citations", "tool_calls", "history"})
+    turn: str
+    message: str
+    subject: str | None
+    content: str
+    citations: list[dict[str, Any]]
+    tool_calls: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    details: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        reply = {
+            "id": self.message,
+            "content": self.content,
+            "citations": self.citations,
+            "tool_calls": self.tool_calls,
+            "history": self.history,
+        }
+        aggregate.end(self, "completed", reply=reply, details=self.details)
+
+
+class TurnFailed(Aggregate.Event):
+    """The agent could not answer; what it had said until then is kept."""
+
+    TOPIC = "conversation.turn_failed"
+    PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+    turn: str
+    subject: str | None
+    code: str
+    message: str
+    content: str
+    details: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        error = {"code": self.code, "message": self.message}
+        aggregate.end(self, "failed", error=error, partial=self.content, details=self.details)
+
+
+class TurnCancelled(Aggregate.Event):
+    """Someone stopped the answer; what was said until then is kept."""
+
+    TOPIC = "conversation.turn_cancelled"
+    PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+    turn: str
+    subject: str | None
+    content: str
+    details: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.end(self, "cancelled", partial=self.content, details=self.details)
+
+
+class TurnInterrupted(Aggregate.Event):
+    """Whoever carried the turn out is gone."""
+
+    TOPIC = "conversation.turn_interrupted"
+    turn: str
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.end(self, "interrupted")
+
+
+class FeedbackGiven(Aggregate.Event):
+    """A person said what they think of an answer."""
+
+    TOPIC = "conversation.feedback_given"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"comment"})
+    message: str
+    subject: str | None
+    rating: str
+    reason: str | None
+    comment: str | None
+
+    def apply(self, aggregate: "Conversation") -> None:
+        given = {"rating": self.rating, "reason": self.reason, "comment": self.comment}
+        aggregate.feedback = aggregate.feedback | {self.message: given}
+
+
+class Closed(Aggregate.Event):
+    """Nothing more is said."""
+
+    TOPIC = "conversation.closed"
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.closed = True

@@ -1,0 +1,135 @@
+"""A conversation as it is read: from the log itself, now or as it was, by whoever may see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain.conversation import Conversation
+from domain.errors import NotFound
+from domain.turn import answer_id
+from projections.documents import rfc3339
+from projections.history import Log, Streams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Who reads: a principal, and whether they may see what others began."""
+
+    type: str
+    id: str
+    reads_all: bool
+
+    def may_read(self, principal: Mapping[str, str]) -> bool:
+        """Return whether they may read what a principal began."""
+        return self.reads_all or (principal["type"], principal["id"]) == (self.type, self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationReader:
+    """Reads single conversations; one that the reader may not see is as absent."""
+
+    streams: Streams
+    log: Log
+
+    async def read(
+        self, id: UUID, reader: Reader, *, version: int | None = None, as_of: datetime | None = None
+    ) -> tuple[Conversation, int]:
+        """Return a conversation and the position of its last event, now or at a version or time; or raise NotFound."""
+        if as_of is not None:
+            version = await self.streams.version_at(id, as_of)
+            if version is None:
+                raise absent()
+        if version is not None:
+            now = await self._newest(id, reader)
+            conversation = (
+                await self.streams.at_version(Conversation, id, version) if version < now[0].version else now[0]
+            )
+            if conversation.version != version:
+                raise NotFound("There is no such version of this conversation.", code="unknown_version")
+            return conversation, now[1]
+        return await self._newest(id, reader)
+
+    async def _newest(self, id: UUID, reader: Reader) -> tuple[Conversation, int]:
+        loaded = await self.streams.load(id)
+        if loaded is None or not isinstance(loaded[0], Conversation) or not reader.may_read(loaded[0].principal):
+            raise absent()
+        return loaded[0], loaded[1]
+
+    async def document(self, conversation: Conversation) -> dict[str, Any]:
+        """Return its public form."""
+        names = await self.log.names([UUID(conversation.agent)])
+        turns = list(conversation.turns.values())
+        created_at, updated_at = [
+            (await self.log.stream(conversation.id, after=version - 1, before=version + 1, limit=1))[0].recorded_at
+            for version in (1, conversation.version)
+        ]
+        return {
+            "id": str(conversation.id),
+            "version": conversation.version,
+            "agent": {"id": conversation.agent, "name": names[UUID(conversation.agent)]},
+            "subject": conversation.subject,
+            "principal": conversation.principal,
+            "variables": conversation.variables,
+            "status": "closed" if conversation.closed else "open",
+            "state": turns[-1]["state"] if turns else None,
+            "welcome_message": conversation.welcome,
+            "messages": [message for turn in turns for message in messages_of(turn, conversation.feedback)],
+            "turns": [turn_shown(turn) for turn in turns],
+            "created_at": rfc3339(created_at),
+            "updated_at": rfc3339(updated_at),
+        }
+
+
+def absent() -> NotFound:
+    """Return the refusal of what is absent, or not to be seen."""
+    return NotFound("There is no such conversation.")
+
+
+def messages_of(turn: Mapping[str, Any], feedback: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what was said in a turn; a message that was tried again stands in its first turn only."""
+    said: list[dict[str, Any]] = []
+    if turn["retry_of"] is None:
+        said.append(
+            {
+                "id": turn["message_id"],
+                "role": "user",
+                "content": turn["content"],
+                "turn": turn["id"],
+                "created_at": moment(turn["started_at"]),
+            }
+        )
+    reply = turn["reply"]
+    if reply is not None or turn["partial"]:
+        id = str(answer_id(UUID(turn["id"])))
+        said.append(
+            {
+                "id": id,
+                "role": "assistant",
+                "content": turn["partial"] if reply is None else reply["content"],
+                "citations": [] if reply is None else reply["citations"],
+                "tool_calls": [] if reply is None else reply["tool_calls"],
+                "turn": turn["id"],
+                "state": turn["state"],
+                "feedback": feedback.get(id),
+                "created_at": moment(turn["ended_at"]),
+            }
+        )
+    return said
+
+
+def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a turn's public form."""
+    names = ("id", "number", "state", "run_id", "message_id", "retry_of", "agent", "actions", "error")
+    return {
+        **{name: turn[name] for name in names},
+        **{name: turn["details"].get(name) for name in ("usage", "cost")},
+        "started_at": moment(turn["started_at"]),
+        "ended_at": moment(turn["ended_at"]),
+    }
+
+
+def moment(text: str | None) -> str | None:
+    """Return a kept time in its public form."""
+    return None if text is None else rfc3339(datetime.fromisoformat(text))

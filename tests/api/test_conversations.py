@@ -1,0 +1,196 @@
+"""Conversations over HTTP: messages answered plain and streamed alike, recorded, and read back."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
+from tests.support.server import Running
+from tests.support.talks import Talks, said, talks, types
+
+
+@pytest.fixture
+def server() -> Any:
+    with ModelServer(vectors="words") as running:
+        yield running
+
+
+@pytest.fixture
+async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+    """An agent over two documents, and its models."""
+    async with talks(magnet, server) as made:
+        yield made
+
+
+def asks(question: str = "How many holidays?", **more: Any) -> Reply:
+    return Reply(tool_calls=[ToolCalled(name="find_passages", arguments={"query": question}, id="c1")], **more)
+
+
+async def test_a_message_is_answered_recorded_and_read_back(talk: Talks, server: ModelServer):
+    path = await talk.begin(subject="ada")
+    server.script_for("chat-model", asks(), Reply(text="Thirty days [1]."))
+    answer = await talk.say(path, "How many holidays do I get?")
+    assert answer["turn"]["state"] == "completed"
+    assert answer["message"]["role"] == "assistant"
+    assert answer["message"]["content"] == "Thirty days [1]."
+    assert [each["marker"] for each in answer["message"]["citations"]] == ["[1]"]
+    assert [each["function"] for each in answer["message"]["tool_calls"]] == ["find_passages"]
+    seen = await talk.see(path)
+    assert (seen["id"], seen["version"]) == (answer["id"], answer["version"])
+    assert seen["agent"]["name"] == "helper"
+    assert (seen["status"], seen["state"], seen["subject"]) == ("open", "completed", "ada")
+    assert seen["welcome_message"] == "Hi!"
+    assert [(each["role"], each["content"]) for each in seen["messages"]] == [
+        ("user", "How many holidays do I get?"),
+        ("assistant", "Thirty days [1]."),
+    ]
+    [turn] = seen["turns"]
+    assert (turn["usage"], turn["cost"]) == (answer["usage"], answer["cost"])
+    assert turn["actions"][0]["arguments"] == '{"query": "How many holidays?"}'
+    assert "Holidays are thirty days" in turn["actions"][0]["result"]
+    run = await talk.run(answer["run_id"])
+    assert (run["kind"], run["outcome"], run["subject"]) == ("turn", "completed", "ada")
+    assert (run["usage"], run["cost"]) == (answer["usage"], answer["cost"])
+    assert {"agent", "retrieval_tool", "index", "model"} <= set(run["versions"])
+
+
+async def test_a_stream_has_its_pieces_its_tools_and_one_terminal_event_with_the_same_answer(
+    talk: Talks, server: ModelServer
+):
+    replies = (asks(text="Let me see."), Reply(text="Thirty days [1]."))
+    server.script_for("chat-model", *replies, *replies)
+    plain = await talk.say(await talk.begin(), "How many holidays?")
+    events = await talk.streamed(await talk.begin(), "How many holidays?")
+    assert [data["sequence"] for _, data in events] == list(range(1, len(events) + 1))
+    assert [type for type in types(events) if type != "message.delta"] == [
+        "turn.started",
+        "tool.started",
+        "tool.completed",
+        "citation",
+        "turn.completed",
+    ]
+    last = events[-1][1]
+    assert (
+        said(events) == last["message"]["content"] == plain["message"]["content"] == "Let me see.\n\nThirty days [1]."
+    )
+    assert (last["usage"], last["cost"]) == (plain["usage"], plain["cost"])
+    assert set(plain) == set(last) - {"type", "sequence"}
+
+
+async def test_the_model_is_told_what_was_said_before_with_calls_and_results(talk: Talks, server: ModelServer):
+    path = await talk.begin()
+    server.script_for("chat-model", asks(text="Let me see."), Reply(text="Thirty [1]."), Reply(text="At noon."))
+    await talk.say(path, "How many holidays?")
+    await talk.say(path, "When is lunch?")
+    told = server.last.body["messages"]
+    assert [message["role"] for message in told] == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert told[2]["content"] == "Let me see."
+    assert told[2]["tool_calls"][0]["id"] == told[3]["tool_call_id"] == "c1"
+    assert told[4]["content"] == "Thirty [1]."
+
+
+async def test_without_a_chat_model_the_first_rag_tool_answers(magnet: Running):
+    async with talks(magnet, None) as talk:
+        path = await talk.begin()
+        answer = await talk.say(path, "How many days are holidays?")
+        events = await talk.streamed(path, "How many days are holidays?")
+    assert "thirty days" in answer["message"]["content"]
+    assert [each["marker"] for each in answer["message"]["citations"]] == ["[1]"]
+    assert answer["message"]["tool_calls"][0]["function"] == "ask_handbook"
+    assert events[-1][0] == "turn.completed"
+    assert said(events) == events[-1][1]["message"]["content"]
+
+
+async def test_without_any_model_or_rag_tool_it_is_told_what_is_missing(magnet: Running):
+    async with talks(magnet, None, actions=[]) as talk:
+        path = await talk.begin()
+        answer = await talk.post(path, "How many holidays?")
+        seen = await talk.see(path)
+    assert answer.status_code == 409
+    assert [message["content"] for message in seen["messages"]] == ["How many holidays?"]
+
+
+async def test_the_users_message_survives_any_failure(talk: Talks, server: ModelServer):
+    path = await talk.begin()
+    server.script_for("chat-model", server_error(), Reply(text="one two three", stop_after=2), Reply(text="Yes."))
+    plain = await talk.post(path, "First?")
+    assert (plain.status_code, plain.json()["provider"], plain.json()["upstream_status"]) == (502, "house", 500)
+    assert plain.json()["turn"]["state"] == "failed"
+    events = await talk.streamed(path, "Second?")
+    assert [type for type in types(events) if type.startswith("turn.")] == ["turn.started", "turn.failed"]
+    assert (events[-1][1]["error"]["code"], events[-1][1]["error"]["status"]) == ("connection_broken", 502)
+    seen = await talk.see(path)
+    assert [message["content"] for message in seen["messages"]] == ["First?", "Second?", said(events)]
+    assert [turn["state"] for turn in seen["turns"]] == ["failed", "failed"]
+    run = await talk.run(seen["turns"][1]["run_id"])
+    assert (run["outcome"], run["error"]["code"]) == ("failed", "connection_broken")
+    assert (await talk.say(path, "Third?"))["message"]["content"] == "Yes."
+    assert [message["content"] for message in server.last.body["messages"][1:]] == ["First?", "Second?", "Third?"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "pointer"),
+    [
+        ({}, "missing", "/agent"),
+        ({"agent": "nobody"}, "unknown_reference", "/agent"),
+        ({"agent": str(uuid4())}, "unknown_reference", "/agent"),
+        ({"agent": "ask"}, "unknown_reference", "/agent"),
+        ({"agent": "helper", "principal": {}}, "extra_forbidden", "/principal"),
+        ({"agent": "helper", "subject": ""}, "string_too_short", "/subject"),
+        ({"agent": "helper", "variables": []}, "dict_type", "/variables"),
+    ],
+)
+async def test_a_beginning_that_is_wrong_is_refused(talk: Talks, body: Any, code: str, pointer: str):
+    answer = await talk.call("POST", "/v1/conversations", body)
+    assert answer.status_code == 422
+    assert (answer.json()["errors"][0]["code"], answer.json()["errors"][0]["pointer"]) == (code, pointer)
+
+
+async def test_a_message_that_is_wrong_is_refused_and_begins_no_turn(talk: Talks):
+    path = await talk.begin()
+    for body in ({}, {"content": ""}, {"content": 5}, {"content": "a", "x": 1}, {"content": "a", "stream": "yes"}):
+        assert (await talk.call("POST", f"{path}/messages", body)).status_code == 422
+    both = {"content": "a", "stream": True, "background": True}
+    assert (await talk.call("POST", f"{path}/messages", both)).status_code == 422
+    assert (await talk.see(path))["turns"] == []
+
+
+async def test_what_is_not_there_is_a_404(talk: Talks):
+    path = await talk.begin()
+    for other in (f"/v1/conversations/{uuid4()}", "/v1/conversations/nothing"):
+        assert (await talk.call("GET", other)).status_code == 404
+        assert (await talk.post(other, "Hello?")).status_code == 404
+        assert (await talk.call("POST", f"{other}/close")).status_code == 404
+    for turn in (str(uuid4()), "nothing"):
+        assert (await talk.call("GET", f"{path}/turns/{turn}/stream")).status_code == 404
+        assert (await talk.call("POST", f"{path}/turns/{turn}/cancel")).status_code == 404
+        assert (await talk.call("POST", f"{path}/turns/{turn}/retry")).status_code == 404
+
+
+async def test_a_conversation_is_read_as_it_was(talk: Talks, server: ModelServer):
+    path = await talk.begin()
+    server.script_for("chat-model", Reply(text="One."), Reply(text="Two."))
+    first = await talk.say(path, "First?")
+    between = await talk.see(path)
+    await talk.say(path, "Second?")
+    assert await talk.see(path, version=first["version"]) == between
+    assert await talk.see(path, as_of=between["updated_at"]) == between
+    assert len((await talk.see(path))["messages"]) == 4
+    beyond = await talk.magnet.client.get(path, params={"version": 99})
+    assert (beyond.status_code, beyond.json()["code"]) == (404, "unknown_version")
+
+
+async def test_what_was_said_is_sealed_in_the_log(talk: Talks, server: ModelServer):
+    path = await talk.begin(subject="ada", variables={"secret": "canary-3"})
+    server.script_for("chat-model", asks("canary-4"), Reply(text="canary-5"))
+    await talk.streamed(path, "canary-6")
+    async with talk.magnet.container.pool.connection() as connection:
+        for table in ("magnet_events", "turn_events", "idempotency", "leases"):
+            rows = await (await connection.execute(f"SELECT t::text FROM magnet.{table} AS t")).fetchall()  # type: ignore[arg-type]
+            text = str(rows)
+            for canary in ("canary-3", "canary-4", "canary-5", "canary-6"):
+                assert canary not in text
+                assert canary.encode().hex() not in text
+    assert "canary-6" in str(await talk.see(path))
