@@ -244,6 +244,8 @@ class ModelCatalogue:
             raise NotFound("There is no such provider.")
         if provider.archived:
             raise Archived("The model's provider is archived: restore it first.")
+        if provider.definition.type == "local" and kind != "embedding":
+            raise WrongModelKind(f"A {kind} model is needed here; what a local provider runs are embedding models.")
         return CalledModel(
             id=known.id,
             name=known.name,

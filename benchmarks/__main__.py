@@ -9,7 +9,20 @@ from pathlib import Path
 import structlog
 
 from api.process import calm_collector
-from benchmarks import catch_up, cycle, event_stream, evidence, growth, http, kafka, processes, recording, runs, streams
+from benchmarks import (
+    catch_up,
+    cycle,
+    event_stream,
+    evidence,
+    growth,
+    http,
+    kafka,
+    local_embeddings,
+    processes,
+    recording,
+    runs,
+    streams,
+)
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
 from benchmarks.table import Row, circumstances, markdown
@@ -30,6 +43,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "event-stream": event_stream.event_stream,
     "evidence": evidence.evidence,
     "kafka": kafka.kafka,
+    "local-embeddings": local_embeddings.local_embeddings,
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,
 }

@@ -1,9 +1,10 @@
 """Provider: where models are called, with which key."""
 
+from posixpath import normpath
 from typing import ClassVar, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
@@ -27,8 +28,12 @@ class Timeouts(Strict):
 class ProviderDefinition(Definition):
     """A provider's settings; `api_key` and `secret_headers` are secrets and not among them."""
 
-    type: Literal["openai", "azure_openai", "openai_compatible"] = Field(description="Its dialect.")
-    base_url: str = Field(min_length=1, max_length=2000, description="Where its API starts, http or https.")
+    type: Literal["openai", "azure_openai", "openai_compatible", "local"] = Field(
+        description="Its dialect; `local`: a directory with an embedding model, which is run here."
+    )
+    base_url: str = Field(
+        min_length=1, max_length=2000, description="Where its API starts, http or https; of `local` file:///directory."
+    )
     api_version: str | None = Field(None, max_length=40, description="`api-version` of azure_openai.")
     headers: dict[str, str] = Field(default_factory=dict, max_length=50, description="Sent with each call.")
     timeouts: Timeouts = Field(default_factory=Timeouts)
@@ -37,9 +42,13 @@ class ProviderDefinition(Definition):
 
     @field_validator("base_url")
     @classmethod
-    def _base_url_is_plain(cls, url: str) -> str:
+    def _base_url_is_plain(cls, url: str, info: ValidationInfo) -> str:
         origin(url)
         parts = urlsplit(url)
+        if info.data.get("type") == "local" and parts.scheme != "file":
+            raise ValueError("a provider of type local is at file:///directory")
+        if info.data.get("type") != "local" and parts.scheme == "file":
+            raise ValueError("a URL starts with http:// or https://; only a provider of type local is in a directory")
         if parts.query or parts.fragment:
             raise ValueError("a base URL has no query and no fragment")
         return url
@@ -93,7 +102,7 @@ class Provider(Configuration):
 
 
 def origin(url: str) -> str:
-    """Return scheme://host:port of an http(s) URL, or raise ValueError saying what is wrong."""
+    """Return scheme://host:port of an http(s) URL, or that of a directory; or raise ValueError saying what is wrong."""
     if any(character <= " " or character in "\\\x7f" for character in url):
         raise ValueError("a URL has no white space, control character or backslash")
     try:
@@ -101,6 +110,8 @@ def origin(url: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError("this is no URL") from None
+    if parts.scheme == "file":
+        return f"file://{directory_of(url)}"
     if parts.scheme not in ("http", "https"):
         raise ValueError("a URL starts with http:// or https://")
     if "@" in parts.netloc:
@@ -109,6 +120,20 @@ def origin(url: str) -> str:
         raise ValueError("a URL names a host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.lower().rstrip(".")
     return f"{parts.scheme}://{host}:{port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def directory_of(url: str) -> str:
+    """Return the directory that a file URL means, or raise ValueError saying what is wrong."""
+    parts = urlsplit(url)
+    try:
+        path = unquote(parts.path, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("the path of a directory is UTF-8") from None
+    if parts.scheme != "file" or parts.netloc or not url.startswith("file:///"):
+        raise ValueError("the URL of a directory is file:///directory")
+    if "\x00" in path or normpath(path) != (path.rstrip("/") or "/") or path.startswith("//"):
+        raise ValueError("the path of a directory has no '.', '..' or empty part")
+    return normpath(path)
 
 
 def check_header(name: str, value: str) -> None:

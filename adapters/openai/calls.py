@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledProvider
 from adapters.openai.chat import ChatCalls
 from adapters.openai.embeddings import EmbeddingCalls
@@ -12,14 +13,19 @@ from adapters.openai.wire import Wire
 
 
 class Calls:
-    """Chat and embeddings over one wire, under one policy."""
+    """Chat and embeddings over one wire or on this machine, under one policy."""
 
     def __init__(self, timing: Timing, allowed: Callable[[str], bool] | None) -> None:
         policy, oddities = Policy(timing), Oddities()
-        self.wire = Wire(allowed)
+        self.wire, self.local = Wire(allowed), LocalEmbeddings()
         self.chat = ChatCalls(self.wire, policy, oddities)
-        self.embeddings = EmbeddingCalls(self.wire, policy, oddities)
+        self.embeddings = EmbeddingCalls(self.wire, self.local, policy, oddities)
 
     async def models_of(self, provider: CalledProvider) -> list[str]:
         """Return the names of the models that a provider offers, or raise ModelCallFailed."""
-        return await models_of(self.wire, provider)
+        return await models_of(self.wire, self.local, provider)
+
+    async def close(self) -> None:
+        """Close every connection, and end what runs here."""
+        await self.local.close()
+        await self.wire.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledModel
 from adapters.openai import failures
 from adapters.openai.chat_stream import must_be_data
@@ -30,10 +31,11 @@ LONGEST_BODY = 150_000_000
 
 
 class EmbeddingCalls:
-    """Calls embedding models over the wire."""
+    """Calls embedding models over the wire, and those of local providers in their process."""
 
-    def __init__(self, wire: Wire, policy: Policy, oddities: Oddities) -> None:
+    def __init__(self, wire: Wire, local: LocalEmbeddings, policy: Policy, oddities: Oddities) -> None:
         self._wire = wire
+        self._local = local
         self._policy = policy
         self._oddities = oddities
 
@@ -86,6 +88,8 @@ class EmbeddingCalls:
     async def _try(self, trial: Trial, texts: Sequence[str]) -> list[bytes]:
         model = trial.model
         timeouts = model.provider.definition.timeouts
+        if model.provider.definition.type == "local":
+            return await self._try_here(trial, texts)
         patience = Patience(timeouts, total=total_of(model), left=trial.seconds, streams=False)
         body: dict[str, Any] = {"model": model.definition.model, "input": texts, "encoding_format": "base64"}
         if model.definition.dimensions is not None:
@@ -104,6 +108,14 @@ class EmbeddingCalls:
                 trial.usage = estimated(tokens, "")
             raise
         trial.usage = usage or estimated(tokens, "")
+        return vectors
+
+    async def _try_here(self, trial: Trial, texts: Sequence[str]) -> list[bytes]:
+        try:
+            async with asyncio.timeout(trial.seconds):
+                vectors, trial.usage = await self._local.embed(trial.model, texts)
+        except TimeoutError:
+            raise failures.timed_out("total", total_of(trial.model)) from None
         return vectors
 
 

@@ -1,5 +1,8 @@
 """Which models a provider offers, by its own list."""
 
+import asyncio
+
+from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledProvider
 from adapters.openai import failures
 from adapters.openai.chat_stream import must_be_data
@@ -19,16 +22,20 @@ PATIENCE = 30.0
 NO_LIST = "has no list of models at this address (404): does its base_url end in the right path, such as /v1?"
 
 
-async def models_of(wire: Wire, provider: CalledProvider) -> list[str]:
+async def models_of(wire: Wire, local: LocalEmbeddings, provider: CalledProvider) -> list[str]:
     """Return the names in their order, or raise ModelCallFailed; it is asked once, whatever the breakers say."""
     timeouts = provider.definition.timeouts
     total = min(PATIENCE, timeouts.total)
     patience = Patience(timeouts, total=total, left=total, streams=False)
     try:
+        if provider.definition.type == "local":
+            async with asyncio.timeout(total):
+                return await local.names(provider)
         async with wire.get(provider, PATH, patience) as exchange:
             must_be_data(exchange, "application/json")
             return _names(await exchange.read_all(LONGEST_BODY))
-    except Failure as failure:
+    except (Failure, TimeoutError) as error:
+        failure = error if isinstance(error, Failure) else failures.timed_out("total", total)
         if failure.status == 404:
             failure.code, failure.message = "api_not_found", NO_LIST
         kind = {Kind.TIMEOUT: ModelCallTimedOut, Kind.LIMIT: ModelLimitReached}.get(failure.kind, ModelCallFailed)

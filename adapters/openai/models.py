@@ -55,7 +55,7 @@ class OpenAIModels:
     async def close(self) -> None:
         """Close every connection."""
         if self._made is not None:
-            await self._made.wire.close()
+            await self._made.close()
 
     async def _calls(self) -> "Calls":
         if self._made is None:

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import Invalid
-from domain.provider import Provider, origin
+from domain.provider import Provider, directory_of, origin
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,34 @@ def test_a_header_that_carries_a_credential_or_breaks_the_request_is_refused(hea
             definition={"type": "openai", "base_url": "https://a.example.com", "headers": headers},
         )
     assert refusal.value.errors[0].pointer == "/headers"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example.com/",
+        "file://host/models",
+        "file:/models",
+        "file:models",
+        "file:///models/../secrets",
+        "file:///models/%2e%2e/secrets",
+        "file:////models",
+        "file:///a//b",
+        "file:///a%00b",
+        "file:///a%ff",
+        "file:///a?b=c",
+        "file:///a b",
+    ],
+)
+def test_a_local_provider_is_in_a_directory(url: str):
+    with pytest.raises(Invalid) as refusal:
+        Provider.create(name="p", definition={"type": "local", "base_url": url})
+    assert refusal.value.errors[0].pointer == "/base_url"
+
+
+def test_the_origin_of_a_local_provider_is_its_directory():
+    provider = Provider.create(name="p", definition={"type": "local", "base_url": "file:///models/mini%20lm/"})
+    assert provider.origin == "file:///models/mini lm"
+    assert directory_of("file:///") == "/"
+    with pytest.raises(Invalid):
+        provider.change(provider.definition | {"type": "openai"})
