@@ -16,6 +16,13 @@ UNION
 SELECT m.key, m.value ->> 'type' FROM passages_v1.sources s, jsonb_each(s.mapping::jsonb) AS m
 WHERE s.id = ANY (%(sources)s)
 
+-- name: frequencies  -- in which share of all passages the most common words are
+SELECT w.lexeme, w.share, greatest(c.reltuples, 0)::bigint
+FROM pg_stats s
+JOIN pg_class c ON c.oid = 'passages_v1.passages'::regclass
+CROSS JOIN LATERAL unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS w (lexeme, share)
+WHERE s.schemaname = 'passages_v1' AND s.tablename = 'passages' AND s.attname = 'words' AND w.lexeme IS NOT NULL
+
 -- name: shelf  -- what answers now; `open`: also finds documents without an acl of their own
 shelf AS MATERIALIZED (
     SELECT coalesce(array_agg(sh.id), '{{}}') AS visible,

@@ -19,6 +19,7 @@ from adapters.postgres.errors import translated
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.fusion import Candidate, Scored, by_vector, by_words, fused
+from adapters.retrieval.rarity import Rarity
 from adapters.retrieval.statements import SQL, ready_statement, statement
 from adapters.retrieval.survey import Area, areas_of
 from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
@@ -96,6 +97,7 @@ class PostgresSearcher:
         """Take a pool whose sessions are set as `search_session` does."""
         self._pool = pool
         self._models = models
+        self.rarity = Rarity(lambda: self._rows(SQL["frequencies"], {}))
 
     async def check(self, search: Search) -> None:
         """Raise Invalid for a filter that does not fit."""
@@ -209,7 +211,7 @@ class PostgresSearcher:
             query: bytes | statements.Composed = ready_statement(area.space, vector=vector is not None, words=words)
         else:
             query = statement(area.space, vector=vector is not None, words=words, condition=condition)
-        every = _any_of(area.lexemes)
+        sought = await self.rarity.worth_finding(area.lexemes) if words else area.lexemes
         *found, last = await self._rows(
             query,
             {
@@ -218,8 +220,8 @@ class PostgresSearcher:
                 "groups": sorted(search.groups or ()),
                 "space": area.space,
                 "vector": vector,
-                "all_words": every,
-                "some_words": every,
+                "all_words": _any_of(area.lexemes),
+                "some_words": _any_of(sought),
                 "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
             },
         )

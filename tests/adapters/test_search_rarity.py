@@ -1,0 +1,70 @@
+"""Common words rank what rare ones find: as much is ranked as there is time for, and nothing rare is missed."""
+
+import pytest
+
+from adapters.retrieval import rarity
+from adapters.retrieval.rarity import Rarity
+from tests.support.knowledge import Knowledge, knowledge
+from tests.support.postgres import Database
+
+
+def rarity_of(passages: int, **shares: float) -> Rarity:
+    async def read() -> list[tuple[str, float, int]]:
+        return [(word, share, passages) for word, share in shares.items()]
+
+    return Rarity(read)
+
+
+async def test_the_rarest_words_are_looked_for_as_far_as_they_find_few_enough():
+    known = rarity_of(100_000, the=0.9, open=0.03, file=0.01, pickle=0.0001)
+    assert await known.worth_finding(["the", "open", "file", "pickle"]) == {"open", "file", "pickle"}
+    assert await known.worth_finding(["the", "file", "zebra"]) == {"file", "zebra"}
+
+
+async def test_of_words_that_are_all_common_the_rarest_one_is_looked_for():
+    known = rarity_of(100_000, the=0.9, how=0.5, rare=0.0001)
+    assert await known.worth_finding(["the", "how"]) == {"how"}
+    assert await known.worth_finding(["the"]) == {"the"}
+    assert await known.worth_finding([]) == frozenset()
+
+
+async def test_where_there_are_few_passages_or_no_statistics_every_word_is_looked_for():
+    assert await rarity_of(5_000, the=0.9, how=0.5).worth_finding(["the", "how"]) == {"the", "how"}
+    assert await rarity_of(0).worth_finding(["the", "how"]) == {"the", "how"}
+
+
+async def test_statistics_are_read_again_after_a_while(monkeypatch: pytest.MonkeyPatch):
+    reads = []
+
+    async def read() -> list[tuple[str, float, int]]:
+        reads.append(1)
+        return []
+
+    known = Rarity(read)
+    for _ in range(3):
+        await known.worth_finding(["a", "b"])
+    assert len(reads) == 1
+    monkeypatch.setattr(rarity, "FRESH_FOR", 0.0)
+    again = Rarity(read)
+    for _ in range(3):
+        await again.worth_finding(["a", "b"])
+    assert len(reads) == 4
+
+
+async def test_a_search_uses_what_postgresql_knows_of_the_words(database: Database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rarity, "RANKED", 10)
+    async with knowledge(database) as known:
+        await known.source()
+        for number in range(30):
+            await known.add("handbook", f"{number}", f"the common words of number{number}")
+        await known.add("handbook", "rare", "the common zebra")
+        assert len(await known.texts("the common zebra", mode="lexical", limit=100)) == 31
+        await analyzed(known)
+        assert await known.texts("the common zebra", mode="lexical", limit=100) == ["the common zebra"]
+        assert len(await known.texts("common", mode="lexical", limit=100)) == 31
+
+
+async def analyzed(known: Knowledge) -> None:
+    """Have PostgreSQL look at the passages, and the searcher at what it found."""
+    await known.owner.execute("ANALYZE passages_v1.passages")
+    known.searcher.rarity._until = 0.0
