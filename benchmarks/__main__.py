@@ -21,6 +21,7 @@ from benchmarks import (
     processes,
     recording,
     runs,
+    search,
     streams,
 )
 from benchmarks.database import Databases, databases
@@ -46,6 +47,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "local-embeddings": local_embeddings.local_embeddings,
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,
+    "search": search.searching,
 }
 """Name -> what yields the rows, in the table's order."""
 

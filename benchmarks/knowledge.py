@@ -1,0 +1,171 @@
+"""A source whose documents are a corpus, put where ingestion puts it: texts and vectors in bulk, then the events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+from psycopg import sql as statements
+
+from adapters.event_store.appender import Appender
+from adapters.event_store.mapper import EventMapper
+from adapters.event_store.requests import Request
+from adapters.postgres.passages.spaces import tables
+from adapters.postgres.passages.upkeep import MOST_FRESH
+from adapters.postgres.sql import load
+from api.bootstrap import Container, open_container
+from api.settings import Settings
+from benchmarks.corpus import PASSAGES, SHARES, Corpus
+from benchmarks.database import Databases
+from commands.model_calls import Embedded, ModelUsed
+from domain import AGGREGATES
+from domain.document import Document
+from domain.knowledge_source import KnowledgeSource
+from domain.pricing import Cost, Usage
+from domain.references import identify
+from domain.retrieval import passage_id, space_name
+
+QUERIES = load("benchmarks", "knowledge.sql")
+MODEL = identify("model", "bench")
+SPACE = space_name(MODEL, "bench")
+SOURCE = "bench"
+AT_ONCE = 200
+"""Documents recorded together."""
+
+LONGEST_WAIT = 3600.0
+LARGEST_ROW = 8192
+
+
+@dataclass
+class KnownVectors:
+    """An embedding model that has every text's vector at hand: what is left is our own time."""
+
+    vectors: Mapping[str, bytes]
+    dimensions: int
+    asked: int = field(default=0)
+
+    async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
+        """Return the texts' vectors."""
+        self.asked += len(texts)
+        return Embedded(
+            vectors=[self.vectors[text] for text in texts],
+            dimensions=self.dimensions,
+            model=ModelUsed(id=MODEL, name="bench", version=1, model="bench", provider="none"),
+            usage=Usage(),
+            cost=Cost(amount=Decimal(0), currency=None, unknown=False),
+        )
+
+
+@asynccontextmanager
+async def knowing(databases: Databases, corpus: Corpus, home: Path) -> AsyncIterator[tuple[Container, UUID]]:
+    """Give a container whose read model has the corpus, its vectors indexed; and the source's id."""
+    dsn = databases.magnet()
+    asked = {text: row.tobytes() for text, row in zip(corpus.questions, corpus.question_vectors, strict=True)}
+    models = KnownVectors(vectors=asked, dimensions=corpus.vectors.shape[1])
+    settings = Settings(_env_file=None, MAGNET_HOME=home)  # type: ignore[call-arg]
+    await asyncio.to_thread(store, databases.owner_of(dsn), corpus)
+    container = await open_container(settings, dsn=dsn, embedding_models=models)
+    try:
+        source = await record(container, corpus)
+        await indexed(container, len(corpus.texts))
+        yield container, source
+    finally:
+        await container.close()
+
+
+def chunking_of(number: int) -> bytes:
+    """Return the id of a document's chunking."""
+    return sha256(f"document {number}".encode()).digest()
+
+
+def passage_ids(source: UUID, corpus: Corpus) -> dict[UUID, int]:
+    """Return passage id -> its number in the corpus."""
+    documents = [Document.create_id(str(source), f"{number}") for number in range(corpus.documents)]
+    return {
+        passage_id(documents[number // PASSAGES], 1, 1, number % PASSAGES): number
+        for number in range(len(corpus.texts))
+    }
+
+
+def store(dsn: str, corpus: Corpus) -> None:
+    """Copy chunks and vectors into their tables."""
+    hashes = [sha256(text.encode()).digest() for text in corpus.texts]
+    with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
+        with cursor.copy(QUERIES["copy_chunkings"]) as copy:
+            for number in range(corpus.documents):
+                copy.write_row([chunking_of(number), chunking_of(number), "plain/1", "{}", PASSAGES])
+        with cursor.copy(QUERIES["copy_chunks"]) as copy:
+            for number, text in enumerate(corpus.texts):
+                document, ordinal = divmod(number, PASSAGES)
+                copy.write_row([chunking_of(document), ordinal, text, hashes[number], 0, len(text)])
+        cursor.execute(QUERIES["make_room"])
+        with cursor.copy(QUERIES["copy_vectors"]) as copy:
+            for hashed, row in zip(hashes, corpus.vectors, strict=True):
+                copy.write_row([hashed, f"[{','.join(map('{:.6f}'.format, row.tolist()))}]"])
+        cursor.execute(QUERIES["keep_vectors"], [SPACE])
+
+
+async def record(container: Container, corpus: Corpus) -> UUID:
+    """Record the source and its documents as indexed; return the source's id."""
+    source = KnowledgeSource.create(name=SOURCE, definition={"type": "files"})
+    source.build_index(embedding_model=str(MODEL), space=SPACE)
+    mapper, appender = EventMapper(AGGREGATES), Appender(container.pool)
+
+    async def append(aggregates: Sequence[KnowledgeSource | Document]) -> None:
+        events = [mapper.to_stored_event(event) for each in aggregates for event in each.collect_events()]
+        outcome = await appender.append(Request(events=events))
+        assert outcome.outcome == "recorded", outcome
+
+    await append([source])
+    for first in range(0, corpus.documents, AT_ONCE):
+        numbers = range(first, min(first + AT_ONCE, corpus.documents))
+        await append([document(source.id, number, corpus.vectors.shape[1]) for number in numbers])
+    return source.id
+
+
+def document(source: UUID, number: int, dimensions: int) -> Document:
+    """Return a document of the corpus."""
+    made = Document.create(source=source, external_id=f"{number}")
+    made.add(
+        sha256=chunking_of(number).hex(),
+        size=1,
+        media_type="text/plain",
+        title="",
+        url=None,
+        metadata={name: number % values for name, values in SHARES.items()},
+        acl=None,
+    )
+    made.finish_indexing(
+        number=1, index=1, chunking=chunking_of(number).hex(), chunks=PASSAGES, space=SPACE, dimensions=dimensions
+    )
+    return made
+
+
+async def indexed(container: Container, passages: int) -> None:
+    """Wait until the read model has everything, and its upkeep is done."""
+    assert await container.reached("passages_v1", await container.log.head(), LONGEST_WAIT)
+    until = time.monotonic() + LONGEST_WAIT
+    async with container.pool.connection() as connection:
+        while True:
+            row = await (await connection.execute(query("state"))).fetchone()
+            assert row is not None
+            waiting, moved, size, whole = row
+            assert waiting + moved == passages, row
+            if whole and waiting <= MOST_FRESH and size <= MOST_FRESH * LARGEST_ROW:
+                return
+            assert time.monotonic() < until, "the vectors are still not indexed"
+            await asyncio.sleep(0.5)
+
+
+def query(name: str) -> statements.Composed:
+    """Return a query over the space's tables."""
+    names = {"index": f"passages_v1.nearest_{SPACE}", "waiting": f"passages_v1.fresh_{SPACE}"}
+    return statements.SQL(QUERIES[name]).format(
+        **tables(SPACE), **{part: statements.Literal(full) for part, full in names.items()}
+    )
