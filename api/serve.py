@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 from collections.abc import Coroutine
@@ -19,8 +20,8 @@ from api.process import calm_collector
 from api.protocol import Protocol
 from api.settings import Settings, SettingsError
 
-DRAIN = 20
-"""Seconds that requests under way are given after SIGTERM."""
+GOODBYE = 2
+"""Seconds that connections have after that to be told how their turns ended."""
 
 
 class Server(uvicorn.Server):
@@ -31,9 +32,11 @@ class Server(uvicorn.Server):
         self._container = container
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop serving."""
+        """Stop serving; turns have their time while connections are waited for."""
         self._container.subscriptions.close()
+        draining = asyncio.create_task(self._container.turns.close(self._container.settings.drain_seconds))
         await super().shutdown(sockets)
+        await draining
 
 
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -51,7 +54,7 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=settings.proxies or None,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=DRAIN,
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds) + GOODBYE,
         backlog=2048,
     )
 

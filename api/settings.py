@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     )
     port: int = Field(8080, alias="MAGNET_PORT", ge=0, le=65535, description="a port number from 0 to 65535")
     workers: int = Field(1, alias="MAGNET_WORKERS", ge=1, le=64, description="a whole number from 1 to 64")
+    drain_seconds: float = Field(
+        20.0, alias="MAGNET_DRAIN_SECONDS", ge=0, le=3600, description="seconds, from 0 to 3600"
+    )
     root_path: str = Field(
         "", alias="MAGNET_ROOT_PATH", pattern=r"^(/[^\s?#]*[^/\s?#])?$",
         description="a path such as /magnet, with no slash at its end",

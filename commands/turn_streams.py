@@ -52,15 +52,17 @@ class TurnStream:
         changed.set()
 
     async def follow(self, after: int = 0) -> AsyncGenerator[TurnEvent, None]:
-        """Yield the events after a number as they come, to the terminal one; of one that is over, that again."""
+        """Yield the events after a number as they come, to the terminal one; nothing where that was told."""
         while True:
             changed = self._changed
-            for event in self.events[after:]:
-                after = event.sequence
-                yield event
-            if self.events and self.events[-1].type in TERMINAL:
+            if after < len(self.events):
+                for event in self.events[after:]:
+                    after = event.sequence
+                    yield event
+            elif self.events and self.events[-1].type in TERMINAL:
                 return
-            await changed.wait()
+            else:
+                await changed.wait()
 
 
 def key_subject(conversation: Conversation) -> str:

@@ -1,5 +1,7 @@
 """Queries on conversations over HTTP: one as it is or was, and the streams of its turns."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
@@ -9,7 +11,9 @@ from api.call import Call, Operation, answer
 from api.commands.conversations import conversation_of, turn_of
 from api.permissions import allowed
 from api.queries.configurations import PAST
+from commands.turn_streams import TurnEvent
 from domain.errors import Invalid, NotFound
+from domain.turn import OPEN_STATES
 from projections.conversation_reading import Reader
 
 
@@ -31,7 +35,21 @@ async def stream(call: Call) -> Response:
     if str(turn) not in found.turns:
         raise NotFound("There is no such turn in this conversation.")
     events = call.container.turns.following.follow(found.id, turn, after)
-    return turn_streams.streamed(call, events, {"Magnet-Position": str(position)})
+    headers = {"Magnet-Position": str(position)}
+    if found.turn(str(turn))["state"] not in OPEN_STATES:
+        first = await anext(events, None)
+        if first is None:  # what ends a client that connects again and again
+            return Response(status_code=204, headers=headers)
+        events = preceded(first, events)
+    return turn_streams.streamed(call, events, headers)
+
+
+async def preceded(first: TurnEvent, rest: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:
+    """Yield the first, then the rest."""
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event
 
 
 def last_event_id(call: Call) -> int:

@@ -1,11 +1,13 @@
 """Conversations over HTTP: messages answered plain and streamed alike, recorded, and read back."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.api.test_access import key_of
 from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
 from tests.support.server import Running
 from tests.support.talks import Talks, said, talks, types
@@ -194,3 +196,40 @@ async def test_what_was_said_is_sealed_in_the_log(talk: Talks, server: ModelServ
                 assert canary not in text
                 assert canary.encode().hex() not in text
     assert "canary-6" in str(await talk.see(path))
+
+
+async def test_others_conversations_are_as_absent_unless_one_may_read_all(talk: Talks, server: ModelServer):
+    admin = await key_of(talk.magnet, "admin", "admin")
+    ada, bob, eve = [
+        replace(talk, headers={"X_API_Key": await key_of(talk.magnet, name, role, admin=admin)})
+        for name, role in (("ada", "user"), ("bob", "user"), ("eve", "auditor"))
+    ]
+    path = await ada.begin()
+    server.script_for("chat-model", Reply(text="one two three", stop_after=2))
+    events = await ada.streamed(path, "canary-7?")
+    turn = f"{path}/turns/{events[0][1]['turn']['id']}"
+    answer_id = (await ada.see(path))["messages"][1]["id"]
+    requests = [
+        ("GET", path, None),
+        ("GET", f"{turn}/stream", None),
+        ("POST", f"{path}/messages", {"content": "Hi."}),
+        ("POST", f"{turn}/retry", None),
+        ("POST", f"{turn}/cancel", None),
+        ("POST", f"{path}/feedback", {"message_id": answer_id, "rating": "up"}),
+        ("POST", f"{path}/close", None),
+    ]
+    version = (await ada.see(path))["version"]
+    absent = path.replace(path.rsplit("/", 1)[1], str(uuid4()))
+    for method, place, body in requests:
+        foreign = await bob.call(method, place, body)
+        missing = await bob.call(method, place.replace(path, absent), body)
+        shown = ("status", "code", "detail", "title", "type")
+        assert foreign.status_code == missing.status_code == 404
+        assert {name: foreign.json()[name] for name in shown} == {name: missing.json()[name] for name in shown}
+        assert "canary-7" not in foreign.text
+    assert (await ada.see(path))["version"] == version
+    assert (await eve.see(path))["messages"][0]["content"] == "canary-7?"
+    assert (await eve.post(path, "Hi.")).status_code == 403
+    boss = replace(talk, headers={"X_API_Key": admin})
+    assert (await boss.see(path))["messages"][0]["content"] == "canary-7?"
+    assert (await boss.post(path, "Hi.")).status_code == 404, "what is said with an admin's rights is not for others"

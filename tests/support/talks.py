@@ -64,8 +64,9 @@ class Talks:
         """Return the events of a turn's stream, to its end."""
         headers = {} if after is None else {"Last_Event_ID": str(after)}
         answer = await self.call("GET", f"{turn}/stream", **headers)
-        assert answer.status_code in (200, 204), answer.text
-        return events_in(answer.text)
+        events = events_in(answer.text)
+        assert answer.status_code == (200 if events else 204), answer.text
+        return events
 
     async def see(self, path: str, **query: Any) -> Any:
         """Return the conversation."""
