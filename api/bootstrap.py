@@ -17,6 +17,8 @@ from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.event_store.subscription import Subscription, Subscriptions
 from adapters.evidence.evidence import Evidence
+from adapters.jobs import CHANNEL as JOBS
+from adapters.jobs import Jobs
 from adapters.keyring import Keyring
 from adapters.knowledge.contents import PostgresContents
 from adapters.knowledge.uploads import PostgresUploads
@@ -44,6 +46,7 @@ from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
 from api.metrics import Metrics
 from api.settings import Settings
+from api.works import works_of
 from commands.actions import Actions
 from commands.agent_loop import AgentLoop
 from commands.answer_run import AnswerRuns
@@ -59,6 +62,7 @@ from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.ports import SYSTEM, Actor, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
+from commands.reading import DocumentReader
 from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.turns import Turns
@@ -145,6 +149,7 @@ class Container:
     conversation_reader: ConversationReader
     documents: Documents
     uploads: PostgresUploads
+    jobs: Jobs
     runs_view: RunsView
     run_reader: RunReader
     evidence: Evidence
@@ -186,6 +191,7 @@ async def open_container(
     keyring: Keyring | None = None,
     chat_models: ChatModels | None = None,
     embedding_models: EmbeddingModels | None = None,
+    reader: DocumentReader | None = None,
 ) -> Container:
     """Put everything together over a migrated database; with `worker`, its projections run here too."""
     if keyring is None:
@@ -240,6 +246,8 @@ async def open_container(
             models=chat_models, actions=Actions(things=store, answerer=answerer, prompts=prompt_runs)
         )
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
+        jobs = Jobs(pool, runs.owner)
+        listener.on(JOBS, jobs.hear)
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
@@ -260,6 +268,12 @@ async def open_container(
         if worker:
             await runner.open()
             stack.push_async_callback(runner.close)
+            if reader is not None:
+                works = works_of(
+                    bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader
+                )
+                await jobs.open(works)
+                stack.push_async_callback(jobs.close)
             await evidence.sealing.open()
             stack.push_async_callback(evidence.sealing.close)
             if settings.kafka_bootstrap_servers is not None:
@@ -322,6 +336,7 @@ async def open_container(
             conversation_reader=ConversationReader(streams=store, log=log),
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
             uploads=uploads,
+            jobs=jobs,
             runs_view=runs_view,
             evidence=evidence,
             run_reader=RunReader(view=runs_view, log=log, revealer=store),

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from commands.bus import Bus, Done
 from commands.document_checks import checked, must_be_distinct
-from commands.knowledge_source import ensure_index
+from commands.knowledge_source import FILL_INDEX, ensure_index
 from commands.ports import Context, Receipt, Things, Unit
 from domain.document import Document
 from domain.errors import Archived, NotFound
@@ -141,6 +141,9 @@ class DocumentHandlers:
         document = await self._document(command, unit)
         document.retry()
         unit.effect("job", kind=INDEX_DOCUMENT, key=str(document.id))
+        source = await self._source(command.source)
+        if source.index != source.newest_index:  # this may be what a new index waits for
+            unit.effect("job", kind=FILL_INDEX, key=str(source.id))
         unit.save(document)
         return Done(aggregate=document)
 

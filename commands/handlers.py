@@ -23,6 +23,7 @@ from commands.conversation import (
     StartTurn,
 )
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
+from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
 from commands.model import settle_model
 from commands.ports import PromptRenderer, SecretBox, Things
@@ -56,6 +57,7 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, 
         AddDocuments: documents.add,
         RemoveDocument: documents.remove,
         RetryDocument: documents.retry,
+        NoteResults: note_results,
         BuildIndex: indexes.build,
         SwitchIndex: indexes.switch,
         CompleteIndex: indexes.complete,

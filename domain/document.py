@@ -188,6 +188,12 @@ class Document(Aggregate):
         failed = self.failures.get(str(index), {}).get("number")
         return not self.removed and self.number not in (self.indexed.get(str(index), 0), failed)
 
+    def lacks(self, index: int) -> bool:
+        """Return whether an index is without its newest version, which is not the document's own fault."""
+        failure = self.failures.get(str(index), {})
+        own_fault = failure.get("number") == self.number and failure["blame"] == "document"
+        return not self.removed and self.indexed.get(str(index), 0) != self.number and not own_fault
+
     def retry(self) -> None:
         """Have a version that failed tried again; nothing happens where none did."""
         self.must_be_there()

@@ -11,7 +11,7 @@ from eventsourcing.domain import Aggregate
 from domain.errors import Conflict
 from domain.pricing import Cost, Usage, total_cost, total_usage
 
-Kind = Literal["prompt", "search", "answer", "turn", "completion", "embedding"]
+Kind = Literal["prompt", "search", "answer", "turn", "completion", "embedding", "indexing"]
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
 NO_COST = Cost(amount=Decimal(0), currency=None, unknown=False)
 

@@ -20,13 +20,15 @@ NULL = b"\xff\xff\xff\xff"
 
 
 class Array:
-    """An encoded array; `oid` is the array type's."""
+    """An encoded array; `oid` is the array type's, to be given where it is none of PostgreSQL's own."""
 
     __slots__ = ("data", "oid")
 
-    def __init__(self, item_oid: int, items: Sequence[Any], encode: Callable[[Any], bytes]) -> None:
+    def __init__(
+        self, item_oid: int, items: Sequence[Any], encode: Callable[[Any], bytes], oid: int | None = None
+    ) -> None:
         count = len(items)
-        self.oid = ARRAY_OF[item_oid]
+        self.oid = ARRAY_OF[item_oid] if oid is None else oid
         if not count:
             self.data = pack(">iiI", 0, 0, item_oid)
             return

@@ -5,11 +5,18 @@ then the numbers as 16-bit floats, big-endian.
 """
 
 import math
+from collections.abc import Sequence
 from struct import Struct, error, pack
 
 from psycopg import adapters
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+
+from adapters.postgres.arrays import Array
+
+
+class Unusable(ValueError):
+    """A vector can't be compared with others."""
 
 
 class Halfvec:
@@ -41,3 +48,20 @@ class HalfvecDumper(Dumper):
 
 
 adapters.register_dumper(Halfvec, HalfvecDumper)
+
+
+def halfvecs(types: tuple[int, int], vectors: Sequence[bytes]) -> Array:
+    """Return a halfvec[] of vectors of one length (float32, little-endian), or raise Unusable.
+
+    `types` are the numbers of the types halfvec and halfvec[] in the database. All are converted at once,
+    which takes a hundredth of the time of one after another.
+    """
+    import numpy as np  # noqa: PLC0415  # 0.1 s that a process which stores no vectors need not pay
+
+    numbers = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
+    with np.errstate(over="ignore"):
+        halves = numbers.astype(">f2")
+    if not np.isfinite(halves).all() or not halves.any(axis=1).all():
+        raise Unusable("a vector of zeros, or with a number that is none or too large")
+    head = pack(">hh", numbers.shape[1], 0)
+    return Array(types[0], [head + row.tobytes() for row in halves], bytes, types[1])

@@ -22,7 +22,8 @@ class ModelServer:
 
     `vectors` is `hash` (no text is near another) or `words` (texts that share words are near). Scripted steps
     answer the next requests for chat and embeddings in their order, whoever asks; those of `script_for` only
-    the requests for one model, and go before. `default` answers the rest: an echo, real vectors. `keys`, where
+    the requests for one model, and go before. `default` answers the rest: an echo, real vectors. Requests to
+    embed a text that holds `refuses` are answered 400. `keys`, where
     set, are the only credentials that are let in. One that does not remember keeps no requests: it can serve for
     long.
     """
@@ -43,6 +44,7 @@ class ModelServer:
         self.models = list(models)
         self.keys = keys
         self.default = default
+        self.refuses = ""
         self.requests: list[Received] = []
         self.connections: set[Connection] = set()
         self.port = port
@@ -175,6 +177,8 @@ class ModelServer:
             return self._scripted(request, chat=True) or self.default(request)
         if request.path.endswith("/embeddings"):
             step = self._scripted(request, chat=True)
+            if self.refuses and any(self.refuses in text for text in request.body["input"]):
+                return refused(400, "invalid_input", "This text is not allowed.")
             return step or Raw(body=answers.embeddings(request, self.vectors, self.dimensions))
         return refused(404, "not_found", "There is nothing at this address.")
 

@@ -1,0 +1,43 @@
+"""The catalogue of what a worker does besides keeping read models: which jobs are carried out, and by what."""
+
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.knowledge.contents import PostgresContents
+from adapters.knowledge.source_documents import PostgresSourceDocuments
+from adapters.knowledge.texts import PostgresTexts
+from adapters.knowledge.vectors import PostgresVectors
+from commands.bus import Bus
+from commands.embedding_texts import Embedder
+from commands.index_building import FillIndexes, FollowModels
+from commands.indexing import IndexDocuments
+from commands.jobs import JobQueue, Work
+from commands.model_calls import EmbeddingModels
+from commands.ports import Things
+from commands.reading import DocumentReader
+from commands.runs import Runs
+
+
+def works_of(
+    *,
+    bus: Bus,
+    things: Things,
+    pool: AsyncConnectionPool,
+    jobs: JobQueue,
+    models: EmbeddingModels,
+    runs: Runs,
+    reader: DocumentReader,
+) -> list[Work]:
+    """Return how each kind of job is carried out."""
+    documents = PostgresSourceDocuments(pool)
+    return [
+        IndexDocuments(
+            bus=bus,
+            things=things,
+            contents=PostgresContents(pool),
+            texts=PostgresTexts(pool),
+            reader=reader,
+            embedder=Embedder(models=models, vectors=PostgresVectors(pool), runs=runs),
+        ),
+        FillIndexes(bus=bus, things=things, queue=jobs, documents=documents),
+        FollowModels(bus=bus, documents=documents),
+    ]

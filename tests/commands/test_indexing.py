@@ -1,0 +1,286 @@
+"""Indexing: documents given are found; what was made is not made again; and what fails says why, and harms no other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from api.bootstrap import Container, open_container
+from api.settings import Settings
+from commands.configuration import ChangeThing, CreateThing
+from commands.document import INDEX_DOCUMENT, GivenDocument
+from commands.knowledge_source import FILL_INDEX, FOLLOW_MODELS, SwitchIndex
+from commands.ports import SYSTEM, Context
+from commands.reading import ReaderDown
+from domain.document import Document
+from domain.knowledge_source import KnowledgeSource
+from domain.model import Model
+from domain.provider import Provider
+from domain.retrieval import Search
+from tests.support.model_server import ModelServer, server_error
+from tests.support.postgres import Database
+from tests.support.reading import PlainReader
+
+ASKED = Context(actor=SYSTEM)
+GIVEN = {"a": "Holidays are thirty days.\nThey are paid.", "b": "Lunch is at noon."}
+
+
+def given(texts: Mapping[str, str], **more: Any) -> list[GivenDocument]:
+    fields: dict[str, Any] = {"title": "", "url": None, "media_type": "text/plain", "metadata": {}, "acl": None} | more
+    return [GivenDocument(external_id=name, content=text.encode(), **fields) for name, text in texts.items()]
+
+
+@dataclass
+class Indexing:
+    """An installation with a worker, a source and perhaps an embedding model."""
+
+    container: Container
+    database: Database
+    reader: PlainReader
+    server: ModelServer
+    source: UUID = field(default_factory=lambda: UUID(int=0))
+
+    async def models(self, name: str = "embedding", **more: Any) -> UUID:
+        """Make an embedding model at the model server, the default one."""
+        if await self.container.store.load(Provider.create_id("house")) is None:
+            await self.make(Provider, "house", type="openai_compatible", base_url=self.server.url)
+        return await self.make(
+            Model, name, **({"provider": "house", "model": f"{name}-1", "kind": "embedding", "default": True} | more)
+        )
+
+    async def make(self, made: Any, name: str, **body: Any) -> UUID:
+        return (await self.container.bus.dispatch(CreateThing(kind=made, name=name, body=body), ASKED)).id
+
+    async def change(self, **patch: Any) -> None:
+        await self.container.bus.dispatch(ChangeThing(kind=KnowledgeSource, id=self.source, patch=patch), ASKED)
+
+    async def add(self, texts: Mapping[str, str], **more: Any) -> list[UUID]:
+        added = await self.container.documents.add(self.source, given(texts, **more), ASKED)
+        return [UUID(each["id"]) for each in added.documents]
+
+    async def settled(self) -> None:
+        """Wait until no job is left, and searches know of all that was done."""
+        async with asyncio.timeout(30):
+            while {INDEX_DOCUMENT, FILL_INDEX, FOLLOW_MODELS} & set(await self.container.jobs.depth()):
+                await asyncio.sleep(0.01)
+        assert await self.container.reached("passages_v1", await self.container.log.head(), 20)
+
+    async def document(self, id: UUID) -> Document:
+        return await self.container.store.newest(Document, id)
+
+    async def thing(self) -> KnowledgeSource:
+        return await self.container.store.newest(KnowledgeSource, self.source)
+
+    async def found(self, query: str, **more: Any) -> list[str]:
+        search = Search(query=query, sources=[self.source], groups=None, **more)
+        return [each.text for each in (await self.container.searcher.search(search)).passages]
+
+    def rows(self, query: str) -> list[Any]:
+        with psycopg.connect(self.database.owner_dsn) as owner:
+            return owner.execute(query.encode()).fetchall()
+
+
+@asynccontextmanager
+async def worker(database: Database, home: Path, reader: PlainReader) -> AsyncIterator[Container]:
+    made = Settings(_env_file=None, MAGNET_HOME=home)  # type: ignore[call-arg]
+    container = await open_container(made, dsn=database.app_dsn, reader=reader)
+    try:
+        yield container
+    finally:
+        await container.close()
+
+
+@pytest.fixture
+async def indexing(database: Database, tmp_path: Path) -> AsyncIterator[Indexing]:
+    reader = PlainReader()
+    with ModelServer(vectors="words") as server:
+        async with worker(database, tmp_path, reader) as container:
+            made = Indexing(container=container, database=database, reader=reader, server=server)
+            made.source = await made.make(KnowledgeSource, "handbook", type="files")
+            yield made
+
+
+def embedded(server: ModelServer) -> list[str]:
+    """Return all texts that the model server was asked to embed."""
+    return [
+        text for request in server.requests if request.path.endswith("/embeddings") for text in request.body["input"]
+    ]
+
+
+async def test_documents_are_found_by_their_words_where_there_is_no_model(indexing: Indexing):
+    ids = await indexing.add(GIVEN)
+    await indexing.settled()
+    assert [(await indexing.document(id)).status for id in ids] == ["indexed", "indexed"]
+    assert await indexing.found("holidays") == ["Holidays are thirty days."]
+    assert embedded(indexing.server) == []
+
+
+async def test_documents_are_found_by_vectors_of_all_their_chunks(indexing: Indexing):
+    await indexing.models()
+    await indexing.add(GIVEN)
+    await indexing.settled()
+    assert sorted(embedded(indexing.server)) == sorted(line for text in GIVEN.values() for line in text.splitlines())
+    assert await indexing.found("lunch at noon", mode="vector", limit=1) == ["Lunch is at noon."]
+
+
+async def test_chunks_of_many_documents_share_a_request(indexing: Indexing):
+    await indexing.models()
+    await indexing.add({f"d{number:03}": f"text {number}" for number in range(300)})
+    await indexing.settled()
+    assert len(embedded(indexing.server)) == 300
+    assert len([each for each in indexing.server.requests if each.path.endswith("/embeddings")]) <= 6
+
+
+async def test_the_same_text_is_read_cut_and_embedded_once(indexing: Indexing):
+    await indexing.models()
+    await indexing.add({"a": "one text"})
+    await indexing.settled()
+    await indexing.add({"b": "one text"})
+    await indexing.settled()
+    assert (indexing.reader.read_names, embedded(indexing.server)) == (["a"], ["one text"])
+    assert await indexing.found("text", mode="vector") == ["one text", "one text"]
+
+
+async def test_a_new_version_replaces_the_old_one_only_when_it_is_indexed(indexing: Indexing):
+    await indexing.add({"a": "the old text"})
+    await indexing.settled()
+    indexing.reader.failure = ReaderDown("The processes can't be started.")
+    [id] = await indexing.add({"a": "the new text"})
+    async with asyncio.timeout(20):
+        while not (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)]))[str(id)].error:
+            await asyncio.sleep(0.01)
+    assert (await indexing.document(id)).status == "pending"
+    assert await indexing.found("text") == ["the old text"]
+    indexing.reader.failure = None
+    await indexing.settled()
+    assert await indexing.found("text") == ["the new text"]
+
+
+async def test_a_document_that_can_not_be_read_fails_with_the_reason_and_others_do_not(indexing: Indexing):
+    bad, good = await indexing.add({"bad": "   ", "good": "some text"})
+    [image] = await indexing.add({"c.png": "x"}, media_type="image/png")
+    await indexing.settled()
+    failed, other = await indexing.document(bad), await indexing.document(image)
+    assert (failed.status, failed.failure) == ("failed", {"code": "unreadable", "reason": "The document is empty."})
+    assert other.failure == {"code": "unsupported_media_type", "reason": "No parser reads image/png."}
+    assert (await indexing.document(good)).status == "indexed"
+
+
+async def test_a_provider_that_is_down_blocks_no_command_and_costs_no_document(indexing: Indexing):
+    await indexing.models(routing={"retries": 0})
+    indexing.server.script(*[server_error()] * 2)
+    ids = await indexing.add(GIVEN)
+    await indexing.settled()
+    assert [(await indexing.document(id)).status for id in ids] == ["indexed", "indexed"]
+
+
+async def test_a_text_that_the_model_refuses_fails_its_document_alone(indexing: Indexing):
+    await indexing.models()
+    indexing.server.refuses = "poison"
+    ids = await indexing.add({"a": "fine", "b": "poison", "c": "good"})
+    await indexing.settled()
+    assert [(await indexing.document(id)).status for id in ids] == ["indexed", "failed", "indexed"]
+    assert [each["blame"] for each in (await indexing.document(ids[1])).failures.values()] == ["document"]
+
+
+async def test_what_embedding_took_is_a_run_whose_cost_is_that_of_its_calls(indexing: Indexing):
+    await indexing.models(prices=[{"input": "1"}])
+    await indexing.add(GIVEN)
+    await indexing.settled()
+    head = await indexing.container.log.head()
+    assert await indexing.container.reached("runs_v1", head, 20)
+    runs = indexing.rows("SELECT kind, outcome, input, amount > 0 FROM runs_v1.runs WHERE kind = 'indexing'")
+    assert [row[:2] for row in runs] == [("indexing", "completed")]
+    assert runs[0][2] > 0 and runs[0][3]
+
+
+async def test_after_a_change_of_chunking_the_old_index_answers_until_the_new_one_is_complete(indexing: Indexing):
+    await indexing.add(GIVEN)
+    await indexing.settled()
+    indexing.reader.failure = ReaderDown("The processes can't be started.")
+    await indexing.change(chunking={"size": 128, "overlap": 0})
+    thing = await indexing.thing()
+    assert (thing.index, thing.newest_index) == (1, 2)
+    assert await indexing.found("holidays") == ["Holidays are thirty days."]
+    indexing.reader.failure = None
+    await indexing.settled()
+    assert (await indexing.thing()).index == 2
+    assert await indexing.found("holidays") == ["Holidays are thirty days."]
+
+
+async def test_after_a_change_of_the_embedding_model_all_documents_are_embedded_anew_and_then_it_answers(
+    indexing: Indexing,
+):
+    await indexing.models()
+    await indexing.add(GIVEN)
+    await indexing.settled()
+    await indexing.models("better")
+    await indexing.settled()
+    thing = await indexing.thing()
+    assert (thing.index, len(thing.indexes)) == (3, 3)  # by words alone, by the first model, by the second
+    assert {row[0] for row in indexing.rows("SELECT count(*) FROM magnet.embeddings GROUP BY space")} == {3}
+    assert await indexing.found("lunch at noon", mode="vector", limit=1) == ["Lunch is at noon."]
+
+
+async def test_documents_given_while_an_index_is_built_are_in_both(indexing: Indexing):
+    await indexing.models()
+    await indexing.add({"a": "first text"})
+    await indexing.settled()
+    await indexing.models("better", dimensions=32)
+    [id] = await indexing.add({"b": "second text"})
+    await indexing.settled()
+    assert set((await indexing.document(id)).indexed) >= {"2"}
+    assert sorted(await indexing.found("text", mode="vector")) == ["first text", "second text"]
+
+
+async def test_an_index_is_taken_back_and_gets_what_was_given_meanwhile(indexing: Indexing):
+    await indexing.add({"a": "first text"})
+    await indexing.settled()
+    await indexing.change(chunking={"size": 128, "overlap": 0})
+    await indexing.settled()
+    await indexing.add({"b": "second text"})
+    await indexing.settled()
+    await indexing.container.bus.dispatch(SwitchIndex(kind=KnowledgeSource, id=indexing.source, index=1), ASKED)
+    await indexing.settled()
+    assert sorted(await indexing.found("text")) == ["first text", "second text"]
+
+
+async def test_a_document_that_is_removed_while_it_is_indexed_stays_removed(indexing: Indexing):
+    await indexing.models()
+    [id] = await indexing.add({"a": "some text"})
+    await indexing.container.documents.remove(indexing.source, id, ASKED)
+    await indexing.settled()
+    assert await indexing.found("text") == []
+
+
+async def test_vectors_of_another_length_than_before_are_refused_in_words(indexing: Indexing):
+    await indexing.models()
+    await indexing.add({"a": "some text"})
+    await indexing.settled()
+    indexing.server.dimensions = 16
+    [id] = await indexing.add({"b": "other text"})
+    async with asyncio.timeout(20):
+        while not (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)]))[str(id)].error:
+            await asyncio.sleep(0.01)
+    [error] = [each.error for each in (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)])).values()]
+    assert error is not None and "16 numbers" in error
+
+
+async def test_what_was_stored_is_used_by_a_replay_which_calls_no_provider(indexing: Indexing):
+    await indexing.models()
+    await indexing.add(GIVEN)
+    await indexing.settled()
+    calls = len(indexing.server.requests)
+    await indexing.container.administration.rebuild("passages_v1")
+    async with asyncio.timeout(20):
+        while (await indexing.container.administration.status(checksums=False))[0].state == "rebuilding":
+            await asyncio.sleep(0.01)
+    await indexing.settled()
+    assert await indexing.found("lunch at noon", mode="vector", limit=1) == ["Lunch is at noon."]
+    assert len(indexing.server.requests) == calls + 1  # the question's own vector
