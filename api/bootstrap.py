@@ -1,13 +1,11 @@
 """The composition root: the only module that knows which adapter stands behind each port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.appender import Appender
@@ -33,6 +31,7 @@ from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import migrate, role_of
 from adapters.postgres.passages.upkeep import keep_vectors
 from adapters.postgres.passages.writer import PostgresPassagesWriter
+from adapters.postgres.pools import pool_of
 from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches, ReadModel
@@ -44,6 +43,7 @@ from adapters.turn_journal import CHANNEL as TURNS
 from adapters.turn_journal import PostgresTurnJournal
 from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
+from api.kafka_parts import followers, kafka_relay
 from api.metrics import Metrics
 from api.settings import Settings
 from api.works import works_of
@@ -74,10 +74,6 @@ from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
 from projections.run_reading import RunReader
 from projections.runs import RunsProjection, RunsView
-
-if TYPE_CHECKING:
-    from adapters.kafka.feed import KafkaFeed
-    from adapters.kafka.relay import KafkaRelay
 
 APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
@@ -200,9 +196,9 @@ async def open_container(
         keyring = Keyring.load(settings.home, configured.get_secret_value() if configured else None)
     installation = await asyncio.to_thread(claim, dsn, keyring.fingerprint)
     async with AsyncExitStack() as stack:
-        pool = _pool(dsn, 2, 16)
-        writing = _pool(dsn, 1, 2)
-        searching = _pool(dsn, 1, 8, search_session)
+        pool = pool_of(dsn, 2, 16)
+        writing = pool_of(dsn, 1, 2)
+        searching = pool_of(dsn, 1, 8, search_session)
         for each in (pool, writing, searching):
             await stack.enter_async_context(each)
         keys = DataKeys(pool, keyring)
@@ -346,61 +342,6 @@ async def open_container(
         )
 
 
-def followers(settings: Settings) -> list[str]:
-    """Return the names of what follows the log besides the read models."""
-    return [] if settings.kafka_bootstrap_servers is None else ["kafka_relay_v1"]
-
-
-def kafka_relay(settings: Settings, installation: UUID, **parts: Any) -> "KafkaRelay":
-    """Return the relay; Kafka's client is loaded only where there is one."""
-    from adapters.kafka.relaying import relay_of  # noqa: PLC0415
-
-    assert settings.kafka_bootstrap_servers is not None
-    return relay_of(
-        servers=settings.kafka_bootstrap_servers,
-        topic=settings.kafka_topic,
-        partitions=settings.kafka_partitions,
-        transactions=settings.kafka_transactions,
-        installation=str(installation),
-        **parts,
-    )
-
-
-@asynccontextmanager
-async def kafka_feeds(
-    settings: Settings, *, dsn: str, group: str, models: Sequence[ReadModel]
-) -> AsyncIterator[Sequence["KafkaFeed"]]:
-    """Give this process's share of read models that are fed from Kafka."""
-    from adapters.kafka.feed import KafkaFeed  # noqa: PLC0415
-
-    assert settings.kafka_bootstrap_servers is not None
-    async with _pool(dsn, 1, 2 * len(models) + 1) as pool:
-        reader = EventLog(pool, EventMapper(AGGREGATES))
-        yield [
-            KafkaFeed(
-                pool, reader, model, servers=settings.kafka_bootstrap_servers, topic=settings.kafka_topic, group=group
-            )
-            for model in models
-        ]
-
-
 async def interrupt(bus: Bus, command: Command) -> None:
     """Record that what nobody carries out any more was interrupted."""
     await bus.dispatch(command, Context(actor=SYSTEM))
-
-
-def _pool(
-    dsn: str,
-    smallest: int,
-    largest: int,
-    configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
-) -> AsyncConnectionPool:
-    return AsyncConnectionPool(
-        dsn,
-        min_size=smallest,
-        max_size=largest,
-        timeout=5,
-        open=False,
-        configure=configure,
-        kwargs={"autocommit": True},
-    )

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable, Sequence
 
 from adapters.projection_runner.batch import ReadModel
-from api.bootstrap import READ_MODELS, database, kafka_feeds, open_container
+from api.bootstrap import READ_MODELS, database, open_container
+from api.kafka_parts import kafka_feeds
 from api.process import calm_collector
 from api.settings import Settings, SettingsError
 
