@@ -259,10 +259,12 @@ def must_fit(kind: type[Configuration], command: Complete) -> None:
         wrong.append(("/filter", f"a filter is for RAG tools, not for a {word}"))
     if kind is RagTool and not wrong and not question_of(command.messages).strip():
         wrong.append(("/messages", "a RAG tool answers the last message of the user: there is none, or it is empty"))
-    if kind is RagTool and not wrong and len(question_of(command.messages)) > LONGEST_QUESTION:
-        wrong.append(("/messages", f"a question has at most {LONGEST_QUESTION} characters"))
     if kind is Agent and command.messages[-1]["role"] != "user":
         wrong.append(("/messages", "an agent answers a message of the user: the last one is none"))
     if wrong:
         errors = [FieldError(pointer=at, message=message, code="not_supported") for at, message in wrong]
         raise Invalid(f"This does not go together: {wrong[0][1]}.", code="not_supported", errors=errors)
+    if kind is RagTool and len(question_of(command.messages)) > LONGEST_QUESTION:
+        raise Invalid(
+            f"A question has at most {LONGEST_QUESTION} characters.", code="string_too_long", pointer="/messages"
+        )

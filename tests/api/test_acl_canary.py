@@ -7,15 +7,19 @@ import httpx
 import pytest
 
 from tests.support.library import Library, library
-from tests.support.model_server import ModelServer, Received, Reply, server_error
+from tests.support.model_server import ModelServer, Received, Reply, ToolCalled, server_error
 from tests.support.server import Running
 
 CANARIES = ("canary-text", "canary-title", "canary-id", "canary-value")
+COMPLETE = "/v1/chat/completions"
 FIND, ASK = "/v1/retrieval-tools/find/search", "/v1/rag-tools/ask/answer"
 
 
 def repeated(request: Received) -> Reply:
     """Say all that the model was given: what it is told leaks."""
+    if request.body.get("tools") and request.body["messages"][-1]["role"] == "user":
+        question = {"question": "how many holidays are ninety days?"}
+        return Reply(tool_calls=[ToolCalled(name="look_up", arguments=question)])
     said = " ".join(str(message["content"]) for message in request.body["messages"])
     return Reply(text=f"{said} [1] [2] [3] [4] [5]")
 
@@ -31,6 +35,8 @@ async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     async with library(magnet) as made:
         await made.models(server)
         await made.tools(window=2)
+        search = {"type": "rag_tool", "tool": "ask", "function": "look_up"}
+        await magnet.do("POST", "/v1/agents", {"name": "helper", "instructions": "Help.", "actions": [search]})
         await made.add("open", "Holidays are thirty days a year.", "More on holidays.")
         secret = ("canary-text holidays are ninety days a year.", "canary-text more on holidays.")
         values = {"kind": "canary-value"}
@@ -70,6 +76,10 @@ def requests() -> list[tuple[str, dict[str, Any]]]:
             )
         )
         made += [(ASK, {"question": question, "filter": filter, "stream": stream}) for stream in (False, True)]
+        asked = {"messages": [{"role": "user", "content": question}], "filter": filter}
+        made += [(COMPLETE, {"model": "rag:ask", **asked, "stream": stream}) for stream in (False, True)]
+    asked = {"model": "agent:helper", "messages": [{"role": "user", "content": question}]}
+    made += [(COMPLETE, {**asked, "stream": stream}) for stream in (False, True)]
     return made
 
 

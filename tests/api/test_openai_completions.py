@@ -276,6 +276,7 @@ async def test_every_documented_field_is_accepted(books: Library, server: ModelS
         ({"message": "why"}, "message"),
         ({"variables": {"a": 1}}, "variables"),
         ({"model": "rag:ask", "messages": [{"role": "user", "content": " "}]}, "messages"),
+        ({"model": "rag:ask", "messages": [{"role": "user", "content": "x" * 10_001}]}, "messages"),
         ({"model": "rag:ask", "filter": {"type": "eq", "key": "a"}}, None),
         ({"model": "agent:helper", "messages": [{"role": "assistant", "content": "x"}]}, "messages"),
         ({"model": "agent:helper", "response_format": {"type": "json_object"}}, "response_format"),
@@ -412,3 +413,65 @@ async def test_answers_parse_into_a_given_type(client: AsyncOpenAI, books: Libra
     assert answer.choices[0].message.content == '{"n": 3}'
     assert server.last.body["response_format"] == form
     assert ChatCompletionMessage.model_validate(answer.choices[0].message.model_dump())
+
+
+HOSTILE = [
+    "\u202e",
+    "\ufffe",
+    "\u0301" * 1000,
+    "{{7*7}}",
+    "'\";--",
+    "%s%n",
+    " " * 10_000,
+    "\r\nX: y",
+    "[1][2]",
+    "=cmd|x",
+]
+
+
+async def test_hostile_texts_are_data(books: Library, server: ModelServer):
+    for text in HOSTILE:
+        message = {"role": "user", "content": text or "x", "name": text[:100]}
+        for model in ("chat", "prompt:greet", "agent:helper", "rag:ask", f"agent:{text}", text):
+            body = {
+                "model": model[:200],
+                "messages": [{**message, "content": f"a{text}"}],
+                "user": text[:200],
+                "metadata": {text[:60]: text},
+                "stop": [text],
+            }
+            if model == "prompt:greet":
+                body["variables"] = {"name": text}
+            answer = await books.call("/openai/v1/chat/completions", body)
+            assert answer.status_code == (404 if text in model else 200), (model, text, answer.text)
+            if model in ("chat", "prompt:greet"):
+                assert answer.json()["choices"][0]["message"]["content"] == f"echo: a{text}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"model":"chat","messages":[{"role":"user","content":"\\ud800"}]}', 422),
+        (b'{"model":"chat","messages":[{"role":"user","content":[{"type":"text","text":"a\\u0000"}]}]}', 422),
+        (b'{"model":"agent:\\u0000","messages":[{"role":"user","content":"a"}]}', 422),
+        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"temperature":NaN}', 422),
+        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"seed":18446744073709551616}', 422),
+        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"n":true}', 422),
+        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"logit_bias":{"1":1e999}}', 422),
+        (b'{"model":"chat","model":"chat","messages":[{"role":"user","content":"a"}]}', 400),
+        (b'{"model":"chat","messages":' + b"[" * 70 + b"]" * 70 + b"}", 400),
+        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"run_id":"x","usage":{}}', 422),
+        (b"[]", 422),
+        (b"", 400),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+async def test_what_is_no_request_is_refused_in_openais_form(books: Library, body: bytes, status: int):
+    head = await books.magnet.container.log.head()
+    for path in ("/v1/chat/completions", "/openai/v1/chat/completions"):
+        headers = {"Content-Type": "application/json"}
+        answer = await books.magnet.client.post(path, content=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(answer.json()["error"]) == {"message", "type", "code", "param"}
+    assert await books.magnet.container.log.head() == head
