@@ -24,6 +24,7 @@ from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
 from adapters.postgres.configurations import PostgresConfigurationsView, PostgresConfigurationsWriter
+from adapters.postgres.conversations import PostgresConversationsView, PostgresConversationsWriter
 from adapters.postgres.credentials import Credentials
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.installation import claim
@@ -69,6 +70,7 @@ from commands.turns import Turns
 from domain import AGGREGATES
 from projections.configurations import ConfigurationsProjection, ConfigurationsView
 from projections.conversation_reading import ConversationReader
+from projections.conversations import ConversationsProjection
 from projections.history import History
 from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
@@ -79,6 +81,7 @@ APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
     ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
+    ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
     ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors),
 )
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
@@ -329,7 +332,9 @@ async def open_container(
             ),
             embeddings=Embeddings(things=store, models=embedding_models, execution=execution),
             turns=turns,
-            conversation_reader=ConversationReader(streams=store, log=log),
+            conversation_reader=ConversationReader(
+                streams=store, log=log, view=PostgresConversationsView(pool), talks=store
+            ),
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
             uploads=uploads,
             jobs=jobs,

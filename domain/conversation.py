@@ -1,6 +1,6 @@
 """Conversation: what a person and an agent said to each other, turn by turn, in one stream."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 from uuid import UUID, uuid5
 
@@ -249,3 +249,9 @@ class Conversation(Aggregate):
         if persons_messages is not None:
             told = told[-persons_messages:]
         return [message for said in told for message in said]
+
+    def said(self) -> Iterator[str]:
+        """Yield every text that was said, by either side."""
+        for turn in self.turns.values():
+            yield turn["content"]
+            yield turn["partial"] if turn["reply"] is None else turn["reply"]["content"]

@@ -1,14 +1,16 @@
 """A conversation as it is read: from the log itself, now or as it was, by whoever may see it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.conversation import Conversation
 from domain.errors import NotFound
 from domain.turn import answer_id
+from projections.configurations import next_cursor
+from projections.conversations import ConversationsQuery, ConversationsView
 from projections.documents import rfc3339
 from projections.history import Log, Streams
 
@@ -26,12 +28,57 @@ class Reader:
         return self.reads_all or (principal["type"], principal["id"]) == (self.type, self.id)
 
 
+SCANNED_AT_ONCE = 100
+SCANNED = 2_000
+"""Conversations that one search looks through; the page's cursor goes on behind them."""
+
+
+class Talks(Protocol):
+    """Many conversations with what was said in them."""
+
+    async def newest_of(self, kind: type[Conversation], ids: Collection[UUID]) -> Mapping[UUID, Conversation]:
+        """Return many as they are now, without those that there are not."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConversationReader:
-    """Reads single conversations; one that the reader may not see is as absent."""
+    """Reads conversations; one that the reader may not see is as absent."""
 
     streams: Streams
     log: Log
+    view: ConversationsView
+    talks: Talks
+
+    async def page(self, query: ConversationsQuery, text: str | None) -> dict[str, Any]:
+        """Return a page of a list, `{items, next_cursor}`; with a text, only where it was said.
+
+        What was said is in no read model: it is looked for in the log, among what the query asks for, so a page
+        may be short, or empty, and the next one have more.
+        """
+        found, following = await (self._some(query) if text is None else self._searched(query, text))
+        names = await self.log.names({UUID(row["agent"]["id"]) for row in found})
+        items = [{**row, "agent": {"id": row["agent"]["id"], "name": names[UUID(row["agent"]["id"])]}} for row in found]
+        return {"items": items, "next_cursor": None if following is None else next_cursor(following)}
+
+    async def _some(self, query: ConversationsQuery) -> tuple[list[Mapping[str, Any]], int | None]:
+        rows = await self.view.page(replace(query, limit=query.limit + 1))
+        shown = rows[: query.limit]
+        return [row for _, row in shown], shown[-1][0] if len(rows) > query.limit else None
+
+    async def _searched(self, query: ConversationsQuery, text: str) -> tuple[list[Mapping[str, Any]], int | None]:
+        wanted, found, after = text.casefold(), list[Mapping[str, Any]](), query.after
+        for _ in range(SCANNED // SCANNED_AT_ONCE):
+            rows = await self.view.page(replace(query, after=after, limit=SCANNED_AT_ONCE))
+            talks = await self.talks.newest_of(Conversation, [UUID(row["id"]) for _, row in rows])
+            for after, row in rows:
+                talk = talks.get(UUID(row["id"]))
+                if talk is not None and any(wanted in said.casefold() for said in talk.said()):
+                    found.append(row)
+                    if len(found) == query.limit:
+                        return found, after
+            if len(rows) < SCANNED_AT_ONCE:
+                return found, None
+        return found, after
 
     async def read(
         self, id: UUID, reader: Reader, *, version: int | None = None, as_of: datetime | None = None

@@ -21,14 +21,15 @@ LIMIT = Parameter(
     description="Items of a page.",
 )
 CURSOR = Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before.")
+ORDER = Parameter(
+    name="order",
+    schema={"type": "string", "enum": ["desc", "asc"], "default": "desc"},
+    description="By creation: newest or oldest first.",
+)
 LIST = (
     LIMIT,
     CURSOR,
-    Parameter(
-        name="order",
-        schema={"type": "string", "enum": ["desc", "asc"], "default": "desc"},
-        description="By creation: newest or oldest first.",
-    ),
+    ORDER,
     Parameter(name="tag", schema={"type": "string"}, description="Only what carries this tag."),
     Parameter(name="archived", schema={"type": "boolean", "default": False}, description="With what is archived."),
     Parameter(name="q", schema={"type": "string"}, description="Part of name, title or description."),

@@ -2,19 +2,58 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, get_args
 
 from starlette.responses import Response
 
 from api import turn_streams
-from api.call import Call, Operation, answer
+from api.call import Call, Operation, Parameter, answer
 from api.commands.conversations import conversation_of, turn_of
 from api.permissions import allowed
-from api.queries.configurations import PAST
+from api.queries.configurations import CURSOR, LIMIT, ORDER, PAST
+from api.schemas import list_schema
 from commands.turn_streams import TurnEvent
 from domain.errors import Invalid, NotFound
-from domain.turn import OPEN_STATES
+from domain.references import identify
+from domain.turn import OPEN_STATES, TurnState
+from projections.configurations import after_cursor
 from projections.conversation_reading import Reader
+from projections.conversations import ConversationsProjection, ConversationsQuery
+
+READ_MODEL = ConversationsProjection.name
+STATES = tuple(get_args(TurnState))
+TEXT = {"type": "string"}
+FILTERS = (
+    ORDER,
+    Parameter(name="agent", schema=TEXT, description="Id or name of the agent."),
+    Parameter(name="subject", schema=TEXT, description="Whom they are held for."),
+    Parameter(name="status", schema={"type": "string", "enum": ["open", "closed"]}, description="open or closed."),
+    Parameter(name="state", schema={"type": "string", "enum": list(STATES)}, description="Of the newest turn."),
+    Parameter(
+        name="q",
+        schema=TEXT,
+        description="Part of what was said in them. A page may be short, or empty, and the next one have more.",
+    ),
+)
+
+
+async def page(call: Call) -> Response:
+    """Return a page of conversations, one's own or those that one may read."""
+    cursor, agent = call.query.get("cursor"), call.text("agent")
+    reader = reader_of(call)
+    query = ConversationsQuery(
+        limit=call.integer("limit", 50, 1, 500) or 50,
+        after=None if cursor is None else after_cursor(cursor),
+        newest_first=call.choice("order", ("desc", "asc")) == "desc",
+        agent=None if agent is None else identify("agent", agent),
+        subject=call.text("subject"),
+        status=call.choice("status", ("open", "closed")) if "status" in call.query else None,
+        state=call.choice("state", STATES) if "state" in call.query else None,
+        principal=None if reader.reads_all else (reader.type, reader.id),
+    )
+    text = call.text("q")
+    position = await call.wait_for_read_model(READ_MODEL)
+    return answer(await call.container.conversation_reader.page(query, text), position=position)
 
 
 async def one(call: Call) -> Response:
@@ -81,6 +120,14 @@ def _query(path: str, name: str, summary: str, handler: Any, **more: Any) -> Ope
 
 
 OPERATIONS = (
+    _query(
+        "",
+        "list_conversations",
+        "List and search conversations",
+        page,
+        parameters=(LIMIT, CURSOR, *FILTERS),
+        answer=list_schema({"type": "object"}),
+    ),
     _query("/{id}", "get_conversation", "Read a conversation: messages, turns, state", one, parameters=PAST),
     _query("/{id}/turns/{turn}/stream", "follow_turn", "Join or resume the stream of a turn (Last-Event-ID)", stream),
 )

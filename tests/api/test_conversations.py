@@ -1,5 +1,6 @@
 """Conversations over HTTP: messages answered plain and streamed alike, recorded, and read back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -233,3 +234,105 @@ async def test_others_conversations_are_as_absent_unless_one_may_read_all(talk: 
     boss = replace(talk, headers={"X_API_Key": admin})
     assert (await boss.see(path))["messages"][0]["content"] == "canary-7?"
     assert (await boss.post(path, "Hi.")).status_code == 404, "what is said with an admin's rights is not for others"
+
+
+async def listed(talk: Talks, **query: Any) -> list[str]:
+    """Return the paths of all conversations that a list gives, page by page."""
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        parts = "&".join(f"{name}={value}" for name, value in {**query, **cursor}.items())
+        talk.magnet.position = await talk.magnet.container.log.head()
+        answer = await talk.call("GET", f"/v1/conversations?{parts}")
+        assert answer.status_code == 200, answer.text
+        found += [f"/v1/conversations/{item['id']}" for item in answer.json()["items"]]
+        if answer.json()["next_cursor"] is None:
+            return found
+        cursor = {"cursor": answer.json()["next_cursor"]}
+
+
+async def test_conversations_are_listed_and_searched(talk: Talks, server: ModelServer):
+    await talk.magnet.do("POST", "/v1/agents", {"name": "other", "instructions": "Other."})
+    server.script_for("chat-model", Reply(text="Thirty days."), Reply(text="At NOON."), Reply(text="one", stop_after=0))
+    first = await talk.begin(subject="ada")
+    await talk.say(first, "How many holidays?")
+    second = await talk.begin(subject="bob")
+    await talk.say(second, "When is lunch?")
+    third = await talk.begin(agent="other", subject="ada")
+    assert (await talk.post(third, "Anything?")).status_code == 502
+    fourth = await talk.begin()
+    await talk.magnet.do("POST", f"{fourth}/close")
+    everything = [fourth, third, second, first]
+    assert await listed(talk) == await listed(talk, limit=1) == await listed(talk, limit=3) == everything
+    assert await listed(talk, order="asc", limit=2) == everything[::-1]
+    for query, found in (
+        ({"subject": "ada"}, [third, first]),
+        ({"agent": "other"}, [third]),
+        ({"agent": "nobody"}, []),
+        ({"status": "closed"}, [fourth]),
+        ({"status": "open", "subject": "ada", "agent": "helper"}, [first]),
+        ({"state": "failed"}, [third]),
+        ({"state": "completed"}, [second, first]),
+        ({"q": "noon"}, [second]),
+        ({"q": "HOW%20MANY"}, [first]),
+        ({"q": "a", "subject": "ada"}, [third, first]),
+        ({"q": "%25"}, []),
+    ):
+        assert await listed(talk, **query) == await listed(talk, limit=1, **query) == found, query
+    [item] = (await talk.magnet.get("/v1/conversations?q=lunch"))["items"]
+    shown = await talk.see(second)
+    assert item == {**{name: shown[name] for name in item}, "turns": 1}
+    for wrong in ("status=ended", "state=x", "limit=0", "cursor=x", "order=up", "nothing=1"):
+        assert (await talk.call("GET", f"/v1/conversations?{wrong}")).status_code == 422
+
+
+async def test_a_list_holds_ones_own_conversations_only_unless_one_may_read_all(talk: Talks, server: ModelServer):
+    admin = await key_of(talk.magnet, "admin", "admin")
+    ada, bob, eve = [
+        replace(talk, headers={"X_API_Key": await key_of(talk.magnet, name, role, admin=admin)})
+        for name, role in (("ada", "user"), ("bob", "user"), ("eve", "auditor"))
+    ]
+    server.script_for("chat-model", Reply(text="canary-8"), Reply(text="canary-8"))
+    hers, his = await ada.begin(), await bob.begin()
+    await ada.say(hers, "Hello?")
+    await bob.say(his, "Hello?")
+    assert (await listed(ada), await listed(bob), await listed(eve)) == ([hers], [his], [his, hers])
+    assert (await listed(ada, q="canary"), await listed(eve, q="canary")) == ([hers], [his, hers])
+
+
+async def test_a_search_goes_on_behind_what_it_looked_through(
+    talk: Talks, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("projections.conversation_reading.SCANNED_AT_ONCE", 2)
+    monkeypatch.setattr("projections.conversation_reading.SCANNED", 4)
+    server.script_for("chat-model", Reply(text="needle"))
+    first = await talk.begin()
+    await talk.say(first, "Where?")
+    for _ in range(8):
+        await talk.begin()
+    head = str(await talk.magnet.container.log.head())
+    page = await talk.magnet.get("/v1/conversations?q=needle", Magnet_Min_Position=head)
+    assert page["items"] == [] and page["next_cursor"] is not None
+    assert await listed(talk, q="needle") == [first]
+
+
+async def test_a_rebuilt_list_equals_the_live_one(talk: Talks, server: ModelServer):
+    server.script_for("chat-model", Reply(text="One."), Reply(text="one two", stop_after=1))
+    path = await talk.begin(subject="ada")
+    await talk.say(path, "First?")
+    assert (await talk.post(path, "Second?")).status_code == 502
+    await talk.magnet.do("POST", f"{path}/close")
+    before = await listed(talk)
+    administration = talk.magnet.container.administration
+
+    async def status() -> Any:
+        return next(each for each in await administration.status() if each.name == "conversations_v1")
+
+    checksum = (await status()).checksum
+    assert checksum is not None
+    await administration.rebuild("conversations_v1")
+    async with asyncio.timeout(20):
+        while (await status()).state == "rebuilding":
+            await asyncio.sleep(0.01)
+    assert (await status()).checksum == checksum
+    assert await listed(talk) == before
