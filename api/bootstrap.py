@@ -9,8 +9,9 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.appender import Appender
+from adapters.event_store.choosing import LogFilter
 from adapters.event_store.data_keys import CHANNEL, DataKeys
-from adapters.event_store.log import EventLog, LogFilter
+from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.event_store.subscription import Subscription, Subscriptions

@@ -10,6 +10,7 @@ import structlog
 
 from api.process import calm_collector
 from benchmarks import (
+    audit,
     catch_up,
     cycle,
     event_stream,
@@ -22,6 +23,9 @@ from benchmarks import (
     recording,
     runs,
     search,
+    processes,
+    recording,
+    runs,
     streams,
 )
 from benchmarks.database import Databases, databases
@@ -42,6 +46,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "long-log": growth.long_log,
     "long-stream": growth.long_stream,
     "event-stream": event_stream.event_stream,
+    "audit": audit.audit,
     "evidence": evidence.evidence,
     "kafka": kafka.kafka,
     "local-embeddings": local_embeddings.local_embeddings,

@@ -19,3 +19,7 @@ CREATE TABLE plain_events (
 -- name: insert_plain
 INSERT INTO plain_events (originator_id, originator_version, topic, state)
 VALUES (%(id)s, 1, %(topic)s, %(state)s)
+
+-- name: drop_filters  -- the indexes that only the filters of the log need
+DROP INDEX magnet.magnet_events_topic, magnet.magnet_events_actor_name, magnet.magnet_events_actor_id,
+    magnet.magnet_events_reason

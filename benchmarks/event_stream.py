@@ -1,7 +1,6 @@
 """The log as server-sent events: how fast a consumer catches up, and how soon it sees what is committed."""
 
 import http.client
-import json
 import tempfile
 import threading
 import time
@@ -14,6 +13,7 @@ from benchmarks.database import Databases
 from benchmarks.growth import create_things, fill
 from benchmarks.http import server
 from benchmarks.measure import Scale, percentile
+from benchmarks.settling import settled
 from benchmarks.table import Row
 from commands.configuration import CreateThing
 from commands.ports import SYSTEM, Context
@@ -53,18 +53,6 @@ def measured(running: Running, port: int, head: int, scale: Scale) -> Iterator[R
         what=f"the same with {FOLLOWERS} more followers", ours=1000 * percentile(crowd, 0.95), unit="ms", most=50,
         compared="one follower, ms", theirs=1000 * percentile(alone, 0.95),
     )  # fmt: skip
-
-
-def settled(port: int) -> None:
-    """Wait until no read model is behind."""
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request("GET", "/health/ready")
-        found = json.loads(connection.getresponse().read())
-        connection.close()
-        if all(each["lag"] == 0 for each in found["projections"].values()):
-            return
-        time.sleep(0.1)
 
 
 def follow(port: int, after: int) -> http.client.HTTPResponse:

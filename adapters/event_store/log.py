@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.event_store.choosing import LogFilter, statement
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
@@ -20,33 +20,6 @@ SQL = sql.load("adapters.event_store", "log.sql")
 END = 2**62
 BREATH = 500
 """Events after which whatever else this process does gets its turn; some milliseconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogFilter:
-    """What `GET /v1/events` may ask for; None = all."""
-
-    aggregate: UUID | None = None
-    types: Sequence[str] | None = None
-    kind: str | None = None
-    actor: str | None = None
-    correlation: str | None = None
-    reason: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def fits(self, entry: LogEntry) -> bool:
-        """Return whether an entry is asked for."""
-        return (
-            (self.aggregate is None or entry.stream == self.aggregate)
-            and (self.types is None or entry.topic in self.types)
-            and (self.kind is None or entry.topic.startswith(f"{self.kind}."))
-            and (self.actor is None or self.actor in (entry.actor_id, entry.actor_name))
-            and (self.correlation is None or entry.correlation_id == self.correlation)
-            and (self.reason is None or self.reason.lower() in (entry.reason or "").lower())
-            and (self.since is None or entry.recorded_at >= self.since)
-            and (self.until is None or entry.recorded_at < self.until)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +59,8 @@ class EventLog:
 
         Fewer are returned where those have `heaviest` bytes or more: the one that makes them so is the last.
         """
-        values = {"after": after, "limit": limit, "heaviest": heaviest, **vars(asked)}
-        values["types"] = list(asked.types) if asked.types is not None else None
-        return self._entries(await self._rows("read", values))
+        values = {"after": after, "limit": limit, "heaviest": heaviest, **asked.parameters}
+        return self._entries(await rows_of(self._pool, statement(asked), values, binary=True))
 
     async def stream(self, stream: UUID, *, after: int = 0, before: int = END, limit: int = 500) -> list[LogEntry]:
         """Return the entries of a stream between two versions (both exclusive), the newest first."""

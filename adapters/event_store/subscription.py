@@ -7,7 +7,8 @@ from typing import Self
 
 import structlog
 
-from adapters.event_store.log import END, EventLog, LogFilter
+from adapters.event_store.choosing import LogFilter
+from adapters.event_store.log import END, EventLog
 from adapters.event_store.tail import EVERYTHING, Tail
 from adapters.postgres.listener import Listener
 from domain.errors import Unavailable

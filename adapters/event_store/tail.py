@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from itertools import islice
 
-from adapters.event_store.log import EventLog, LogFilter
+from adapters.event_store.choosing import LogFilter
+from adapters.event_store.log import EventLog
 from projections.recorded import LogEntry
 
 MOST = 2000

@@ -9,7 +9,8 @@ import structlog
 from aiokafka.errors import KafkaError
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.event_store.log import EventLog, LogFilter
+from adapters.event_store.choosing import LogFilter
+from adapters.event_store.log import EventLog
 from adapters.failpoints import failpoint
 from adapters.kafka.topic import EventTopic
 from adapters.postgres.listener import Listener

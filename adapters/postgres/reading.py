@@ -5,6 +5,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import AsyncRowFactory
+from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres.errors import translated
@@ -13,7 +14,7 @@ from domain.errors import Unavailable
 
 async def rows_of(
     pool: AsyncConnectionPool,
-    query: LiteralString,
+    query: LiteralString | Composed,
     values: Mapping[str, Any],
     *,
     binary: bool = False,

@@ -1,0 +1,115 @@
+"""Every filter of the log finds what reading all of it finds, in order, from any position, by whatever index."""
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from adapters.event_store import choosing
+from adapters.event_store.choosing import LogFilter
+from adapters.event_store.log import END
+from adapters.event_store.requests import Metadata, Request
+from domain.model import Model
+from domain.prompt import Prompt
+from projections.recorded import LogEntry
+from tests.support.log import ReadSide, read_side
+from tests.support.postgres import Database
+
+REASONS = [None, None, "Because", "it was TOO long: 100 %", "Ümläut ÄNDERT", "a", "ab", "back\\slash_under", "x" * 1000]
+ACTORS = [
+    ("api_key", str(uuid4()), "anna"),
+    ("api_key", str(uuid4()), "bert"),
+    ("local", "local", "local"),
+    ("x", "anna", "y"),
+]
+
+
+@pytest.fixture
+async def side(database: Database) -> AsyncIterator[ReadSide]:
+    async with read_side(database) as made:
+        yield made
+
+
+async def written(side: ReadSide, count: int = 120) -> list[LogEntry]:
+    """Write prompts and models by several actors for several reasons; return the whole log."""
+    chance = random.Random(3)
+    things: list[Any] = []
+    for number in range(count):
+        if not things or chance.random() < 0.4:
+            kind = chance.choice([Prompt, Prompt, Model])
+            definition = {"text": "a"} if kind is Prompt else {"provider": str(uuid4()), "model": "m", "kind": "chat"}
+            thing = kind.create(name=f"t{number}", definition=definition)
+            things.append(thing)
+        else:
+            thing = chance.choice(things)
+            thing.change(thing.definition | {"title": f"Title {number}"})
+        actor = chance.choice(ACTORS)
+        metadata = Metadata(
+            actor_type=actor[0],
+            actor_id=actor[1],
+            actor_name=actor[2],
+            correlation_id=f"r{number // 4}",
+            reason=chance.choice(REASONS),
+        )
+        events = [side.mapper.to_stored_event(event) for event in thing.collect_events()]
+        await side.appender.append(Request(events=events, metadata=metadata))
+    return await side.log.read(0, END, LogFilter())
+
+
+def asked(entries: list[LogEntry]) -> list[LogFilter]:
+    """Return filters of every sort, alone and two at a time."""
+    middle = entries[len(entries) // 2]
+    single: list[dict[str, Any]] = [
+        {"aggregate": middle.stream},
+        {"aggregate": uuid4()},
+        {"types": ["prompt.created"]},
+        {"types": ["model.created", "prompt.described", "prompt.described", "nothing.ever"]},
+        {"types": []},
+        {"kind": "prompt"},
+        {"kind": "model"},
+        {"kind": "mod"},
+        {"kind": "%"},
+        {"actor": "anna"},
+        {"actor": ACTORS[0][1]},
+        {"actor": "local"},
+        {"correlation": middle.correlation_id},
+        {"since": middle.recorded_at},
+        {"until": middle.recorded_at},
+        {"since": entries[0].recorded_at - timedelta(days=1), "until": entries[-1].recorded_at + timedelta(days=1)},
+        {"since": entries[-1].recorded_at + timedelta(microseconds=1)},
+        *(
+            {"reason": part}
+            for part in ("BECAUSE", "too LONG: 100 %", "ä", "änd", "_", "%", "b", "ab", "x" * 500, "\\")
+        ),
+    ]
+    pairs = [one | other for one, other in itertools.combinations(single, 2) if not one.keys() & other.keys()]
+    return [LogFilter(**each) for each in [*single, *pairs]]
+
+
+@pytest.mark.parametrize("near", [0, 5, 10_000])
+async def test_every_filter_and_every_two_find_what_reading_everything_finds(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch, near: int
+):
+    monkeypatch.setattr(choosing, "NEAR", near)
+    entries = await written(side)
+    assert [entry.position for entry in entries] == list(range(1, len(entries) + 1))
+    for number, filter in enumerate(asked(entries)):
+        wanted = [entry.position for entry in entries if filter.fits(entry)]
+        assert [entry.position for entry in await side.log.read(0, END, filter)] == wanted, filter
+        after = number % len(entries)
+        some = [position for position in wanted if position > after][:3]
+        assert [entry.position for entry in await side.log.read(after, 3, filter)] == some, (filter, after)
+
+
+async def test_what_is_read_ends_with_the_event_that_makes_it_heavy(side: ReadSide):
+    entries = await written(side, 20)
+    first = sum(entry.size for entry in entries[:5])
+    assert [entry.position for entry in await side.log.read(0, 20, LogFilter(), first)] == [1, 2, 3, 4, 5]
+    assert [entry.position for entry in await side.log.read(0, 20, LogFilter(), first + 1)] == [1, 2, 3, 4, 5, 6]
+    assert [entry.position for entry in await side.log.read(3, 20, LogFilter(kind="prompt"), 1)] == [
+        next(entry.position for entry in entries[3:] if entry.topic.startswith("prompt."))
+    ]
