@@ -14,6 +14,7 @@ from adapters.event_store.data_keys import CHANNEL, DataKeys
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
+from adapters.event_store.stretches import StretchReader
 from adapters.event_store.subscription import Subscription, Subscriptions
 from adapters.evidence.evidence import Evidence
 from adapters.jobs import CHANNEL as JOBS
@@ -72,6 +73,8 @@ from domain import AGGREGATES
 from projections.configurations import ConfigurationsProjection, ConfigurationsView
 from projections.conversation_reading import ConversationReader
 from projections.conversations import ConversationsProjection
+from projections.event_changes import events_with_changes
+from projections.events import public_events
 from projections.history import History
 from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
@@ -125,6 +128,7 @@ class Container:
     log: EventLog
     subscriptions: Subscriptions
     event_frames: EventFrames
+    stretches: StretchReader
     store: EventStore
     bus: Bus
     view: ConfigurationsView
@@ -169,9 +173,15 @@ class Container:
                 return self.positions.passed(name, position)
         return True
 
-    async def read_log(self, after: int, limit: int, filters: Mapping[str, Any]) -> list[LogEntry]:
-        """Return entries of the log after a position."""
-        return await self.log.read(after, limit, LogFilter(**filters))
+    async def read_log(self, after: int, limit: int, filters: Mapping[str, Any], heaviest: int) -> list[LogEntry]:
+        """Return entries of the log after a position, up to the one that makes them so heavy."""
+        return await self.log.read(after, limit, LogFilter(**filters), heaviest)
+
+    async def shown_events(self, entries: Sequence[LogEntry], *, changes: bool) -> list[dict[str, Any]]:
+        """Return the public form of entries, with what they changed where that is asked for."""
+        if changes:
+            return await events_with_changes(entries, self.log, self.stretches)
+        return await public_events(entries, self.log)
 
     def follow_log(self, after: int, filters: Mapping[str, Any], *, limit: int, heaviest: int) -> Subscription:
         """Return the batches after a position and all that come; each ends with what makes it so heavy."""
@@ -305,6 +315,7 @@ async def open_container(
             log=log,
             subscriptions=subscriptions,
             event_frames=EventFrames(log),
+            stretches=StretchReader(pool, mapper),
             store=store,
             bus=bus,
             view=PostgresConfigurationsView(pool),

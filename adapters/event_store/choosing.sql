@@ -48,18 +48,23 @@ SELECT e.notification_id AS position FROM magnet.magnet_events e
 WHERE {fitting}
 ORDER BY e.originator_version LIMIT %(limit)s
 
+-- Below, rows are compared (`(topic, position) > (topic asked for, low)`) and not their first fields only: so
+-- PostgreSQL can do nothing but go along the one index, wherever in the log the events lie that are asked for.
+
 -- name: by_correlation
-SELECT position FROM (
-    SELECT e.notification_id AS position FROM magnet.magnet_events e
-    WHERE {fitting}
-    ORDER BY e.correlation_id COLLATE "C", e.notification_id LIMIT %(limit)s
-) AS hit ORDER BY position
+SELECT e.notification_id AS position FROM magnet.magnet_events e
+WHERE (e.correlation_id COLLATE "C", e.notification_id) > (%(correlation)s, (SELECT low FROM bounds))
+    AND (e.correlation_id COLLATE "C", e.notification_id) <= (%(correlation)s, (SELECT high FROM bounds))
+    AND e.correlation_id IS NOT NULL AND {others}
+ORDER BY e.correlation_id COLLATE "C", e.notification_id LIMIT %(limit)s
 
 -- name: by_types  -- the first of each type, then the first of those
 SELECT hit.position FROM (SELECT DISTINCT t FROM unnest(%(types)s::text[]) AS t) AS asked (topic)
 CROSS JOIN LATERAL (
     SELECT e.notification_id AS position FROM magnet.magnet_events e
-    WHERE e.topic COLLATE "C" = asked.topic AND {fitting}
+    WHERE (e.topic COLLATE "C", e.notification_id) > (asked.topic, (SELECT low FROM bounds))
+        AND (e.topic COLLATE "C", e.notification_id) <= (asked.topic, (SELECT high FROM bounds))
+        AND {others}
     ORDER BY e.topic COLLATE "C", e.notification_id LIMIT %(limit)s
 ) AS hit ORDER BY hit.position LIMIT %(limit)s
 
@@ -73,7 +78,9 @@ WITH RECURSIVE leap AS (
 SELECT hit.position FROM leap AS asked
 CROSS JOIN LATERAL (
     SELECT e.notification_id AS position FROM magnet.magnet_events e
-    WHERE e.topic COLLATE "C" = asked.topic AND {fitting}
+    WHERE (e.topic COLLATE "C", e.notification_id) > (asked.topic, (SELECT low FROM bounds))
+        AND (e.topic COLLATE "C", e.notification_id) <= (asked.topic, (SELECT high FROM bounds))
+        AND {others}
     ORDER BY e.topic COLLATE "C", e.notification_id LIMIT %(limit)s
 ) AS hit
 WHERE starts_with(asked.topic, %(kind)s || '.')
@@ -82,11 +89,15 @@ ORDER BY hit.position LIMIT %(limit)s
 -- name: by_actor  -- by name, and by an id that is another than the name
 SELECT position FROM (
     (SELECT e.notification_id AS position FROM magnet.magnet_events e
-    WHERE e.actor_name COLLATE "C" = %(actor)s AND {fitting}
+    WHERE (e.actor_name COLLATE "C", e.notification_id) > (%(actor)s, (SELECT low FROM bounds))
+        AND (e.actor_name COLLATE "C", e.notification_id) <= (%(actor)s, (SELECT high FROM bounds))
+        AND {others}
     ORDER BY e.actor_name COLLATE "C", e.notification_id LIMIT %(limit)s)
     UNION
     (SELECT e.notification_id FROM magnet.magnet_events e
-    WHERE e.actor_id COLLATE "C" = %(actor)s AND e.actor_id <> e.actor_name AND {fitting}
+    WHERE (e.actor_id COLLATE "C", e.notification_id) > (%(actor)s, (SELECT low FROM bounds))
+        AND (e.actor_id COLLATE "C", e.notification_id) <= (%(actor)s, (SELECT high FROM bounds))
+        AND e.actor_id <> e.actor_name AND {others}
     ORDER BY e.actor_id COLLATE "C", e.notification_id LIMIT %(limit)s)
 ) AS hit ORDER BY position LIMIT %(limit)s
 

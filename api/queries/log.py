@@ -9,14 +9,17 @@ from starlette.responses import Response
 from api.call import Call, Operation, Parameter, answer
 from api.queries.configurations import LIMIT, READ_MODEL
 from api.queries.event_stream import AFTER, first_batch
+from api.queries.log_export import CHANGES, FORMAT, MEDIA, export, form_of
 from api.queries.log_filters import FILTERS, filters_of
 from api.schemas import list_schema
 from projections.documents import rfc3339
 from projections.event_types import event_types
-from projections.events import public_events
 from projections.recorded import LogEntry
 
 LONGEST_WAIT = 60
+HEAVIEST = 8 * 1024 * 1024
+"""Bytes of events after which a page ends, however many are asked for."""
+
 EVENTS = (
     LIMIT,
     Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before."),
@@ -27,24 +30,30 @@ EVENTS = (
         description="Seconds to wait for the first event, where there is none yet. "
         "An empty page's `Magnet-Position` is the `after` to go on with.",
     ),
+    CHANGES,
+    FORMAT,
     *FILTERS,
 )
 
 
 async def events(call: Call) -> Response:
     """Return events in the order of the log; with `wait`, as soon as there are some."""
-    limit = call.integer("limit", 50, 1, 500) or 50
     after = call.integer("after", 0, 0, 2**62) or 0
     after = max(after, call.integer("cursor", 0, 0, 2**62) or 0)
     seconds = call.integer("wait", 0, 0, LONGEST_WAIT) or 0
-    filters = filters_of(call)
+    filters, changes = filters_of(call), call.choice("changes", ("true", "false")) == "true"
     head = await call.container.log.head()
-    entries: Sequence[LogEntry] = await call.container.read_log(after, limit + 1, filters)
+    if (form := form_of(call)) != "json":
+        most = call.integer("limit", None, 1, 2**62)
+        return export(call, form, after, head, filters, most=most, changes=changes)
+    limit = call.integer("limit", 50, 1, 500) or 50
+    entries: Sequence[LogEntry] = await call.container.read_log(after, limit + 1, filters, HEAVIEST)
     if not entries and seconds:
         entries, head = await first_batch(call, max(after, head), filters, limit=limit, seconds=seconds)
     shown = entries[:limit]
-    following = str(shown[-1].position) if len(entries) > limit else None
-    items = await public_events(shown, call.container.log)
+    more = len(entries) > limit or sum(entry.size for entry in entries) >= HEAVIEST
+    following = str(shown[-1].position) if more else None
+    items = await call.container.shown_events(shown, changes=changes)
     return answer({"items": items, "next_cursor": following}, position=head)
 
 
@@ -89,7 +98,7 @@ def _query(path: str, tag: str, name: str, summary: str, permission: str, handle
 
 
 OPERATIONS = (
-    _query("/v1/events", "events", "list_events", "Read the log", "log:read", events, parameters=EVENTS),
+    _query("/v1/events", "events", "list_events", "Read the log", "log:read", events, parameters=EVENTS, media=MEDIA),
     _query("/v1/event-types", "events", "list_event_types", "Read which events there are", "configuration:read", types),
     _query("/v1/tags", "tags", "list_tags", "List and count tags", "configuration:read", tags),
     _query(
