@@ -1,6 +1,8 @@
 """The HTTP application: every operation as a route, each with its permission."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api import documentation, health, metrics
+from api.accesses import access
 from api.bootstrap import Container
 from api.call import Call, Operation
 from api.commands import answers, completions, conversations, prompt_runs
@@ -25,7 +28,8 @@ from api.event_schemas import asyncapi_document
 from api.middleware import RequestMiddleware
 from api.openai_forms import refusals as openai_refusals
 from api.openapi import openapi_document
-from api.permissions import PERMISSIONS, PUBLIC, allowed
+from api.permissions import PERMISSIONS, PUBLIC, WATCHED, allowed
+from api.queries import accesses as access_queries
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
 from api.queries import conversations as conversation_queries
@@ -35,6 +39,7 @@ from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
 from api.queries import runs as run_queries
 from api.routing import IndexedRoutes
+from commands.ports import Actor
 from domain.agent import Agent
 from domain.api_key import ApiKey
 from domain.configuration import Configuration
@@ -85,6 +90,7 @@ def operations() -> list[Operation]:
         *log_queries.OPERATIONS,
         *event_stream.OPERATIONS,
         *audit_queries.OPERATIONS,
+        *access_queries.OPERATIONS,
     ]
 
 
@@ -137,30 +143,46 @@ class Endpoint:
         self._operation = operation
         self._container = container
         self._known = {parameter.name for parameter in operation.parameters}
+        self._watched = operation.permission in WATCHED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request; what must be noted is noted before its answer leaves, or it does not leave."""
         request = Request(scope, receive)
-        request_id: str = scope["request_id"]
+        caller = Caller(actor=self._container.nobody)
+        failure: Exception | None = None
         try:
-            response = await self._respond(request, request_id)
+            response = await self._respond(request, caller)
         except Exception as error:
-            response = problem_of(error, request_id=request_id, instance=request.url.path)
-            if self._operation.refused is not None:
-                response = self._operation.refused(response)
+            response, failure = self._problem(request, error), error
+        if self._watched or response.status_code == HTTPStatus.FORBIDDEN:
+            try:
+                await self._container.access_log.note(access(request, caller.actor, response.status_code, failure))
+            except Exception as error:
+                response = self._problem(request, error)
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request, request_id: str) -> Response:
+    async def _respond(self, request: Request, caller: "Caller") -> Response:
         permission = self._operation.permission
         _refuse_hidden_nul(request)
-        actor = await self._container.authenticator(request) if permission != PUBLIC else self._container.nobody
-        if not allowed(actor.roles, permission):
+        if permission != PUBLIC:
+            caller.actor = await self._container.authenticator(request)
+        if not allowed(caller.actor.roles, permission):
             raise HttpProblem(
                 403, "forbidden", f"This needs the permission {permission}, which none of the key's roles has."
             )
         if request.scope["query_string"]:
             _check_parameters(request, self._known)
-        return await self._operation.handler(Call(request, self._container, actor, request_id))
+        return await self._operation.handler(Call(request, self._container, caller.actor, request.scope["request_id"]))
+
+    def _problem(self, request: Request, error: Exception) -> Response:
+        return problem_of(error, request_id=request.scope["request_id"], instance=request.url.path)
+
+
+@dataclass
+class Caller:
+    """Who calls, as far as that is known so far."""
+
+    actor: Actor
 
 
 def _check_parameters(request: Request, known: set[str]) -> None:

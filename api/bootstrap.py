@@ -25,6 +25,7 @@ from adapters.knowledge.uploads import PostgresUploads
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
+from adapters.postgres.access_log import AccessLog
 from adapters.postgres.configurations import PostgresConfigurationsView, PostgresConfigurationsWriter
 from adapters.postgres.conversations import PostgresConversationsView, PostgresConversationsWriter
 from adapters.postgres.credentials import Credentials
@@ -157,6 +158,7 @@ class Container:
     runs_view: RunsView
     run_reader: RunReader
     evidence: Evidence
+    access_log: AccessLog
     authenticator: Authenticates
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
@@ -233,6 +235,8 @@ async def open_container(
         listener.on(CHANNEL, lambda key: keys.forget(key) if key else keys.forget_all())
         store = EventStore(pool, Appender(writing, appended), mapper, keys)
         stack.push_async_callback(store.close)
+        access_log = AccessLog(pool)
+        stack.push_async_callback(access_log.close)
         credentials = Credentials(pool, listener)
         stack.push_async_callback(credentials.close)
         if renderer is None:
@@ -352,6 +356,7 @@ async def open_container(
             jobs=jobs,
             runs_view=runs_view,
             evidence=evidence,
+            access_log=access_log,
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=Authenticator(credentials, keyring.mac),
             runner=runner if worker else None,

@@ -30,6 +30,9 @@ PERMISSIONS: Mapping[str, str] = {
     "metrics:read": "read the metrics",
 }
 
+WATCHED = frozenset({"log:read"})
+"""Permissions whose use is noted in the access log, every time and before an answer leaves."""
+
 USING = frozenset(
     {
         "configuration:read",
