@@ -44,3 +44,12 @@ ALTER SCHEMA {schema} RENAME TO {name}
 
 -- name: drop_schema
 DROP SCHEMA IF EXISTS {schema} CASCADE
+
+-- name: numbered  -- the columns that PostgreSQL numbers itself
+SELECT c.relname, a.attname::text FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attidentity <> ''
+WHERE n.nspname = 'magnet' AND c.relkind IN ('r', 'p')
+
+-- name: go_on  -- number on after what was restored
+SELECT setval(pg_get_serial_sequence(%(table)s, %(column)s), max({column})) FROM {table} HAVING count(*) > 0

@@ -157,7 +157,15 @@ def _load(dsn: str, backup: BackupReader) -> None:
             row = connection.execute(SQL(QUERIES["count"]).format(table=where)).fetchone()
             if row != (table.rows,):
                 raise BackupDamaged(f"The table '{table.name}' has another number of rows than when it was backed up.")
+        _number_on(connection)
         _check_log(connection, manifest)
+
+
+def _number_on(connection: psycopg.Connection[Any]) -> None:
+    """Let numbers that PostgreSQL gives go on after those that were restored."""
+    for name, column in connection.execute(QUERIES["numbered"]).fetchall():
+        statement = SQL(QUERIES["go_on"]).format(table=Identifier("magnet", name), column=Identifier(column))
+        connection.execute(statement, {"table": f"magnet.{name}", "column": column})
 
 
 def _check_log(connection: psycopg.Connection[Any], manifest: Manifest) -> None:
