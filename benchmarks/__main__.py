@@ -23,9 +23,6 @@ from benchmarks import (
     recording,
     runs,
     search,
-    processes,
-    recording,
-    runs,
     streams,
 )
 from benchmarks.database import Databases, databases
