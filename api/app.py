@@ -117,14 +117,13 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        root_path=container.settings.root_path,
         middleware=middleware,
     )
     document = openapi_document(chosen)
     app.router.routes.append(IndexedRoutes([route(operation, container) for operation in chosen]))
     settings = container.settings
     events = asyncapi_document(topic=settings.kafka_topic, servers=settings.kafka_bootstrap_servers)
-    documentation.add_routes(app, document, events)
+    documentation.add_routes(app, document, events, settings.root_path)
     app.add_exception_handler(HTTPException, _refused)
     return app
 
@@ -232,4 +231,10 @@ async def _refused(request: Request, error: Exception) -> Response:
         instance=request.url.path,
         headers=error.headers,
     )
-    return openai_refusals.refused(response) if request.url.path.startswith("/openai/") else response
+    return openai_refusals.refused(response) if is_openai(request) else response
+
+
+def is_openai(request: Request) -> bool:
+    """Return whether this is an address that OpenAI's clients alone ask for."""
+    path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return path.startswith("/openai/")

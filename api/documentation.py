@@ -46,10 +46,12 @@ Redoc.init("{root}/openapi.json", {{disableGoogleFont: true, hideLoading: true, 
 </script></body></html>"""
 
 
-def add_routes(app: FastAPI, document: Mapping[str, Any], events: Mapping[str, Any]) -> None:
-    """Add /openapi.json, /asyncapi.json, /docs and /redoc; they are public, as the routes they describe are not."""
+def add_routes(app: FastAPI, document: Mapping[str, Any], events: Mapping[str, Any], root: str) -> None:
+    """Add /openapi.json, /asyncapi.json, /docs and /redoc; they are public, as the routes they describe are not.
+
+    `root` is the path under which a proxy serves.
+    """
     body, messages = orjson.dumps(document), orjson.dumps(events)
-    root = app.root_path
 
     async def openapi(_: Request) -> Response:
         return Response(body, media_type="application/json")

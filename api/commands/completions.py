@@ -20,6 +20,9 @@ from commands.execution import RunAnswer, RunBegan, whole
 from domain.definition import parse
 
 CHANNEL = "openai"
+SEARCHING = ("agent:", "rag:")
+"""What may search, and so waits for what a caller knows to be there."""
+
 ROOTS = ("", "/openai")
 """Where the routes stand: OpenAI's clients take either with `/v1` behind it as their `base_url`."""
 
@@ -43,7 +46,8 @@ async def create_chat_completion(call: Call) -> Response:
         subject=asked.subject,
         metadata=asked.metadata or {},
     )
-    await call.wait_for_read_model("passages_v1")
+    if asked.model.startswith(SEARCHING):
+        await call.wait_for_read_model("passages_v1")
     pieces = call.container.completions.complete(command, call.context(raw=raw, channel=CHANNEL))
     if not asked.stream:
         ran = await whole(pieces)

@@ -88,6 +88,28 @@ async def test_usage_is_told_in_a_stream_only_where_it_is_asked_for(client: Asyn
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
+async def test_usage_is_told_in_openais_own_counters(client: AsyncOpenAI, books: Library, server: ModelServer):
+    told = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "total_tokens": 150,
+        "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
+        "completion_tokens_details": {"reasoning_tokens": 20},
+    }
+    server.script_for("chat-model", Reply(text="a", usage=told), Reply(text="a", usage=told))
+    plain = strict(await client.chat.completions.create(model="chat", messages=ASKED))
+    run = await books.last_run()
+    assert (run["usage"]["input"], run["usage"]["output"]) == (30, 30)
+    streamed = (await in_chunks(client, model="chat", messages=ASKED))[-1]
+    for usage in (plain.usage, streamed.usage):
+        assert usage is not None
+        assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (100, 50, 150)
+        assert usage.prompt_tokens_details is not None and usage.completion_tokens_details is not None
+        assert usage.prompt_tokens_details.cached_tokens == 60
+        assert usage.prompt_tokens_details.cache_write_tokens == 10
+        assert usage.completion_tokens_details.reasoning_tokens == 20
+
+
 async def test_the_sync_client_is_answered_as_well(books: Library):
     def ask() -> tuple[ChatCompletion, str]:
         with OpenAI(base_url=f"{books.magnet.url}/openai/v1", api_key="x", max_retries=0) as client:

@@ -1,6 +1,7 @@
 """Embeddings, the list of models, and access, through the unmodified client of OpenAI."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -12,7 +13,8 @@ from tests.api.test_access import key_of
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer, server_error
 from tests.support.model_server.vectors import by_words
-from tests.support.server import Running
+from tests.support.postgres import Database
+from tests.support.server import Running, serving
 
 
 @pytest.fixture
@@ -113,6 +115,19 @@ async def test_the_list_names_everything_that_can_be_asked(books: Library):
         for name in ("off", "sorter", "gone", "agent:gone", "robot:x", "handbook"):
             with pytest.raises(openai.NotFoundError):
                 await client.models.retrieve(name)
+
+
+async def test_behind_a_proxy_under_a_path_all_is_the_same(database: Database, tmp_path: Path):
+    # uvicorn puts the path under which a proxy serves before what the proxy passes on.
+    async with (
+        serving(database, tmp_path, MAGNET_ROOT_PATH="/magnet") as magnet,
+        AsyncOpenAI(base_url=f"{magnet.url}/openai/v1", api_key="x", max_retries=0) as client,
+    ):
+        assert (await client.models.list()).data == []
+        with pytest.raises(openai.NotFoundError) as absent:
+            await client.moderations.create(input="a")
+        assert absent.value.code == "not_found"
+        assert '"/magnet/openapi.json"' in (await magnet.client.get("/docs")).text
 
 
 async def test_access_is_refused_in_openais_words(books: Library):
