@@ -208,7 +208,9 @@ class PostgresSearcher:
         if condition is None and area.is_part:
             condition = statements.SQL(SQL["everything"])
         if condition is None:
-            query: bytes | statements.Composed = ready_statement(area.space, vector=vector is not None, words=words)
+            query: bytes | statements.Composed = ready_statement(
+                area.space, vector=vector is not None, words=words, limit=search.limit
+            )
         else:
             query = statement(area.space, vector=vector is not None, words=words, condition=condition)
         sought = await self.rarity.worth_finding(area.lexemes) if words else area.lexemes

@@ -13,9 +13,17 @@ SCHEMA = "passages_v1"
 MOST = 100
 """Candidates of each side: what fusion and thresholds choose from."""
 
+FEWER = (20, 50, MOST)
+"""How many nearest vectors are asked for where nothing else has a say in which are the best."""
+
 
 def statement(
-    space: str | None, *, vector: bool, words: bool, condition: statements.Composable | None = None
+    space: str | None,
+    *,
+    vector: bool,
+    words: bool,
+    condition: statements.Composable | None = None,
+    most: int = MOST,
 ) -> statements.Composed:
     """Return the statement for a space; with a condition, only places that satisfy it are found."""
     parts: list[LiteralString] = [SQL["shelf"]]
@@ -29,13 +37,15 @@ def statement(
     names = {
         **(tables(space, SCHEMA) if space else {}),
         "condition": condition or statements.SQL(SQL["everything"]),
-        "most": statements.Literal(MOST),
+        "most": statements.Literal(most),
     }
     whole = statements.SQL(", ").join([statements.SQL(part).format(**names) for part in parts])
     return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), statements.SQL(last)])
 
 
 @lru_cache(maxsize=256)
-def ready_statement(space: str | None, *, vector: bool, words: bool) -> bytes:
+def ready_statement(space: str | None, *, vector: bool, words: bool, limit: int) -> bytes:
     """Return the statement of a search that nothing narrows, in the form in which it is sent."""
-    return statement(space, vector=vector, words=words).as_bytes(None)
+    # A literal: how the planner finds the nearest ones hangs on how few are wanted.
+    most = MOST if words else next((most for most in FEWER if most >= limit), MOST)
+    return statement(space, vector=vector, words=words, most=most).as_bytes(None)
