@@ -26,7 +26,7 @@ class Search:
     mode: Mode = "hybrid"
     limit: int = 10
     threshold: float | None = None
-    vector_weight: float = 0.5
+    vector_weight: float = 0.6
     window: int = 0
     filter: Mapping[str, Any] | None = None
     fixed_filter: Mapping[str, Any] | None = None

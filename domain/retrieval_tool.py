@@ -17,7 +17,7 @@ class RetrievalToolSettings(Strict):
 
     sources: Annotated[list[Reference], Field(min_length=1, max_length=100, description="The knowledge sources.")]
     mode: Literal["hybrid", "vector", "lexical"] = Field("hybrid", description="By meaning, by words, or by both.")
-    vector_weight: float = Field(0.5, ge=0, le=1, description="Of meaning in hybrid search; the rest is the words'.")
+    vector_weight: float = Field(0.6, ge=0, le=1, description="Of meaning in hybrid search; the rest is the words'.")
     limit: int = Field(10, ge=1, le=100, description="Passages that are found at most.")
     threshold: float | None = Field(None, ge=0, le=1, description="The least score of a passage that is found.")
     window: int = Field(0, ge=0, le=10, description="Neighbouring passages that come along on either side.")
