@@ -20,6 +20,7 @@ from benchmarks import (
     kafka,
     local_embeddings,
     processes,
+    quality,
     recording,
     runs,
     search,
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,
     "search": search.searching,
+    "quality": quality.quality,
 }
 """Name -> what yields the rows, in the table's order."""
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 LATENT, TOPICS, NOISE = 32, 500, 0.1
 WORDS, TOPIC_WORDS, LENGTH = 50_000, 200, 40
 SYLLABLES = [f"{first}{second}" for first in "bdfgklmnprstvz" for second in "aeiou"]
-PASSAGES = 4
-"""Of one document."""
+PER_DOCUMENT = 4
+"""Passages of one document."""
 
 SHARES = {"tenth": 10, "hundredth": 100, "thousandth": 1000}
 """Metadata field of each document -> how many values it has, all equally often."""
@@ -26,8 +26,9 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Passages, PASSAGES of each document, and questions about them; vectors have length 1."""
+    """Passages, equally many of each document, and questions about them; vectors have length 1."""
 
+    per_document: int
     texts: Sequence[str]
     vectors: Vectors
     questions: Sequence[str]
@@ -36,7 +37,7 @@ class Corpus:
     @property
     def documents(self) -> int:
         """How many documents there are."""
-        return len(self.texts) // PASSAGES
+        return len(self.texts) // self.per_document
 
     @cached_property
     def stored(self) -> Vectors:
@@ -48,7 +49,7 @@ class Corpus:
         likeness = self.stored @ self.question_vectors[question].astype(np.float16).astype(np.float32)
         likeness /= np.linalg.norm(self.stored, axis=1)
         if field is not None:
-            documents = np.arange(len(self.texts)) // PASSAGES
+            documents = np.arange(len(self.texts)) // self.per_document
             likeness[documents % SHARES[field] != value] = -2
         return [int(number) for number in np.argsort(-likeness, kind="stable")[:limit]]
 
@@ -56,7 +57,7 @@ class Corpus:
 def corpus(passages: int, dimensions: int, questions: int = 200) -> Corpus:
     """Make a corpus; the same arguments give the same."""
     chance = np.random.default_rng(7)
-    passages -= passages % PASSAGES
+    passages -= passages % PER_DOCUMENT
     spread = chance.standard_normal((LATENT, dimensions), dtype=np.float32) / np.sqrt(LATENT)
     centres = chance.standard_normal((TOPICS, LATENT), dtype=np.float32)
     # Zipf's law over topics too: some are much written about.
@@ -77,6 +78,7 @@ def corpus(passages: int, dimensions: int, questions: int = 200) -> Corpus:
         return [" ".join(words[number] for number in line) for line in chosen]
 
     return Corpus(
+        per_document=PER_DOCUMENT,
         texts=texts(topics, LENGTH),
         vectors=vectors(topics),
         questions=texts(topics[asked], 6),

@@ -26,11 +26,13 @@ class Databases:
         self._numbers = itertools.count(1)
         self.home = home
 
-    def empty(self) -> str:
-        """Return the connection string of a new, empty database."""
+    def empty(self, *, memory: bool = False) -> str:
+        """Return the connection string of a new, empty database; with `memory`, indexes are built in much of it."""
         name = f"bench_{next(self._numbers)}"
         with psycopg.connect(self._server.dsn("postgres"), autocommit=True) as connection:
             connection.execute(SQL(QUERIES["create"]).format(name=Identifier(name)))
+            if memory:
+                connection.execute(SQL(QUERIES["give_memory"]).format(name=Identifier(name)))
         return self._server.dsn(name)
 
     def magnet(self) -> str:

@@ -1,6 +1,9 @@
 -- name: create
 CREATE DATABASE {name}
 
+-- name: give_memory  -- else a large index of vectors takes its time, which is not what is measured
+ALTER DATABASE {name} SET maintenance_work_mem = '1GB'
+
 -- name: analyze
 VACUUM ANALYZE
 

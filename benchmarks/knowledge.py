@@ -17,11 +17,11 @@ from adapters.event_store.appender import Appender
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.requests import Request
 from adapters.postgres.passages.spaces import tables
-from adapters.postgres.passages.upkeep import MOST_FRESH
+from adapters.postgres.passages.upkeep import MOST_FRESH, SMALL
 from adapters.postgres.sql import load
 from api.bootstrap import Container, open_container
 from api.settings import Settings
-from benchmarks.corpus import PASSAGES, SHARES, Corpus
+from benchmarks.corpus import SHARES, Corpus
 from benchmarks.database import Databases
 from commands.model_calls import Embedded, ModelUsed
 from domain import AGGREGATES
@@ -63,7 +63,9 @@ class KnownVectors:
 
 
 @asynccontextmanager
-async def knowing(databases: Databases, corpus: Corpus, home: Path) -> AsyncIterator[tuple[Container, UUID]]:
+async def knowing(
+    databases: Databases, corpus: Corpus, home: Path, *, language: str | None = None
+) -> AsyncIterator[tuple[Container, UUID]]:
     """Give a container whose read model has the corpus, its vectors indexed; and the source's id."""
     dsn = databases.magnet()
     asked = {text: row.tobytes() for text, row in zip(corpus.questions, corpus.question_vectors, strict=True)}
@@ -72,7 +74,7 @@ async def knowing(databases: Databases, corpus: Corpus, home: Path) -> AsyncIter
     await asyncio.to_thread(store, databases.owner_of(dsn), corpus)
     container = await open_container(settings, dsn=dsn, embedding_models=models)
     try:
-        source = await record(container, corpus)
+        source = await record(container, corpus, language)
         await indexed(container, len(corpus.texts))
         yield container, source
     finally:
@@ -88,7 +90,7 @@ def passage_ids(source: UUID, corpus: Corpus) -> dict[UUID, int]:
     """Return passage id -> its number in the corpus."""
     documents = [Document.create_id(str(source), f"{number}") for number in range(corpus.documents)]
     return {
-        passage_id(documents[number // PASSAGES], 1, 1, number % PASSAGES): number
+        passage_id(documents[number // corpus.per_document], 1, 1, number % corpus.per_document): number
         for number in range(len(corpus.texts))
     }
 
@@ -99,10 +101,10 @@ def store(dsn: str, corpus: Corpus) -> None:
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
         with cursor.copy(QUERIES["copy_chunkings"]) as copy:
             for number in range(corpus.documents):
-                copy.write_row([chunking_of(number), chunking_of(number), "plain/1", "{}", PASSAGES])
+                copy.write_row([chunking_of(number), chunking_of(number), "plain/1", "{}", corpus.per_document])
         with cursor.copy(QUERIES["copy_chunks"]) as copy:
             for number, text in enumerate(corpus.texts):
-                document, ordinal = divmod(number, PASSAGES)
+                document, ordinal = divmod(number, corpus.per_document)
                 copy.write_row([chunking_of(document), ordinal, text, hashes[number], 0, len(text)])
         cursor.execute(QUERIES["make_room"])
         with cursor.copy(QUERIES["copy_vectors"]) as copy:
@@ -111,9 +113,9 @@ def store(dsn: str, corpus: Corpus) -> None:
         cursor.execute(QUERIES["keep_vectors"], [SPACE])
 
 
-async def record(container: Container, corpus: Corpus) -> UUID:
+async def record(container: Container, corpus: Corpus, language: str | None) -> UUID:
     """Record the source and its documents as indexed; return the source's id."""
-    source = KnowledgeSource.create(name=SOURCE, definition={"type": "files"})
+    source = KnowledgeSource.create(name=SOURCE, definition={"type": "files", "language": language})
     source.build_index(embedding_model=str(MODEL), space=SPACE)
     mapper, appender = EventMapper(AGGREGATES), Appender(container.pool)
 
@@ -125,11 +127,11 @@ async def record(container: Container, corpus: Corpus) -> UUID:
     await append([source])
     for first in range(0, corpus.documents, AT_ONCE):
         numbers = range(first, min(first + AT_ONCE, corpus.documents))
-        await append([document(source.id, number, corpus.vectors.shape[1]) for number in numbers])
+        await append([document(source.id, number, corpus) for number in numbers])
     return source.id
 
 
-def document(source: UUID, number: int, dimensions: int) -> Document:
+def document(source: UUID, number: int, corpus: Corpus) -> Document:
     """Return a document of the corpus."""
     made = Document.create(source=source, external_id=f"{number}")
     made.add(
@@ -142,7 +144,12 @@ def document(source: UUID, number: int, dimensions: int) -> Document:
         acl=None,
     )
     made.finish_indexing(
-        number=1, index=1, chunking=chunking_of(number).hex(), chunks=PASSAGES, space=SPACE, dimensions=dimensions
+        number=1,
+        index=1,
+        chunking=chunking_of(number).hex(),
+        chunks=corpus.per_document,
+        space=SPACE,
+        dimensions=corpus.vectors.shape[1],
     )
     return made
 
@@ -157,7 +164,7 @@ async def indexed(container: Container, passages: int) -> None:
             assert row is not None
             waiting, moved, size, whole = row
             assert waiting + moved == passages, row
-            if whole and waiting <= MOST_FRESH and size <= MOST_FRESH * LARGEST_ROW:
+            if passages <= SMALL or (whole and waiting <= MOST_FRESH and size <= MOST_FRESH * LARGEST_ROW):
                 return
             assert time.monotonic() < until, "the vectors are still not indexed"
             await asyncio.sleep(0.5)

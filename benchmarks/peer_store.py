@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from psycopg.conninfo import conninfo_to_dict
 
-from benchmarks.corpus import PASSAGES, SHARES, Corpus
+from benchmarks.corpus import SHARES, Corpus
 from benchmarks.database import Databases
 
 PYTHON = Path(__file__).parents[1] / ".venv-bench" / "bin" / "python"
@@ -62,7 +62,8 @@ def written(given: Corpus, place: Path) -> Path:
         "texts": given.texts,
         "questions": given.questions,
         "metadata": [
-            {name: number // PASSAGES % values for name, values in SHARES.items()} for number in range(len(given.texts))
+            {name: number // given.per_document % values for name, values in SHARES.items()}
+            for number in range(len(given.texts))
         ],
     }
     (place / "corpus.json").write_text(json.dumps(details), "utf-8")
@@ -75,7 +76,7 @@ def peer(databases: Databases, place: Path) -> Iterator[Peer | None]:
     if not there():
         yield None
         return
-    dsn = conninfo_to_dict(databases.empty())
+    dsn = conninfo_to_dict(databases.empty(memory=True))
     url = f"{dsn['user']}@/{dsn['dbname']}?host={dsn['host']}"
     command = [str(PYTHON), "-I", str(SCRIPT), url, str(place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
