@@ -1,6 +1,7 @@
 """The catalogue of event types: what may stand in the log, with its fields."""
 
 import dataclasses
+import inspect
 from functools import cache
 from typing import Any
 
@@ -8,6 +9,9 @@ from eventsourcing.domain import Aggregate, CanMutateAggregate
 from eventsourcing.utils import get_topic
 
 from domain import AGGREGATES
+from domain.configuration import Configuration
+from projections.event_examples import example
+from projections.event_meanings import MEANINGS
 from projections.events import NOT_DATA
 
 
@@ -22,21 +26,41 @@ def event_classes(aggregate: type[Aggregate]) -> dict[str, type[CanMutateAggrega
 
 @cache
 def event_types() -> list[dict[str, Any]]:
-    """Return `{type, kind, version, description, fields}` of each, sorted by type."""
+    """Return what there is to know of each type, sorted by type.
+
+    `{type, kind, version, description, fields, meanings, personal, example}`: fields are name -> type, meanings
+    name -> text, personal the names of fields that stand as [personal] in the log.
+    """
     return sorted(
         (
-            {
-                "type": topic,
-                "kind": get_topic(aggregate),
-                "version": getattr(event, "class_version", 1),
-                "description": (event.__doc__ or "").strip().partition("\n")[0],
-                "fields": fields(event),
-            }
+            event_type(aggregate, topic, event)
             for aggregate in AGGREGATES
             for topic, event in event_classes(aggregate).items()
         ),
         key=lambda item: str(item["type"]),
     )
+
+
+def event_type(aggregate: type[Aggregate], topic: str, event: type[CanMutateAggregate[Any]]) -> dict[str, Any]:
+    """Return what there is to know of one type."""
+    own = fields(event)
+    return {
+        "type": topic,
+        "kind": get_topic(aggregate),
+        "version": getattr(event, "class_version", 1),
+        "description": " ".join((inspect.getdoc(event) or "").split()),
+        "fields": own,
+        "meanings": {name: meaning for name in own if (meaning := meaning_of(aggregate, topic, name))},
+        "personal": sorted(set(own) & getattr(event, "PERSONAL", frozenset())),
+        "example": example(aggregate, event, own),
+    }
+
+
+def meaning_of(aggregate: type[Aggregate], topic: str, name: str) -> str | None:
+    """Return what a field of an event means: what its definition says of it, else what such a field means anywhere."""
+    definition = aggregate.DEFINITION.model_fields if issubclass(aggregate, Configuration) else {}
+    described = [field.description for key, field in definition.items() if name in (key, field.alias)]
+    return MEANINGS.get(f"{topic}:{name}") or next((text for text in described if text), None) or MEANINGS.get(name)
 
 
 def fields(event: type[Any]) -> dict[str, str]:

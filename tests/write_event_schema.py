@@ -1,4 +1,4 @@
-"""Writes the event lock anew, and an example payload for every event version that has none yet.
+"""Writes the event lock and the catalogue anew, and an example payload for every event version that has none yet.
 
 Run as `python -m tests.write_event_schema` after adding an event; what is there already is never changed.
 """
@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from projections.event_catalogue import markdown
 from tests.support.event_schema import event_schema
 
 HERE = Path(__file__).parent
+CATALOGUE = HERE.parent / "docs" / "events.md"
 EXAMPLES: dict[str, Any] = {"str": "text", "int": 1, "bool": True, "list": [], "dict": {}, "None": None}
 
 
@@ -32,6 +34,7 @@ def main() -> None:
                 fields["class_version"] = event["version"]
             payload = {"timestamp": "2026-11-23T12:00:00+00:00", **fields}
             path.write_text(json.dumps(payload) + "\n")
+    CATALOGUE.write_text(markdown(), "utf-8")
 
 
 if __name__ == "__main__":
