@@ -17,6 +17,7 @@ from benchmarks import (
     evidence,
     growth,
     http,
+    ingest,
     kafka,
     local_embeddings,
     processes,
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "local-embeddings": local_embeddings.local_embeddings,
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,
+    "ingest": ingest.ingesting,
     "search": search.searching,
     "quality": quality.quality,
 }

@@ -26,6 +26,11 @@ class Provider:
 
     port: int
 
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
     def request(self, text: str, *, stream: bool) -> bytes:
         """Return the bytes of the request that Magnet's own stands for."""
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": text}], "stream": stream}
@@ -59,9 +64,10 @@ class Magnet:
 
 
 @contextmanager
-def provider(*, between: float = 0.0) -> Iterator[Provider]:
+def provider(*, between: float = 0.0, dimensions: int = 64) -> Iterator[Provider]:
     """Run a model server while the block lasts."""
-    command = [sys.executable, "-m", "tests.support.model_server", "--between", str(between)]
+    settings = ["--between", str(between), "--dimensions", str(dimensions)]
+    command = [sys.executable, "-m", "tests.support.model_server", *settings]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -81,8 +87,7 @@ def magnet(databases: Databases, at: Provider) -> Iterator[Magnet]:
         served("magnet", databases.magnet(), Path(home)) as (port, pid),
     ):
         made = Magnet(port=port, pid=pid)
-        url = f"http://127.0.0.1:{at.port}/v1"
-        made.do("POST", "/v1/providers", {"name": "house", "type": "openai_compatible", "base_url": url})
+        made.do("POST", "/v1/providers", {"name": "house", "type": "openai_compatible", "base_url": at.url})
         model = {"name": "m", "provider": "house", "model": "m", "kind": "chat", "default": True, "prices": PRICES}
         made.do("POST", "/v1/models", model)
         made.do("POST", "/v1/prompts", {"name": PROMPT, "text": "{{ text }}"})

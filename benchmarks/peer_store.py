@@ -54,6 +54,12 @@ def there() -> bool:
     return True
 
 
+def address(databases: Databases) -> str:
+    """Return where a new database is, as SQLAlchemy writes it."""
+    dsn = conninfo_to_dict(databases.empty(memory=True))
+    return f"{dsn['user']}@/{dsn['dbname']}?host={dsn['host']}"
+
+
 def written(given: Corpus, place: Path) -> Path:
     """Write a corpus where the other process reads it."""
     np.save(place / "vectors.npy", given.vectors)
@@ -76,9 +82,7 @@ def peer(databases: Databases, place: Path) -> Iterator[Peer | None]:
     if not there():
         yield None
         return
-    dsn = conninfo_to_dict(databases.empty(memory=True))
-    url = f"{dsn['user']}@/{dsn['dbname']}?host={dsn['host']}"
-    command = [str(PYTHON), "-I", str(SCRIPT), url, str(place)]
+    command = [str(PYTHON), "-I", str(SCRIPT), address(databases), str(place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             made = Peer(process=process)
