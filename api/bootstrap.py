@@ -40,6 +40,7 @@ from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches, ReadModel
 from adapters.projection_runner.runner import Positions, ProjectionRunner
+from adapters.reading.reader import Reader
 from adapters.rendering.renderer import SandboxedRenderer
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
@@ -243,6 +244,10 @@ async def open_container(
             sandboxed = SandboxedRenderer()
             stack.push_async_callback(sandboxed.close)
             renderer = sandboxed
+        if reader is None:
+            reading = Reader()
+            stack.push_async_callback(reading.close)
+            reader = reading
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
         bus = Bus(store, handlers(secrets=secret_box, renderer=renderer, answers=answers, things=store), answers)
@@ -282,12 +287,11 @@ async def open_container(
         if worker:
             await runner.open()
             stack.push_async_callback(runner.close)
-            if reader is not None:
-                works = works_of(
-                    bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader
-                )
-                await jobs.open(works)
-                stack.push_async_callback(jobs.close)
+            works = works_of(
+                bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader
+            )
+            await jobs.open(works)
+            stack.push_async_callback(jobs.close)
             await evidence.sealing.open()
             stack.push_async_callback(evidence.sealing.close)
             if settings.kafka_bootstrap_servers is not None:

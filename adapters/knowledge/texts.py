@@ -10,8 +10,9 @@ from adapters.knowledge.contents import execute
 from adapters.postgres import sql
 from adapters.postgres.arrays import byte_strings, integers, jsonbs, texts
 from adapters.postgres.reading import rows_of
+from adapters.reading.wire import text_document, text_of
 from commands.indexing import Cut
-from commands.reading import Heading, Text
+from commands.reading import Text
 
 SQL = sql.load("adapters.knowledge", "texts.sql")
 CHUNKS_AT_ONCE = 10_000
@@ -27,24 +28,14 @@ class PostgresTexts:
     async def texts(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Text]:
         """Return the texts that are kept, by (SHA-256 of the content, parser)."""
         rows = await rows_of(self._pool, SQL["texts"], _named(names))
-        return {
-            (bytes(content).hex(), parser): Text(
-                text=text,
-                pages=outline["pages"],
-                headings=[Heading(at=at, level=level, text=said) for at, level, said in outline["headings"]],
-                title=outline["title"],
-                language=language,
-                replaced=outline["replaced"],
-            )
-            for content, parser, text, outline, language in rows
-        }
+        return {(bytes(content).hex(), parser): text_of(outline, text) for content, parser, text, outline in rows}
 
     async def keep_texts(self, made: Mapping[tuple[str, str], Text]) -> None:
         """Keep texts."""
         values = {
             **_named(made),
             "texts": texts([text.text for text in made.values()]),
-            "outlines": jsonbs([_outline(text) for text in made.values()]),
+            "outlines": jsonbs([orjson.dumps(text_document(text)) for text in made.values()]),
             "languages": texts([text.language for text in made.values()]),
         }
         await execute(self._pool, SQL["keep_texts"], values)
@@ -86,14 +77,3 @@ def _named(names: Collection[tuple[str, str]]) -> dict[str, object]:
         "contents": byte_strings([bytes.fromhex(content) for content, _ in names]),
         "parsers": texts([parser for _, parser in names]),
     }
-
-
-def _outline(text: Text) -> bytes:
-    return orjson.dumps(
-        {
-            "pages": list(text.pages),
-            "headings": [[each.at, each.level, each.text] for each in text.headings],
-            "title": text.title,
-            "replaced": text.replaced,
-        }
-    )

@@ -1,5 +1,5 @@
 -- name: texts
-SELECT p.content_sha256, p.parser, p.text, p.outline, p.language
+SELECT p.content_sha256, p.parser, p.text, p.outline
 FROM unnest(%(contents)s, %(parsers)s) AS v (content, parser)
 JOIN magnet.parsings p ON p.content_sha256 = v.content AND p.parser = v.parser
 

@@ -6,7 +6,6 @@ from when on the zygote ends what takes too long. The zygote ends when the contr
 at the other end, which also happens when its parent dies.
 """
 
-import contextlib
 import ctypes
 import gc
 import json
@@ -18,9 +17,15 @@ import socket
 import struct
 import sys
 import time
-from pathlib import Path
 from typing import NoReturn
 
+from adapters.child_processes import (
+    LENGTH,
+    PR_SET_PDEATHSIG,
+    address_space,
+    first_to_go_when_memory_is_short,
+    received,
+)
 from adapters.rendering import work
 
 WALL_SECONDS = 1.5
@@ -31,10 +36,8 @@ MEMORY_BYTES = 256 * 1024 * 1024
 PATIENT_SECONDS = 0.1
 """After so long a request is no ordinary one: it gives way to all others."""
 
-LENGTH = struct.Struct("!I")
 ORDER = struct.Struct("!cI")
 FORK, START = b"F", b"S"
-PR_SET_PDEATHSIG = 1
 
 WARM_UP = {
     "op": "render",
@@ -169,35 +172,3 @@ def answered(request: bytes) -> bytes:
         return json.dumps(answer, ensure_ascii=False).encode()
     except (MemoryError, RecursionError, UnicodeEncodeError):
         return json.dumps(work.NO_ROOM).encode()
-
-
-def received(end: socket.socket) -> bytes:
-    """Return one frame: a length of 4 bytes and so many bytes."""
-    (length,) = LENGTH.unpack(exactly(end, LENGTH.size))
-    return exactly(end, length)
-
-
-def exactly(end: socket.socket, size: int) -> bytes:
-    """Return so many bytes, or raise EOFError."""
-    body = bytearray(size)
-    view = memoryview(body)
-    while view:
-        count = end.recv_into(view)
-        if not count:
-            raise EOFError
-        view = view[count:]
-    return bytes(body)
-
-
-def address_space() -> int:
-    """Return the bytes of address space this process has now; 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text("ascii").split(maxsplit=1)[0]) * resource.getpagesize()
-    except OSError:
-        return 0
-
-
-def first_to_go_when_memory_is_short() -> None:
-    """Ask Linux to end these processes before any other when memory runs out."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from adapters.child_processes import LENGTH, ROOT, kept_environment
 from adapters.rendering import plain
 from commands.ports import Template
 from domain.rendering import (
@@ -39,16 +39,12 @@ PATIENCE = 10.0
 SPARES = 2
 """Children that wait for a request, so that an ordinary one need not wait for a fork."""
 
-LENGTH = struct.Struct("!I")
 ORDER = struct.Struct("!cI")
 FORK, START = b"F", b"S"
 SAFE_NAME = re.compile(r"[^\W\d][\w]{0,63}|[a-z0-9][a-z0-9_.@-]{0,130}")
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from adapters.rendering.child import serve; serve(int(sys.argv[2]))"
+    "import sys; sys.path.insert(0, sys.argv[1]); from adapters.rendering.child import serve; serve(int(sys.argv[2]))"
 )
-KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
-"""What Python may need to start at all; nothing else of the environment reaches the children."""
 
 
 class Zygote:
@@ -60,7 +56,7 @@ class Zygote:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},
+                env=kept_environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

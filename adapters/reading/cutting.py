@@ -1,0 +1,129 @@
+"""Cutting texts into chunks with LlamaIndex's sentence splitter, each with the place where it stands.
+
+The splitter is given our own functions: its defaults load a corpus and a tokenizer from elsewhere, and
+the sentence function of that corpus is slower by far. A chunk is always a part of the text as it is.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+from commands.reading import Chunk, Text
+
+WIDE_STOPS = r"\u3002\uff01\uff1f"
+"""Full stop, exclamation and question mark of Chinese and Japanese: no blank follows them."""
+
+SENTENCE_END = re.compile(
+    r"(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\]]*+\s++"
+    rf"|(?<![{WIDE_STOPS}])[{WIDE_STOPS}]++[\u201d\u2019\u300d\u300f\uff09]*+\s*+"
+    r"|\n[^\S\n]*+\n\s*+"
+)
+"""Begins only where a run of marks begins and never goes back, so that no text takes longer than others."""
+
+MARKS = rf",.;:{WIDE_STOPS}\uff0c\uff1b\u3001"
+PHRASES = f"[^{MARKS}]*[{MARKS}]+|[^{MARKS}]+"
+LINE = re.compile(r"[^\n]*\n|[^\n]+")
+NONBLANK = re.compile(r"\S")
+NO_PARAGRAPHS = "\x00"
+"""No text holds it: texts have no NUL."""
+
+BY_HEADINGS = frozenset({"markdown", "html_headings"})
+
+
+def tokens(text: str) -> int:
+    """Return how many tokens a text has, about: a quarter of its bytes in UTF-8, which fits English and most others.
+
+    Exact counts differ by model; a chunk's size is a bound of that order, not a number that is relied on.
+    """
+    return (len(text.encode("utf-8", "replace")) + 3) // 4
+
+
+def cut(text: Text, chunking: Mapping[str, Any]) -> list[Chunk]:
+    """Cut a text; the chunks are in its order and cover all of it but blanks."""
+    strategy, size, overlap = chunking["strategy"], chunking["size"], chunking["overlap"]
+    sections = _sections(text) if strategy in BY_HEADINGS else [(0, len(text.text))]
+    chunks: list[Chunk] = []
+    for start, end in sections:
+        for first, last in _spans(text.text[start:end], strategy, size, overlap):
+            chunks.append(_chunk(text, start + first, start + last))
+    return chunks
+
+
+def is_short(text: Text, chunking: Mapping[str, Any]) -> bool:
+    """Return whether a text is one chunk as it is, so that nothing need be loaded to cut it."""
+    alone = chunking["strategy"] not in BY_HEADINGS or not text.headings
+    return chunking["strategy"] == "none" or (alone and tokens(text.text) <= chunking["size"])
+
+
+def _sections(text: Text) -> list[tuple[int, int]]:
+    starts = sorted({0, *(heading.at for heading in text.headings)})
+    return list(zip(starts, [*starts[1:], len(text.text)], strict=True))
+
+
+def _spans(text: str, strategy: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Yield where the chunks of a text begin and end."""
+    found = NONBLANK.search(text)
+    if found is None:
+        return
+    if strategy == "none" or tokens(text) <= size:
+        yield found.start(), len(text.rstrip())
+        return
+    splitter = _splitter(strategy, size, overlap)
+    splits = splitter._split(text, size)
+    places = list(accumulate((len(each.text) for each in splits), initial=0))
+    # What the splitter merges are the numbers of its splits: of texts that repeat themselves, a chunk's own
+    # text would not tell where it stands.
+    numbered = [replace(each, text=f"{number} ") for number, each in enumerate(splits)]
+    covered = 0
+    for merged in splitter._merge(numbered, size):
+        numbers = merged.split()
+        start, end = places[int(numbers[0])], places[int(numbers[-1]) + 1]
+        said = text[start:end].strip()
+        start += len(text[start:end]) - len(text[start:end].lstrip())
+        if start + len(said) > covered:
+            covered = start + len(said)
+            yield start, covered
+
+
+@lru_cache(maxsize=32)
+def _splitter(strategy: str, size: int, overlap: int) -> Any:
+    from llama_index.core.node_parser import SentenceSplitter  # noqa: PLC0415  # 2 s, paid where texts are long
+
+    return SentenceSplitter(
+        chunk_size=size,
+        chunk_overlap=overlap,
+        tokenizer=lambda text: range(tokens(text)),
+        paragraph_separator=NO_PARAGRAPHS if strategy == "sentence" else "\n\n",
+        chunking_tokenizer_fn=lines if strategy == "code" else sentences,
+        secondary_chunking_regex=PHRASES,
+    )
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text, with the blanks after each: together they are the text."""
+    ends = [found.end() for found in SENTENCE_END.finditer(text)]
+    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end]
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines of a text, with their ends."""
+    return LINE.findall(text)
+
+
+def _chunk(text: Text, start: int, end: int) -> Chunk:
+    return Chunk(
+        start=start,
+        end=end,
+        text=text.text[start:end],
+        page=bisect_right(text.pages, start) if text.pages else None,
+        heading=_heading(text, start),
+    )
+
+
+def _heading(text: Text, at: int) -> str | None:
+    number = bisect_right(text.headings, at, key=lambda each: each.at)
+    return text.headings[number - 1].text if number else None

@@ -1,0 +1,223 @@
+"""HTML as text: blocks on lines of their own, tables as rows, code as it stands; scripts and styles are left out."""
+
+import re
+from typing import Any
+
+from lxml import etree
+
+from adapters.reading.kinds import must_begin_as
+from adapters.reading.plain import LONGEST_HEADING
+from commands.reading import Heading, Text, Unreadable
+
+SILENT = frozenset(
+    [
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "head",
+        "iframe",
+        "object",
+        "embed",
+        "svg",
+        "canvas",
+        "audio",
+        "video",
+        "select",
+    ]
+)
+BLOCKS = frozenset(
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "html",
+        "legend",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "tfoot",
+        "thead",
+        "tr",
+        "ul",
+    ]
+)
+APART = frozenset(
+    [
+        "p",
+        "pre",
+        "blockquote",
+        "table",
+        "ul",
+        "ol",
+        "dl",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "section",
+        "article",
+        "figure",
+    ]
+)
+"""Blocks with an empty line before and after them."""
+
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+DEEPEST = 1500
+"""Levels of a page; libxml2 leaves out, without a word, what is nested deeper than 2,048."""
+
+BLANKS = re.compile(r"\s+")
+
+
+def read_html(content: bytes) -> Text:
+    """Return the text of an HTML page, or raise Unreadable."""
+    must_begin_as("html", content)
+    parser = etree.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
+    parser.feed(content)
+    try:
+        root = parser.close()
+    except etree.XMLSyntaxError:
+        raise Unreadable("This is no HTML.") from None
+    page = Page()
+    page.walk(root)
+    title = root.findtext(".//title")
+    return Text(
+        text=page.text.replace("\x00", "\ufffd"),
+        headings=page.headings,
+        title=BLANKS.sub(" ", title).strip()[:LONGEST_HEADING] or None if title else None,
+        language=(root.get("lang") or "").strip()[:35] or None,
+        replaced=page.text.count("\x00"),
+    )
+
+
+class Page:
+    """A text that grows."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._breaks = 0
+        self._blank = False
+        self._verbatim = 0
+        self.headings: list[Heading] = []
+
+    @property
+    def text(self) -> str:
+        """What there is by now."""
+        return "".join(self._parts)
+
+    def walk(self, root: Any) -> None:
+        """Take in an element and all in it, or raise Unreadable."""
+        begun: dict[Any, int] = {}
+        silent = depth = 0
+        for event, element in etree.iterwalk(root, events=("start", "end")):
+            tag = element.tag
+            if not isinstance(tag, str):
+                continue
+            if event == "start":
+                depth += 1
+                if depth > DEEPEST:
+                    raise Unreadable(f"The page's elements are nested more than {DEEPEST} deep.")
+                if tag in SILENT:
+                    silent += 1
+                if not silent:
+                    self._begin(tag)
+                    if tag in HEADINGS:
+                        begun[element] = len(self._parts)
+                    self._say(element.text)
+                continue
+            if not silent:
+                if tag in HEADINGS and element in begun:
+                    self._head(HEADINGS[tag], begun.pop(element))
+                self._end(tag)
+            depth -= 1
+            if tag in SILENT:
+                silent -= 1
+            if not silent:
+                self._say(element.tail)
+
+    def _begin(self, tag: str) -> None:
+        if tag in BLOCKS:
+            self._break(2 if tag in APART else 1)
+        if tag == "br":
+            self._break(1)
+        elif tag == "li":
+            self._put("- ")
+        elif tag in ("td", "th") and self._parts and not self._breaks and self._parts[-1] != "\n":
+            self._blank = False
+            self._put(" | ")
+        elif tag == "pre":
+            self._verbatim += 1
+
+    def _end(self, tag: str) -> None:
+        if tag == "pre":
+            self._verbatim -= 1
+        if tag in BLOCKS:
+            self._break(2 if tag in APART else 1)
+
+    def _head(self, level: int, part: int) -> None:
+        said = "".join(self._parts[part:])
+        if text := BLANKS.sub(" ", said).strip():
+            start = self._length - len(said.lstrip())
+            self.headings.append(Heading(at=start, level=level, text=text[:LONGEST_HEADING]))
+
+    def _say(self, text: str | None) -> None:
+        if not text:
+            return
+        if self._verbatim:
+            self._put(text)
+            return
+        words = BLANKS.sub(" ", text)
+        if words.startswith(" "):
+            self._blank = True
+        said = words.strip()
+        if said:
+            self._put(said)
+            self._blank = words.endswith(" ")
+
+    def _break(self, lines: int) -> None:
+        if self._parts:
+            self._breaks = max(self._breaks, lines)
+        self._blank = False
+
+    def _put(self, said: str) -> None:
+        if self._breaks:
+            self._add("\n" * self._breaks)
+        elif self._blank and self._parts:
+            self._add(" ")
+        self._breaks, self._blank = 0, False
+        self._add(said)
+
+    def _add(self, said: str) -> None:
+        self._parts.append(said)
+        self._length += len(said)

@@ -1,0 +1,94 @@
+"""Which parser reads what: by the media type, else by the name, and checked by the first bytes."""
+
+from pathlib import PurePosixPath
+
+from commands.reading import Unreadable, UnsupportedMediaType
+
+VERSIONS = {"text": 1, "markdown": 1, "html": 1, "pdf": 1, "docx": 1, "csv": 1, "json": 1, "code": 1}
+"""A parser's version is raised when it makes another text of the same content: texts are kept under it."""
+
+MEDIA_TYPES = {
+    "text/markdown": "markdown",
+    "text/x-markdown": "markdown",
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "application/pdf": "pdf",
+    "application/x-pdf": "pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "text/csv": "csv",
+    "text/tab-separated-values": "csv",
+    "application/json": "json",
+    "application/x-ndjson": "json",
+    "application/jsonl": "json",
+    "application/xml": "code",
+    "application/javascript": "code",
+    "application/x-python-code": "code",
+    "application/x-sh": "code",
+    "application/sql": "code",
+    "application/toml": "code",
+    "application/yaml": "code",
+    "application/x-yaml": "code",
+}
+CODE = (
+    "py pyi js mjs cjs ts tsx jsx java kt kts scala c h cc cpp cxx hpp cs go rs rb php pl pm lua r jl swift m mm"
+    " sh bash zsh fish ps1 bat sql graphql proto tf hcl css scss less vue svelte xml svg yaml yml toml ini cfg conf"
+    " properties env gradle cmake mk dockerfile makefile el clj cljs ex exs erl hs ml mli f90 asm s tex bib"
+)
+SUFFIXES = {
+    **dict.fromkeys(CODE.split(), "code"),
+    **dict.fromkeys(("md", "markdown", "mdown", "mkd"), "markdown"),
+    **dict.fromkeys(("html", "htm", "xhtml"), "html"),
+    **dict.fromkeys(("csv", "tsv"), "csv"),
+    **dict.fromkeys(("json", "jsonl", "ndjson", "ipynb", "geojson"), "json"),
+    **dict.fromkeys(("txt", "text", "log", "rst", "adoc", "asciidoc", "org", "srt", "vtt", "1", "man"), "text"),
+    "pdf": "pdf",
+    "docx": "docx",
+}
+UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
+"""Media types by which senders say that they don't know, or only that it is text: a name may say more."""
+
+READABLE = "text, Markdown, HTML, PDF, DOCX, CSV, JSON and source code"
+SIGNATURES = {
+    b"%PDF-": "a PDF",
+    b"PK\x03\x04": "a ZIP archive, as DOCX is",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"\x1f\x8b": "compressed",
+    b"\xd0\xcf\x11\xe0": "an old Office document",
+    b"\x7fELF": "a program",
+}
+BEGINNINGS = {"pdf": (b"%PDF-",), "docx": (b"PK\x03\x04",)}
+
+
+def kind_of(media_type: str, name: str) -> str:
+    """Return which parser reads such content, or raise UnsupportedMediaType."""
+    if media_type not in UNTOLD:
+        if media_type in MEDIA_TYPES:
+            return MEDIA_TYPES[media_type]
+        if media_type.endswith(("+json", "+xml")):
+            return "json" if media_type.endswith("+json") else "code"
+        if not media_type.startswith("text/"):
+            raise UnsupportedMediaType(f"Documents of type {media_type} can't be read: {READABLE} can.")
+    path = PurePosixPath(name.replace("\\", "/").lower())
+    suffix = path.suffix.removeprefix(".") or path.name
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    if media_type.startswith("text/") or not path.suffix:
+        return "text"
+    raise UnsupportedMediaType(f"Nothing tells what kind of document this is: {READABLE} can be read.")
+
+
+def must_begin_as(kind: str, content: bytes) -> None:
+    """Raise Unreadable where the content begins otherwise than what it is said to be."""
+    if not content.strip(b" \t\r\n\x00"):
+        raise Unreadable("The document is empty.")
+    expected = BEGINNINGS.get(kind)
+    head = content[:1024].lstrip() if kind == "pdf" else content
+    if expected is not None:
+        if not any(each in content[:1024] if kind == "pdf" else head.startswith(each) for each in expected):
+            raise Unreadable(f"This is no {kind.upper()}, whatever its name or type says.")
+        return
+    for signature, what in SIGNATURES.items():
+        if content.startswith(signature):
+            raise Unreadable(f"This is {what}, not {kind}: give it under its own media type.")

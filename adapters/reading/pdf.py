@@ -1,0 +1,45 @@
+"""PDF: the text layer of its pages, by pypdf."""
+
+import re
+from io import BytesIO
+
+from pypdf import PdfReader
+from pypdf.errors import DependencyError, PyPdfError
+
+from adapters.reading.kinds import must_begin_as
+from adapters.reading.plain import LONGEST_HEADING
+from commands.reading import PasswordProtected, Text, TooLarge, Unreadable
+
+MOST_PAGES = 20_000
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+BETWEEN = "\n\n"
+
+
+def read_pdf(content: bytes) -> Text:
+    """Return the text of all pages, or raise what commands.reading names."""
+    must_begin_as("pdf", content)
+    try:
+        reader = PdfReader(BytesIO(content), strict=False)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise PasswordProtected("The PDF opens only with a password: take it away, then give the document again.")
+        number = len(reader.pages)
+        if number > MOST_PAGES:
+            raise TooLarge(f"The PDF has {number} pages: {MOST_PAGES} are read.")
+        said = [page.extract_text() for page in reader.pages]
+        told = reader.metadata.title if reader.metadata else None
+    except DependencyError:
+        raise Unreadable("The PDF is encrypted in a way that can't be read.") from None
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, AssertionError) as error:
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable(f"The PDF is damaged ({type(error).__name__}).") from None
+    if not any(text.strip() for text in said):
+        raise Unreadable("The PDF has no text layer: its pages are pictures. Give it through OCR first.")
+    pages, at, replaced = [], 0, 0
+    for number, text in enumerate(said):
+        said[number], found = NO_TEXT.subn("\ufffd", text)
+        replaced += found
+        pages.append(at)
+        at += len(text) + len(BETWEEN)
+    title = str(told).strip()[:LONGEST_HEADING] or None if told else None
+    return Text(text=BETWEEN.join(said), pages=pages, title=title, replaced=replaced)

@@ -1,0 +1,165 @@
+"""Reads documents in a few child processes, started when the first document comes and replaced when they fail."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from adapters.child_processes import LENGTH, ROOT, kept_environment
+from adapters.reading import wire
+from adapters.reading.cutting import cut, is_short
+from adapters.reading.kinds import VERSIONS, kind_of
+from adapters.reading.plain import read_plain
+from commands.reading import Chunk, ReaderDown, ReadingLimit, Text
+
+PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from adapters.reading.child import serve; serve(int(sys.argv[2]))"
+)
+PROCESSES = 2
+PATIENCE = 120.0
+"""Seconds that a document may take."""
+
+MOST_DOCUMENTS = 1000
+"""Documents after which a process is replaced: what a library has lost by then is given back."""
+
+SHORT = 65_536
+"""Bytes up to which text that needs no parser is read here: sending it elsewhere would take longer."""
+
+PLAIN = frozenset({"text", "markdown", "csv", "json", "code"})
+MOST_ANSWER = 400_000_000
+
+
+class Child:
+    """One reading process and our end of its socket."""
+
+    def __init__(self) -> None:
+        self.end, theirs = socket.socketpair()
+        self.end.setblocking(False)
+        self.documents = 0
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=kept_environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    async def ask(self, request: bytes) -> tuple[bytes, bytes] | None:
+        """Return both parts of the answer, or None where the process has ended."""
+        loop = asyncio.get_running_loop()
+        self.documents += 1
+        try:
+            await loop.sock_sendall(self.end, request)
+            head = await self._frame(loop)
+            return None if head is None else (head, await self._frame(loop) or b"")
+        except OSError:
+            return None
+
+    async def _frame(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
+        size = await self._exactly(loop, LENGTH.size)
+        if size is None or LENGTH.unpack(size)[0] > MOST_ANSWER:
+            return None
+        return await self._exactly(loop, LENGTH.unpack(size)[0])
+
+    async def _exactly(self, loop: asyncio.AbstractEventLoop, size: int) -> bytes | None:
+        got = bytearray(size)
+        view = memoryview(got)
+        while view:
+            count = await loop.sock_recv_into(self.end, view)
+            if not count:
+                return None
+            view = view[count:]
+        return bytes(got)
+
+    def finish(self) -> None:
+        """End it."""
+        self.end.close()
+        if self.process.returncode is None:
+            # It is not waited for yet, so that its number still stands for its own group.
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                self.process.kill()
+            self.process.wait()
+
+
+class Reader:
+    """Reads and cuts documents; one event loop's."""
+
+    def __init__(self, *, processes: int = PROCESSES, patience: float = PATIENCE) -> None:
+        self._slots = asyncio.Semaphore(processes)
+        self._idle: list[Child] = []
+        self._patience = patience
+        self._closed = False
+
+    def parser(self, media_type: str, name: str) -> str:
+        """Return under which name and version texts made from such content are kept, or raise Unreadable."""
+        kind = kind_of(media_type, name)
+        return f"{kind}/{VERSIONS[kind]}"
+
+    async def read(self, content: bytes, media_type: str, name: str) -> Text:
+        """Return the text of a document, or raise Unreadable or ReaderDown."""
+        kind = kind_of(media_type, name)
+        if kind in PLAIN and len(content) <= SHORT:
+            return read_plain(content, kind)
+        head, body = await self._ask({"op": "read", "kind": kind}, content)
+        return wire.text_of(head, body.decode())
+
+    async def cut(self, text: Text, chunking: Mapping[str, Any]) -> Sequence[Chunk]:
+        """Cut a text by a knowledge source's `chunking`; raises the same."""
+        if is_short(text, chunking):
+            return cut(text, chunking)
+        head = {"op": "cut", "text": wire.text_document(text), "chunking": dict(chunking)}
+        _, body = await self._ask(head, text.text.encode())
+        return wire.spans_of(body, text)
+
+    async def close(self) -> None:
+        """End the processes; requests under way fail."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().finish()
+
+    async def _ask(self, head: Mapping[str, Any], body: bytes) -> tuple[Mapping[str, Any], bytes]:
+        request = wire.request(head, body)
+        async with self._slots:
+            answer = await self._once(request, fresh=False)
+        told: Mapping[str, Any] = orjson.loads(answer[0])
+        if "error" in told:
+            raise wire.error_of(told["error"])
+        return told, answer[1]
+
+    async def _once(self, request: bytes, *, fresh: bool) -> tuple[bytes, bytes]:
+        """Return a child's answer; raise ReadingLimit for a document that ended it, or took too long."""
+        if self._closed:
+            raise ReaderDown("This process is about to end: another one reads the document.")
+        try:
+            child = self._idle.pop() if self._idle and not fresh else Child()
+        except OSError as error:
+            raise ReaderDown(f"No process that reads documents can be started: {error.strerror}.") from None
+        used, answer = child.documents > 0, None
+        try:
+            async with asyncio.timeout(self._patience):
+                answer = await child.ask(request)
+        except TimeoutError:
+            raise ReadingLimit(f"Reading the document took more than {self._patience:g} seconds.") from None
+        finally:
+            if answer is None or self._closed or child.documents >= MOST_DOCUMENTS:
+                child.finish()
+            else:
+                self._idle.append(child)
+        if answer is None and used:
+            # An earlier document may have left little memory: this one is given a process of its own.
+            return await self._once(request, fresh=True)
+        if answer is None:
+            raise ReadingLimit("Reading the document took too much memory, or ended the process that read it.")
+        return answer
