@@ -18,7 +18,7 @@ from api import documentation, health, metrics
 from api.accesses import access
 from api.bootstrap import Container
 from api.call import Call, Operation
-from api.commands import answers, completions, conversations, prompt_runs
+from api.commands import answers, completions, conversations, documents, prompt_runs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -33,6 +33,7 @@ from api.queries import accesses as access_queries
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
 from api.queries import conversations as conversation_queries
+from api.queries import documents as document_queries
 from api.queries import event_stream, openai_models, searches
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
@@ -83,6 +84,8 @@ def operations() -> list[Operation]:
         *found,
         *provider_commands.OPERATIONS,
         *provider_queries.OPERATIONS,
+        *documents.OPERATIONS,
+        *document_queries.OPERATIONS,
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
         *completions.OPERATIONS,

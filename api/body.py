@@ -7,13 +7,14 @@ numbers that are none (NaN, Infinity, 1e999) or integers beyond 64 bits. 413, 41
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from api.errors import HttpProblem
-from domain.errors import Invalid
+from domain.errors import DomainError, Invalid
 
 LARGEST = 2 * 1024 * 1024
 """Bytes of a JSON body."""
@@ -26,6 +27,9 @@ LINGER_SECONDS = 2.0
 SLOWEST = 30.0
 """Seconds that a body may take to arrive."""
 
+SLOWEST_LARGE = 32_768
+"""Bytes a second that a large body must come by."""
+
 JSON_TYPES = {"application/json", "application/merge-patch+json"}
 BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{\]}]', re.DOTALL)
 """Brackets, and texts as a whole: possessive, and to the end where one does not end, so that time stays linear."""
@@ -33,29 +37,34 @@ BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{\]}]', re.DOTALL)
 SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|[0-9]{16}|[eE][+-]?[0-9]{2}|NaN|Infinity")
 
 
-async def read_bytes(request: Request, limit: int = LARGEST) -> bytes:
-    """Return the body, or refuse one that is too large, too slow or cut off."""
+async def receive(request: Request, take: Callable[[bytes], object], *, limit: int, slowest: int | None = None) -> None:
+    """Hand on the body piece by piece, or refuse one that is too large, too slow or cut off.
+
+    What `take` raises is the refusal. A body may take 30 s, or as long as `slowest` bytes a second need.
+    """
     declared = request.headers.get("content-length")
-    fits = declared is None or (declared.isdigit() and int(declared) <= limit)
-    pieces = bytearray()
+    refusal: DomainError | None = None
+    if declared is not None and not (declared.isdigit() and int(declared) <= limit):
+        refusal = too_large(limit)
+    clock = asyncio.get_running_loop().time
+    started = clock()
     read = 0
     try:
-        async with asyncio.timeout(SLOWEST if fits else LINGER_SECONDS) as patience:
+        async with asyncio.timeout(SLOWEST if refusal is None else LINGER_SECONDS) as patience:
             async for piece in request.stream():
                 read += len(piece)
-                if fits and read <= limit:
-                    pieces += piece
-                    continue
+                if refusal is None:
+                    refusal = _taken(take, piece) if read <= limit else too_large(limit)
+                    if refusal is not None:
+                        limit = read
+                        patience.reschedule(clock() + LINGER_SECONDS)
+                    elif slowest is not None:
+                        patience.reschedule(started + SLOWEST + read / slowest)
                 # A client that still sends would not see an answer: some more is read, and dropped.
-                if read > limit + LINGER:
-                    too_large(limit)
-                if fits:
-                    fits = False
-                    patience.reschedule(asyncio.get_running_loop().time() + LINGER_SECONDS)
+                elif read > limit + LINGER:
+                    break
     except TimeoutError:
-        if not fits:
-            too_large(limit)
-        raise HttpProblem(
+        raise refusal or HttpProblem(
             408,
             "body_timeout",
             f"The body took longer than {SLOWEST:.0f} s: send it faster.",
@@ -63,24 +72,51 @@ async def read_bytes(request: Request, limit: int = LARGEST) -> bytes:
         ) from None
     except ClientDisconnect:
         raise HttpProblem(400, "body_incomplete", "The connection ended before the body did.") from None
-    if not fits:
-        too_large(limit)
+    if refusal is not None:
+        raise refusal
+
+
+def _taken(take: Callable[[bytes], object], piece: bytes) -> DomainError | None:
+    """Hand on a piece; return why it is refused."""
+    try:
+        take(piece)
+    except DomainError as refusal:
+        return refusal
+    return None
+
+
+async def read_bytes(request: Request, limit: int = LARGEST) -> bytes:
+    """Return the body, or refuse one that is too large, too slow or cut off."""
+    pieces = bytearray()
+    await receive(request, pieces.extend, limit=limit, slowest=None if limit <= LARGEST else SLOWEST_LARGE)
     return bytes(pieces)
 
 
-async def read_object(request: Request, *, required: bool = True) -> tuple[dict[str, Any], bytes]:
+async def read_object(request: Request, *, required: bool = True, limit: int = LARGEST) -> tuple[dict[str, Any], bytes]:
     """Return the body as a JSON object, and its bytes."""
-    raw = await read_bytes(request)
+    raw = await read_bytes(request, limit)
     if not raw and not required:
         return {}, raw
-    media, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if media.strip().lower() not in JSON_TYPES or charset not in ("", "utf-8", "utf8"):
-        raise HttpProblem(415, "unsupported_media_type", "A body is JSON: send Content-Type: application/json.")
-    value = parse(raw)
+    if media_type(request) not in JSON_TYPES:
+        raise not_json_type()
+    value = parse(raw) if limit <= LARGEST else await asyncio.to_thread(parse, raw)
     if not isinstance(value, dict):
         raise Invalid("A JSON object is expected.", code="dict_type")
     return value, raw
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of a body without its parameters; one in another charset than UTF-8 is refused."""
+    media, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() in JSON_TYPES and charset not in ("", "utf-8", "utf8"):
+        raise not_json_type()
+    return media.strip().lower()
+
+
+def not_json_type() -> HttpProblem:
+    """Return the refusal of a body that is not said to be JSON."""
+    return HttpProblem(415, "unsupported_media_type", "A body is JSON: send Content-Type: application/json.")
 
 
 def parse(raw: bytes) -> Any:
@@ -203,6 +239,6 @@ def not_json() -> NoReturn:
     raise HttpProblem(400, "not_json", "The body is no valid JSON.")
 
 
-def too_large(limit: int) -> NoReturn:
-    """Refuse a body that is too large; the rest of it is not read."""
-    raise HttpProblem(413, "too_large", f"A body may have {limit} bytes.", headers={"Connection": "close"})
+def too_large(limit: int) -> HttpProblem:
+    """Return the refusal of a body that is too large; the rest of it is not read."""
+    return HttpProblem(413, "too_large", f"A body may have {limit} bytes.", headers={"Connection": "close"})

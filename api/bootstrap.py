@@ -37,6 +37,7 @@ from adapters.postgres.passages.upkeep import keep_vectors
 from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.postgres.pools import pool_of
 from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
+from adapters.postgres.source_documents import PostgresSourceDocumentsView, PostgresSourceDocumentsWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches, ReadModel
 from adapters.projection_runner.runner import Positions, ProjectionRunner
@@ -82,6 +83,7 @@ from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
 from projections.run_reading import RunReader
 from projections.runs import RunsProjection, RunsView
+from projections.source_documents import SourceDocumentsProjection, SourceDocumentsView
 
 APP_ROLE = "magnet_app"
 READ_MODELS: Sequence[ReadModel] = (
@@ -89,6 +91,7 @@ READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
     ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
     ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors),
+    ReadModel(projection=SourceDocumentsProjection(), writer=PostgresSourceDocumentsWriter),
 )
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
 LOOK_EVERY = 0.25
@@ -154,6 +157,7 @@ class Container:
     turns: Turns
     conversation_reader: ConversationReader
     documents: Documents
+    documents_view: SourceDocumentsView
     uploads: PostgresUploads
     jobs: Jobs
     runs_view: RunsView
@@ -356,6 +360,7 @@ async def open_container(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store
             ),
             documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
+            documents_view=PostgresSourceDocumentsView(pool),
             uploads=uploads,
             jobs=jobs,
             runs_view=runs_view,

@@ -44,7 +44,7 @@ class Parameter:
 class Operation:
     """A route: where it is, which side it belongs to, who may call it, and what it takes and gives.
 
-    `refused` turns a problem document's response into what the route's clients expect.
+    `form` is the schema of a multipart body that it takes as well. `refused` turns a problem document's response into what the route's clients expect.
     """
 
     method: str
@@ -58,6 +58,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Parameter, ...] = ()
     body: Mapping[str, Any] | None = None
+    form: Mapping[str, Any] | None = None
     body_required: bool = True
     answer: Mapping[str, Any] = field(default_factory=dict)
     media: tuple[str, ...] = ("application/json",)
@@ -127,10 +128,7 @@ class Call:
     async def body(self, *, required: bool = True) -> tuple[dict[str, Any], str | None, bytes]:
         """Return the JSON object of the body without its `message`, the message, and the bytes."""
         value, raw = await read_object(self.request, required=required)
-        message = value.pop("message", None)
-        if message is not None and (not isinstance(message, str) or not 0 < len(message) <= 1000):
-            raise Invalid("A message is text of 1 to 1000 characters.", code="invalid_message", pointer="/message")
-        return value, message, raw
+        return value, message_in(value), raw
 
     def if_match(self) -> int | None:
         """Return the version that the thing must have; None where any will do."""
@@ -221,6 +219,14 @@ class Call:
                     details={"projection": name, "lag": lag},
                 )
         return self.container.positions.known(name)
+
+
+def message_in(body: dict[str, Any]) -> str | None:
+    """Take the message out of a body: why a command is asked for."""
+    message = body.pop("message", None)
+    if message is not None and (not isinstance(message, str) or not 0 < len(message) <= 1000 or "\x00" in message):
+        raise Invalid("A message is text of 1 to 1000 characters.", code="invalid_message", pointer="/message")
+    return message
 
 
 def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -107,6 +107,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
             "content": {
                 media: {"schema": schema},
                 **({"application/json": {"schema": schema}} if operation.method == "PATCH" else {}),
+                **({"multipart/form-data": {"schema": dict(operation.form)}} if operation.form else {}),
             },
         }
     return described

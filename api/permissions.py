@@ -8,6 +8,8 @@ PUBLIC = "public"
 PERMISSIONS: Mapping[str, str] = {
     "configuration:read": "read configuration things, their history and who uses them",
     "configuration:write": "create, change, publish, roll back, archive and restore configuration things",
+    "documents:read": "list and read documents that one's groups may find, and how far uploads are",
+    "documents:write": "give documents to a knowledge source, remove them, and have them tried again",
     "providers:test": "call a provider to see whether it answers and which models it offers",
     "prompts:preview": "render a prompt",
     "prompts:run": "run a prompt",
@@ -36,6 +38,7 @@ WATCHED = frozenset({"log:read"})
 USING = frozenset(
     {
         "configuration:read",
+        "documents:read",
         "prompts:preview",
         "prompts:run",
         "search:run",
@@ -51,13 +54,23 @@ USING = frozenset(
 
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
-    "editor": USING | {"configuration:write", "tools:preview", "providers:test", "runs:read_all", "usage:read"},
+    "editor": USING
+    | {"configuration:write", "documents:write", "tools:preview", "providers:test", "runs:read_all", "usage:read"},
     "operator": USING
-    | {"providers:test", "runs:read_all", "usage:read", "projections:read", "projections:manage", "metrics:read"},
+    | {
+        "documents:write",
+        "providers:test",
+        "runs:read_all",
+        "usage:read",
+        "projections:read",
+        "projections:manage",
+        "metrics:read",
+    },
     "user": USING,
     "auditor": frozenset(
         {
             "configuration:read",
+            "documents:read",
             "log:read",
             "conversations:read",
             "conversations:read_all",

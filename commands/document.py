@@ -10,13 +10,20 @@ from uuid import UUID, uuid4
 from commands.bus import Bus, Done
 from commands.document_checks import checked, must_be_distinct
 from commands.knowledge_source import FILL_INDEX, ensure_index
-from commands.ports import Context, Receipt, Things, Unit
+from commands.ports import SYSTEM, Context, Receipt, Things, Unit
+from commands.retrieval import groups_of
 from domain.document import Document
-from domain.errors import Archived, NotFound
+from domain.errors import Archived, Conflict, NotFound
 from domain.knowledge_source import KnowledgeSource
 
 INDEX_DOCUMENT = "index_document"
 """The kind of job that puts a document into the indexes that lack it; its key is the document's id."""
+
+
+class ExternalIdTaken(Conflict):
+    """A document that you may not see has this external_id: choose another."""
+
+    code = "external_id_taken"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +69,12 @@ class NamedDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class AddDocuments:
-    """Take what a source has now of some documents."""
+    """Take what a source has now of some documents; `groups` are the caller's, None: may find everything."""
 
     source: UUID
     job_id: UUID
     documents: Sequence[NamedDocument]
+    groups: frozenset[str] | None = None
 
     @property
     def stream(self) -> UUID:
@@ -76,10 +84,12 @@ class AddDocuments:
 
 @dataclass(frozen=True, kw_only=True)
 class OnDocument:
-    """Base of the commands on a document of a source."""
+    """Base of the commands on a document of a source; `groups` are the caller's, None: may find everything."""
 
     source: UUID
     id: UUID
+    groups: frozenset[str] | None = None
+    if_match: int | None = None
 
     @property
     def stream(self) -> UUID:
@@ -109,6 +119,8 @@ class DocumentHandlers:
         """Take documents: a new version, other details, or nothing new, each."""
         source = await self._source(command.source)
         known = await unit.find_many(Document, [each.id for each in command.documents])
+        if any(not document.removed and not sees(command.groups, document, source) for document in known.values()):
+            raise ExternalIdTaken
         shown, documents, made, waiting = [], [], [], []
         for each in command.documents:
             document = known.get(each.id)
@@ -157,7 +169,18 @@ class DocumentHandlers:
         document = (await unit.find_many(Document, [command.id])).get(command.id)
         if document is None or document.source != str(command.source):
             raise NotFound("There is no such document.")
+        source = await self.things.newest(KnowledgeSource, command.source)
+        if not sees(command.groups, document, source):
+            raise NotFound("There is no such document.")
+        document.must_be_at(command.if_match)
         return document
+
+
+def sees(groups: frozenset[str] | None, document: Document, source: KnowledgeSource) -> bool:
+    """Return whether a caller of these groups may find a document; None: everything."""
+    own = document.details["acl"]
+    acl = source.definition["acl"] if own is None else own
+    return groups is None or acl is None or not groups.isdisjoint(acl)
 
 
 def take(document: Document, given: NamedDocument) -> bool:
@@ -226,7 +249,7 @@ class Documents:
     things: Things
 
     async def add(self, source: UUID, documents: Sequence[GivenDocument], context: Context) -> Added:
-        """Take documents of a source, all or none; or raise Invalid, NotFound, Archived or TooLarge.
+        """Take documents of a source, all or none; or raise Invalid, NotFound, Archived, TooLarge or ExternalIdTaken.
 
         The same content again is no new version; they are indexed afterwards, by jobs.
         """
@@ -240,14 +263,24 @@ class Documents:
         named = [name_document(source, each, name) for name, each in zip(hashes, given, strict=True)]
         job_id = uuid4()
         await self.uploads.note(job_id, source, [each.id for each in named])
-        receipt = await self.bus.dispatch(AddDocuments(source=source, job_id=job_id, documents=named), context)
+        command = AddDocuments(source=source, job_id=job_id, documents=named, groups=_groups(context))
+        receipt = await self.bus.dispatch(command, context)
         shown = receipt.shown
         return Added(documents=shown["documents"], job_id=UUID(shown["job_id"]), receipt=receipt)
 
-    async def remove(self, source: UUID, document: UUID, context: Context, *, cause: str = "request") -> Receipt:
+    async def remove(
+        self, source: UUID, document: UUID, context: Context, *, cause: str = "request", if_match: int | None = None
+    ) -> Receipt:
         """Remove a document; its passages are no longer found. Raises NotFound."""
-        return await self.bus.dispatch(RemoveDocument(source=source, id=document, cause=cause), context)
+        command = RemoveDocument(source=source, id=document, groups=_groups(context), if_match=if_match, cause=cause)
+        return await self.bus.dispatch(command, context)
 
-    async def retry(self, source: UUID, document: UUID, context: Context) -> Receipt:
+    async def retry(self, source: UUID, document: UUID, context: Context, *, if_match: int | None = None) -> Receipt:
         """Have a document that failed tried again. Raises NotFound."""
-        return await self.bus.dispatch(RetryDocument(source=source, id=document), context)
+        command = RetryDocument(source=source, id=document, groups=_groups(context), if_match=if_match)
+        return await self.bus.dispatch(command, context)
+
+
+def _groups(context: Context) -> frozenset[str] | None:
+    """Return the groups of who asks; the system itself sees everything."""
+    return None if context.actor.type == SYSTEM.type else groups_of(context.actor)

@@ -8,7 +8,7 @@ from eventsourcing.domain import Aggregate
 
 from domain.configuration import Snapshot
 from domain.definition import same
-from domain.errors import NotFound
+from domain.errors import NotFound, StaleVersion
 from domain.references import identify
 
 Blame = Literal["document", "service"]
@@ -204,6 +204,11 @@ class Document(Aggregate):
         """Take it out of every index."""
         if not self.removed:
             self.trigger_event(self.Removed, cause=cause)
+
+    def must_be_at(self, version: int | None) -> None:
+        """Raise StaleVersion unless no version is asked for or it is the present one."""
+        if version not in (None, self.version):
+            raise StaleVersion(details={"current_version": self.version})
 
     def must_be_there(self) -> None:
         """Raise NotFound where it was removed."""
