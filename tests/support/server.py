@@ -15,6 +15,7 @@ from api.bootstrap import Container, open_container
 from api.serve import Server, server_config
 from api.settings import Settings
 from commands.model_calls import ChatModels
+from commands.reading import DocumentReader
 from tests.support.postgres import Database
 
 
@@ -63,11 +64,17 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def serving(
-    database: Database, home: Path, *, side: str = "all", chat_models: ChatModels | None = None, **settings: Any
+    database: Database,
+    home: Path,
+    *,
+    side: str = "all",
+    chat_models: ChatModels | None = None,
+    reader: DocumentReader | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve on a loopback port while the block lasts."""
     made = Settings(_env_file=None, MAGNET_HOME=home, **settings)  # type: ignore[call-arg]
-    container = await open_container(made, dsn=database.app_dsn, chat_models=chat_models)
+    container = await open_container(made, dsn=database.app_dsn, chat_models=chat_models, reader=reader)
     try:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
