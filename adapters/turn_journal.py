@@ -61,15 +61,15 @@ class PostgresTurnJournal:
         self._tasks = []
         await self._flush()
 
-    def note(self, turn: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
+    def note(self, run: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
         """Take events to be written with the next batch; the terminal one is written at once."""
-        self._waiting.setdefault(turn, (subject, []))[1].extend(events)
+        self._waiting.setdefault(run, (subject, []))[1].extend(events)
         self._noted.set()
         if any(event.type in TERMINAL for event in events):
             self._urgent.set()
 
     def hear(self, message: str | None) -> None:
-        """Take a notification: a turn's id, or the wish to cancel one; None: look for yourself."""
+        """Take a notification: a run's id, or the wish to cancel a turn; None: look for yourself."""
         if message is None:
             for followers in self._followers.values():
                 for heard in followers:
@@ -85,17 +85,17 @@ class PostgresTurnJournal:
         await rows_of(self._pool, SQL["tell"], {"messages": [f"{CANCEL}{turn}"]})
 
     async def follow(
-        self, turn: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]
+        self, run: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events after a number as they are written; end with the terminal one, or the turn."""
         heard = asyncio.Event()
-        self._followers[turn].add(heard)
+        self._followers[run].add(heard)
         try:
             while True:
                 heard.clear()
                 going = await goes_on()
-                for (sealed,) in await rows_of(self._pool, SQL["read"], {"turn": turn, "after": after}):
-                    for event in await self._opened(turn, sealed):
+                for (sealed,) in await rows_of(self._pool, SQL["read"], {"run": run, "after": after}):
+                    for event in await self._opened(run, sealed):
                         if event.sequence > after:
                             after = event.sequence
                             yield event
@@ -106,9 +106,9 @@ class PostgresTurnJournal:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), LOOK)
         finally:
-            self._followers[turn].discard(heard)
-            if not self._followers[turn]:
-                del self._followers[turn]
+            self._followers[run].discard(heard)
+            if not self._followers[run]:
+                del self._followers[run]
 
     async def clean(self) -> None:
         """Drop what is too old to be followed."""
@@ -140,11 +140,11 @@ class PostgresTurnJournal:
             await self._seal_waiting()
             if self._unwritten:
                 # What was tried before goes first, and as it was: it may have been written after all.
-                turns = {row["turn"] for row in self._unwritten}
+                runs = {row["run"] for row in self._unwritten}
                 async with self._pool.connection() as connection, connection.transaction():
                     await connection.execute(SQL["lazily"])
                     await connection.execute(SQL["write"], {"rows": orjson.dumps(self._unwritten).decode()})
-                    await connection.execute(SQL["tell"], {"messages": sorted(turns)})
+                    await connection.execute(SQL["tell"], {"messages": sorted(runs)})
                 self._unwritten.clear()
         except (DomainError, psycopg.Error, PoolTimeout) as error:
             # Only listeners at other processes wait for it; the end of the turn is told by the log.
@@ -165,26 +165,26 @@ class PostgresTurnJournal:
                     await self._keys.ensure({subject})
                 except SubjectErased:
                     erased.add(subject)
-        for turn in [turn for turn, (subject, _) in self._waiting.items() if subject in subjects]:
-            subject, events = self._waiting.pop(turn)
+        for run in [run for run, (subject, _) in self._waiting.items() if subject in subjects]:
+            subject, events = self._waiting.pop(run)
             if subject not in erased:
                 self._unwritten.append(
                     {
-                        "turn": str(turn),
+                        "run": str(run),
                         "first": events[0].sequence,
                         "last": events[-1].sequence,
-                        "sealed": self._sealed(turn, subject, events),
+                        "sealed": self._sealed(run, subject, events),
                     }
                 )
 
-    def _sealed(self, turn: UUID, subject: str, events: Sequence[TurnEvent]) -> str:
+    def _sealed(self, run: UUID, subject: str, events: Sequence[TurnEvent]) -> str:
         text = orjson.dumps([[event.sequence, event.type, event.data] for event in events]).decode()
-        return orjson.dumps(self._keys.seal(subject, text, turn.bytes)).decode()
+        return orjson.dumps(self._keys.seal(subject, text, run.bytes)).decode()
 
-    async def _opened(self, turn: UUID, sealed: str) -> list[TurnEvent]:
+    async def _opened(self, run: UUID, sealed: str) -> list[TurnEvent]:
         box = orjson.loads(sealed)
         await self._keys.fetch([box["key"]])
-        text = self._keys.unseal(box, turn.bytes)
+        text = self._keys.unseal(box, run.bytes)
         if text == ERASED:
             return []
         return [TurnEvent(sequence=number, type=type, data=data) for number, type, data in orjson.loads(text)]

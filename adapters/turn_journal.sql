@@ -1,6 +1,7 @@
--- name: write  -- a batch; its loss in a crash costs a stream some pieces, never the log anything
+-- name: write  -- a batch; its loss in a crash costs a stream some pieces, never the log anything. A turn
+-- that went on after a pause has a stream for each run that it is: the column has the run's id
 INSERT INTO magnet.turn_events (turn, first, last, sealed)
-SELECT (v ->> 'turn')::uuid, (v ->> 'first')::integer, (v ->> 'last')::integer, v ->> 'sealed'
+SELECT (v ->> 'run')::uuid, (v ->> 'first')::integer, (v ->> 'last')::integer, v ->> 'sealed'
 FROM jsonb_array_elements(%(rows)s::jsonb) AS v ON CONFLICT DO NOTHING
 
 -- name: lazily
@@ -10,7 +11,7 @@ SELECT set_config('synchronous_commit', 'off', true)
 SELECT pg_notify('magnet_turns', message) FROM unnest(%(messages)s::text[]) AS message
 
 -- name: read
-SELECT sealed FROM magnet.turn_events WHERE turn = %(turn)s AND last > %(after)s ORDER BY first
+SELECT sealed FROM magnet.turn_events WHERE turn = %(run)s AND last > %(after)s ORDER BY first
 
 -- name: clean
 DELETE FROM magnet.turn_events WHERE made_at < clock_timestamp() - interval '1 hour'

@@ -1,5 +1,6 @@
 """Turns over HTTP: a plain answer or a stream, told from the same events wherever they come from."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -12,8 +13,10 @@ from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, encoded
 from commands.runs import refusal_of
 from commands.turn_streams import TurnEvent
-from commands.turns import Begun
-from domain.errors import DomainError
+from commands.turn_work import Begun
+from domain.errors import DomainError, Invalid
+
+CURSOR = re.compile(r"(?:([0-9]{1,6})\.)?([0-9]{1,9})\Z")
 
 
 def answered(event: TurnEvent, *, repeated: bool = False) -> Response:
@@ -50,15 +53,30 @@ def begun(call: Call, made: Begun) -> Response:
     return message(body, status=202, repeated=made.repeated, location=call.container.settings.root_path + path)
 
 
-def streamed(call: Call, events: AsyncGenerator[TurnEvent, None], headers: Mapping[str, str] | None = None) -> Response:
-    """Return events as a stream; their numbers are the cursors it is resumed by."""
-    return EventStream(_sent(call, events), headers)
+def streamed(
+    call: Call, events: AsyncGenerator[TurnEvent, None], leg: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return events as a stream that can be resumed by their ids.
+
+    A turn that goes on after a pause has a stream for each run that it is, its `leg`s: from the second on, an id
+    says which one it belongs to.
+    """
+    return EventStream(_sent(call, events, leg), headers)
 
 
-async def _sent(call: Call, events: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[bytes, None]:
+async def _sent(call: Call, events: AsyncGenerator[TurnEvent, None], leg: int) -> AsyncGenerator[bytes, None]:
     async with aclosing(events):
         async for event in events:
-            yield encoded(StreamEvent(type=event.type, data=shown(call, event)), event.sequence)
+            id = str(event.sequence) if leg == 1 else f"{leg}.{event.sequence}"
+            yield encoded(StreamEvent(type=event.type, data=shown(call, event), id=id), event.sequence)
+
+
+def place_in(call: Call, leg: int) -> int:
+    """Return the number of the last event that a client has seen of a leg, by Last-Event-ID; 0 where none."""
+    found = CURSOR.match(call.request.headers.get("last-event-id", "0"))
+    if found is None:
+        raise Invalid("Last-Event-ID is the id of an event of this stream.", code="invalid_last_event_id")
+    return int(found[2]) if int(found[1] or 1) == leg else 0
 
 
 def shown(call: Call, event: TurnEvent) -> Mapping[str, Any]:

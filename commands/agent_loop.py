@@ -1,22 +1,29 @@
 """An agent's answer: its model is asked, does what it asks for, and asked again, until it says something."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Actions, Asker
+from commands.agent_talk import (
+    Acting,
+    Note,
+    Talk,
+    assistant_message,
+    call_document,
+    paused,
+)
 from commands.answering import Cited
 from commands.choosing import Chosen, choose
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, TextPiece, ToolCall
+from commands.pausing import Resumption
 from commands.runs import Recording
 from commands.saying import say
-from domain.citations import CitationFilter, citations_of
 from domain.rag_tool import RagTool
-from domain.retrieval import Passage
-from domain.turn import Reply
+from domain.turn import DECLINED, Pause, Reply
 
 
 class TurnTimedOut(ModelCallFailed):
@@ -33,33 +40,9 @@ class ActionStarted:
     type: str
 
 
-Piece = TextPiece | ActionStarted | ActionDone | Cited | Reply
-Note = Callable[[ActionDone], Awaitable[None]]
-"""Records what was done, before anything else happens."""
-
-
-@dataclass(kw_only=True)
-class Talk:
-    """What a turn has said and seen so far."""
-
-    given: list[Passage]
-    filter: CitationFilter
-    said: list[str]
-    told: int = 0
-    paragraph: bool = False
-
-    def say(self, text: str) -> list[TextPiece | Cited]:
-        """Return what can be said of a text for certain, and what it newly cites."""
-        pieces: list[TextPiece | Cited] = []
-        if text:
-            if self.paragraph and self.said:
-                text = f"\n\n{text}"
-            self.paragraph = False
-            self.said.append(text)
-            pieces.append(TextPiece(text=text))
-        new = citations_of(self.filter.cited[self.told :], self.given)
-        self.told = len(self.filter.cited)
-        return [*pieces, *(Cited(citation=citation) for citation in new)]
+Piece = TextPiece | ActionStarted | ActionDone | Cited | Reply | Pause
+NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
+"""What a model is told of an action that nobody can agree to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +59,19 @@ class AgentLoop:
         messages: Sequence[Mapping[str, Any]],
         asker: Asker,
         note: Note,
+        *,
+        resumed: Resumption | None = None,
+        confirms: bool = False,
     ) -> AsyncGenerator[Piece, None]:
-        """Yield what happens, and last the Reply; raise ModelCallFailed, or TurnTimedOut at the agent's limit."""
+        """Yield what happens, and last the Reply; raise ModelCallFailed, or TurnTimedOut at the agent's limit.
+
+        Where somebody `confirms`, the last may be a Pause, and a turn be `resumed`; else what needs a confirmation is
+        not done, and the model is told so.
+        """
         limits = agent.definition["limits"]
         deadline = asyncio.get_running_loop().time() + limits["seconds"]
-        async with aclosing(self._reply(recording, agent, messages, asker, note)) as pieces:
+        replying = self._reply(recording, agent, messages, asker, note, resumed, confirms)
+        async with aclosing(replying) as pieces:
             while True:
                 try:
                     async with asyncio.timeout_at(deadline):
@@ -98,21 +89,35 @@ class AgentLoop:
         messages: Sequence[Mapping[str, Any]],
         asker: Asker,
         note: Note,
+        resumed: Resumption | None,
+        confirms: bool,
     ) -> AsyncGenerator[Piece, None]:
-        given: list[Passage] = []
-        talk = Talk(given=given, filter=CitationFilter(lambda: len(given)), said=[])
+        talk = Talk.of(resumed)
         definition = agent.definition
-        by_name = {action["function"]: action for action in definition["actions"]}
+        acting = Acting(
+            recording=recording,
+            by_name={action["function"]: action for action in definition["actions"]},
+            asker=asker,
+            given=talk.given,
+            seconds=definition["limits"]["action_seconds"],
+            note=note,
+            confirms=confirms,
+        )
+        if resumed is not None:
+            async with aclosing(self._go_on(acting, talk, resumed)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            if talk.answered:
+                yield talk.reply()
+                return
         functions = await self.actions.functions(definition["actions"])
-        history: list[dict[str, Any]] = []
-        done: list[ActionDone] = []
         system = {"role": "system", "content": definition["instructions"]}
         for iteration in range(definition["limits"]["iterations"] + 1):
             # At the limit the model is asked once more, and may only answer.
             last = iteration == definition["limits"]["iterations"]
             request = ChatRequest(
                 model=None if definition["model"] is None else UUID(definition["model"]),
-                messages=[system, *messages, *history],
+                messages=[system, *messages, *talk.history],
                 parameters={
                     name: definition[name] for name in ("temperature", "max_tokens") if definition[name] is not None
                 },
@@ -121,63 +126,88 @@ class AgentLoop:
             )
             answer: ChatAnswer | None = None
             try:
-                async with aclosing(say(recording, self.models, request)) as pieces:
-                    async for piece in pieces:
-                        if isinstance(piece, ChatAnswer):
-                            answer = piece
+                async with aclosing(say(recording, self.models, request)) as said:
+                    async for spoken in said:
+                        if isinstance(spoken, ChatAnswer):
+                            answer = spoken
                         else:
                             recording.first_token()
-                            for shown in talk.say(talk.filter.feed(piece.text)):
+                            for shown in talk.say(talk.filter.feed(spoken.text)):
                                 yield shown
             except NoModel:
-                async for extracted in self._without_model(recording, agent, messages, asker, talk, note):
-                    yield extracted
+                async with aclosing(self._without_model(recording, agent, messages, asker, talk, note)) as quoted:
+                    async for piece in quoted:
+                        yield piece
                 return
             assert answer is not None
             for shown in talk.say(talk.filter.rest()):
                 yield shown
             talk.paragraph = True
             calls = () if last else answer.tool_calls
-            history.append(assistant_message(answer.text, calls))
+            talk.history.append(assistant_message(answer.text, calls))
             if not calls:
                 break
-            for call in calls:
-                yield ActionStarted(call=call, type=by_name.get(call.name, {}).get("type", "unknown"))
-            results: list[ActionDone] = []
-            acts = self._act(recording, by_name, calls, asker, given, definition["limits"], note)
-            async with aclosing(acts) as ended:
-                async for result in ended:
-                    results.append(result)
-                    yield result
-            done.extend(results)
-            in_order = {result.call.id: result for result in results}
-            history += [tool_message(in_order[call.id]) for call in calls]
-            direct = [each for each in results if by_name.get(each.call.name, {}).get("answer_directly")]
-            if direct and all(each.outcome == "completed" for each in direct):
-                text = "\n\n".join(each.said or each.told for each in direct)
-                for shown in talk.say(talk.filter.feed(text) + talk.filter.rest()):
-                    yield shown
-                history.append({"role": "assistant", "content": text})
+            waiting = [call for call in calls if acting.waits(call)]
+            async with aclosing(self._do(acting, talk, [call for call in calls if call not in waiting])) as pieces:
+                async for piece in pieces:
+                    yield piece
+            if waiting:
+                yield paused(acting, talk, waiting)
+                return
+            if talk.answered:
                 break
-        yield reply_of(talk, history, done)
+        yield talk.reply()
 
-    async def _act(
-        self,
-        recording: Recording,
-        by_name: Mapping[str, Mapping[str, Any]],
-        calls: Sequence[ToolCall],
-        asker: Asker,
-        given: list[Passage],
-        limits: Mapping[str, Any],
-        note: Note,
-    ) -> AsyncGenerator[ActionDone, None]:
+    async def _go_on(self, acting: Acting, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
+        """Do what a person agreed to, and note what they declined."""
+        declined = [
+            ActionDone(call=call, type=acting.type_of(call), outcome="declined", duration_ms=0.0, told=DECLINED)
+            for call in resumed.declined
+        ]
+        for each in declined:
+            await acting.note(each)
+            yield each
+        talk.done(declined, resumed.declined)
+        async with aclosing(self._do(replace(acting, confirms=None), talk, resumed.approved)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _do(self, acting: Acting, talk: Talk, calls: Sequence[ToolCall]) -> AsyncGenerator[Piece, None]:
+        """Do what was asked for; where its results are the answer, say them."""
+        for call in calls:
+            yield ActionStarted(call=call, type=acting.type_of(call))
+        results: list[ActionDone] = []
+        async with aclosing(self._act(acting, calls)) as ended:
+            async for result in ended:
+                results.append(result)
+                yield result
+        talk.done(results, calls)
+        direct = [each for each in results if acting.action(each.call).get("answer_directly")]
+        if direct and all(each.outcome == "completed" for each in direct):
+            text = "\n\n".join(each.said or each.told for each in direct)
+            for shown in talk.say(talk.filter.feed(text) + talk.filter.rest()):
+                yield shown
+            talk.history.append({"role": "assistant", "content": text})
+            talk.answered = True
+
+    async def _act(self, acting: Acting, calls: Sequence[ToolCall]) -> AsyncGenerator[ActionDone, None]:
         """Carry out what was asked for at once, note each as it is done, and yield it."""
 
         async def carried_out(call: ToolCall) -> ActionDone:
-            done = await self.actions.carry_out(
-                recording, by_name.get(call.name), call, asker, given, seconds=limits["action_seconds"]
-            )
-            await note(done)
+            if acting.confirms is False and acting.action(call).get("requires_confirmation"):
+                done = ActionDone(
+                    call=call, type=acting.type_of(call), outcome="confirmation_needed", duration_ms=0.0, told=NOBODY
+                )
+            else:
+                done = await self.actions.carry_out(
+                    acting.recording,
+                    acting.by_name.get(call.name),
+                    call,
+                    acting.asker,
+                    acting.given,
+                    seconds=acting.seconds,
+                )
+            await acting.note(done)
             return done
 
         tasks = [asyncio.ensure_future(carried_out(call)) for call in calls]
@@ -233,43 +263,6 @@ class AgentLoop:
         )
         await note(done)
         yield done
-        yield reply_of(talk, [{"role": "assistant", "content": text}], [done])
-
-
-def reply_of(talk: Talk, history: Sequence[Mapping[str, Any]], done: Sequence[ActionDone]) -> Reply:
-    """Return the reply that a turn ends with."""
-    return Reply(
-        content="".join(talk.said),
-        citations=citations_of(talk.filter.cited, talk.given),
-        tool_calls=[
-            {
-                "id": each.call.id,
-                "function": each.call.name,
-                "type": each.type,
-                "arguments": each.call.arguments,
-                "outcome": each.outcome,
-                "duration_ms": each.duration_ms,
-            }
-            for each in done
-        ],
-        history=history,
-        details={"invented_citations": talk.filter.invented},
-    )
-
-
-def assistant_message(text: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
-    """Return what the model said, as it is told again: text together with calls is kept."""
-    message: dict[str, Any] = {"role": "assistant", "content": text or None}
-    if calls:
-        message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in calls
-        ]
-    elif not text:
-        message["content"] = ""
-    return message
-
-
-def tool_message(done: ActionDone) -> dict[str, Any]:
-    """Return an action's result, as the model is told it."""
-    return {"role": "tool", "tool_call_id": done.call.id, "content": done.told}
+        talk.calls.append(call_document(done))
+        talk.history.append({"role": "assistant", "content": text})
+        yield talk.reply()

@@ -1,7 +1,7 @@
 """Commands on conversations: beginning, turns and their ends, feedback, closing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from domain.configuration_events import LIVE
 from domain.conversation import Conversation
 from domain.errors import Invalid, NotFound
 from domain.run import End, Run
-from domain.turn import Reply
+from domain.turn import Pause, Reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,23 @@ class StartTurn(ByOwner):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decide(ByOwner):
+    """Agree to what an agent wants to do, or decline it; the last decision lets the turn go on, leased by a process."""
+
+    confirmation: str
+    approved: bool
+    channel: str
+    attributes: Mapping[str, str]
+    observability: str
+    owner: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decline(ByOwner):
+    """End the turn that waits for a person, by declining what it waits for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoteAction(OnConversation):
     """Note what the agent did."""
 
@@ -77,12 +94,16 @@ class NoteAction(OnConversation):
 
 @dataclass(frozen=True, kw_only=True)
 class EndTurn(OnConversation):
-    """End a turn and its run together; the reply of one that was not completed is what there was of it."""
+    """End a turn and its run together, or have it wait for a person by `pause`.
+
+    The reply of one that was not completed is what there was of it.
+    """
 
     turn: str
-    state: Literal["completed", "failed", "cancelled"]
+    state: Literal["completed", "failed", "cancelled", "awaiting_confirmation"]
     end: End
     reply: Reply
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +160,33 @@ class ConversationHandlers:
             turn = conversation.retry(command.retry, agent=command.agent)
         else:
             turn = conversation.post(content=command.content or "", agent=command.agent)
+        return self._leg(unit, conversation, turn, command)
+
+    async def decide(self, command: Decide, unit: Unit) -> Done:
+        """Take a decision; the turn goes on once nothing is left to be decided."""
+        conversation = await own(unit, command)
+        goes_on = conversation.decide(command.confirmation, approved=command.approved)
+        turn = conversation.confirmations[command.confirmation]["turn"]
+        if goes_on:
+            return self._leg(unit, conversation, turn, command)
+        unit.save(conversation)
+        return Done(aggregate=conversation, shown=leg_shown(conversation.turn(turn), begins=False))
+
+    async def decline(self, command: Decline, unit: Unit) -> Done:
+        """Decline what waits."""
+        conversation = await own(unit, command)
+        conversation.decline()
+        unit.save(conversation)
+        return Done(aggregate=conversation)
+
+    @staticmethod
+    def _leg(unit: Unit, conversation: Conversation, turn: str, command: StartTurn | Decide) -> Done:
+        """Begin the run that a turn is, or goes on as."""
         begun = conversation.turn(turn)
         run = Run.start(
             id=UUID(begun["run_id"]),
             kind="turn",
-            target={"kind": Agent.TOPIC, **command.agent},
+            target={"kind": Agent.TOPIC, **begun["agent"]},
             principal=command.principal,
             subject=conversation.subject,
             channel=command.channel,
@@ -152,7 +195,7 @@ class ConversationHandlers:
         )
         unit.effect("lease", id=turn, kind="turn", stream=str(conversation.id), owner=str(command.owner), seconds=LEASE)
         unit.save(run, conversation)
-        return Done(aggregate=conversation, shown={"turn": turn, "run_id": str(run.id)})
+        return Done(aggregate=conversation, shown=leg_shown(begun, begins=True))
 
     async def note_action(self, command: NoteAction, unit: Unit) -> Done:
         """Note an action."""
@@ -177,6 +220,9 @@ class ConversationHandlers:
         match command.state:
             case "completed":
                 conversation.complete(command.turn, command.reply)
+            case "awaiting_confirmation":
+                assert command.pause is not None
+                conversation.request_confirmation(command.turn, replace(command.pause, reply=command.reply))
             case "cancelled":
                 conversation.cancel(command.turn, command.reply)
             case "failed":
@@ -212,6 +258,11 @@ class ConversationHandlers:
         conversation.close()
         unit.save(conversation)
         return Done(aggregate=conversation)
+
+
+def leg_shown(turn: Mapping[str, Any], *, begins: bool) -> dict[str, Any]:
+    """Return which run a turn is at present, and whether the command began it."""
+    return {"turn": turn["id"], "run_id": turn["run_id"], "leg": len(turn["legs"]) + 1, "begins": begins}
 
 
 async def own(unit: Unit, command: ByOwner) -> Conversation:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from commands.runs import failure_of
 from domain.errors import Conflict, DomainError, Unavailable
-from domain.turn import answer_id
+from domain.turn import answer_id, content_of
 
 
 class TurnInterrupted(Unavailable):
@@ -29,13 +29,13 @@ class TurnNotCancelled(Conflict):
 
 def turn_document(turn: Mapping[str, Any], conversation: UUID, position: int) -> dict[str, Any]:
     """Return what a turn's end shows: the contract's Message, and `failure` where there is no answer."""
-    reply = turn["reply"]
+    reply = turn["reply"] if turn["state"] in ("completed", "awaiting_confirmation") else None
     shown: dict[str, Any] = {
         "turn": {"id": turn["id"], "state": turn["state"]},
         "message": {
             "id": str(answer_id(UUID(turn["id"]))),
             "role": "assistant",
-            "content": turn["partial"] if reply is None else reply["content"],
+            "content": content_of(turn),
             "citations": [] if reply is None else reply["citations"],
             "tool_calls": [] if reply is None else reply["tool_calls"],
         },
@@ -45,12 +45,32 @@ def turn_document(turn: Mapping[str, Any], conversation: UUID, position: int) ->
         "version": turn["ended_version"],
         "position": position,
     }
-    if turn["state"] == "failed":
+    if turn["state"] == "awaiting_confirmation":
+        shown["confirmations"] = turn["pause"]["confirmations"]
+    elif turn["state"] == "failed":
         error, details = turn["error"], turn["details"]
         shown["failure"] = {"kind": details["kind"], **error, "details": details["error"]}
     elif turn["state"] == "interrupted":
         shown["failure"] = failure_of(TurnInterrupted())["failure"]
     return shown
+
+
+def told(turn: Mapping[str, Any], conversation: UUID, position: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the last events of a turn's stream, (type, data) each: what it waits for, and its end."""
+    document = turn_document(turn, conversation, position)
+    asked = [("confirmation.requested", {"confirmation": each}) for each in document.get("confirmations", ())]
+    return [*asked, (told_as(turn["state"]), document)]
+
+
+def abandoned(turn: UUID, run: UUID) -> tuple[str, Mapping[str, Any]]:
+    """Return what is told of a turn whose end could not be recorded."""
+    shown = {"turn": {"id": str(turn), "state": "interrupted"}, "run_id": str(run)}
+    return "turn.failed", {**shown, **failure_of(TurnInterrupted())}
+
+
+def leg_of(turn: Mapping[str, Any], run: UUID) -> Mapping[str, Any]:
+    """Return a turn as it was when it ended as a run, which it may have gone on from, or as it is now."""
+    return next((leg for leg in turn["legs"] if leg["run_id"] == str(run)), turn)
 
 
 def told_as(state: str) -> str:

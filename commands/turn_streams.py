@@ -21,12 +21,12 @@ class TurnEvent:
 
 
 class TurnJournal(Protocol):
-    """Keeps the events of turns for other processes, for some time after the turn's end."""
+    """Keeps the events of turns for other processes, for some time after their end; by the run that a turn is."""
 
-    def note(self, turn: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
+    def note(self, run: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
         """Take events to be written with the next batch; the terminal one is written at once."""
 
-    def follow(self, turn: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[TurnEvent, None]:
+    def follow(self, run: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events after a number as they are written; end with the terminal one, or the turn."""
 
     async def ask_to_cancel(self, turn: UUID) -> None:
@@ -37,7 +37,7 @@ class TurnJournal(Protocol):
 class TurnStream:
     """The stream of a turn that this process carries out; `subject` is whose data key seals it elsewhere."""
 
-    turn: UUID
+    run: UUID
     subject: str
     journal: TurnJournal
     events: list[TurnEvent] = field(default_factory=list)
@@ -47,7 +47,7 @@ class TurnStream:
         """Add an event, for those who listen here and for other processes."""
         event = TurnEvent(sequence=len(self.events) + 1, type=type, data=data)
         self.events.append(event)
-        self.journal.note(self.turn, self.subject, [event])
+        self.journal.note(self.run, self.subject, [event])
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

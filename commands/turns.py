@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,19 +13,29 @@ from commands.agent_loop import ActionStarted, AgentLoop
 from commands.answering import Cited
 from commands.bus import Bus, Command
 from commands.choosing import Chosen, choose
-from commands.conversation import EndTurn, InterruptTurn, NoteAction, StartTurn, owned, principal_of
+from commands.conversation import (
+    Decide,
+    Decline,
+    EndTurn,
+    InterruptTurn,
+    StartTurn,
+    owned,
+    principal_of,
+)
 from commands.model_calls import TextPiece
+from commands.pausing import resumption_of
 from commands.ports import Context, Receipt, Things
 from commands.retrieval import groups_of
 from commands.runs import Recording, RequestInProgress, Runs
-from commands.turn_ends import ShuttingDown, TurnInterrupted, TurnNotCancelled, details_of, told_as, turn_document
+from commands.turn_ends import ShuttingDown, TurnNotCancelled, abandoned, details_of, told
 from commands.turn_following import Places, TurnFollowing, started
 from commands.turn_streams import TurnEvent, TurnJournal, TurnStream, key_subject
+from commands.turn_work import Begun, Confirm, Say, Work, action_of, type_of
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.errors import Busy, DomainError, Unavailable
-from domain.run import RunEnded
-from domain.turn import OPEN_STATES, Reply, TurnEnded
+from domain.run import Outcome, RunEnded
+from domain.turn import Pause, Reply, TurnEnded
 
 DRAIN = 20.0
 """Seconds that running turns are given when this process is asked to end."""
@@ -36,55 +46,8 @@ PATIENCE = 60.0
 PAUSES = (0.2, 1.0, 5.0)
 """Seconds between tries to record an end while the database is away; a lease outlasts them."""
 
-State = Literal["completed", "failed", "cancelled", "interrupted"]
+State = Literal["completed", "failed", "cancelled", "interrupted", "awaiting_confirmation"]
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Say:
-    """Say something in a conversation, or (with `retry`) have the newest turn tried again."""
-
-    conversation: UUID
-    content: str | None = None
-    retry: str | None = None
-    expected: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Begun:
-    """A turn that began; `repeated` where an earlier request with the same key began it."""
-
-    conversation: UUID
-    turn: UUID
-    run_id: UUID
-    receipt: Receipt
-    repeated: bool = False
-
-
-@dataclass
-class Work:
-    """A turn that this process carries out; `gives_up` where that is because the process ends."""
-
-    conversation: UUID
-    turn: UUID
-    context: Context
-    recording: Recording
-    stream: TurnStream
-    answering: asyncio.Task[Reply] | None = None
-    task: asyncio.Task[None] | None = None
-    gives_up: bool = False
-    said: list[str] = field(default_factory=list)
-    notes: set[asyncio.Future[Receipt]] = field(default_factory=set)
-
-    @property
-    def inside(self) -> Context:
-        """The context of what happens within the turn: on behalf of who began it, without their key."""
-        return replace(self.context, idempotency=None, causation_id=str(self.turn))
-
-    def stop(self) -> None:
-        """Have the answering stopped; what has been said until now is the end of it."""
-        if self.answering is not None:
-            self.answering.cancel()
 
 
 class Turns:
@@ -106,7 +69,7 @@ class Turns:
         """Record what was said, and begin to answer it; or raise."""
         earlier = await self._bus.earlier(context)
         if earlier is not None:
-            return begun(command, earlier)
+            return Begun.of(command.conversation, earlier)
         if self._closing:
             raise ShuttingDown
         conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
@@ -124,9 +87,42 @@ class Turns:
             observability=agent.definition["observability"],
             owner=self._runs.owner,
         )
-        receipt = await self._bus.dispatch(start, context)
-        made = begun(command, receipt)
-        if not made.repeated:
+        made = Begun.of(command.conversation, await self._bus.dispatch(start, context))
+        if made.begins:
+            self._start(made, agent, context, key_subject(conversation))
+        return made
+
+    async def decide(self, command: Confirm, context: Context) -> Begun:
+        """Record a decision, and let the turn go on where nothing is left to be decided; or raise."""
+        earlier = await self._bus.earlier(context)
+        if earlier is not None:
+            return Begun.of(command.conversation, earlier)
+        if self._closing:
+            raise ShuttingDown
+        conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
+        asked = conversation.confirmation(command.confirmation)
+        started_with = conversation.turn(asked["turn"])["agent"]
+        agent = await choose(
+            self._things,
+            Agent,
+            UUID(conversation.agent),
+            subject="",
+            version=started_with["version"],
+            variant=started_with["variant"],
+        )
+        decide = Decide(
+            id=command.conversation,
+            expected=command.expected,
+            confirmation=command.confirmation,
+            approved=command.approved,
+            principal=principal_of(context.actor),
+            channel=context.channel,
+            attributes=context.attributes,
+            observability=agent.definition["observability"],
+            owner=self._runs.owner,
+        )
+        made = Begun.of(command.conversation, await self._bus.dispatch(decide, context))
+        if made.begins:
             self._start(made, agent, context, key_subject(conversation))
         return made
 
@@ -136,57 +132,63 @@ class Turns:
             turn=made.turn,
             context=context,
             recording=Recording(self._runs, made.run_id, context, agent.definition["observability"]),
-            stream=TurnStream(made.turn, subject, self._journal),
+            stream=TurnStream(made.run_id, subject, self._journal),
         )
-        work.stream.publish("turn.started", started(made.conversation, made.turn, str(made.run_id)))
-        self._works[made.turn] = work
+        work.stream.publish("turn.started", started(made.conversation, made.turn, made.run_id))
+        self._works[made.run_id] = work
         work.answering = asyncio.create_task(self._answered(work, agent))
         work.task = asyncio.create_task(self._carry_out(work))
-        work.task.add_done_callback(lambda _: self._works.pop(made.turn, None))
+        work.task.add_done_callback(lambda _: self._works.pop(made.run_id, None))
 
     async def follow(self, made: Begun) -> AsyncGenerator[TurnEvent, None]:
-        """Yield what happens in a turn, from its beginning to its terminal event."""
-        async with aclosing(self.following.follow(made.conversation, made.turn)) as events:
+        """Yield what happens in a turn, from the beginning of its run to its terminal event."""
+        async with aclosing(self.following.follow(made.conversation, made.turn, made.run_id)) as events:
             async for event in events:
                 yield event
 
     async def end(self, made: Begun) -> TurnEvent:
-        """Return the terminal event of a turn, when it is there; a repeat waits a minute, or raises RequestInProgress."""
+        """Return the terminal event of a run, when it is there; who did not begin it waits a minute, or is told so."""
         try:
-            async with asyncio.timeout(PATIENCE if made.repeated else None):
+            async with asyncio.timeout(None if made.begins else PATIENCE):
                 async for event in self.follow(made):
                     last = event
         except TimeoutError:
             raise RequestInProgress(details={"retry_after": 1}) from None
         return last
 
-    async def cancel(self, conversation: UUID, turn: UUID, context: Context, *, patience: float = 5.0) -> TurnEvent:
-        """Stop a turn, whichever process carries it out, and return its terminal event.
+    async def cancel(
+        self, conversation: UUID, turn: UUID, context: Context, *, patience: float = 5.0
+    ) -> Mapping[str, Any]:
+        """Stop a turn, whichever process carries it out, and return what its end shows.
 
         Nothing happens where it was cancelled before; raise TurnEnded where it had ended otherwise.
         """
-        found = owned(await self._things.newest(Conversation, conversation), principal_of(context.actor))
-        state = found.turn(str(turn))["state"]
-        if state in OPEN_STATES:
+        principal = principal_of(context.actor)
+        found = owned(await self._things.newest(Conversation, conversation), principal).turn(str(turn))
+        state, run = found["state"], UUID(found["run_id"])
+        if state == "awaiting_confirmation":
+            await self._bus.dispatch(Decline(id=conversation, principal=principal), context)
+            state = "cancelled"
+        elif state == "running":
             if not self.stop(turn):
                 await self._journal.ask_to_cancel(turn)
             try:
                 async with asyncio.timeout(patience):
-                    async for event in self.following.follow(conversation, turn):
+                    async for event in self.following.follow(conversation, turn, run):
                         last = event
             except TimeoutError:
                 raise TurnNotCancelled(details={"retry_after": 1}) from None
             state = last.data["turn"]["state"]
         if state != "cancelled":
             raise TurnEnded(details={"turn": {"id": str(turn), "state": state}})
-        return await self.following.end(conversation, turn)
+        return (await self.following.end(conversation, turn, run))[-1][1]
 
     def stop(self, turn: UUID) -> bool:
         """Stop a turn that this process carries out; return whether it does."""
-        work = self._works.get(turn)
-        if work is not None:
+        works = [work for work in self._works.values() if work.turn == turn]
+        for work in works:
             work.stop()
-        return work is not None
+        return bool(works)
 
     async def close(self, drain: float = DRAIN) -> None:
         """Give running turns some time; those still running then are marked as interrupted."""
@@ -200,78 +202,70 @@ class Turns:
             if running:
                 await asyncio.wait(running)
 
-    def _stream(self, turn: UUID) -> TurnStream | None:
-        work = self._works.get(turn)
+    def _stream(self, run: UUID) -> TurnStream | None:
+        work = self._works.get(run)
         return work.stream if work is not None else None
 
     # One turn ----------------------------------------------------------------
 
     async def _carry_out(self, work: Work) -> None:
-        """See a turn to its end: one is recorded, and one is told."""
+        """See a run of a turn to its end: one is recorded, and one is told."""
         assert work.answering is not None
         await asyncio.wait([work.answering])
         if work.notes:
             await asyncio.wait(work.notes)  # what was done comes before the end
         try:
-            type, data = await self._end(work)
+            ends = await self._end(work)
         except Exception as error:
             # Nobody carries it out any more: its lease runs out, and it counts as interrupted.
             log.exception("turn_not_ended turn=%s error=%s", work.turn, type_of(error))
             self._runs.lost.add(work.turn)
-            failure = {
-                "kind": "Unavailable",
-                "code": TurnInterrupted.code,
-                "message": str(TurnInterrupted()),
-                "details": {},
-            }
-            type, data = (
-                "turn.failed",
-                {
-                    "turn": {"id": str(work.turn), "state": "interrupted"},
-                    "run_id": str(work.recording.id),
-                    "failure": failure,
-                },
-            )
-        work.stream.publish(type, data)
+            ends = [abandoned(work.turn, work.recording.id)]
+        for type, data in ends:
+            work.stream.publish(type, data)
 
-    async def _end(self, work: Work) -> tuple[str, Mapping[str, Any]]:
-        """Record how a turn ended, and return what is told of it."""
-        state, reply, error = self._outcome(work)
+    async def _end(self, work: Work) -> list[tuple[str, Mapping[str, Any]]]:
+        """Record how a run of a turn ended, and return what is told of it."""
+        state, reply, pause, error = self._outcome(work)
         command: Command
         if state == "interrupted":
             command = InterruptTurn(id=work.conversation, turn=str(work.turn))
         else:
             kept = {**reply.details, **work.recording.spent(), **details_of(error)}
+            outcome: Outcome = "completed" if state == "awaiting_confirmation" else state
             command = EndTurn(
                 id=work.conversation,
                 turn=str(work.turn),
                 state=state,
-                end=work.recording.end(state, error=error, output=reply.content),
+                end=work.recording.end(outcome, error=error, output=reply.content),
                 reply=replace(reply, details=kept),
+                pause=pause,
             )
         try:
             receipt = await self._recorded(command, work)
         except (TurnEnded, RunEnded):
             # The lease ran out, and another process has recorded that it was interrupted; or the first try
             # to record this end was not lost after all.
-            end = await self.following.end(work.conversation, work.turn)
-            return end.type, end.data
-        turn = receipt.shown["turn"]
-        return told_as(turn["state"]), turn_document(turn, receipt.id, receipt.position)
+            return await self.following.end(work.conversation, work.turn, work.recording.id)
+        return told(receipt.shown["turn"], receipt.id, receipt.position)
 
-    def _outcome(self, work: Work) -> tuple[State, Reply, DomainError | None]:
+    def _outcome(self, work: Work) -> tuple[State, Reply, Pause | None, DomainError | None]:
         """Return how the answering ended; the reply is what there was of one."""
         assert work.answering is not None
         partial = Reply(content="".join(work.said))
         if work.answering.cancelled():
-            return "interrupted" if work.gives_up else "cancelled", partial, None
+            return "interrupted" if work.gives_up else "cancelled", partial, None, None
         error = work.answering.exception()
         if error is None:
-            return "completed", work.answering.result(), None
+            result = work.answering.result()
+            if isinstance(result, Pause):
+                return "awaiting_confirmation", result.reply, result, None
+            return "completed", result, None, None
         if isinstance(error, DomainError):
-            return "failed", partial, error
+            return "failed", partial, None, error
         log.error("turn_failed turn=%s error=%s", work.turn, type_of(error), exc_info=error)
-        return "failed", partial, DomainError("Something went wrong here; the log has it.", code="internal_error")
+        defect = DomainError("Something went wrong here; the log has it.", code="internal_error")
+        return "failed", partial, None, defect
 
     async def _recorded(self, command: Command, work: Work) -> Receipt:
         """Record an end, also where the database is away for a while."""
@@ -283,7 +277,7 @@ class Turns:
                 await asyncio.sleep(pause)
         return await self._bus.dispatch(command, work.inside)
 
-    async def _answered(self, work: Work, agent: Chosen) -> Reply:
+    async def _answered(self, work: Work, agent: Chosen) -> Reply | Pause:
         """Return the reply, and tell the stream what happens on the way."""
         conversation = await self._things.newest(Conversation, work.conversation)
         memory = agent.definition["memory"]
@@ -302,8 +296,12 @@ class Turns:
             await asyncio.shield(noting)
 
         messages = [*earlier, {"role": "user", "content": turn["content"]}]
-        reply: Reply | None = None
-        async with aclosing(self._loop.reply(work.recording, agent, messages, asker, note)) as pieces:
+        resumed = resumption_of(conversation, str(work.turn))
+        if resumed is not None:
+            work.said.append(resumed.content)
+        reply: Reply | Pause | None = None
+        replying = self._loop.reply(work.recording, agent, messages, asker, note, resumed=resumed, confirms=True)
+        async with aclosing(replying) as pieces:
             async for piece in pieces:
                 match piece:
                     case TextPiece(text=text):
@@ -316,35 +314,7 @@ class Turns:
                         work.stream.publish("tool.completed", {**shown, "duration_ms": piece.duration_ms})
                     case Cited(citation=citation):
                         work.stream.publish("citation", {"citation": dict(citation)})
-                    case Reply():
+                    case Reply() | Pause():
                         reply = piece
         assert reply is not None
         return reply
-
-
-def begun(command: Say, receipt: Receipt) -> Begun:
-    """Return what a receipt of a turn's beginning says."""
-    turn, run_id = UUID(receipt.shown["turn"]), UUID(receipt.shown["run_id"])
-    return Begun(
-        conversation=command.conversation, turn=turn, run_id=run_id, receipt=receipt, repeated=receipt.replayed
-    )
-
-
-def type_of(error: BaseException) -> str:
-    """Return what an error is, for the log of this process: its text may hold what a person said."""
-    return type(error).__name__
-
-
-def action_of(work: Work, done: ActionDone) -> NoteAction:
-    """Return the command that notes what was done."""
-    return NoteAction(
-        id=work.conversation,
-        turn=str(work.turn),
-        call=done.call.id,
-        function=done.call.name,
-        type=done.type,
-        arguments=done.call.arguments,
-        result=done.told,
-        outcome=done.outcome,
-        duration_ms=done.duration_ms,
-    )

@@ -22,6 +22,9 @@ class Action(Strict):
     function: str = Field(max_length=64, description="What the model calls it by: letters, digits, _ and -.")
     description: str = Field("", max_length=4000, description="When and what for the model should use it.")
     answer_directly: bool = Field(False, description="Whether its result is the answer.")
+    requires_confirmation: bool = Field(
+        False, description="Whether a person must agree, in a conversation, before it is carried out."
+    )
 
     @field_validator("function")
     @classmethod

@@ -10,12 +10,16 @@ from domain import conversation_events
 from domain.errors import NotFound, StaleVersion
 from domain.turn import (
     OPEN_STATES,
+    ConfirmationDecided,
     ConversationClosed,
     NothingToRetry,
+    Pause,
     Reply,
     TurnEnded,
     TurnInProgress,
     answer_id,
+    content_of,
+    history_of,
     run_of,
     turn_id,
 )
@@ -30,6 +34,9 @@ class Conversation(Aggregate):
     Created = conversation_events.Created
     TurnStarted = conversation_events.TurnStarted
     ActionCompleted = conversation_events.ActionCompleted
+    ConfirmationRequested = conversation_events.ConfirmationRequested
+    ConfirmationGiven = conversation_events.ConfirmationGiven
+    TurnResumed = conversation_events.TurnResumed
     TurnCompleted = conversation_events.TurnCompleted
     TurnFailed = conversation_events.TurnFailed
     TurnCancelled = conversation_events.TurnCancelled
@@ -52,6 +59,7 @@ class Conversation(Aggregate):
         self.welcome = welcome
         self.turns: dict[str, dict[str, Any]] = {}
         self.feedback: dict[str, dict[str, Any]] = {}
+        self.confirmations: dict[str, dict[str, Any]] = {}
         self.closed = False
 
     @classmethod
@@ -88,9 +96,10 @@ class Conversation(Aggregate):
     # Decisions ---------------------------------------------------------------
 
     def post(self, *, content: str, agent: Mapping[str, Any]) -> str:
-        """Take what a person said, and begin a turn; return its id."""
+        """Take what a person said, and begin a turn; return its id. What waited for a person is declined by that."""
         self.must_be_open()
         self.must_be_idle()
+        self.decline()
         return self._start(content, agent, retry_of=None)
 
     def retry(self, turn: str, *, agent: Mapping[str, Any]) -> str:
@@ -98,7 +107,7 @@ class Conversation(Aggregate):
         self.must_be_open()
         self.must_be_idle()
         found = self.turn(turn)
-        if found["state"] == "completed" or found["number"] != len(self.turns):
+        if found["state"] in ("completed", "awaiting_confirmation") or found["number"] != len(self.turns):
             raise NothingToRetry
         return self._start(found["content"], agent, retry_of=turn)
 
@@ -152,6 +161,60 @@ class Conversation(Aggregate):
             details=dict(reply.details),
         )
 
+    def request_confirmation(self, turn: str, pause: Pause) -> None:
+        """Have a turn wait until a person has decided on some calls."""
+        self._must_go_on(turn)
+        leg = len(self.turns[turn]["legs"]) + 1
+        confirmations = [
+            {"id": str(uuid5(UUID(turn), f"confirmation:{leg}:{number}")), **call}
+            for number, call in enumerate(pause.calls, 1)
+        ]
+        self.trigger_event(
+            self.ConfirmationRequested,
+            turn=turn,
+            message=str(answer_id(UUID(turn))),
+            subject=self.subject,
+            content=pause.reply.content,
+            citations=[dict(each) for each in pause.reply.citations],
+            tool_calls=[dict(each) for each in pause.reply.tool_calls],
+            history=[dict(each) for each in pause.reply.history],
+            confirmations=confirmations,
+            given=[dict(each) for each in pause.given],
+            cited=list(pause.cited),
+            details=dict(pause.reply.details),
+        )
+
+    def decide(self, confirmation: str, *, approved: bool) -> bool:
+        """Take what a person decided; return whether the turn goes on by that. The same again changes nothing."""
+        asked = self.confirmation(confirmation)
+        if asked["approved"] is not None:
+            if asked["approved"] != approved:
+                raise ConfirmationDecided
+            return False
+        turn = self.turns[asked["turn"]]
+        self.trigger_event(self.ConfirmationGiven, turn=turn["id"], confirmation=confirmation, approved=approved)
+        if any(self.confirmations[each["id"]]["approved"] is None for each in turn["pause"]["confirmations"]):
+            return False
+        run = run_of(UUID(turn["id"]), len(turn["legs"]) + 2)
+        self.trigger_event(self.TurnResumed, turn=turn["id"], run=str(run))
+        return True
+
+    def decline(self) -> None:
+        """Decline all that waits for a person, and end the turn that waits; nothing happens where none does."""
+        turn = self.running
+        if turn is None or turn["state"] != "awaiting_confirmation":
+            return
+        for each in turn["pause"]["confirmations"]:
+            if self.confirmations[each["id"]]["approved"] is None:
+                self.trigger_event(self.ConfirmationGiven, turn=turn["id"], confirmation=each["id"], approved=False)
+        self.trigger_event(
+            self.TurnCancelled,
+            turn=turn["id"],
+            subject=self.subject,
+            content=turn["reply"]["content"],
+            details=turn["details"],
+        )
+
     def fail(self, turn: str, *, code: str, message: str, reply: Reply) -> None:
         """End a turn that can't be answered; the reply is what there was of one."""
         self._must_go_on(turn)
@@ -178,7 +241,7 @@ class Conversation(Aggregate):
 
     def interrupt(self, turn: str) -> None:
         """Note that nobody carries a turn out any more; nothing happens where it has ended."""
-        if self.turn(turn)["state"] in OPEN_STATES:
+        if self.turn(turn)["state"] == "running":
             self.trigger_event(self.TurnInterrupted, turn=turn)
 
     def give_feedback(self, message: str, *, rating: str, reason: str | None, comment: str | None) -> None:
@@ -192,9 +255,10 @@ class Conversation(Aggregate):
             )
 
     def close(self) -> None:
-        """Close it, unless a turn runs; nothing happens where it is closed."""
+        """Close it, unless a turn runs; nothing happens where it is closed. What waited for a person is declined."""
         if not self.closed:
             self.must_be_idle()
+            self.decline()
             self.trigger_event(self.Closed)
 
     # What is asked of it -----------------------------------------------------
@@ -205,9 +269,15 @@ class Conversation(Aggregate):
             raise NotFound("There is no such turn in this conversation.")
         return self.turns[id]
 
+    def confirmation(self, id: str) -> dict[str, Any]:
+        """Return what a person is asked to agree to, or raise NotFound."""
+        if id not in self.confirmations:
+            raise NotFound("There is no such confirmation in this conversation.")
+        return self.confirmations[id]
+
     @property
     def running(self) -> dict[str, Any] | None:
-        """The turn that goes on."""
+        """The turn that goes on, or waits for a person."""
         return next((turn for turn in reversed(self.turns.values()) if turn["state"] in OPEN_STATES), None)
 
     def must_be_at(self, version: int | None) -> None:
@@ -222,11 +292,11 @@ class Conversation(Aggregate):
 
     def must_be_idle(self) -> None:
         """Raise TurnInProgress where a turn goes on."""
-        if (turn := self.running) is not None:
+        if (turn := self.running) is not None and turn["state"] == "running":
             raise TurnInProgress(details={"turn": turn["id"]})
 
     def _must_go_on(self, turn: str) -> None:
-        if self.turn(turn)["state"] not in OPEN_STATES:
+        if self.turn(turn)["state"] != "running":
             raise TurnEnded
 
     def history(self, upto: str, persons_messages: int | None = None) -> list[dict[str, Any]]:
@@ -242,10 +312,7 @@ class Conversation(Aggregate):
                 break
             if turn["id"] in retried or turn["id"] == self.turns[upto]["retry_of"]:
                 continue
-            said: list[dict[str, Any]] = [{"role": "user", "content": turn["content"]}]
-            if turn["reply"] is not None:
-                said += turn["reply"]["history"]
-            told.append(said)
+            told.append([{"role": "user", "content": turn["content"]}, *history_of(turn)])
         if persons_messages is not None:
             told = told[-persons_messages:]
         return [message for said in told for message in said]
@@ -254,4 +321,4 @@ class Conversation(Aggregate):
         """Yield every text that was said, by either side."""
         for turn in self.turns.values():
             yield turn["content"]
-            yield turn["partial"] if turn["reply"] is None else turn["reply"]["content"]
+            yield content_of(turn)

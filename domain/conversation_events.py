@@ -43,6 +43,9 @@ class TurnStarted(Aggregate.Event):
                 "number": self.number,
                 "state": "running",
                 "run_id": self.run,
+                "legs": [],
+                "before": "",
+                "pause": None,
                 "message_id": self.message,
                 "content": self.content,
                 "retry_of": self.retry_of,
@@ -86,6 +89,74 @@ class ActionCompleted(Aggregate.Event):
         }
         turn = aggregate.turns[self.turn]
         aggregate.alter(self.turn, actions=[*turn["actions"], action])
+
+
+class ConfirmationRequested(Aggregate.Event):
+    """The agent wants to do something that a person must agree to; until then the turn waits."""
+
+    TOPIC = "conversation.confirmation_requested"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset(
+        {"content", "citations", "tool_calls", "history", "confirmations", "given"}
+    )
+    turn: str
+    message: str
+    subject: str | None
+    content: str
+    citations: list[dict[str, Any]]
+    tool_calls: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    confirmations: list[dict[str, Any]]
+    given: list[dict[str, Any]]
+    cited: list[int]
+    details: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        reply = {
+            "id": self.message,
+            "content": self.content,
+            "citations": self.citations,
+            "tool_calls": self.tool_calls,
+            "history": self.history,
+        }
+        pause = {"given": self.given, "cited": self.cited, "confirmations": self.confirmations}
+        aggregate.end(self, "awaiting_confirmation", reply=reply, pause=pause, details=self.details)
+        asked = {each["id"]: {**each, "turn": self.turn, "approved": None} for each in self.confirmations}
+        aggregate.confirmations = aggregate.confirmations | asked
+
+
+class ConfirmationGiven(Aggregate.Event):
+    """A person agreed to what the agent wants to do, or declined it."""
+
+    TOPIC = "conversation.confirmation_given"
+    turn: str
+    confirmation: str
+    approved: bool
+
+    def apply(self, aggregate: "Conversation") -> None:
+        decided = {**aggregate.confirmations[self.confirmation], "approved": self.approved}
+        aggregate.confirmations = aggregate.confirmations | {self.confirmation: decided}
+
+
+class TurnResumed(Aggregate.Event):
+    """All was decided that the turn waited for: it goes on, as another run."""
+
+    TOPIC = "conversation.turn_resumed"
+    turn: str
+    run: str
+
+    def apply(self, aggregate: "Conversation") -> None:
+        turn = aggregate.turns[self.turn]
+        leg = {name: value for name, value in turn.items() if name != "legs"}
+        aggregate.alter(
+            self.turn,
+            state="running",
+            run_id=self.run,
+            legs=[*turn["legs"], leg],
+            before=turn["reply"]["content"],
+            details={},
+            ended_at=None,
+            ended_version=None,
+        )
 
 
 class TurnCompleted(Aggregate.Event):

@@ -11,6 +11,10 @@ TurnState = Literal["running", "awaiting_confirmation", "completed", "failed", "
 OPEN_STATES = frozenset({"running", "awaiting_confirmation"})
 
 
+DECLINED = "The person has not agreed to this: it was not done."
+"""What a model is told of a call that a person declined."""
+
+
 class TurnInProgress(Conflict):
     """The agent is still answering: wait for the turn's end, or cancel it."""
 
@@ -27,6 +31,12 @@ class NothingToRetry(Conflict):
     """Only a newest turn that failed, or was cancelled or interrupted, can be tried again."""
 
     code = "nothing_to_retry"
+
+
+class ConfirmationDecided(Conflict):
+    """This was decided otherwise already, or the turn no longer waits for it."""
+
+    code = "confirmation_decided"
 
 
 class TurnEnded(Conflict):
@@ -46,6 +56,20 @@ class Reply:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Where a turn waits for a person: what there is of its reply, and what going on needs.
+
+    `calls` wait, each {call, function, type, arguments}. `given` are the passages that the text may cite, without
+    their texts, `cited` the numbers of those that it has.
+    """
+
+    reply: Reply
+    calls: Sequence[Mapping[str, Any]]
+    given: Sequence[Mapping[str, Any]] = ()
+    cited: Sequence[int] = ()
+
+
 def turn_id(conversation: UUID, number: int) -> UUID:
     """Return the id of a conversation's turn."""
     return uuid5(conversation, f"turn:{number}")
@@ -56,6 +80,33 @@ def answer_id(turn: UUID) -> UUID:
     return uuid5(turn, "assistant")
 
 
-def run_of(turn: UUID) -> UUID:
-    """Return the id of the run that a turn is."""
-    return uuid5(turn, "run")
+def run_of(turn: UUID, leg: int = 1) -> UUID:
+    """Return the id of the run that a turn is; each time it goes on after a pause, it is another one."""
+    return uuid5(turn, "run" if leg == 1 else f"run:{leg}")
+
+
+def content_of(turn: Mapping[str, Any]) -> str:
+    """Return what the agent has said in a turn, as a conversation keeps it."""
+    whole = turn["state"] in ("completed", "awaiting_confirmation")
+    reply = turn["reply"]["content"] if turn["reply"] else ""
+    return str(reply if whole else turn["partial"] or reply)
+
+
+def history_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a model is told again of a turn's reply: each call has a result, as providers ask for.
+
+    A call that waited for a person has the result of what was done, or else that it was declined.
+    """
+    if turn["reply"] is None:
+        return []
+    history: list[dict[str, Any]] = list(turn["reply"]["history"])
+    asking = next((place for place in reversed(range(len(history))) if history[place].get("tool_calls")), None)
+    if asking is None:
+        return history
+    answered = [message["tool_call_id"] for message in history if message["role"] == "tool"]
+    since = {message["tool_call_id"] for message in history[asking:] if message["role"] == "tool"}
+    for id in [call["id"] for call in history[asking]["tool_calls"] if call["id"] not in since]:
+        results = [action["result"] for action in turn["actions"] if action["id"] == id]
+        result = results[-1] if len(results) > answered.count(id) else DECLINED
+        history.append({"role": "tool", "tool_call_id": id, "content": result})
+    return history

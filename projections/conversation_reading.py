@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain.conversation import Conversation
 from domain.errors import NotFound
-from domain.turn import answer_id
+from domain.turn import answer_id, content_of
 from projections.configurations import next_cursor
 from projections.conversations import ConversationsQuery, ConversationsView
 from projections.documents import rfc3339
@@ -124,6 +124,7 @@ class ConversationReader:
             "welcome_message": conversation.welcome,
             "messages": [message for turn in turns for message in messages_of(turn, conversation.feedback)],
             "turns": [turn_shown(turn) for turn in turns],
+            "confirmations": list(conversation.confirmations.values()),
             "created_at": rfc3339(created_at),
             "updated_at": rfc3339(updated_at),
         }
@@ -154,13 +155,13 @@ def messages_of(turn: Mapping[str, Any], feedback: Mapping[str, Any]) -> list[di
             {
                 "id": id,
                 "role": "assistant",
-                "content": turn["partial"] if reply is None else reply["content"],
+                "content": content_of(turn),
                 "citations": [] if reply is None else reply["citations"],
                 "tool_calls": [] if reply is None else reply["tool_calls"],
                 "turn": turn["id"],
                 "state": turn["state"],
                 "feedback": feedback.get(id),
-                "created_at": moment(turn["ended_at"]),
+                "created_at": moment(turn["ended_at"] or turn["started_at"]),
             }
         )
     return said
@@ -171,6 +172,7 @@ def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
     names = ("id", "number", "state", "run_id", "message_id", "retry_of", "agent", "actions", "error")
     return {
         **{name: turn[name] for name in names},
+        "earlier_runs": [leg["run_id"] for leg in turn["legs"]],
         **{name: turn["details"].get(name) for name in ("usage", "cost")},
         "started_at": moment(turn["started_at"]),
         "ended_at": moment(turn["ended_at"]),

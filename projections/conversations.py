@@ -70,6 +70,8 @@ class ConversationsView(Protocol):
 OURS = frozenset(event_classes(Conversation).values())
 STATES: Mapping[type[Any], str] = {
     Conversation.TurnStarted: "running",
+    Conversation.ConfirmationRequested: "awaiting_confirmation",
+    Conversation.TurnResumed: "running",
     Conversation.TurnCompleted: "completed",
     Conversation.TurnFailed: "failed",
     Conversation.TurnCancelled: "cancelled",

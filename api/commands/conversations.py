@@ -11,8 +11,7 @@ from api.call import Call, Operation
 from api.commands.configurations import nothing_else
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
-from commands.ports import Context
-from commands.turns import Begun, Say
+from commands.turn_work import Begun, Confirm, Say
 from domain.definition import JSON, Reference, Strict, parse
 from domain.errors import NotFound
 from domain.references import UUID_FORM, identify
@@ -47,6 +46,13 @@ class MessageBody(DeliveryBody):
     content: str = Field(min_length=1, max_length=LONGEST)
 
 
+class ConfirmationBody(DeliveryBody):
+    """What a person decided."""
+
+    id: str = Field(max_length=36, description="Of the confirmation that was asked for.")
+    approved: bool
+
+
 class FeedbackBody(Strict):
     """What a person thinks of an answer."""
 
@@ -76,7 +82,22 @@ async def say(call: Call) -> Response:
     body, reason, raw = await call.body()
     asked = parse(MessageBody, body)
     command = Say(conversation=conversation_of(call), content=asked.content, expected=call.if_match())
-    return await delivered(call, asked, command, call.context(reason=reason, raw=raw))
+    made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
+    return await delivered(call, asked, made)
+
+
+async def confirm(call: Call) -> Response:
+    """Agree to what an agent wants to do, or decline it."""
+    body, reason, raw = await call.body()
+    asked = parse(ConfirmationBody, body)
+    command = Confirm(
+        conversation=conversation_of(call),
+        confirmation=asked.id.lower(),
+        approved=asked.approved,
+        expected=call.if_match(),
+    )
+    made = await call.container.turns.decide(command, call.context(reason=reason, raw=raw))
+    return await delivered(call, asked, made)
 
 
 async def retry(call: Call) -> Response:
@@ -84,20 +105,20 @@ async def retry(call: Call) -> Response:
     body, reason, raw = await call.body(required=False)
     asked = parse(DeliveryBody, body)
     command = Say(conversation=conversation_of(call), retry=str(turn_of(call)), expected=call.if_match())
-    return await delivered(call, asked, command, call.context(reason=reason, raw=raw))
+    made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
+    return await delivered(call, asked, made)
 
 
-async def delivered(call: Call, asked: DeliveryBody, command: Say, context: Context) -> Response:
-    """Begin a turn, and answer in the form that is wanted."""
+async def delivered(call: Call, asked: DeliveryBody, made: Begun) -> Response:
+    """Answer with what comes of a turn, in the form that is wanted."""
     turns = call.container.turns
-    made: Begun = await turns.begin(command, context)
     if asked.background:
         return turn_streams.begun(call, made)
     if asked.stream:
         headers = {"Magnet-Position": str(made.receipt.position)}
         if made.repeated:
             headers["Idempotent-Replay"] = "true"
-        return turn_streams.streamed(call, turns.follow(made), headers)
+        return turn_streams.streamed(call, turns.follow(made), made.leg, headers)
     return turn_streams.answered(await turns.end(made), repeated=made.repeated)
 
 
@@ -107,7 +128,7 @@ async def cancel(call: Call) -> Response:
     nothing_else(body)
     context = call.context(reason=reason, raw=raw)
     ended = await call.container.turns.cancel(conversation_of(call), turn_of(call), context)
-    return turn_streams.message(ended.data)
+    return turn_streams.message(ended)
 
 
 async def give_feedback(call: Call) -> Response:
@@ -171,6 +192,7 @@ MESSAGE: dict[str, Any] = {
             },
         },
         "run_id": {"type": "string", "format": "uuid"},
+        "confirmations": {"type": "array", "items": {"type": "object"}, "description": "What the turn waits for."},
         "usage": {"type": "object"},
         "cost": {"type": "object"},
         **PROBLEM_FREE_RECEIPT["properties"],
@@ -202,6 +224,14 @@ OPERATIONS = (
         "Say something: a plain answer, with `stream` server-sent events, with `background` 202 at once",
         say,
         body=body_schema(MessageBody),
+        answer=MESSAGE,
+    ),
+    _command(
+        "/{id}/confirmations",
+        "confirm_in_conversation",
+        "Agree to what an agent wants to do, or decline it; the last decision lets the turn go on",
+        confirm,
+        body=body_schema(ConfirmationBody),
         answer=MESSAGE,
     ),
     _command(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, get_args
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -15,7 +16,7 @@ from api.schemas import list_schema
 from commands.turn_streams import TurnEvent
 from domain.errors import Invalid, NotFound
 from domain.references import identify
-from domain.turn import OPEN_STATES, TurnState
+from domain.turn import TurnState
 from projections.configurations import after_cursor
 from projections.conversation_reading import Reader
 from projections.conversations import ConversationsProjection, ConversationsQuery
@@ -68,19 +69,21 @@ async def one(call: Call) -> Response:
 
 async def stream(call: Call) -> Response:
     """Join or resume the stream of a turn, whichever process carries it out."""
-    after = last_event_id(call)
     found, position = await call.container.conversation_reader.read(conversation_of(call), reader_of(call))
-    turn = turn_of(call)
-    if str(turn) not in found.turns:
+    turn = found.turns.get(str(turn_of(call)))
+    if turn is None:
         raise NotFound("There is no such turn in this conversation.")
-    events = call.container.turns.following.follow(found.id, turn, after)
+    leg = len(turn["legs"]) + 1
+    after = turn_streams.place_in(call, leg)
+    following = call.container.turns.following
+    events = following.follow(found.id, UUID(turn["id"]), UUID(turn["run_id"]), after)
     headers = {"Magnet-Position": str(position)}
-    if found.turn(str(turn))["state"] not in OPEN_STATES:
+    if turn["state"] != "running":
         first = await anext(events, None)
         if first is None:  # what ends a client that connects again and again
             return Response(status_code=204, headers=headers)
         events = preceded(first, events)
-    return turn_streams.streamed(call, events, headers)
+    return turn_streams.streamed(call, events, leg, headers)
 
 
 async def preceded(first: TurnEvent, rest: AsyncGenerator[TurnEvent, None]) -> AsyncGenerator[TurnEvent, None]:
@@ -89,14 +92,6 @@ async def preceded(first: TurnEvent, rest: AsyncGenerator[TurnEvent, None]) -> A
         yield first
         async for event in rest:
             yield event
-
-
-def last_event_id(call: Call) -> int:
-    """Return the number of the last event that a client has seen; 0 where none."""
-    text = call.request.headers.get("last-event-id", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Invalid("Last-Event-ID is the id of an event of this stream.", code="invalid_last_event_id")
-    return int(text)
 
 
 def reader_of(call: Call) -> Reader:

@@ -197,7 +197,7 @@ async def test_a_stream_whose_last_pieces_were_never_written_is_completed_from_t
     assert types(await elsewhere.follow(turn, 50)) == ["turn.completed"]
 
 
-@pytest.mark.parametrize("wrong", ["x", "-1", "1.5", "9" * 20])
+@pytest.mark.parametrize("wrong", ["x", "-1", "1.5.2", "9" * 20])
 async def test_a_last_event_id_that_is_none_is_refused(talk: Talks, server: ModelServer, wrong: str):
     path = await talk.begin()
     server.script_for("chat-model", Reply(text="Hi."))

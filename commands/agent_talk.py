@@ -1,0 +1,149 @@
+"""What a turn has said, seen and done so far, and what carrying out its actions needs."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from commands.actions import ActionDone, Asker
+from commands.answering import Cited
+from commands.model_calls import TextPiece, ToolCall
+from commands.pausing import Resumption, kept
+from commands.runs import Recording
+from domain.citations import CitationFilter, citations_of
+from domain.retrieval import Passage
+from domain.turn import Pause, Reply
+
+Note = Callable[[ActionDone], Awaitable[None]]
+"""Records what was done, before anything else happens."""
+
+
+@dataclass(kw_only=True)
+class Talk:
+    """What a turn has said and seen so far."""
+
+    given: list[Passage]
+    filter: CitationFilter
+    said: list[str]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    told: int = 0
+    paragraph: bool = False
+    answered: bool = False
+
+    @classmethod
+    def of(cls, resumed: Resumption | None) -> "Talk":
+        """Return a talk that begins, or goes on."""
+        if resumed is None:
+            given: list[Passage] = []
+            return cls(given=given, filter=CitationFilter(lambda: len(given)), said=[])
+        given = list(resumed.given)
+        talk = cls(
+            given=given,
+            filter=CitationFilter(lambda: len(given)),
+            said=[resumed.content] if resumed.content else [],
+            history=list(resumed.history),
+            calls=list(resumed.tool_calls),
+            told=len(resumed.cited),
+            paragraph=True,
+        )
+        talk.filter.cited = list(resumed.cited)
+        return talk
+
+    def done(self, results: Sequence[ActionDone], calls: Sequence[ToolCall]) -> None:
+        """Take what was done; the model is told in the order in which it asked."""
+        self.calls += [call_document(result) for result in results]
+        self.history += [tool_message(result) for call in calls for result in results if result.call is call]
+
+    def reply(self) -> Reply:
+        """Return what there is of the reply."""
+        return Reply(
+            content="".join(self.said),
+            citations=citations_of(self.filter.cited, self.given),
+            tool_calls=list(self.calls),
+            history=list(self.history),
+            details={"invented_citations": self.filter.invented},
+        )
+
+    def say(self, text: str) -> list[TextPiece | Cited]:
+        """Return what can be said of a text for certain, and what it newly cites."""
+        pieces: list[TextPiece | Cited] = []
+        if text:
+            if self.paragraph and self.said:
+                text = f"\n\n{text}"
+            self.paragraph = False
+            self.said.append(text)
+            pieces.append(TextPiece(text=text))
+        new = citations_of(self.filter.cited[self.told :], self.given)
+        self.told = len(self.filter.cited)
+        return [*pieces, *(Cited(citation=citation) for citation in new)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acting:
+    """What carrying out an agent's actions needs.
+
+    `confirms`: whether there is somebody who can agree to what needs it; None: they have.
+    """
+
+    recording: Recording
+    by_name: Mapping[str, Mapping[str, Any]]
+    asker: Asker
+    given: list[Passage]
+    seconds: float
+    note: Note
+    confirms: bool | None
+
+    def action(self, call: ToolCall) -> Mapping[str, Any]:
+        """Return the action that a call means; empty where there is none."""
+        return self.by_name.get(call.name, {})
+
+    def type_of(self, call: ToolCall) -> str:
+        """Return the type of the action that a call means."""
+        return str(self.action(call).get("type", "unknown"))
+
+    def waits(self, call: ToolCall) -> bool:
+        """Return whether a call waits for a person."""
+        return bool(self.confirms and self.action(call).get("requires_confirmation"))
+
+
+def paused(acting: Acting, talk: Talk, calls: Sequence[ToolCall]) -> Pause:
+    """Return where a turn waits for a person to decide on calls."""
+    return Pause(
+        reply=talk.reply(),
+        calls=[
+            {"call": call.id, "function": call.name, "type": acting.type_of(call), "arguments": call.arguments}
+            for call in calls
+        ],
+        given=[kept(passage) for passage in talk.given],
+        cited=talk.filter.cited,
+    )
+
+
+def call_document(done: ActionDone) -> dict[str, Any]:
+    """Return what was done, as a message shows it."""
+    return {
+        "id": done.call.id,
+        "function": done.call.name,
+        "type": done.type,
+        "arguments": done.call.arguments,
+        "outcome": done.outcome,
+        "duration_ms": done.duration_ms,
+    }
+
+
+def assistant_message(text: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
+    """Return what the model said, as it is told again: text together with calls is kept."""
+    message: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    elif not text:
+        message["content"] = ""
+    return message
+
+
+def tool_message(done: ActionDone) -> dict[str, Any]:
+    """Return an action's result, as the model is told it."""
+    return {"role": "tool", "tool_call_id": done.call.id, "content": done.told}

@@ -1,0 +1,106 @@
+"""What is asked of turns, and one that a process carries out."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from commands.actions import ActionDone
+from commands.conversation import NoteAction
+from commands.ports import Context, Receipt
+from commands.runs import Recording
+from commands.turn_streams import TurnStream
+from domain.turn import Pause, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Say:
+    """Say something in a conversation, or (with `retry`) have the newest turn tried again."""
+
+    conversation: UUID
+    content: str | None = None
+    retry: str | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm:
+    """Agree to what an agent wants to do, or decline it."""
+
+    conversation: UUID
+    confirmation: str
+    approved: bool
+    expected: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A turn that began, or goes on as another run; `begins` where that is by this very request.
+
+    `repeated` where an earlier request with the same key was answered so.
+    """
+
+    conversation: UUID
+    turn: UUID
+    run_id: UUID
+    leg: int
+    begins: bool
+    receipt: Receipt
+
+    @classmethod
+    def of(cls, conversation: UUID, receipt: Receipt) -> "Begun":
+        """Return what a receipt says."""
+        shown = receipt.shown
+        turn, run = UUID(shown["turn"]), UUID(shown["run_id"])
+        begins = bool(shown["begins"]) and not receipt.replayed
+        return cls(conversation=conversation, turn=turn, run_id=run, leg=shown["leg"], begins=begins, receipt=receipt)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether an earlier request with the same key was answered so."""
+        return self.receipt.replayed
+
+
+@dataclass
+class Work:
+    """A turn that this process carries out; `gives_up` where that is because the process ends."""
+
+    conversation: UUID
+    turn: UUID
+    context: Context
+    recording: Recording
+    stream: TurnStream
+    answering: asyncio.Task[Reply | Pause] | None = None
+    task: asyncio.Task[None] | None = None
+    gives_up: bool = False
+    said: list[str] = field(default_factory=list)
+    notes: set[asyncio.Future[Receipt]] = field(default_factory=set)
+
+    @property
+    def inside(self) -> Context:
+        """The context of what happens within the turn: on behalf of who began it, without their key."""
+        return replace(self.context, idempotency=None, causation_id=str(self.turn))
+
+    def stop(self) -> None:
+        """Have the answering stopped; what has been said until now is the end of it."""
+        if self.answering is not None:
+            self.answering.cancel()
+
+
+def type_of(error: BaseException) -> str:
+    """Return what an error is, for the log of this process: its text may hold what a person said."""
+    return type(error).__name__
+
+
+def action_of(work: Work, done: ActionDone) -> NoteAction:
+    """Return the command that notes what was done."""
+    return NoteAction(
+        id=work.conversation,
+        turn=str(work.turn),
+        call=done.call.id,
+        function=done.call.name,
+        type=done.type,
+        arguments=done.call.arguments,
+        result=done.told,
+        outcome=done.outcome,
+        duration_ms=done.duration_ms,
+    )
