@@ -22,7 +22,8 @@ BOUNDARY = "a-boundary"
 
 @pytest.fixture
 async def shelf(magnet: Running) -> Running:
-    """A server with a knowledge source; nothing is indexed there."""
+    """A server with a knowledge source, whose jobs wait: nothing is indexed there."""
+    await magnet.container.jobs.close()
     await magnet.do("POST", "/v1/knowledge-sources", {"name": "handbook", "type": "files"})
     return magnet
 
