@@ -1,7 +1,7 @@
 """How commands reach an installation: over HTTP, to a server or to one inside this very process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from api.settings import load
 
 Parameters = Mapping[str, str | int]
 TRIES = 5
+UPLOAD_TIMEOUT = httpx2.Timeout(300.0, connect=10.0)
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 AGAIN_AFTER = 0.3
 """Seconds before a stream that ended is asked for again."""
@@ -110,6 +111,22 @@ class Connection:
         if method != "GET":
             self._position = max(self._position, int(answer.headers.get("Magnet-Position", 0)))
         return answer
+
+    async def upload(self, path: str, files: Sequence[tuple[str, bytes]]) -> Any:
+        """Return the receipt for files, by name and content; what the server is not ready for is sent again."""
+        for attempt in range(TRIES):
+            try:
+                given = [("files", (name, content)) for name, content in files]
+                answer = await self._client.post(quoted(path), files=given, timeout=UPLOAD_TIMEOUT)
+            except httpx2.HTTPError as error:
+                raise unreachable(self._client.base_url, error) from None
+            if answer.status_code not in (429, 503) or attempt == TRIES - 1:
+                break
+            await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), 5))
+        if answer.status_code >= 400:
+            raise refused(answer)
+        self._position = max(self._position, int(answer.headers.get("Magnet-Position", 0)))
+        return orjson.loads(answer.content)
 
     async def stream(
         self, method: str, path: str, body: Any = None, *, parameters: Parameters | None = None, last_id: str = ""

@@ -10,6 +10,7 @@ from api.cli.consume import consume
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.events import events
+from api.cli.ingest import ingest
 from api.cli.keys import keys
 from api.cli.projections import projections
 from api.cli.serving import serve, worker
@@ -29,6 +30,7 @@ app.command()(worker)
 app.command()(consume)
 app.command()(demo)
 app.command()(ask)
+app.command()(ingest)
 app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")
 app.add_typer(projections, name="projections")
