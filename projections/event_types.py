@@ -48,12 +48,20 @@ def event_type(aggregate: type[Aggregate], topic: str, event: type[CanMutateAggr
         "type": topic,
         "kind": get_topic(aggregate),
         "version": getattr(event, "class_version", 1),
-        "description": " ".join((inspect.getdoc(event) or "").split()),
+        "description": description(topic, event),
         "fields": own,
         "meanings": {name: meaning for name in own if (meaning := meaning_of(aggregate, topic, name))},
         "personal": sorted(set(own) & getattr(event, "PERSONAL", frozenset())),
         "example": example(aggregate, event, own),
     }
+
+
+def description(topic: str, event: type[Any]) -> str:
+    """Return what an event says: its docstring, or for one that dataclasses made, its name as a sentence."""
+    said = event.__doc__ or ""
+    if not said or said.startswith(f"{event.__name__}("):
+        return f"{topic.partition('.')[2].replace('_', ' ').capitalize()}."
+    return " ".join(inspect.cleandoc(said).split())
 
 
 def meaning_of(aggregate: type[Aggregate], topic: str, name: str) -> str | None:

@@ -21,7 +21,7 @@ def test_the_page_is_what_the_events_say():
 def test_every_registered_event_stands_in_it_with_what_it_means():
     known = {topic for aggregate in AGGREGATES for topic in event_classes(aggregate)}
     assert {each["type"] for each in event_types()} == known
-    assert all(each["description"] for each in event_types())
+    assert all(each["description"].endswith(".") and "originator" not in each["description"] for each in event_types())
     assert all(f"### {topic} (version " in markdown() for topic in known)
 
 
