@@ -10,9 +10,13 @@ from eventsourcing.utils import get_topic
 
 from domain import AGGREGATES
 from domain.configuration import Configuration
+from domain.configuration_events import Changed, ConfigurationEvent
 from projections.event_examples import example
 from projections.event_meanings import MEANINGS
 from projections.events import NOT_DATA
+
+GENERAL = (Changed, ConfigurationEvent, Aggregate.Event, Aggregate.Created)
+"""What events are made of, whose words say nothing of any."""
 
 
 def event_classes(aggregate: type[Aggregate]) -> dict[str, type[CanMutateAggregate[Any]]]:
@@ -57,11 +61,17 @@ def event_type(aggregate: type[Aggregate], topic: str, event: type[CanMutateAggr
 
 
 def description(topic: str, event: type[Any]) -> str:
-    """Return what an event says: its docstring, or for one that dataclasses made, its name as a sentence."""
-    said = event.__doc__ or ""
-    if not said or said.startswith(f"{event.__name__}("):
-        return f"{topic.partition('.')[2].replace('_', ' ').capitalize()}."
-    return " ".join(inspect.cleandoc(said).split())
+    """Return what an event says: the words of its class, or for one without any, its name as a sentence.
+
+    The library makes a class of each class that it is given, and dataclasses write signatures for docstrings.
+    """
+    for cls in event.__mro__:
+        said = vars(cls).get("__doc__") or ""
+        if cls in GENERAL:
+            break
+        if said and not said.startswith(f"{cls.__name__}("):
+            return " ".join(inspect.cleandoc(said).split())
+    return f"{topic.partition('.')[2].replace('_', ' ').capitalize()}."
 
 
 def meaning_of(aggregate: type[Aggregate], topic: str, name: str) -> str | None:

@@ -22,6 +22,9 @@ def test_every_registered_event_stands_in_it_with_what_it_means():
     known = {topic for aggregate in AGGREGATES for topic in event_classes(aggregate)}
     assert {each["type"] for each in event_types()} == known
     assert all(each["description"].endswith(".") and "originator" not in each["description"] for each in event_types())
+    said = {each["type"]: each["description"] for each in event_types()}
+    assert said["prompt.published"] == "A label was pointed at a version; `live` is what runs."
+    assert said["document.removed"] == "It is gone: from the source, or by request."
     assert all(f"### {topic} (version " in markdown() for topic in known)
 
 
