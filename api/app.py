@@ -1,6 +1,6 @@
 """The HTTP application: every operation as a route, each with its permission."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -23,6 +23,7 @@ from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
+from api.commands import webhooks as webhook_commands
 from api.errors import HttpProblem, problem, problem_of
 from api.event_schemas import asyncapi_document
 from api.middleware import RequestMiddleware
@@ -39,6 +40,7 @@ from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
 from api.queries import runs as run_queries
+from api.queries import webhooks as webhook_queries
 from api.routing import IndexedRoutes
 from commands.ports import Actor
 from domain.agent import Agent
@@ -51,6 +53,7 @@ from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
+from domain.webhook import Webhook
 
 COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (Provider, "providers"),
@@ -61,7 +64,10 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (RagTool, "rag-tools"),
     (Agent, "agents"),
     (ApiKey, "api-keys"),
+    (Webhook, "webhooks"),
 )
+OWN_PERMISSIONS: Mapping[type[Configuration], str] = {ApiKey: "keys:manage", Webhook: webhook_queries.PERMISSION}
+"""Of kinds that not everybody may read or change who may do so with other things."""
 
 
 def operations() -> list[Operation]:
@@ -77,9 +83,9 @@ def operations() -> list[Operation]:
         *run_queries.OPERATIONS,
     ]
     for kind, collection in COLLECTIONS:
-        keys = kind is ApiKey
-        found += configuration_commands.operations(kind, collection, keys=keys)
-        found += configuration_queries.operations(kind, collection, keys=keys)
+        keys, own = kind is ApiKey, OWN_PERMISSIONS.get(kind)
+        found += configuration_commands.operations(kind, collection, keys=keys, permission=own or "configuration:write")
+        found += configuration_queries.operations(kind, collection, permission=own or "configuration:read")
     return [
         *found,
         *provider_commands.OPERATIONS,
@@ -94,6 +100,8 @@ def operations() -> list[Operation]:
         *event_stream.OPERATIONS,
         *audit_queries.OPERATIONS,
         *access_queries.OPERATIONS,
+        *webhook_commands.OPERATIONS,
+        *webhook_queries.OPERATIONS,
     ]
 
 

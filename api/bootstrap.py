@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.egress import Egress
 from adapters.event_store.appender import Appender
 from adapters.event_store.choosing import LogFilter
 from adapters.event_store.data_keys import CHANNEL, DataKeys
@@ -47,6 +48,9 @@ from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
 from adapters.turn_journal import CHANNEL as TURNS
 from adapters.turn_journal import PostgresTurnJournal
+from adapters.webhooks.administration import WebhookAdministration
+from adapters.webhooks.dispatcher import WebhookDispatcher
+from adapters.webhooks.sending import WebhookSender
 from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
 from api.kafka_parts import followers, kafka_relay
@@ -164,6 +168,7 @@ class Container:
     run_reader: RunReader
     evidence: Evidence
     access_log: AccessLog
+    webhooks: WebhookAdministration
     authenticator: Authenticates
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
@@ -296,6 +301,18 @@ async def open_container(
             )
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
+            if reader is not None:
+                works = works_of(
+                    bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader
+                )
+                await jobs.open(works)
+                stack.push_async_callback(jobs.close)
+            dispatcher = WebhookDispatcher(
+                dsn=dsn, pool=pool, reader=log, subscriptions=subscriptions, listener=listener, store=store,
+                box=secret_box, sender=WebhookSender(Egress(settings.egress)),
+            )  # fmt: skip
+            await dispatcher.open()
+            stack.push_async_callback(dispatcher.close)
             await evidence.sealing.open()
             stack.push_async_callback(evidence.sealing.close)
             if settings.kafka_bootstrap_servers is not None:
@@ -366,6 +383,7 @@ async def open_container(
             runs_view=runs_view,
             evidence=evidence,
             access_log=access_log,
+            webhooks=WebhookAdministration(pool, log),
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=Authenticator(credentials, keyring.mac),
             runner=runner if worker else None,

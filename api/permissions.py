@@ -27,6 +27,7 @@ PERMISSIONS: Mapping[str, str] = {
     "usage:read": "read usage and cost",
     "keys:manage": "create, change, read and revoke API keys",
     "log:read": "read the event log",
+    "webhooks:manage": "create, change and read webhooks, to which the event log is sent",
     "projections:read": "see where projections stand and what they have set aside",
     "projections:manage": "rebuild projections and take back what they have set aside",
     "metrics:read": "read the metrics",

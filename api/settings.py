@@ -153,6 +153,11 @@ class Settings(BaseSettings):
         return _listed(self.cors_origins)
 
     @property
+    def egress(self) -> list[str]:
+        """Networks and places that requests to user-set addresses may reach although private."""
+        return _listed(self.egress_allow)
+
+    @property
     def proxies(self) -> list[str]:
         """Addresses of proxies whose forwarded headers are believed."""
         return _listed(self.trusted_proxies)

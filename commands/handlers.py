@@ -34,10 +34,12 @@ from commands.provider import ShowTrial, show_trial
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.tag import RenameTag, rename_tag
+from commands.webhook import SigningSecrets
 from domain.api_key import ApiKey
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
+from domain.webhook import Webhook
 
 
 def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, things: Things) -> Handlers:
@@ -51,6 +53,7 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, 
             KnowledgeSource: indexes,
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
+            Webhook: SigningSecrets(box=secrets),
         },
     )
     runs = RunHandlers(answers=answers)

@@ -34,6 +34,7 @@ from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.run import Run
 from domain.tag import Tag
+from domain.webhook import Webhook
 
 CONFIGURATIONS: tuple[type[Configuration], ...] = (
     Provider,
@@ -44,6 +45,7 @@ CONFIGURATIONS: tuple[type[Configuration], ...] = (
     RagTool,
     Agent,
     ApiKey,
+    Webhook,
 )
 """Every kind of configuration thing."""
 

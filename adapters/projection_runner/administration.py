@@ -12,8 +12,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.event_store.log import EventLog
 from adapters.postgres.errors import translated
 from adapters.postgres.reading import rows_of
+from adapters.projection_runner.asking import Asked, Requests
 from adapters.projection_runner.batch import SQL, Batches, ReadModel
-from commands.bus import key_reused
 from commands.ports import IdempotencyKey
 from domain.errors import NotFound
 
@@ -45,14 +45,6 @@ class DeadLetter:
     requeue_requested: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A request was left: where the projection stood, and whether this key had asked for it before."""
-
-    position: int
-    repeated: bool
-
-
 class ProjectionAdministration:
     """Answers from the tracking table, and leaves requests there for the owner to find."""
 
@@ -65,6 +57,7 @@ class ProjectionAdministration:
     ) -> None:
         """Take the read models, and the names of what follows the log besides and keeps no rows."""
         self._pool = pool
+        self._requests = Requests(pool)
         self._log = log_reader
         self._models = {model.name: model for model in models}
         self._followers = frozenset(followers)
@@ -102,7 +95,7 @@ class ProjectionAdministration:
         """Ask for a projection to be built anew beside the live one."""
         if name not in self._models:
             raise NotFound("There is no such projection.")
-        asked = await self._ask("request_rebuild", {"projection": name}, key)
+        asked = await self._requests.leave(SQL["request_rebuild"], {"projection": name}, key, wake=SQL["wake"])
         if asked is None:
             raise NotFound("There is no such projection.")
         return asked
@@ -125,40 +118,10 @@ class ProjectionAdministration:
 
     async def requeue(self, id: UUID, key: IdempotencyKey | None = None) -> Asked:
         """Ask for a stream that was set aside to be tried again."""
-        asked = await self._ask("request_requeue", {"id": id}, key)
+        asked = await self._requests.leave(SQL["request_requeue"], {"id": id}, key, wake=SQL["wake"])
         if asked is None:
             raise NotFound("There is no such dead letter.")
         return asked
-
-    async def _ask(self, query: str, values: Mapping[str, Any], key: IdempotencyKey | None) -> Asked | None:
-        """Leave a request, once for each key: both are written in one transaction; None where it finds nothing."""
-        try:
-            async with self._pool.connection() as connection:
-                while True:
-                    if key is not None and (earlier := await self._earlier(connection, key)) is not None:
-                        return earlier
-                    async with connection.transaction():
-                        found = await (await connection.execute(SQL[query], values)).fetchone()
-                        if found is None:
-                            return None
-                        if key is not None:
-                            noting = {"scope": key.scope, "body": key.body, "position": found[0]}
-                            if await (await connection.execute(SQL["note_key"], noting)).fetchone() is None:
-                                raise psycopg.Rollback  # another with this key was faster: it is answered as that was
-                        await connection.execute(SQL["wake"])
-                        return Asked(position=int(found[0]), repeated=False)
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translated(error) from error
-
-    async def _earlier(self, connection: psycopg.AsyncConnection[Any], key: IdempotencyKey) -> Asked | None:
-        """Return what a key was answered first, or refuse it with another body."""
-        await connection.execute(SQL["forget_key"], {"scope": key.scope})
-        noted = await (await connection.execute(SQL["noted"], {"scope": key.scope})).fetchone()
-        if noted is None:
-            return None
-        if bytes(noted[0]) != key.body:
-            raise key_reused()
-        return Asked(position=int(noted[1]), repeated=True)
 
     async def _checksum(self, name: str, position: int) -> str:
         """Return the checksum of the rows; kept for as long as the position stays."""

@@ -17,9 +17,12 @@ from domain.configuration import Configuration, check_label
 from domain.configuration_events import LIVE
 from domain.errors import FieldError, Invalid
 from domain.references import check_name, escaped
+from domain.webhook import Webhook
 
-KINDS: Mapping[str, type[Configuration]] = {kind.TOPIC: kind for kind in CONFIGURATIONS if kind is not ApiKey}
-"""What can stand in a file, each before what refers to it. API keys can't: they are never written down."""
+KINDS: Mapping[str, type[Configuration]] = {
+    kind.TOPIC: kind for kind in CONFIGURATIONS if kind not in (ApiKey, Webhook)
+}
+"""What can stand in a file, each before what refers to it. API keys and webhooks can't: their secrets are never written down."""
 
 ENDINGS = (".yaml", ".yml")
 LARGEST_FILE = 20_000_000

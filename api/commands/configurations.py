@@ -133,11 +133,12 @@ def nothing_else(body: dict[str, Any]) -> None:
         )
 
 
-def operations(kind: type[Configuration], collection: str, *, keys: bool = False) -> Sequence[Operation]:
+def operations(
+    kind: type[Configuration], collection: str, *, keys: bool = False, permission: str
+) -> Sequence[Operation]:
     """Return the commands of a kind; API keys can't be rolled back or restored."""
     handlers = ConfigurationCommands(kind, collection)
     word = WORDS.get(kind.TOPIC, f"a {kind.TOPIC}")
-    permission = "keys:manage" if keys else "configuration:write"
     thing = f"/v1/{collection}/{{ref}}"
     version = {"type": "integer", "minimum": 1}
     message = {"type": "string", "maxLength": 1000, "description": "Why; it is recorded with the event."}

@@ -23,12 +23,15 @@ async def rebuild(call: Call) -> Response:
 
 
 async def requeue(call: Call) -> Response:
-    """Ask for a stream that was set aside to be tried again."""
+    """Ask for a stream that was set aside, or an event that a webhook did not take, to be tried again."""
     id = call.path("id")
     if not UUID_FORM.match(id):
         raise NotFound("There is no such dead letter.")
     key = await key_of(call)
-    asked = await call.container.administration.requeue(UUID(id), key)
+    try:
+        asked = await call.container.administration.requeue(UUID(id), key)
+    except NotFound:  # else it is an event that a webhook did not take
+        asked = await call.container.webhooks.requeue(UUID(id), key)
     return queued({"id": id, "requeue_requested": True}, 0, repeated=asked.repeated)
 
 
@@ -63,7 +66,7 @@ OPERATIONS = (
         side="commands",
         tag="dead-letters",
         name="requeue_dead_letter",
-        summary="Try a stream again that a projection has set aside",
+        summary="Try again what a projection has set aside or a webhook did not take",
         permission="projections:manage",
         handler=requeue,
         status=202,

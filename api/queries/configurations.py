@@ -137,7 +137,7 @@ class ConfigurationQueries:
         return NotFound(f"There is no such {self._kind.TOPIC.replace('_', ' ')}.")
 
 
-def operations(kind: type[Configuration], collection: str, *, keys: bool = False) -> Sequence[Operation]:
+def operations(kind: type[Configuration], collection: str, *, permission: str) -> Sequence[Operation]:
     """Return the queries of a kind."""
     handlers = ConfigurationQueries(kind)
     word = WORDS.get(kind.TOPIC, f"a {kind.TOPIC}")
@@ -152,7 +152,7 @@ def operations(kind: type[Configuration], collection: str, *, keys: bool = False
             tag=collection,
             name=name,
             summary=summary,
-            permission="keys:manage" if keys else "configuration:read",
+            permission=permission,
             handler=handler,
             **more,
         )

@@ -76,9 +76,10 @@ async def projections(call: Call) -> Response:
 
 
 async def dead_letters(call: Call) -> Response:
-    """Return the streams that projections have set aside."""
+    """Return the streams that projections have set aside, and the events that webhooks did not take."""
     found = await call.container.administration.dead_letters()
-    items = [{**asdict(letter), "parked_at": rfc3339(letter.parked_at)} for letter in found]
+    items = [{**asdict(letter), "webhook": None, "parked_at": rfc3339(letter.parked_at)} for letter in found]
+    items += await call.container.webhooks.dead_letters()
     return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
 
 
@@ -113,7 +114,7 @@ OPERATIONS = (
         "/v1/dead-letters",
         "dead-letters",
         "list_dead_letters",
-        "See what projections have set aside",
+        "See what projections have set aside and webhooks did not take",
         "projections:read",
         dead_letters,
     ),

@@ -1,0 +1,1 @@
+"""Webhooks: the log sent to addresses that users set."""
