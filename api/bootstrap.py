@@ -301,12 +301,6 @@ async def open_container(
             )
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
-            if reader is not None:
-                works = works_of(
-                    bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader
-                )
-                await jobs.open(works)
-                stack.push_async_callback(jobs.close)
             dispatcher = WebhookDispatcher(
                 dsn=dsn, pool=pool, reader=log, subscriptions=subscriptions, listener=listener, store=store,
                 box=secret_box, sender=WebhookSender(Egress(settings.egress)),
