@@ -15,6 +15,9 @@ from domain.errors import Invalid, NotFound
 from domain.run import End, Run
 from domain.turn import Pause, Reply
 
+THIS_MACHINE = frozenset({"local", "command_line"})
+"""Types of who works at the machine itself, with every right: they are the same person, whichever way they come."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OnConversation:
@@ -274,7 +277,9 @@ async def own(unit: Unit, command: ByOwner) -> Conversation:
 
 def owned(conversation: Conversation, principal: Mapping[str, str]) -> Conversation:
     """Return the conversation if this principal began it, or raise NotFound as where there is none."""
-    if (conversation.principal["type"], conversation.principal["id"]) != (principal["type"], principal["id"]):
+    began = conversation.principal
+    here = began["type"] in THIS_MACHINE and principal["type"] in THIS_MACHINE
+    if not here and (began["type"], began["id"]) != (principal["type"], principal["id"]):
         raise NotFound("There is no such conversation.")
     return conversation
 

@@ -1,5 +1,6 @@
 """`magnet ask`: a question to an agent or a RAG tool; the answer as it comes, with its citations."""
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,12 +33,16 @@ def ask(
     async def work(connection: "Connection") -> None:
         path, body = await _address(connection, question, agent, rag_tool, conversation)
         said = await answered(connection, path, body, quiet=as_json)
+        while said.get("confirmations") and not as_json and sys.stdin.isatty():
+            said = await decided(connection, path.removesuffix("/messages"), said["confirmations"])
         if as_json:
             show_json(said)
             return
         line()
         citations = said.get("message", said)["citations"]
         print_citations(citations)
+        for each in said.get("confirmations", ()):
+            note(f"It waits until you agree to {wish(each)}: POST {path.removesuffix('/messages')}/confirmations")
         note(f"\nrun {said['run_id']}" + (f", {path.removesuffix('/messages')}" if "turn" in said else ""))
 
     run(work)
@@ -86,6 +91,21 @@ async def answered(connection: "Connection", path: str, body: Mapping[str, Any],
             said = error.get("detail") or error.get("message") or "it was cancelled"
             raise CommandFailed(f"There is no answer: {said}")
     raise CommandFailed("The stream ended without an answer: ask again.")
+
+
+async def decided(connection: "Connection", conversation: str, asked: list[Mapping[str, Any]]) -> Any:
+    """Have the person decide on what the agent wants to do, and return what the turn then ended with."""
+    path = f"{conversation}/confirmations"
+    for number, each in enumerate(asked, 1):
+        body = {"id": each["id"], "approved": typer.confirm(f"Do you agree to {wish(each)}?")}
+        if number < len(asked):
+            await connection.command("POST", path, body)
+    return await answered(connection, path, {**body, "stream": True})
+
+
+def wish(confirmation: Mapping[str, Any]) -> str:
+    """Return what an agent wants to do, on one line."""
+    return f"{confirmation['function']} {confirmation['arguments']}"
 
 
 def print_citations(citations: list[Mapping[str, Any]]) -> None:
