@@ -96,8 +96,8 @@ def operations() -> list[Operation]:
         *projection_commands.OPERATIONS,
         *completions.OPERATIONS,
         *openai_models.OPERATIONS,
+        *event_stream.OPERATIONS,  # before what stands at /v1/events/{ref}
         *log_queries.OPERATIONS,
-        *event_stream.OPERATIONS,
         *audit_queries.OPERATIONS,
         *access_queries.OPERATIONS,
         *webhook_commands.OPERATIONS,

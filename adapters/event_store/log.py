@@ -14,10 +14,14 @@ from adapters.event_store.choosing import LogFilter, statement
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
+from projections.events import event_id
 from projections.recorded import LogEntry, Recorded
 
 SQL = sql.load("adapters.event_store", "log.sql")
 END = 2**62
+IDENTITIES = 10_000
+"""Events that are looked through at once for an id."""
+
 BREATH = 500
 """Events after which whatever else this process does gets its turn; some milliseconds."""
 
@@ -66,6 +70,23 @@ class EventLog:
         """Return the entries of a stream between two versions (both exclusive), the newest first."""
         values = {"stream": stream, "after": after, "before": before, "limit": limit}
         return self._entries(await self._rows("stream", values))
+
+    async def at(self, position: int) -> LogEntry | None:
+        """Return the entry at a position."""
+        found = await self.read(position - 1, 1, LogFilter())
+        return found[0] if found and found[0].position == position else None
+
+    async def find(self, id: UUID) -> LogEntry | None:
+        """Return the event of an id; looked for from the newest on, since an id is worked out and not stored."""
+        before = END
+        while rows := await self._rows("identities", {"before": before, "limit": IDENTITIES}):
+            for number, (position, stream, version) in enumerate(rows, 1):
+                if event_id(stream, version) == id:
+                    return await self.at(position)
+                if not number % BREATH:
+                    await asyncio.sleep(0)
+            before = rows[-1][0]
+        return None
 
     async def head(self) -> int:
         """Return the position of the last event; 0 where there is none."""

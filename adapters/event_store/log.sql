@@ -11,6 +11,10 @@ FROM magnet.magnet_events
 WHERE originator_id = %(stream)s AND originator_version > %(after)s AND originator_version < %(before)s
 ORDER BY originator_version DESC LIMIT %(limit)s
 
+-- name: identities  -- what the ids of events are made of, from the newest on
+SELECT notification_id, originator_id, originator_version FROM magnet.magnet_events
+WHERE notification_id < %(before)s ORDER BY notification_id DESC LIMIT %(limit)s
+
 -- name: beginnings  -- the first event of each stream, which holds its name
 SELECT originator_id, topic, state FROM magnet.magnet_events
 WHERE originator_id = ANY (%(streams)s) AND originator_version = 1

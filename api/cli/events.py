@@ -1,12 +1,12 @@
 """`magnet events`: the log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli.failure import CommandFailed
-from api.cli.output import AsJSON, labelled, line, show_json
+from api.cli.output import AsJSON, labelled, line, short, show_json, table
 
 if TYPE_CHECKING:
     from api.cli.connection import Connection
@@ -71,23 +71,87 @@ def read(
 
 
 @events.command()
-def show(position: Annotated[int, typer.Argument(min=1, help="Its position.")], *, as_json: AsJSON = False) -> None:
-    """Print one event with all it holds."""
+def show(
+    ref: Annotated[str, typer.Argument(metavar="POSITION|ID", help="Its position or its id.")],
+    *,
+    as_json: AsJSON = False,
+) -> None:
+    """Print one event with all it holds, and what it changed."""
     from api.cli.connection import run
 
     async def work(connection: "Connection") -> None:
-        page = await connection.get("/v1/events", {"after": position - 1, "limit": 1})
-        found = [event for event in page["items"] if event["position"] == position]
-        if not found:
-            raise CommandFailed(f"There is no event at position {position}.")
+        event = await _event(connection, ref)
         if as_json:
-            show_json(found[0])
+            show_json(event)
             return
-        labelled({name: value for name, value in found[0].items() if name != "data" and value is not None})
+        apart = ("data", "changes")
+        labelled({name: value for name, value in event.items() if name not in apart and value is not None})
         line()
-        show_json(found[0]["data"])
+        show_json(event["data"])
+        if event["changes"]:
+            line()
+            _print_changes(event["changes"])
 
     run(work)
+
+
+@events.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="An event by position or id; with --of, a version.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another event of the same thing, or another version.")],
+    *,
+    of: Annotated[str | None, typer.Option("--of", metavar="KIND/REF", help="A thing, such as prompt/support.")] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Print what differs in a thing after one event and after another, or between two of its versions."""
+    from api.cli.connection import run
+
+    async def work(connection: "Connection") -> None:
+        if of is None:
+            one, other = await _event(connection, first), await _event(connection, second)
+            if one["aggregate_id"] != other["aggregate_id"]:
+                raise CommandFailed(
+                    f"They are of different things: {one['kind']} {one['name'] or one['aggregate_id']} and "
+                    f"{other['kind']} {other['name'] or other['aggregate_id']}."
+                )
+            kind, ref, versions = one["kind"], one["aggregate_id"], (one["version"], other["version"])
+        else:
+            kind, _, ref = of.partition("/")
+            if not ref or not (first.isdigit() and second.isdigit()):
+                raise CommandFailed(
+                    "With --of KIND/REF two versions are compared: magnet events diff 1 3 --of prompt/support."
+                )
+            versions = (int(first), int(second))
+        found = await connection.get(_thing(kind, ref) + "/diff", {"from": versions[0], "to": versions[1]})
+        if as_json:
+            show_json(found)
+        else:
+            _print_changes(found["changes"])
+
+    run(work)
+
+
+async def _event(connection: "Connection", ref: str) -> Any:
+    return await connection.get(f"/v1/events/{ref}")
+
+
+def _thing(kind: str, ref: str) -> str:
+    """Return where a configuration thing is read."""
+    from domain import CONFIGURATIONS
+
+    kinds = [each.TOPIC for each in CONFIGURATIONS]
+    if kind.replace("-", "_") not in kinds:
+        raise CommandFailed(f"Only things with versions of their settings are compared: {', '.join(kinds)}.")
+    return f"/v1/{kind.replace('_', '-')}s/{ref}"
+
+
+def _print_changes(changes: Sequence[Mapping[str, Any]]) -> None:
+    if not changes:
+        line("They are the same.")
+        return
+    table(
+        ("field", "before", "after"), [(each["path"], short(each["before"]), short(each["after"])) for each in changes]
+    )
 
 
 def _print(event: Mapping[str, Any], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -12,6 +13,8 @@ from api.queries.event_stream import AFTER, first_batch
 from api.queries.log_export import CHANGES, FORMAT, MEDIA, export, form_of
 from api.queries.log_filters import FILTERS, filters_of
 from api.schemas import list_schema
+from domain.errors import NotFound
+from domain.references import UUID_FORM
 from projections.documents import rfc3339
 from projections.event_types import event_types
 from projections.recorded import LogEntry
@@ -57,6 +60,20 @@ async def events(call: Call) -> Response:
     return answer({"items": items, "next_cursor": following}, position=head)
 
 
+async def event(call: Call) -> Response:
+    """Return one event, by its position or its id."""
+    ref = call.path("ref")
+    entry = None
+    if ref.isascii() and ref.isdigit() and len(ref) < 19:
+        entry = await call.container.log.at(int(ref))
+    elif UUID_FORM.match(ref):
+        entry = await call.container.log.find(UUID(ref))
+    if entry is None:
+        raise NotFound("There is no such event.")
+    [shown] = await call.container.shown_events([entry], changes=True)
+    return answer(shown, position=await call.container.log.head())
+
+
 async def types(call: Call) -> Response:
     """Return every type of event, with its fields."""
     return answer({"items": event_types(), "next_cursor": None}, position=await call.container.log.head())
@@ -100,6 +117,17 @@ def _query(path: str, tag: str, name: str, summary: str, permission: str, handle
 
 OPERATIONS = (
     _query("/v1/events", "events", "list_events", "Read the log", "log:read", events, parameters=EVENTS, media=MEDIA),
+    Operation(
+        method="GET",
+        path="/v1/events/{ref}",
+        side="queries",
+        tag="events",
+        name="get_event",
+        summary="Read one event, by its position or its id",
+        permission="log:read",
+        handler=event,
+        answer={"type": "object"},
+    ),
     _query("/v1/event-types", "events", "list_event_types", "Read which events there are", "configuration:read", types),
     _query("/v1/tags", "tags", "list_tags", "List and count tags", "configuration:read", tags),
     _query(

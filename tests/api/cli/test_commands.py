@@ -126,12 +126,34 @@ def test_events_are_filtered_shown_and_followed(magnet):
     published = magnet.ok("events", "--type", "prompt.published", "--json").lines
     assert [event["position"] for event in published] == [3, 5]
     assert magnet.ok("events", "show", "3", "--json").json == published[0]
-    assert magnet("events", "show", "99").status == 1
+    assert magnet.ok("events", "show", published[0]["id"], "--json").json == published[0]
+    assert "/labels/live" in magnet.ok("events", "show", "3").out
+    assert [magnet("events", "show", ref).status for ref in ("99", "nothing", published[0]["aggregate_id"])] == [
+        1,
+        1,
+        1,
+    ]
     assert len(magnet.ok("events", "--after", "4").out.splitlines()) == 2
     with magnet.running("events", "--follow", "--after", "5", "--json") as following:
         assert '"position":6,' in following.said
         magnet.ok("keys", "create", "x")
         assert '"position":7,' in following.line()
+
+
+def test_a_thing_is_compared_between_two_events_and_between_two_versions(magnet, directory):
+    magnet.ok("apply", str(directory), "--yes", ACME_KEY=SECRET)
+    events = [e for e in magnet.ok("events", "--kind", "prompt", "--json").lines if e["name"] == "hello"]
+    first, last = events[0], events[-1]
+    between = magnet.ok("events", "diff", str(first["position"]), last["id"], "--json").json
+    assert (between["from"], between["to"]) == (first["version"], last["version"])
+    versions = (str(first["version"]), str(last["version"]))
+    assert magnet.ok("events", "diff", *versions, "--of", "prompt/hello", "--json").json == between
+    assert magnet.ok("events", "diff", "1", "1", "--of", "prompt/hello").out == "They are the same.\n"
+    other = next(e for e in magnet.ok("events", "--json").lines if e["aggregate_id"] != first["aggregate_id"])
+    refused = magnet("events", "diff", first["id"], other["id"])
+    assert (refused.status, "different things" in refused.err) == (1, True)
+    assert magnet("events", "diff", "a", "b", "--of", "prompt/hello").status == 1
+    assert magnet("events", "diff", "1", "2", "--of", "tag/x").status == 1
 
 
 def test_projections_are_told_and_rebuilt_to_the_same_checksum(magnet):
