@@ -1,7 +1,8 @@
 """`magnet audit`: is the log what was sealed? Checkpoints, and proofs to hand on."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +50,37 @@ def verify(
             line(f"{verdict['checked_to']} events are what was recorded; {verdict['checkpoints']} checkpoints fit.")
 
     run(work)
+
+
+@audit.command()
+def accesses(
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
+    actor: Annotated[str | None, typer.Option("--actor", help="Who asked.")] = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", help="allowed, refused or failed.")] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Print who read the log or was refused something, the newest first."""
+    from api.cli.connection import run
+
+    async def work(connection: "Connection") -> None:
+        asked = {"actor": actor, "outcome": outcome}
+        given = {name: value for name, value in asked.items() if value is not None}
+        found = await connection.get("/v1/audit/accesses", {"limit": limit, **given})
+        if as_json:
+            show_json(found)
+            return
+        rows = [
+            (each["at"], each["actor"]["name"], each["outcome"], each["status"], each["method"], _asked(each))
+            for each in found["items"]
+        ]
+        table(("time", "who", "outcome", "status", "", "what"), rows)
+
+    run(work)
+
+
+def _asked(access: Mapping[str, Any]) -> str:
+    return f"{access['path']}?{access['query']}".rstrip("?")
 
 
 @audit.command()

@@ -1,6 +1,7 @@
 """What events may be chosen by, wherever the log is read over HTTP."""
 
 from typing import Any
+from uuid import UUID
 
 from api.call import Call, Parameter
 from domain.errors import Invalid
@@ -27,7 +28,7 @@ def filters_of(call: Call) -> dict[str, Any]:
         raise Invalid("'aggregate' is the id of a thing.", code="invalid_id", pointer="/aggregate")
     types = call.text("type", 2000)
     return {
-        "aggregate": aggregate,
+        "aggregate": None if aggregate is None else UUID(aggregate),
         "types": types.split(",") if types is not None else None,
         "kind": call.text("kind"),
         "actor": call.text("actor"),

@@ -82,6 +82,16 @@ async def test_filters_choose_the_same_events_before_and_after_the_stream_began(
     assert [each.event for each in found] == (await magnet.get(f"/v1/events?changes=false&{query}"))["items"]
 
 
+async def test_the_events_of_one_thing_are_followed(magnet: Running):
+    made = await magnet.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
+    await magnet.do("POST", "/v1/prompts", {"name": "q", "text": "a"})
+    async with consuming(magnet, f"?aggregate={made['id'].upper()}") as events:
+        assert [each.id for each in await next_of(events, 1)] == [1]
+        for name in ("q", "p"):
+            await magnet.do("PATCH", f"/v1/prompts/{name}", {"text": "b"})
+        assert [each.id for each in await next_of(events, 1)] == [4]
+
+
 async def test_silence_is_broken_by_signs_of_life(magnet: Running, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.01)
     async with magnet.client.stream("GET", "/v1/events/stream") as answer, asyncio.timeout(20):

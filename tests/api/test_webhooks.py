@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from adapters.webhooks import dispatcher, feed, sending
@@ -203,6 +204,28 @@ async def test_two_processes_and_a_restart_send_every_event_once_and_in_order(
         await receiver.got(40)
         await delivery(another, delivered=40, lag=0)
     assert receiver.positions == list(range(3, 43))
+
+
+END_THE_OWNER = """SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = 7331 AND objid::bigint = (hashtext('webhooks_v1')::bigint & 4294967295)"""
+
+
+async def test_whoever_sends_may_be_ended_at_any_time_and_nothing_is_lost(
+    database: Database, tmp_path: Path, receiver: Receiver
+):
+    async with serving(database, tmp_path, **ALLOWED) as one, serving(database, tmp_path, **ALLOWED) as other:
+        await one.do("POST", "/v1/webhooks", {"name": "w", "url": receiver.url, "kinds": ["prompt"]})
+        async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
+            for number in range(1, 6):
+                await write_prompts(database.app_dsn, 20)
+                await receiver.got(20 * number - 10)
+                async with asyncio.timeout(30):
+                    while not await (await owner.execute(END_THE_OWNER)).fetchall():
+                        await asyncio.sleep(0.01)  # who was ended before has not been followed yet
+        await delivery(other, lag=0)
+    seen = list(dict.fromkeys(receiver.positions))
+    assert seen == list(range(3, 103))
+    assert len(receiver.positions) <= 100 + 5, "only what was just being sent is sent twice"
 
 
 async def test_only_who_may_manage_webhooks_sees_or_makes_them(magnet: Running):

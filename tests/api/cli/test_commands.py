@@ -156,6 +156,18 @@ def test_a_thing_is_compared_between_two_events_and_between_two_versions(magnet,
     assert magnet("events", "diff", "1", "2", "--of", "tag/x").status == 1
 
 
+def test_who_read_the_log_is_told(magnet):
+    magnet.ok("events", "--kind", "prompt", "--json")
+    [before] = magnet.ok("audit", "accesses", "--json").json["items"]
+    assert (before["actor"]["type"], before["outcome"], "kind=prompt" in before["query"]) == (
+        "command_line",
+        "allowed",
+        True,
+    )
+    assert "kind=prompt" in magnet.ok("audit", "accesses", "--outcome", "allowed").out
+    assert magnet("audit", "accesses", "--outcome", "perhaps").status == 1
+
+
 def test_projections_are_told_and_rebuilt_to_the_same_checksum(magnet):
     magnet.ok("demo")
     found = magnet.ok("projections", "status", "--json").json["items"]
