@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from commands.bus import Bus, Done
 from commands.document_checks import checked, must_be_distinct
 from commands.knowledge_source import FILL_INDEX, ensure_index
-from commands.ports import SYSTEM, Context, Receipt, Things, Unit
+from commands.ports import SYSTEM, Actor, Context, Receipt, Things, Unit
 from commands.retrieval import groups_of
 from domain.document import Document
 from domain.errors import Archived, Conflict, NotFound
@@ -232,8 +232,8 @@ class Contents(Protocol):
 class Uploads(Protocol):
     """What was given together, so that its progress can be told."""
 
-    async def note(self, id: UUID, source: UUID, documents: Collection[UUID]) -> None:
-        """Remember the documents of an upload."""
+    async def note(self, id: UUID, source: UUID, documents: Collection[UUID], giver: Actor) -> None:
+        """Remember the documents of an upload, and who gave them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +262,7 @@ class Documents:
         await self.contents.keep({name: each.content for name, each in zip(hashes, given, strict=True)})
         named = [name_document(source, each, name) for name, each in zip(hashes, given, strict=True)]
         job_id = uuid4()
-        await self.uploads.note(job_id, source, [each.id for each in named])
+        await self.uploads.note(job_id, source, [each.id for each in named], context.actor)
         command = AddDocuments(source=source, job_id=job_id, documents=named, groups=_groups(context))
         receipt = await self.bus.dispatch(command, context)
         shown = receipt.shown

@@ -1,11 +1,14 @@
 -- name: note
-INSERT INTO magnet.uploads (id, source, documents) VALUES (%(id)s, %(source)s, %(documents)s)
+INSERT INTO magnet.uploads (id, source, documents, giver_type, giver)
+VALUES (%(id)s, %(source)s, %(documents)s, %(giver_type)s, %(giver)s)
 
 -- name: upload
-SELECT source, documents, made_at FROM magnet.uploads WHERE id = %(id)s
+SELECT source, documents, made_at, giver_type, giver FROM magnet.uploads WHERE id = %(id)s
 
--- name: progress  -- how many of an upload's documents wait, and of how many the newest word is that they failed
-SELECT count(*) FILTER (WHERE j.key IS NOT NULL), count(*) FILTER (WHERE j.key IS NULL AND e.topic = 'document.failed'),
+-- name: progress  -- how many of an upload's documents wait; of the others, of which the newest word is that they failed
+SELECT count(*) FILTER (WHERE j.key IS NOT NULL),
+    coalesce(array_agg(d.id ORDER BY d.id) FILTER (WHERE j.key IS NULL AND e.topic = 'document.failed'), '{}'),
+    count(*) FILTER (WHERE j.key IS NULL AND e.topic = 'document.removed'),
     max(j.last_error)
 FROM magnet.uploads u
 CROSS JOIN LATERAL unnest(u.documents) AS d (id)

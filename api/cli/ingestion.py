@@ -76,7 +76,8 @@ class Ingestion:
     async def wait(self) -> None:
         """Wait until everything that was given is indexed or failed; learn why."""
         waiting = dict.fromkeys(self.jobs, 0)
-        failed = told = 0
+        told = False
+        reasons: dict[str, str] = {}
         with progress(self.quiet) as shown:
             task = shown.add_task("indexed", total=len(self.documents))
             while waiting:
@@ -85,17 +86,13 @@ class Ingestion:
                     shown.advance(task, job["done"] - waiting[id])
                     waiting[id] = job["done"]
                     if job["error"] and not told:
-                        told = 1
+                        told = True
                         shown.console.print(f"It is tried again: {job['error']}", markup=False, highlight=False)
                     if job["state"] == "finished":
-                        failed += job["failed"]
+                        reasons |= {each["document_id"]: each["reason"] for each in job["errors"]}
                         del waiting[id]
                 if waiting:
                     await asyncio.sleep(LOOK_AGAIN)
-        reasons: dict[str, str] = {}
-        if failed:
-            async for each in self.connection.pages(self.address, {"status": "failed", "limit": 500}):
-                reasons[each["id"]] = each["failure"]["reason"]
         for document in self.documents.values():
             document["status"] = "failed" if document["id"] in reasons else "indexed"
             if document["id"] in reasons:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -12,6 +13,7 @@ from api.call import Call, Operation, Parameter, answer
 from api.commands.documents import document_of, source_of
 from api.queries.configurations import CURSOR, LIMIT
 from api.schemas import list_schema
+from commands.document import sees
 from commands.retrieval import groups_of
 from domain.document import Document
 from domain.errors import Conflict, NotFound
@@ -89,11 +91,17 @@ async def content(call: Call) -> Response:
 
 
 async def job(call: Call) -> Response:
-    """Return how far an upload is."""
+    """Return how far an upload is, for who gave it or may find some of it."""
     id = call.path("id")
     progress = await call.container.uploads.progress(UUID(id)) if UUID_FORM.match(id) else None
     if progress is None:
-        raise NotFound("There is no such job, or it is forgotten: they are kept for 30 days.")
+        raise no_job()
+    if progress.giver == (call.actor.type, call.actor.id) or groups_of(call.actor) is None:
+        failed = list((await call.container.store.newest_of(Document, progress.failed)).values())
+    elif found := await seen(call, progress.source, progress.documents):
+        failed = [each for each in found if each.id in set(progress.failed)]
+    else:
+        raise no_job()
     names = await call.container.log.names({progress.source})
     shown = {
         "id": str(progress.id),
@@ -102,11 +110,32 @@ async def job(call: Call) -> Response:
         "state": "finished" if progress.done == progress.total else "running",
         "total": progress.total,
         "done": progress.done,
-        "failed": progress.failed,
+        "pending": progress.pending,
+        "indexed": progress.indexed,
+        "failed": len(progress.failed),
+        "removed": progress.removed,
         "error": progress.error,
+        "errors": [
+            {"document_id": str(each.id), "external_id": each.external_id, **each.failure}
+            for each in failed
+            if each.failure is not None
+        ],
         "created_at": rfc3339(progress.made_at),
     }
     return answer(shown, position=await call.container.log.head())
+
+
+def no_job() -> NotFound:
+    """Return the refusal of a job that is not there, or not for this caller."""
+    return NotFound("There is no such job, or it is forgotten: they are kept for 30 days.")
+
+
+async def seen(call: Call, source: UUID, documents: Sequence[UUID]) -> Sequence[Document]:
+    """Return those of a source's documents that the caller may find, as the log has them now."""
+    groups = groups_of(call.actor)
+    known = await call.container.store.newest_of(Document, documents)
+    settings = await call.container.store.newest(KnowledgeSource, source)
+    return [each for each in known.values() if sees(groups, each, settings)]
 
 
 async def known_source(call: Call) -> UUID:
@@ -194,8 +223,19 @@ JOB: dict[str, Any] = {
         "state": {"enum": ["running", "finished"]},
         "total": {"type": "integer"},
         "done": {"type": "integer", "description": "Indexed, failed or removed meanwhile."},
+        "pending": {"type": "integer"},
+        "indexed": {"type": "integer"},
         "failed": {"type": "integer"},
+        "removed": {"type": "integer"},
         "error": {"type": ["string", "null"], "description": "Why one that waits was tried in vain."},
+        "errors": {
+            "type": "array",
+            "description": "Each that failed and that one may find; all of them for who gave them.",
+            "items": {
+                "type": "object",
+                "properties": {"document_id": IDENTIFIER, "external_id": TEXT, "code": TEXT, "reason": TEXT},
+            },
+        },
         "created_at": TIME,
     },
 }

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
+import psycopg
 import pytest
 
 from tests.support.postgres import Database
@@ -148,7 +149,16 @@ async def test_the_same_key_gives_a_multipart_upload_its_first_answer_again(shel
 async def test_a_document_is_indexed_its_job_told_and_its_text_read(reading: Running):
     made = await reading.do("POST", DOCUMENTS, texts(a="one\ntwo", b=" "))
     job = await finished(reading, made["job_id"])
-    assert (job["total"], job["done"], job["failed"], job["error"]) == (2, 2, 1, None)
+    counts = ("total", "done", "pending", "indexed", "failed", "removed")
+    assert [job[name] for name in counts] == [2, 2, 0, 1, 1, 0]
+    assert job["error"] is None
+    [error] = job["errors"]
+    assert (error["document_id"], error["external_id"], error["code"]) == (
+        made["documents"][1]["id"],
+        "b",
+        "unreadable",
+    )
+    assert error["reason"] == "The document is empty."
     assert job["source"]["name"] == "handbook"
     good, bad = (f"{DOCUMENTS}/{each['id']}" for each in made["documents"])
     found = await reading.get(good)
@@ -312,6 +322,48 @@ async def test_a_document_of_another_group_is_not_there(shelf: Running):
     await shelf.do("PATCH", "/v1/knowledge-sources/handbook", {"acl": ["board"]}, X_API_Key=keys["root"])
     assert (await shelf.get(DOCUMENTS, X_API_Key=keys["guest"]))["items"] == []
     assert (await shelf.call("DELETE", hidden, X_API_Key=keys["staff"])).status_code == 200
+
+
+async def test_an_upload_is_told_to_who_gave_it_and_to_who_may_find_some_of_it(reading: Running):
+    keys: dict[str, str] = {}
+    for name, roles, groups in (
+        ("root", ["admin"], []),
+        ("giver", ["editor"], []),
+        ("staff", ["user"], ["staff"]),
+        ("guest", ["user"], ["guests"]),
+    ):
+        admin = {"X_API_Key": keys["root"]} if keys else {}
+        body = {"name": name, "roles": roles, "groups": groups}
+        keys[name] = (await reading.do("POST", "/v1/api-keys", body, **admin))["key"]
+    given = [
+        {"external_id": "staff", "text": " ", "acl": ["staff"]},
+        {"external_id": "closed", "text": " ", "acl": []},
+    ]
+    made = await reading.do("POST", DOCUMENTS, {"documents": given}, X_API_Key=keys["giver"])
+    job = f"/v1/jobs/{made['job_id']}"
+    async with asyncio.timeout(30):
+        while (await reading.get(job, X_API_Key=keys["root"]))["state"] != "finished":
+            await asyncio.sleep(0.02)
+    for name, told in (("root", {"staff", "closed"}), ("giver", {"staff", "closed"}), ("staff", {"staff"})):
+        found = await reading.get(job, X_API_Key=keys[name])
+        assert (found["total"], found["failed"]) == (2, 2)
+        assert {each["external_id"] for each in found["errors"]} == told, name
+    foreign = await reading.call("GET", job, X_API_Key=keys["guest"])
+    absent = await reading.call("GET", "/v1/jobs/00000000-0000-0000-0000-000000000000", X_API_Key=keys["guest"])
+    same = ("status", "code", "detail")
+    assert [foreign.json()[name] for name in same] == [absent.json()[name] for name in same]
+    assert foreign.status_code == 404
+
+
+async def test_a_document_that_is_removed_is_counted_as_such_by_its_upload(shelf: Running):
+    made = await shelf.do("POST", DOCUMENTS, texts(a="one", b="two"))
+    job = await shelf.get(f"/v1/jobs/{made['job_id']}")
+    assert (job["state"], job["pending"], job["indexed"]) == ("running", 2, 0)
+    await shelf.do("DELETE", f"{DOCUMENTS}/{made['documents'][0]['id']}")
+    with psycopg.connect(shelf.database.owner_dsn) as owner:  # as the worker does, which has nothing to index
+        owner.execute("DELETE FROM magnet.jobs WHERE key = %s", [made["documents"][0]["id"]])
+    job = await shelf.get(f"/v1/jobs/{made['job_id']}")
+    assert (job["done"], job["pending"], job["removed"], job["indexed"]) == (1, 1, 1, 0)
 
 
 # Content ----------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 
-from api.cli.ingestion import MOST_BYTES, MOST_FILES, batches
+from api.cli.connection import Connection
+from api.cli.ingestion import MOST_BYTES, MOST_FILES, Ingestion, batches
 from api.cli.walking import File, LeftOut, walk
 from tests.api.cli.conftest import Magnet
 
@@ -107,3 +109,23 @@ def test_batches_are_neither_too_many_nor_too_large():
     assert [len(batch) for batch in many] == [MOST_FILES, MOST_FILES, 1]
     large = list(batches([file(1), file(MOST_BYTES * 3), file(MOST_BYTES), file(1)]))
     assert [len(batch) for batch in large] == [1, 1, 1, 1]
+
+
+class Told:
+    """A server that tells how far an upload is, and whose lists do not know of it yet."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._job = job
+
+    async def get(self, path: str) -> dict[str, Any]:
+        assert path == "/v1/jobs/j"
+        return self._job
+
+
+async def test_what_failed_is_told_also_where_lists_are_behind():
+    job = {"state": "finished", "done": 2, "error": None, "errors": [{"document_id": "1", "reason": "No text."}]}
+    ingestion = Ingestion(connection=cast(Connection, Told(job)), source="s", quiet=True, jobs=["j"])
+    ingestion.documents = {name: {"id": id, "path": name} for name, id in (("a", "1"), ("b", "2"))}
+    await ingestion.wait()
+    assert ingestion.failures == [{"path": "a", "reason": "No text."}]
+    assert {name: each["status"] for name, each in ingestion.documents.items()} == {"a": "failed", "b": "indexed"}
