@@ -1,6 +1,9 @@
-"""`magnet demo`: a prompt's life, told as it happens, over the real HTTP API."""
+"""`magnet demo`: real documents in, cited answers out, and a prompt's life; told as it happens, over the real HTTP API."""
 
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from api.cli.output import AsJSON, show_json
 
@@ -8,15 +11,30 @@ if TYPE_CHECKING:
     from api.cli.connection import Connection
 
 
-def demo(*, as_json: AsJSON = False) -> None:
-    """Show the main job on a real prompt: change, publish, compare, roll back, read the past. Data stay."""
+class Part(StrEnum):
+    """A part of the demo."""
+
+    ANSWERS = "answers"
+    PROMPTS = "prompts"
+
+
+def demo(
+    *,
+    only: Annotated[Part | None, typer.Option("--only", help="One part of it.")] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Show the main job on real documents: ingest, ask, cite, trace, and a prompt's life. Data stay."""
     from api.cli.connection import run
+    from api.cli.demo_answers import tell_answers
     from api.cli.demo_story import tell
     from api.cli.telling import Teller
 
     async def work(connection: "Connection") -> None:
         teller = Teller(connection, quiet=as_json)
-        await tell(teller)
+        if only in (None, Part.ANSWERS):
+            await tell_answers(teller)
+        if only in (None, Part.PROMPTS):
+            await tell(teller)
         if as_json:
             show_json({"steps": teller.steps})
 

@@ -122,7 +122,7 @@ def test_a_key_is_shown_once_and_opens_the_server_until_it_is_revoked(magnet):
 
 
 def test_events_are_filtered_shown_and_followed(magnet):
-    magnet.ok("demo")
+    magnet.ok("demo", "--only", "prompts")
     published = magnet.ok("events", "--type", "prompt.published", "--json").lines
     assert [event["position"] for event in published] == [3, 5]
     assert magnet.ok("events", "show", "3", "--json").json == published[0]
@@ -169,7 +169,7 @@ def test_who_read_the_log_is_told(magnet):
 
 
 def test_projections_are_told_and_rebuilt_to_the_same_checksum(magnet):
-    magnet.ok("demo")
+    magnet.ok("demo", "--only", "prompts")
     found = magnet.ok("projections", "status", "--json").json["items"]
     [status] = [each for each in found if each["name"] == "configurations_v1"]
     assert status["lag"] == 0
@@ -179,7 +179,7 @@ def test_projections_are_told_and_rebuilt_to_the_same_checksum(magnet):
 
 def test_a_backup_is_restored_elsewhere_with_everything_in_it(magnet, embedded, tmp_path):
     magnet.ok("apply", str(_provider(tmp_path)), "--yes", ACME_KEY=SECRET)
-    magnet.ok("demo")
+    magnet.ok("demo", "--only", "prompts")
     file = tmp_path / "backup"
     told = magnet.ok("backup", str(file), "--json").json
     assert magnet("backup", str(file)).status == 1, "no file is replaced unasked"
@@ -205,7 +205,7 @@ def _provider(tmp_path: Path) -> Path:
 
 
 def test_the_doctor_finds_a_log_whose_guard_is_off_and_a_wrong_key(magnet, database):
-    magnet.ok("demo")
+    magnet.ok("demo", "--only", "prompts")
     good = magnet.ok("doctor", "--json").json
     assert good["ok"] and {check["verdict"] for check in good["checks"]} == {"good"}
     with psycopg.connect(database.owner_dsn) as connection:
