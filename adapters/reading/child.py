@@ -57,10 +57,17 @@ def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
         places = [[each.start, each.end, each.page, each.heading] for each in chunks]
         return b"{}", json.dumps(places).encode()
     except Unreadable as error:
-        return json.dumps({"error": {"code": error.error_code, "message": str(error)}}).encode(), b""
+        return refused(error)
     except (MemoryError, RecursionError):
-        told = {"code": ReadingLimit.code, "message": "Reading the document took too much memory."}
-        return json.dumps({"error": told}).encode(), b""
+        return refused(ReadingLimit("Reading the document took too much memory, or is nested too deeply."))
+    except Exception as error:
+        # Parsers raise whatever a document's damage leads to.
+        return refused(Unreadable(f"The document is damaged ({type(error).__name__})."))
+
+
+def refused(error: Unreadable) -> tuple[bytes, bytes]:
+    """Return the answer that tells an error."""
+    return json.dumps({"error": {"code": error.error_code, "message": str(error)}}).encode(), b""
 
 
 def read(content: bytes, kind: str) -> Text:

@@ -7,7 +7,6 @@ the sentence function of that corpus is slower by far. A chunk is always a part 
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -25,7 +24,10 @@ SENTENCE_END = re.compile(
 """Begins only where a run of marks begins and never goes back, so that no text takes longer than others."""
 
 MARKS = rf",.;:{WIDE_STOPS}\uff0c\uff1b\u3001"
-PHRASES = f"[^{MARKS}]*[{MARKS}]+|[^{MARKS}]+"
+PHRASES = f"[^{MARKS}]{{0,2000}}[{MARKS}]+|[^{MARKS}]{{1,2000}}"
+UNBROKEN = r"\S{%d}|\s{%d}|"
+"""Parts of what has neither words nor gaps: as many characters as a chunk has tokens, which always fit."""
+
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
 NONBLANK = re.compile(r"\S")
 NO_PARAGRAPHS = "\x00"
@@ -39,7 +41,8 @@ def tokens(text: str) -> int:
 
     Exact counts differ by model; a chunk's size is a bound of that order, not a number that is relied on.
     """
-    return (len(text.encode("utf-8", "replace")) + 3) // 4
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return (size + 3) // 4
 
 
 def cut(text: Text, chunking: Mapping[str, Any]) -> list[Chunk]:
@@ -77,14 +80,15 @@ def _spans(text: str, strategy: str, size: int, overlap: int) -> Iterator[tuple[
     places = list(accumulate((len(each.text) for each in splits), initial=0))
     # What the splitter merges are the numbers of its splits: of texts that repeat themselves, a chunk's own
     # text would not tell where it stands.
-    numbered = [replace(each, text=f"{number} ") for number, each in enumerate(splits)]
+    for number, each in enumerate(splits):
+        each.text = f"{number} "
     covered = 0
-    for merged in splitter._merge(numbered, size):
+    for merged in splitter._merge(splits, size):
         numbers = merged.split()
         start, end = places[int(numbers[0])], places[int(numbers[-1]) + 1]
         said = text[start:end].strip()
         start += len(text[start:end]) - len(text[start:end].lstrip())
-        if start + len(said) > covered:
+        if said and start + len(said) > covered:
             covered = start + len(said)
             yield start, covered
 
@@ -93,13 +97,19 @@ def _spans(text: str, strategy: str, size: int, overlap: int) -> Iterator[tuple[
 def _splitter(strategy: str, size: int, overlap: int) -> Any:
     from llama_index.core.node_parser import SentenceSplitter  # noqa: PLC0415  # 2 s, paid where texts are long
 
-    return SentenceSplitter(
+    class Splitter(SentenceSplitter):
+        def _token_size(self, text: str) -> int:
+            return tokens(
+                text
+            )  # the inherited one looks its tokenizer up for each sentence, which takes longest of all
+
+    return Splitter(
         chunk_size=size,
         chunk_overlap=overlap,
         tokenizer=lambda text: range(tokens(text)),
         paragraph_separator=NO_PARAGRAPHS if strategy == "sentence" else "\n\n",
         chunking_tokenizer_fn=lines if strategy == "code" else sentences,
-        secondary_chunking_regex=PHRASES,
+        secondary_chunking_regex=UNBROKEN % (size, size) + PHRASES,
     )
 
 

@@ -11,7 +11,7 @@ from docx.table import Table
 from lxml.etree import LxmlError
 
 from adapters.reading.kinds import must_begin_as
-from adapters.reading.plain import LONGEST_HEADING
+from adapters.reading.plain import LONGEST_HEADING, line_of
 from commands.reading import Heading, PasswordProtected, Text, TooLarge, Unreadable
 
 MOST_ENTRIES = 10_000
@@ -31,9 +31,7 @@ def read_docx(content: bytes) -> Text:
         must_be_sound(content)
         document = Document(BytesIO(content))
         return _text(document)
-    except (BadZipFile, OpcError, LxmlError, KeyError, ValueError, AttributeError, NotImplementedError) as error:
-        if isinstance(error, Unreadable):
-            raise
+    except (BadZipFile, OpcError, LxmlError) as error:
         raise Unreadable(f"The DOCX is damaged ({type(error).__name__}).") from None
 
 
@@ -79,8 +77,7 @@ def _text(document: Any) -> Text:
     text = "".join(parts[:-1])
     if not text.strip():
         raise Unreadable("The DOCX has no text.")
-    title = (document.core_properties.title or "").strip()[:LONGEST_HEADING] or None
-    return Text(text=text, headings=headings, title=title)
+    return Text(text=text, headings=headings, title=line_of(document.core_properties.title))
 
 
 def _row(row: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from lxml import etree
 
 from adapters.reading.kinds import must_begin_as
-from adapters.reading.plain import LONGEST_HEADING
+from adapters.reading.plain import BYTE_ORDER_MARKS, LONGEST_HEADING, decode, line_of
 from commands.reading import Heading, Text, Unreadable
 
 SILENT = frozenset(
@@ -97,27 +97,45 @@ DEEPEST = 1500
 """Levels of a page; libxml2 leaves out, without a word, what is nested deeper than 2,048."""
 
 BLANKS = re.compile(r"\s+")
+MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
+CHARSET = re.compile(
+    rb"<(?:meta|\?xml)\b[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE
+)
 
 
 def read_html(content: bytes) -> Text:
     """Return the text of an HTML page, or raise Unreadable."""
     must_begin_as("html", content)
-    parser = etree.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
-    parser.feed(content)
+    source, replaced = _source(content)
+    parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
+    parser.feed(source.encode())
     try:
         root = parser.close()
     except etree.XMLSyntaxError:
         raise Unreadable("This is no HTML.") from None
     page = Page()
     page.walk(root)
-    title = root.findtext(".//title")
     return Text(
-        text=page.text.replace("\x00", "\ufffd"),
+        text=page.text,
         headings=page.headings,
-        title=BLANKS.sub(" ", title).strip()[:LONGEST_HEADING] or None if title else None,
-        language=(root.get("lang") or "").strip()[:35] or None,
-        replaced=page.text.count("\x00"),
+        title=line_of(root.findtext(".//title")),
+        language=(line_of(root.get("lang")) or "")[:35] or None,
+        replaced=replaced,
     )
+
+
+def _source(content: bytes) -> tuple[str, int]:
+    """Return a page's characters, and how many were none: as its mark says, as UTF-8, else as it says itself."""
+    told = CHARSET.search(content[:2048])
+    if told and not content.startswith(MARKS):
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            try:
+                content = content.decode(told[1].decode("ascii"), "replace").encode()
+            except (LookupError, ValueError):
+                pass  # no encoding has that name: it is read as any other text
+    return decode(content)
 
 
 class Page:
@@ -129,6 +147,8 @@ class Page:
         self._breaks = 0
         self._blank = False
         self._verbatim = 0
+        self._row = 0
+        self._cells = 0
         self.headings: list[Heading] = []
 
     @property
@@ -173,13 +193,25 @@ class Page:
             self._break(1)
         elif tag == "li":
             self._put("- ")
-        elif tag in ("td", "th") and self._parts and not self._breaks and self._parts[-1] != "\n":
-            self._blank = False
-            self._put(" | ")
+        elif tag == "tr":
+            self._row, self._cells = self._length, 0
+        elif tag in ("td", "th"):
+            self._cell()
         elif tag == "pre":
             self._verbatim += 1
 
+    def _cell(self) -> None:
+        """Part a cell from the one before it; also of an empty one something is seen, so that columns stay."""
+        self._cells += 1
+        if self._cells > 1 and self._length > self._row:
+            self._breaks, self._blank = 0, False
+            self._add(" | ")
+        elif self._cells > 1:
+            self._put("| ")
+
     def _end(self, tag: str) -> None:
+        if tag == "tr":
+            self._cells = 0
         if tag == "pre":
             self._verbatim -= 1
         if tag in BLOCKS:
@@ -207,7 +239,7 @@ class Page:
 
     def _break(self, lines: int) -> None:
         if self._parts:
-            self._breaks = max(self._breaks, lines)
+            self._breaks = max(self._breaks, min(lines, 1) if self._cells else lines)
         self._blank = False
 
     def _put(self, said: str) -> None:

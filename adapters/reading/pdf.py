@@ -1,17 +1,15 @@
 """PDF: the text layer of its pages, by pypdf."""
 
-import re
 from io import BytesIO
 
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from adapters.reading.kinds import must_begin_as
-from adapters.reading.plain import LONGEST_HEADING
+from adapters.reading.plain import NO_TEXT, line_of
 from commands.reading import PasswordProtected, Text, TooLarge, Unreadable
 
 MOST_PAGES = 20_000
-NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 BETWEEN = "\n\n"
 
 
@@ -29,9 +27,7 @@ def read_pdf(content: bytes) -> Text:
         told = reader.metadata.title if reader.metadata else None
     except DependencyError:
         raise Unreadable("The PDF is encrypted in a way that can't be read.") from None
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, AssertionError) as error:
-        if isinstance(error, Unreadable):
-            raise
+    except PyPdfError as error:
         raise Unreadable(f"The PDF is damaged ({type(error).__name__}).") from None
     if not any(text.strip() for text in said):
         raise Unreadable("The PDF has no text layer: its pages are pictures. Give it through OCR first.")
@@ -41,5 +37,4 @@ def read_pdf(content: bytes) -> Text:
         replaced += found
         pages.append(at)
         at += len(text) + len(BETWEEN)
-    title = str(told).strip()[:LONGEST_HEADING] or None if told else None
-    return Text(text=BETWEEN.join(said), pages=pages, title=title, replaced=replaced)
+    return Text(text=BETWEEN.join(said), pages=pages, title=line_of(told), replaced=replaced)

@@ -13,6 +13,7 @@ BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 BINARY = 0.1
 """Share of control characters in its beginning from which on something is no text."""
@@ -21,7 +22,7 @@ DAMAGED = 0.02
 """Share of undecodable places up to which text counts as damaged UTF-8, and not as another encoding."""
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+ATX = re.compile(r" {0,3}(#{1,6})[ \t](.*)")
 UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 DEFINITION = re.compile(
     r"(?:export |public |pub |abstract |static |async )*"
@@ -49,6 +50,11 @@ def decode(content: bytes) -> tuple[str, int]:
     if replaced:
         text = text.replace("\x00", "\ufffd")
     return text, replaced + _undecodable(content, text, replaced)
+
+
+def line_of(said: object) -> str | None:
+    """Return what a file says of itself, such as its title, as a line of text; None where it says nothing."""
+    return " ".join(NO_TEXT.sub("\ufffd", str(said or "")[: 2 * LONGEST_HEADING]).split())[:LONGEST_HEADING] or None
 
 
 def _undecodable(content: bytes, text: str, nuls: int) -> int:
@@ -102,7 +108,7 @@ def _markdown(text: str) -> Iterator[Heading]:
         elif found:
             fence, before = found.group(1), ""
         elif heading := ATX.match(bare):
-            if said := heading.group(2).strip():
+            if said := _without_closing(heading.group(2).strip()):
                 yield Heading(at=at, level=len(heading.group(1)), text=said[:LONGEST_HEADING])
             before = ""
         elif before and (under := UNDERLINE.match(bare)):
@@ -112,3 +118,9 @@ def _markdown(text: str) -> Iterator[Heading]:
         else:
             before, before_at = bare.strip(), at
         at += len(line)
+
+
+def _without_closing(heading: str) -> str:
+    """Return a heading without the number signs that may end it."""
+    bare = heading.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else heading

@@ -99,3 +99,10 @@ def test_lines_of_code_are_not_broken():
 def test_no_text_takes_longer_than_its_length_asks_for(evil: str):
     # Were the time a square of the length, this would not end within the test's patience.
     assert "".join(sentences(evil)) == evil
+
+
+@pytest.mark.parametrize("long", ["a" + " " * 100_000 + "b", "x" * 100_000, "\u4f60" * 100_000, "a b " * 25_000])
+def test_what_has_no_sentences_is_cut_to_the_same_size(long: str):
+    chunks = cut(Text(text=long), {"strategy": "recursive", "size": 512, "overlap": 0})
+    assert all(chunk.text for chunk in chunks)
+    assert all(256 < tokens(chunk.text) <= 512 for chunk in chunks[:-1] if len(long.split()) != 2)

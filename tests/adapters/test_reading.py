@@ -1,6 +1,7 @@
 """Reading documents: what they say is kept as it is, and what can't be read says why."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -184,3 +185,51 @@ def test_the_media_type_decides_and_the_name_helps_where_it_tells_nothing():
     assert reader.parser("", "README") == "text/1"
     with pytest.raises(UnsupportedMediaType):
         reader.parser("", "a.exe")
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["# " + "# " * 30_000 + "x", "# a" + " " * 60_000 + "x", "#" * 60_000, "~" * 60_000, "a\n" + "-" * 60_000 + "x"],
+)
+async def test_headings_are_found_in_time_whatever_stands_there(reader: Reader, evil: str):
+    # Were the time a square or a cube of the length, this would not end within the test's patience.
+    assert (await reader.read(evil.encode(), "text/markdown", "a")).text == evil
+
+
+@pytest.mark.parametrize(
+    ("page", "said", "replaced"),
+    [
+        ("<p>é 世界 привет".encode(), "é 世界 привет", 0),
+        (b'<meta charset="windows-1251"><p>' + "привет".encode("cp1251"), "привет", 0),
+        (b'<meta charset="windows-1251"><p>' + "привет".encode(), "привет", 0),
+        (b'<meta charset="nonsense"><p>caf\xe9', "café", 0),
+        ('<meta charset="ascii"><p>привет'.encode("utf-16"), "привет", 0),
+        (b'<?xml version="1.0" encoding="iso-8859-1"?><html><body><p>caf\xe9', "café", 0),
+        (b"<p>one \x00 two three", "one \ufffd two three", 1),
+    ],
+)
+async def test_html_is_read_in_its_encoding(reader: Reader, page: bytes, said: str, replaced: int):
+    text = await reader.read(page, "text/html", "x")
+    assert (text.text, text.replaced) == (said, replaced)
+
+
+async def test_empty_cells_of_a_table_keep_their_column(reader: Reader):
+    page = b"<table><tr><th>a<th>b<th>c<tr><td><td>2<td><tr><td><p>1</p></td><td></td><td>3</td></table>"
+    assert (await reader.read(page, "text/html", "x")).text == "a | b | c\n| 2 | \n1 |  | 3"
+
+
+async def test_a_title_that_is_no_text_is_made_text(reader: Reader):
+    made = a_pdf("said", title="0123456789")
+    assert b"(0123456789)" in made
+    made = made.replace(b"0123456789", b"\xfe\xff\x00a\x00\x00\xd8\x00\x00b")
+    title = (await reader.read(made, "application/pdf", "a")).title or ""
+    assert title.encode() and "b" in title and "\x00" not in title
+
+
+async def test_damage_that_no_parser_foresaw_says_so(reader: Reader):
+    made = a_docx("# Top", "text", [["a", "b"]])
+    for cut in range(0, len(made), max(1, len(made) // 60)):
+        broken = made[:cut] + bytes([made[cut] ^ 0xFF]) + made[cut + 1 :]
+        with suppress(Unreadable):
+            await reader.read(broken, DOCX, "a")
+    assert (await reader.read(made, DOCX, "a")).text.startswith("Top")
