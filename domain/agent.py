@@ -1,7 +1,7 @@
 """Agent: instructions, a model, and the actions it may take to answer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +11,7 @@ from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
 
+FUNCTIONS: Mapping[str, str] = {"rag_tool": "ask", "retrieval_tool": "search", "prompt": "run_prompt"}
 FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 
 
@@ -19,7 +20,9 @@ class Action(Strict):
 
     type: Literal["rag_tool", "retrieval_tool", "prompt"]
     tool: Reference
-    function: str = Field(max_length=64, description="What the model calls it by: letters, digits, _ and -.")
+    function: str | None = Field(
+        None, max_length=64, description="What the model calls it by: letters, digits, _ and -; null = by its type."
+    )
     description: str = Field("", max_length=4000, description="When and what for the model should use it.")
     answer_directly: bool = Field(False, description="Whether its result is the answer.")
     requires_confirmation: bool = Field(
@@ -28,10 +31,20 @@ class Action(Strict):
 
     @field_validator("function")
     @classmethod
-    def _is_a_function_name(cls, name: str) -> str:
-        if not FUNCTION.match(name):
+    def _is_a_function_name(cls, name: str | None) -> str | None:
+        if name is not None and not FUNCTION.match(name):
             raise ValueError("a function's name has 1 to 64 letters, digits, _ and -, and starts with a letter or _")
         return name
+
+
+def named(actions: Sequence[Action]) -> list[str]:
+    """Return the functions of actions: those that are given, else one by the type, numbered where it is taken."""
+    names = [action.function or "" for action in actions]
+    for place, action in enumerate(actions):
+        if not names[place]:
+            free = (f"{FUNCTIONS[action.type]}{number}" for number in ("", *(f"_{n}" for n in range(2, 102))))
+            names[place] = next(name for name in free if name not in names)
+    return names
 
 
 class Limits(Strict):
@@ -63,9 +76,12 @@ class AgentSettings(Strict):
     @field_validator("actions")
     @classmethod
     def _functions_differ(cls, actions: list[Action]) -> list[Action]:
-        if len({action.function for action in actions}) != len(actions):
+        given = [action.function for action in actions if action.function is not None]
+        if len(set(given)) != len(given):
             raise ValueError("two actions have the same function")
-        return actions
+        return [
+            action.model_copy(update={"function": name}) for action, name in zip(actions, named(actions), strict=True)
+        ]
 
 
 class AgentDefinition(Definition, AgentSettings):

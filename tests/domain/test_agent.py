@@ -52,3 +52,9 @@ def test_a_variant_differs_only_in_what_an_agent_does():
     assert an_agent(variants={"brief": {"weight": 1, "instructions": "Be brief."}}).definition["variants"]
     with pytest.raises(Invalid):
         an_agent(variants={"odd": {"welcome_message": "Hi"}})
+
+
+def test_an_action_without_a_function_is_called_by_its_type_and_numbered_where_that_is_taken():
+    ask = {"type": "rag_tool", "tool": HANDBOOK}
+    agent = an_agent(actions=[ask, an_action(function="ask_2"), ask, {**ask, "type": "prompt"}])
+    assert [each["function"] for each in agent.definition["actions"]] == ["ask", "ask_2", "ask_3", "run_prompt"]
