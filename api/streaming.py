@@ -42,6 +42,7 @@ class EventStream(Response):
         super().__init__(headers={"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no", **(headers or {})})
         del self.headers["content-length"]
         self._chunks = chunks
+        self._sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client has gone."""
@@ -62,23 +63,24 @@ class EventStream(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        following = asyncio.ensure_future(anext(self._chunks, None))
+        beating = asyncio.ensure_future(self._beat(send))
         try:
-            while True:
-                if not following.done():
-                    await asyncio.wait({following}, timeout=HEARTBEAT)
-                chunk = following.result() if following.done() else b": still here\n\n"
-                if chunk is None:
-                    break
-                if following.done():
-                    following = asyncio.ensure_future(anext(self._chunks, None))
+            async for chunk in self._chunks:
+                self._sent += 1
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         finally:
-            if not following.done():
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
-                    await following
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _beat(self, send: Send) -> None:
+        """Show that the connection lives, whenever nothing came for some time: between events, never within one."""
+        while True:
+            before = self._sent
+            await asyncio.sleep(HEARTBEAT)
+            if self._sent == before:
+                await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
 
 
 async def gone(receive: Receive) -> None:

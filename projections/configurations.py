@@ -108,6 +108,7 @@ class ConfigurationsProjection:
     """Keeps the rows: an event changes a thing here by the very code that changes the aggregate."""
 
     name: ClassVar[str] = "configurations_v1"
+    takes: ClassVar[tuple[type[Any], ...]] = (ConfigurationEvent,)
     independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: ConfigurationsWriter) -> None:

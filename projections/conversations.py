@@ -84,6 +84,7 @@ class ConversationsProjection:
     """Keeps the rows."""
 
     name: ClassVar[str] = "conversations_v1"
+    takes: ClassVar[tuple[type[Any], ...]] = tuple(OURS)
     independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: ConversationsWriter) -> None:

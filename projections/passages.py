@@ -116,10 +116,15 @@ class PassagesWriter(Protocol):
         """Add to the numbers of documents that have a field: (source, field, type) -> difference."""
 
 
+SOURCE_EVENTS = frozenset(event_classes(KnowledgeSource).values())
+OURS = SOURCE_EVENTS | frozenset(event_classes(Document).values())
+
+
 class PassagesProjection:
     """Keeps passages, and what decides which of them are found."""
 
     name: ClassVar[str] = "passages_v1"
+    takes: ClassVar[tuple[type[Any], ...]] = tuple(OURS)
     independent: ClassVar[bool] = False
 
     async def apply(self, events: Sequence[Recorded], view: PassagesWriter) -> None:
@@ -131,10 +136,6 @@ class PassagesProjection:
             for entry in ours:
                 batch.take(entry)
             await batch.save()
-
-
-SOURCE_EVENTS = frozenset(event_classes(KnowledgeSource).values())
-OURS = SOURCE_EVENTS | frozenset(event_classes(Document).values())
 
 
 class Batch:

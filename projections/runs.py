@@ -123,6 +123,7 @@ class RunsProjection:
     """Keeps the rows."""
 
     name: ClassVar[str] = "runs_v1"
+    takes: ClassVar[tuple[type[Any], ...]] = (Run.Created, Run.Finished, Run.Interrupted)
     independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: RunsWriter) -> None:

@@ -101,6 +101,7 @@ class SourceDocumentsProjection:
     """Keeps the rows."""
 
     name: ClassVar[str] = "documents_v1"
+    takes: ClassVar[tuple[type[Any], ...]] = (*DOCUMENT_EVENTS, *ACCESS_EVENTS)
     independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: SourceDocumentsWriter) -> None:

@@ -40,6 +40,7 @@ class EventLog:
         self._pool = pool
         self._mapper = mapper
         self._names: dict[UUID, str | None] = {}
+        self._reading: dict[tuple[int, int, int], asyncio.Future[list[Any]]] = {}
 
     async def section(self, after: int, limit: int, upto: int = END) -> list[Recorded]:
         """Return the events after a position, at most `limit`; what can't be read is Undecodable."""
@@ -47,7 +48,7 @@ class EventLog:
 
     async def weighed_section(self, after: int, limit: int, upto: int = END) -> tuple[list[Recorded], int]:
         """Return a section, and how many bytes its events have."""
-        rows = await self._rows("section", {"after": after, "limit": limit, "upto": upto})
+        rows = await self._shared(after, limit, upto)
         decode = self._decode
         section: list[Recorded] = []
         weight = 0
@@ -131,6 +132,21 @@ class EventLog:
             )
         except Exception as error:  # told by whoever meets it, where the stream can be set aside
             return Undecodable(error)
+
+    async def _shared(self, after: int, limit: int, upto: int) -> list[Any]:
+        """Read a section once for all who ask for it at the same time, as read models do when they are woken."""
+        asked = (after, limit, upto)
+        reading = self._reading.get(asked)
+        if reading is None:
+            reading = self._reading[asked] = asyncio.ensure_future(self._gathered(asked))
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to those who wait
+        return await asyncio.shield(reading)
+
+    async def _gathered(self, asked: tuple[int, int, int]) -> list[Any]:
+        """Read a section for who has asked until now: who comes later may know of an event that this does not see."""
+        await asyncio.sleep(0)
+        del self._reading[asked]
+        return await self._rows("section", dict(zip(("after", "limit", "upto"), asked, strict=True)))
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
         return await rows_of(self._pool, SQL[query], values, binary=True)

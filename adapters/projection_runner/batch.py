@@ -73,9 +73,13 @@ class Batches:
 
     async def apply(self, events: Sequence[Recorded], *, expected: int, position: int) -> None:
         """Apply the events and move from the expected position to the new one, or raise Fenced."""
+        takes = self._model.projection.takes
+        if not any(isinstance(entry.event, takes) for entry in decoded(events)):
+            async with self._pool.connection() as connection:
+                await self.advance(connection, expected, position, query="pass_over")
+            return
         async with self.transaction() as connection:
-            if events:
-                await self._model.projection.apply(decoded(events), self._model.writer(connection))
+            await self._model.projection.apply(events, self._model.writer(connection))
             await self.advance(connection, expected, position)
             failpoint("project.before_commit")
         failpoint("project.after_commit")
@@ -114,13 +118,14 @@ class Batches:
             await connection.execute(SQL["into_schema"], {"schema": self.schema})
             await self._model.writer.create(connection)
 
-    async def advance(self, connection: AsyncConnection[Any], expected: int, position: int) -> None:
+    async def advance(
+        self, connection: AsyncConnection[Any], expected: int, position: int, *, query: str = "advance"
+    ) -> None:
         """Move the position as part of the transaction, or raise Fenced."""
         values = {"projection": self.schema, "fence": self._fence, "expected": expected, "position": position}
-        moved = await connection.execute(SQL["advance"], values)
+        moved = await connection.execute(SQL[query], values)
         if moved.rowcount != 1:
             raise Fenced
-        await connection.execute(SQL["announce"], {"projection": self.schema, "position": position})
 
 
 def decoded(events: Sequence[Recorded]) -> Sequence[Recorded]:

@@ -23,7 +23,7 @@ SAFETY_POLL = 1.0
 """Seconds after which a projection looks at the log without having been woken."""
 
 GATHER = 0.005
-"""Seconds between two batches at least, while there is more to come."""
+"""Seconds between two batches at least, while there is more to come; and that an event waits which nobody waits for."""
 
 CLEAN_EVERY = 3600.0
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ class Positions:
         self._known: defaultdict[str, int] = defaultdict(int)
         self._moved = asyncio.Condition()
         self._waiting = 0
+        self._wanted = asyncio.Event()
         self._told: set[asyncio.Task[None]] = set()
 
     def passed(self, name: str, position: int) -> bool:
@@ -66,6 +67,7 @@ class Positions:
         if self.passed(name, position):
             return True
         self._waiting += 1
+        self._wanted.set()
         try:
             async with asyncio.timeout(seconds), self._moved:
                 await self._moved.wait_for(lambda: self.passed(name, position))
@@ -74,6 +76,14 @@ class Positions:
             return False
         finally:
             self._waiting -= 1
+            if not self._waiting:
+                self._wanted.clear()
+
+    async def wanted(self, seconds: float) -> None:
+        """Return once somebody waits for a position, or that time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
 
     async def _tell(self) -> None:
         async with self._moved:
@@ -101,13 +111,14 @@ class ProjectionRunner:
         self._wakers: dict[str, asyncio.Event] = {model.name: asyncio.Event() for model in models}
         self._look: dict[str, bool] = {model.name: True for model in models}
         self._tasks: list[asyncio.Task[None]] = []
-        listener.on("magnet_log", lambda _: self.wake())
+        listener.on("magnet_log", lambda head: self.wake(int(head) if head and head.isdigit() else 0))
         listener.on("magnet_read", self._heard)
 
-    def wake(self, _position: int = 0) -> None:
-        """There is something new in the log."""
-        for waker in self._wakers.values():
-            waker.set()
+    def wake(self, position: int = 0) -> None:
+        """There is something new in the log, up to this position; 0: perhaps."""
+        for name, waker in self._wakers.items():
+            if not position or not self._positions.passed(name, position):
+                waker.set()
 
     async def open(self) -> None:
         """Start the loops."""
@@ -164,11 +175,13 @@ class ProjectionRunner:
             began = clock()
             if await follower.step():
                 continue
-            # Under load, what a few milliseconds bring goes into one batch; alone, an event waits for none.
+            # Under load, what a few milliseconds bring goes into one batch. So does what nobody waits for: whoever
+            # is asking for something else is answered first.
             await asyncio.sleep(max(0, GATHER - (clock() - began)) if waker.is_set() else 0)
             try:
                 async with asyncio.timeout(SAFETY_POLL):
                     await waker.wait()
+                await self._positions.wanted(GATHER)
             except TimeoutError:
                 await session.execute("SELECT 1")  # a lost session means a lost lock
                 self._look[model.name] = True

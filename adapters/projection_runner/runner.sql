@@ -17,12 +17,16 @@ WHERE projection = %(projection)s RETURNING position, fence
 -- name: into_schema
 SELECT set_config('search_path', %(schema)s, true), set_config('synchronous_commit', 'off', true)
 
--- name: advance  -- no row: another owner has taken over
+-- name: advance  -- and tell it; no row: another owner has taken over
 UPDATE magnet_read.tracking SET position = %(position)s, updated_at = clock_timestamp()
 WHERE projection = %(projection)s AND fence = %(fence)s AND position = %(expected)s
+RETURNING pg_notify('magnet_read', projection || ':' || position)
 
--- name: announce
-SELECT pg_notify('magnet_read', %(projection)s || ':' || %(position)s::bigint)
+-- name: pass_over  -- the same as a transaction of its own, for events that change no row
+WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE magnet_read.tracking SET position = %(position)s, updated_at = clock_timestamp() FROM soon
+WHERE projection = %(projection)s AND fence = %(fence)s AND position = %(expected)s
+RETURNING pg_notify('magnet_read', projection || ':' || position)
 
 -- name: status
 SELECT t.projection, t.position, t.rebuild_requested, t.updated_at,

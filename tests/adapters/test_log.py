@@ -1,0 +1,79 @@
+"""Reading the log in sections: once for all who ask at the same time, and never older than what they know."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from domain.prompt import Prompt
+from tests.support.log import ReadSide, read_side
+from tests.support.postgres import Database
+
+
+@pytest.fixture
+async def side(database: Database) -> AsyncIterator[ReadSide]:
+    async with read_side(database) as made:
+        yield made
+
+
+@pytest.fixture
+def held(side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Event]:
+    """Sections are handed over only once their events here are set, in the order in which they were read."""
+    holding: list[asyncio.Event] = []
+    unheld = side.log._rows
+
+    async def rows(query: str, values: Mapping[str, Any]) -> list[Any]:
+        found = await unheld(query, values)
+        holding.append(release := asyncio.Event())
+        await release.wait()
+        return found
+
+    monkeypatch.setattr(side.log, "_rows", rows)
+    return holding
+
+
+async def reading(held: list[asyncio.Event], count: int) -> None:
+    """Return once that many sections have been read."""
+    async with asyncio.timeout(20):
+        while len(held) < count:
+            await asyncio.sleep(0.001)
+
+
+def prompt(name: str) -> Prompt:
+    return Prompt.create(name=name, definition={"text": "a"})
+
+
+async def test_a_section_is_read_once_for_all_who_ask_at_the_same_time(side: ReadSide, held: list[asyncio.Event]):
+    await side.record(prompt("a"))
+    asking = [asyncio.create_task(side.log.section(0, 10)) for _ in range(5)]
+    await reading(held, 1)
+    held[0].set()
+    sections = await asyncio.gather(*asking)
+    assert [[entry.position for entry in section] for section in sections] == [[1]] * 5
+    assert len(held) == 1
+
+
+async def test_who_asks_while_a_section_is_being_read_sees_what_was_recorded_meanwhile(
+    side: ReadSide, held: list[asyncio.Event]
+):
+    await side.record(prompt("a"))
+    before = asyncio.create_task(side.log.section(0, 10))
+    await reading(held, 1)
+    await side.record(prompt("b"))
+    after = asyncio.create_task(side.log.section(0, 10))
+    await reading(held, 2)
+    for release in held:
+        release.set()
+    assert [len(await before), len(await after)] == [1, 2]
+
+
+async def test_who_gives_up_takes_nothing_from_those_who_asked_with_them(side: ReadSide, held: list[asyncio.Event]):
+    await side.record(prompt("a"))
+    first, second = (asyncio.create_task(side.log.section(0, 10)) for _ in range(2))
+    await reading(held, 1)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    held[0].set()
+    assert len(await second) == 1
