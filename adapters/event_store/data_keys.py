@@ -192,17 +192,16 @@ class DataKeys:
                 cache.popitem(last=False)
 
     async def _made(self, connection: AsyncConnection[Any], subjects: Mapping[bytes, str]) -> list[Row]:
-        rows = await rows_of(connection, "of_subjects", {"macs": list(subjects)})
-        missing = sorted(subjects.keys() - {mac for mac, *_ in rows})
-        if not missing:
-            return rows
-        ids = [uuid4() for _ in missing]
+        macs = sorted(subjects)
+        ids = [uuid4() for _ in macs]
         wrapped = [
             self._keyring.seal(secrets.token_bytes(KEY_BYTES), mac + key_id.bytes, purpose=PURPOSE)
-            for mac, key_id in zip(missing, ids, strict=True)
+            for mac, key_id in zip(macs, ids, strict=True)
         ]
-        await connection.execute(SQL["make"], {"macs": missing, "ids": ids, "wrapped": wrapped})
-        return rows + await rows_of(connection, "of_subjects", {"macs": missing})
+        # Most subjects are new ones: one statement for those and for all others.
+        rows = await rows_of(connection, "make_or_find", {"macs": macs, "ids": ids, "wrapped": wrapped})
+        missing = list(subjects.keys() - {mac for mac, *_ in rows})
+        return rows + await rows_of(connection, "of_subjects", {"macs": missing}) if missing else rows
 
     def _unwrapped(self, mac: bytes, key_id: UUID, wrapped: bytes) -> bytes:
         return self._keyring.open(wrapped, mac + key_id.bytes, purpose=PURPOSE)
