@@ -237,7 +237,8 @@ class Runner:
             except (DomainError, psycopg.Error, PoolTimeout) as error:
                 log.warning("jobs_not_taken", kind=self._work.kind, error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(0.01, pause))
+                async with asyncio.timeout(max(0.01, pause)):
+                    await self._woken.wait()
             self._woken.clear()
 
     async def _take(self) -> list[Job]:

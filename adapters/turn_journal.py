@@ -119,7 +119,8 @@ class PostgresTurnJournal:
         while True:
             await self._noted.wait()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), EVERY)
+                async with asyncio.timeout(EVERY):
+                    await self._urgent.wait()
             self._noted.clear()
             self._urgent.clear()
             if not await self._flush():

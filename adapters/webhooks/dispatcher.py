@@ -99,7 +99,8 @@ class WebhookDispatcher:
                 await self._settle()
                 await session.execute("SELECT 1")  # a lost session means a lost lock
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), LOOK_EVERY)
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await self._news.wait()
         finally:
             await ended([watching, *(each.task for each in self._feeds.values()), *self._letters.values()])
             self._feeds.clear()
