@@ -26,6 +26,7 @@ from benchmarks import (
     runs,
     search,
     streams,
+    turns,
 )
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
@@ -51,6 +52,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "local-embeddings": local_embeddings.local_embeddings,
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,
+    "turns": turns.agent_turns,
     "ingest": ingest.ingesting,
     "search": search.searching,
     "quality": quality.quality,

@@ -1,6 +1,7 @@
 """The model server as a process of its own, for benchmarks: prints its base URL and serves until stdin ends.
 
-What is asked is echoed, word by word; a question that ends with `fault:NAME` meets that fault.
+What is asked is echoed, word by word; a question that ends with `fault:NAME` meets that fault. Where tools are
+offered, the first of them is called with what a person says, and few words are made of its result.
 """
 
 import argparse
@@ -10,7 +11,19 @@ from dataclasses import replace
 from tests.support.model_server.answers import echo
 from tests.support.model_server.records import Received
 from tests.support.model_server.server import ModelServer
-from tests.support.model_server.steps import FAULTS, Hang, Raw, Reply, Reset
+from tests.support.model_server.steps import FAULTS, Hang, Raw, Reply, Reset, ToolCalled
+
+
+def called(request: Received) -> Reply | None:
+    """Return what is said where tools are offered: a call, and after its result some words."""
+    tools = request.body.get("tools")
+    if not tools:
+        return None
+    if request.body["messages"][-1]["role"] == "tool":
+        return Reply(text="That is what was found [1].")
+    function = tools[0]["function"]
+    [argument, *_] = function["parameters"]["properties"]
+    return Reply(tool_calls=[ToolCalled(name=function["name"], arguments={argument: request.question})])
 
 
 def main() -> None:
@@ -24,7 +37,7 @@ def main() -> None:
 
     def answer(request: Received) -> Reply | Raw | Hang | Reset:
         _, _, fault = request.question.rpartition("fault:")
-        step = FAULTS.get(fault) or replace(echo(request), between=chosen.between)
+        step = FAULTS.get(fault) or replace(called(request) or echo(request), between=chosen.between)
         return step(request) if callable(step) else step
 
     with ModelServer(
