@@ -58,7 +58,7 @@ class PostgresUploads:
         self._pool = pool
 
     async def note(self, id: UUID, source: UUID, documents: Collection[UUID], giver: Actor) -> None:
-        """Remember the documents of an upload, and who gave them."""
+        """Remember the documents of an upload, and who gave them; forget uploads that are old."""
         values = {
             "id": id,
             "source": source,
@@ -87,7 +87,3 @@ class PostgresUploads:
             removed=removed,
             error=error,
         )
-
-    async def clean(self) -> None:
-        """Forget what is old."""
-        await execute(self._pool, SQL["clean"], {})

@@ -1,4 +1,7 @@
--- name: note
+-- name: note  -- and forget what is old
+WITH old AS (
+    DELETE FROM magnet.uploads WHERE made_at < clock_timestamp() - interval '30 days'
+)
 INSERT INTO magnet.uploads (id, source, documents, giver_type, giver)
 VALUES (%(id)s, %(source)s, %(documents)s, %(giver_type)s, %(giver)s)
 
@@ -19,6 +22,3 @@ LEFT JOIN LATERAL (
     ORDER BY v.originator_version DESC LIMIT 1
 ) AS e ON true
 WHERE u.id = %(id)s
-
--- name: clean
-DELETE FROM magnet.uploads WHERE made_at < clock_timestamp() - interval '30 days'

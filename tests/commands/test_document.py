@@ -171,3 +171,14 @@ async def test_an_unknown_or_archived_source_takes_nothing(container: Container,
     with pytest.raises(Archived):
         await container.documents.add(source, [a_document()], ASKED)
     assert topics(database) == []
+
+
+async def test_uploads_are_forgotten_after_a_month(container: Container, source: UUID, database):
+    old, kept = [(await container.documents.add(source, [a_document(name)], ASKED)).job_id for name in ("old", "kept")]
+    with psycopg.connect(database.owner_dsn) as owner:
+        for id, days in ((old, 31), (kept, 29)):
+            age = "UPDATE magnet.uploads SET made_at = made_at - %s * interval '1 day' WHERE id = %s"
+            owner.execute(age, [days, id])
+    await container.documents.add(source, [a_document("new")], ASKED)
+    assert await container.uploads.progress(old) is None
+    assert await container.uploads.progress(kept) is not None
