@@ -18,7 +18,7 @@ from api import documentation, health, metrics
 from api.accesses import access
 from api.bootstrap import Container
 from api.call import Call, Operation
-from api.commands import answers, completions, conversations, documents, prompt_runs
+from api.commands import answers, completions, conversations, documents, prompt_runs, syncs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -40,6 +40,7 @@ from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
 from api.queries import runs as run_queries
+from api.queries import syncs as sync_queries
 from api.queries import webhooks as webhook_queries
 from api.routing import IndexedRoutes
 from commands.ports import Actor
@@ -92,6 +93,8 @@ def operations() -> list[Operation]:
         *provider_queries.OPERATIONS,
         *documents.OPERATIONS,
         *document_queries.OPERATIONS,
+        *syncs.OPERATIONS,
+        *sync_queries.OPERATIONS,
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
         *completions.OPERATIONS,

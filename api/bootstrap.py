@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.connectors.folder import FolderConnector
 from adapters.egress import Egress
 from adapters.event_store.appender import Appender
 from adapters.event_store.choosing import LogFilter
@@ -27,20 +28,19 @@ from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
 from adapters.postgres.access_log import AccessLog
-from adapters.postgres.configurations import PostgresConfigurationsView, PostgresConfigurationsWriter
-from adapters.postgres.conversations import PostgresConversationsView, PostgresConversationsWriter
+from adapters.postgres.configurations import PostgresConfigurationsView
+from adapters.postgres.conversations import PostgresConversationsView
 from adapters.postgres.credentials import Credentials
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.installation import claim
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import migrate, role_of
-from adapters.postgres.passages.upkeep import keep_vectors
-from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.postgres.pools import pool_of
-from adapters.postgres.runs import PostgresRunsView, PostgresRunsWriter
-from adapters.postgres.source_documents import PostgresSourceDocumentsView, PostgresSourceDocumentsWriter
+from adapters.postgres.runs import PostgresRunsView
+from adapters.postgres.source_documents import PostgresSourceDocumentsView
+from adapters.postgres.syncs import PostgresSyncsView
 from adapters.projection_runner.administration import ProjectionAdministration
-from adapters.projection_runner.batch import Batches, ReadModel
+from adapters.projection_runner.batch import Batches
 from adapters.projection_runner.runner import Positions, ProjectionRunner
 from adapters.reading.reader import Reader
 from adapters.rendering.renderer import SandboxedRenderer
@@ -55,6 +55,7 @@ from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
 from api.kafka_parts import followers, kafka_relay
 from api.metrics import Metrics
+from api.read_models import READ_MODELS
 from api.settings import Settings
 from api.works import works_of
 from commands.actions import Actions
@@ -77,26 +78,18 @@ from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.turns import Turns
 from domain import AGGREGATES
-from projections.configurations import ConfigurationsProjection, ConfigurationsView
+from projections.configurations import ConfigurationsView
 from projections.conversation_reading import ConversationReader
-from projections.conversations import ConversationsProjection
 from projections.event_changes import events_with_changes
 from projections.events import public_events
 from projections.history import History
-from projections.passages import PassagesProjection
 from projections.recorded import LogEntry
 from projections.run_reading import RunReader
-from projections.runs import RunsProjection, RunsView
-from projections.source_documents import SourceDocumentsProjection, SourceDocumentsView
+from projections.runs import RunsView
+from projections.source_documents import SourceDocumentsView
+from projections.syncs import SyncsView
 
 APP_ROLE = "magnet_app"
-READ_MODELS: Sequence[ReadModel] = (
-    ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
-    ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
-    ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
-    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors),
-    ReadModel(projection=SourceDocumentsProjection(), writer=PostgresSourceDocumentsWriter),
-)
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
 LOOK_EVERY = 0.25
 """Seconds between two looks at a position that no notification has told of."""
@@ -162,6 +155,7 @@ class Container:
     conversation_reader: ConversationReader
     documents: Documents
     documents_view: SourceDocumentsView
+    syncs_view: SyncsView
     uploads: PostgresUploads
     jobs: Jobs
     runs_view: RunsView
@@ -259,7 +253,11 @@ async def open_container(
             reader = reading
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
-        bus = Bus(store, handlers(secrets=secret_box, renderer=renderer, answers=answers, things=store), answers)
+        connectors = {"folder": FolderConnector(settings.folder_roots, forbidden=[settings.home])}
+        catalogue = handlers(
+            secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors
+        )
+        bus = Bus(store, catalogue, answers)
         runs = Runs(bus=bus)
         earlier = EarlierAnswers(repeats=store, answers=answers)
         models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
@@ -274,6 +272,7 @@ async def open_container(
             models=chat_models, actions=Actions(things=store, answerer=answerer, prompts=prompt_runs)
         )
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
+        documents = Documents(bus=bus, contents=contents, uploads=uploads, things=store)
         jobs = Jobs(pool, runs.owner)
         listener.on(JOBS, jobs.hear)
         runs_view = PostgresRunsView(pool)
@@ -297,7 +296,15 @@ async def open_container(
             await runner.open()
             stack.push_async_callback(runner.close)
             works = works_of(
-                bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader
+                bus=bus,
+                things=store,
+                pool=pool,
+                jobs=jobs,
+                models=embedding_models,
+                runs=runs,
+                reader=reader,
+                given=documents,
+                connectors=connectors,
             )
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
@@ -370,8 +377,9 @@ async def open_container(
             conversation_reader=ConversationReader(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store
             ),
-            documents=Documents(bus=bus, contents=contents, uploads=uploads, things=store),
+            documents=documents,
             documents_view=PostgresSourceDocumentsView(pool),
+            syncs_view=PostgresSyncsView(pool),
             uploads=uploads,
             jobs=jobs,
             runs_view=runs_view,

@@ -10,6 +10,8 @@ PERMISSIONS: Mapping[str, str] = {
     "configuration:write": "create, change, publish, roll back, archive and restore configuration things",
     "documents:read": "list and read documents that one's groups may find, and how far uploads are",
     "documents:write": "give documents to a knowledge source, remove them, and have them tried again",
+    "sources:sync": "have a knowledge source synced, and stop that",
+    "syncs:read": "see what came of syncs, with the documents that failed",
     "providers:test": "call a provider to see whether it answers and which models it offers",
     "prompts:preview": "render a prompt",
     "prompts:run": "run a prompt",
@@ -56,10 +58,13 @@ USING = frozenset(
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
     "editor": USING
+    | {"sources:sync", "syncs:read"}
     | {"configuration:write", "documents:write", "tools:preview", "providers:test", "runs:read_all", "usage:read"},
     "operator": USING
     | {
         "documents:write",
+        "sources:sync",
+        "syncs:read",
         "providers:test",
         "runs:read_all",
         "usage:read",
@@ -72,6 +77,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         {
             "configuration:read",
             "documents:read",
+            "syncs:read",
             "log:read",
             "conversations:read",
             "conversations:read_all",

@@ -134,6 +134,10 @@ class Settings(BaseSettings):
     plugins: Annotated[str, _each(MODULE.fullmatch)] = Field(
         "", alias="MAGNET_PLUGINS", description="names of Python modules, separated by commas"
     )
+    folders: str = Field(
+        "", alias="MAGNET_FOLDERS",
+        description="directories, separated by commas, under which sources of type folder may lie",
+    )  # fmt: skip
     url: str | None = Field(None, alias="MAGNET_URL", pattern=HTTP_URL, description=WEB)
     api_key: SecretStr | None = Field(None, alias="MAGNET_API_KEY", description="an API key")
     log_level: Annotated[
@@ -146,6 +150,11 @@ class Settings(BaseSettings):
     def evidence(self) -> Path:
         """The directory of checkpoints, outside the database."""
         return self.evidence_dir or self.home / "evidence"
+
+    @property
+    def folder_roots(self) -> list[Path]:
+        """Directories under which folders may be synced; where none is set, the one that the process runs in."""
+        return [Path(part) for part in _listed(self.folders)] or [Path.cwd()]
 
     @property
     def cors(self) -> list[str]:

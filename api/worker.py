@@ -6,9 +6,10 @@ import signal
 from collections.abc import Callable, Sequence
 
 from adapters.projection_runner.batch import ReadModel
-from api.bootstrap import READ_MODELS, database, open_container
+from api.bootstrap import database, open_container
 from api.kafka_parts import kafka_feeds
 from api.process import calm_collector
+from api.read_models import READ_MODELS
 from api.settings import Settings, SettingsError
 
 GROUP = re.compile(r"[a-z0-9_]{1,20}\Z")

@@ -4,9 +4,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.knowledge.contents import PostgresContents
 from adapters.knowledge.source_documents import PostgresSourceDocuments
+from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.knowledge.texts import PostgresTexts
 from adapters.knowledge.vectors import PostgresVectors
 from commands.bus import Bus
+from commands.connectors import Connectors
+from commands.document import Documents
 from commands.embedding_texts import Embedder
 from commands.index_building import FillIndexes, FollowModels
 from commands.indexing import IndexDocuments
@@ -15,6 +18,7 @@ from commands.model_calls import EmbeddingModels
 from commands.ports import Things
 from commands.reading import DocumentReader
 from commands.runs import Runs
+from commands.syncing import SyncSources
 
 
 def works_of(
@@ -26,6 +30,8 @@ def works_of(
     models: EmbeddingModels,
     runs: Runs,
     reader: DocumentReader,
+    given: Documents,
+    connectors: Connectors,
 ) -> list[Work]:
     """Return how each kind of job is carried out."""
     documents = PostgresSourceDocuments(pool)
@@ -40,4 +46,5 @@ def works_of(
         ),
         FillIndexes(bus=bus, things=things, queue=jobs, documents=documents),
         FollowModels(bus=bus, documents=documents),
+        SyncSources(bus=bus, things=things, documents=given, items=PostgresSyncItems(pool), connectors=connectors),
     ]

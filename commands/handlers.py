@@ -12,6 +12,7 @@ from commands.configuration import (
     Restore,
     RollBack,
 )
+from commands.connectors import Connectors
 from commands.conversation import (
     BeginConversation,
     CloseConversation,
@@ -33,6 +34,7 @@ from commands.prompt import Templates
 from commands.provider import ShowTrial, show_trial
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
+from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
 from commands.webhook import SigningSecrets
 from domain.api_key import ApiKey
@@ -42,10 +44,18 @@ from domain.prompt import Prompt
 from domain.webhook import Webhook
 
 
-def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, things: Things) -> Handlers:
+def handlers(
+    *,
+    secrets: SecretBox,
+    renderer: PromptRenderer,
+    answers: Answers,
+    things: Things,
+    connectors: Connectors | None = None,
+) -> Handlers:
     """Return command class -> handler."""
     indexes = IndexHandlers(things=things)
     documents = DocumentHandlers(things=things)
+    syncs = SyncHandlers(things=things, connectors=connectors or {})
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={
@@ -62,6 +72,11 @@ def handlers(*, secrets: SecretBox, renderer: PromptRenderer, answers: Answers, 
         AddDocuments: documents.add,
         RemoveDocument: documents.remove,
         RetryDocument: documents.retry,
+        BeginSync: syncs.begin,
+        CancelSync: syncs.cancel,
+        NoteListing: syncs.note_listing,
+        NoteProgress: syncs.note_progress,
+        EndSync: syncs.end,
         NoteResults: note_results,
         BuildIndex: indexes.build,
         SwitchIndex: indexes.switch,

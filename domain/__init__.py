@@ -12,6 +12,8 @@ Glossary
     run         one execution, with the versions of all it used, its steps, tokens and cost
     step        a part of a run
     space       where vectors live: one embedding model, one length
+    sync        one time that a source is asked what it has, and followed in that
+    connector   how documents of one type of sources are listed and fetched
     index       a source's documents, cut in one way and embedded in one space
     passage     a piece of a document that a search can find
     action      what an agent may do: search, answer from passages, run a prompt
@@ -33,6 +35,7 @@ from domain.provider import Provider
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.run import Run
+from domain.sync import Sync, Syncing
 from domain.tag import Tag
 from domain.webhook import Webhook
 
@@ -49,5 +52,14 @@ CONFIGURATIONS: tuple[type[Configuration], ...] = (
 )
 """Every kind of configuration thing."""
 
-AGGREGATES: tuple[type[Aggregate], ...] = (*CONFIGURATIONS, DefaultModel, Tag, Document, Run, Conversation)
+AGGREGATES: tuple[type[Aggregate], ...] = (
+    *CONFIGURATIONS,
+    DefaultModel,
+    Tag,
+    Document,
+    Sync,
+    Syncing,
+    Run,
+    Conversation,
+)
 """Every aggregate whose events the log may hold."""

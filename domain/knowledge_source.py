@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
-from domain.definition import JSON, Definition, Reference, Strict
+from domain.definition import JSON, Definition, Reference, Strict, parse
+from domain.errors import Invalid
 from domain.values import Group
 
 Acl = Annotated[list[Group], Field(max_length=1000)]
@@ -37,6 +38,22 @@ class MetadataField(Strict):
     type: MetadataType = "text"
 
 
+Glob = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
+"""A pattern of names; `*` stands for anything, also across folders."""
+
+
+class FolderConfig(Strict):
+    """A folder on the server's machine, with what lies in it."""
+
+    path: str = Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")
+    include: list[Glob] = Field(default_factory=list, max_length=100)
+    exclude: list[Glob] = Field(default_factory=list, max_length=100)
+
+
+CONFIGS: Mapping[str, type[Strict]] = {"folder": FolderConfig}
+"""What a source's config is, by its type."""
+
+
 class KnowledgeSourceDefinition(Definition):
     """A knowledge source's settings."""
 
@@ -50,6 +67,16 @@ class KnowledgeSourceDefinition(Definition):
     schedule: str | None = Field(None, max_length=100, description="When it is synced, as cron.")
 
     REFERENCES: ClassVar[Mapping[str, str]] = {"embedding_model": "model"}
+
+    @model_validator(mode="after")
+    def _config_fits(self) -> Self:
+        if self.type in CONFIGS:
+            try:
+                parse(CONFIGS[self.type], self.config)
+            except Invalid as error:
+                wrong = error.errors[0]
+                raise ValueError(f"config{wrong.pointer}: {wrong.message}") from None
+        return self
 
 
 class KnowledgeSource(Configuration):

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from adapters.postgres.reading import rows_of
 from adapters.projection_runner.batch import Batches, ReadModel
-from api.bootstrap import READ_MODELS
+from api.read_models import READ_MODELS
 from tests.support.kafka import Broker, some_broker
 from tests.support.postgres import Database
 from tests.support.server import Running, serving

@@ -41,7 +41,9 @@ def test_the_same_settings_begin_no_second_index():
 
 
 def test_the_type_of_a_source_is_given_once():
-    given(a_source()).when(lambda s: s.change(s.definition | {"type": "folder"})).then_refused(Invalid, "fixed")
+    given(a_source()).when(lambda s: s.change(s.definition | {"type": "folder", "config": {"path": "a"}})).then_refused(
+        Invalid, "fixed"
+    )
 
 
 def test_an_overlap_is_smaller_than_the_size():

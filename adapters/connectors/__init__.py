@@ -1,0 +1,1 @@
+"""Where documents come from: the connectors that are built in."""

@@ -1,0 +1,27 @@
+"""The catalogue of read models: which projections are kept, and what writes their rows."""
+
+from collections.abc import Sequence
+
+from adapters.postgres.configurations import PostgresConfigurationsWriter
+from adapters.postgres.conversations import PostgresConversationsWriter
+from adapters.postgres.passages.upkeep import keep_vectors
+from adapters.postgres.passages.writer import PostgresPassagesWriter
+from adapters.postgres.runs import PostgresRunsWriter
+from adapters.postgres.source_documents import PostgresSourceDocumentsWriter
+from adapters.postgres.syncs import PostgresSyncsWriter
+from adapters.projection_runner.batch import ReadModel
+from projections.configurations import ConfigurationsProjection
+from projections.conversations import ConversationsProjection
+from projections.passages import PassagesProjection
+from projections.runs import RunsProjection
+from projections.source_documents import SourceDocumentsProjection
+from projections.syncs import SyncsProjection
+
+READ_MODELS: Sequence[ReadModel] = (
+    ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
+    ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
+    ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
+    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors),
+    ReadModel(projection=SourceDocumentsProjection(), writer=PostgresSourceDocumentsWriter),
+    ReadModel(projection=SyncsProjection(), writer=PostgresSyncsWriter),
+)

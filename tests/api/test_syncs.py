@@ -1,0 +1,443 @@
+"""Syncs of folders over HTTP: what is new is fetched, what is gone is removed, and a source that is away deletes nothing."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.connectors.folder import FolderConnector
+from adapters.knowledge.sync_items import PostgresSyncItems
+from commands.connectors import Listing, NotFetched, SourceUnavailable
+from commands.document import GivenDocument
+from commands.jobs import Job
+from commands.sync import SYNC
+from commands.syncing import MOST_DOCUMENTS, SyncSources
+from domain.errors import Unavailable
+from tests.support.postgres import Database
+from tests.support.reading import PlainReader
+from tests.support.server import Running, serving
+
+SOURCE = "/v1/knowledge-sources/docs"
+
+
+@dataclass
+class Folder:
+    """A server whose source `docs` is a folder."""
+
+    magnet: Running
+    path: Path
+
+    def write(self, **texts: str) -> None:
+        for name, text in texts.items():
+            (self.path / f"{name}.txt").write_text(text)
+
+    async def begin(self, **body: Any) -> str:
+        answer = await self.magnet.call("POST", f"{SOURCE}/sync", body)
+        assert answer.status_code == 202, answer.text
+        assert answer.headers["Location"].endswith(f"/syncs/{answer.json()['id']}")
+        return str(answer.json()["id"])
+
+    async def ended(self, id: str) -> Any:
+        """Return a sync once it has ended and its documents are indexed."""
+        async with asyncio.timeout(30):
+            while (found := await self.magnet.get(f"{SOURCE}/syncs/{id}"))["ended_at"] is None:
+                await asyncio.sleep(0.02)
+            while await self.magnet.container.jobs.depth():
+                await asyncio.sleep(0.02)
+        self.magnet.position = await self.magnet.container.log.head()
+        return await self.magnet.get(f"{SOURCE}/syncs/{found['id']}")
+
+    async def sync(self, **body: Any) -> Any:
+        return await self.ended(await self.begin(**body))
+
+    async def documents(self) -> dict[str, int]:
+        """Return the version of each document."""
+        items = (await self.magnet.get(f"{SOURCE}/documents?limit=500"))["items"]
+        return {each["external_id"]: each["version"] for each in items}
+
+    async def last_synced(self) -> Any:
+        return (await self.magnet.get(f"{SOURCE}/syncs"))["last_synced"]
+
+
+@pytest.fixture
+async def folder(database: Database, tmp_path: Path) -> AsyncIterator[Folder]:
+    path = tmp_path / "docs"
+    path.mkdir()
+    async with serving(database, tmp_path / "home", reader=PlainReader(), MAGNET_FOLDERS=str(tmp_path)) as magnet:
+        config = {"path": str(path)}
+        await magnet.do("POST", "/v1/knowledge-sources", {"name": "docs", "type": "folder", "config": config})
+        yield Folder(magnet=magnet, path=path)
+
+
+def counts(**more: int) -> dict[str, int]:
+    return {"added": 0, "changed": 0, "unchanged": 0, "failed": 0, "removed": 0, "left_out": 0} | more
+
+
+async def test_a_sync_takes_what_is_new_changed_and_gone(folder: Folder):
+    folder.write(a="one", b="two", c="three")
+    (folder.path / ".hidden.txt").write_text("x")
+    first = await folder.sync()
+    assert (first["state"], first["counts"]) == ("completed", counts(listed=3, added=3, left_out=1))
+    assert (first["progress"], first["estimate_seconds"], first["source"]["name"]) == (
+        {"done": 3, "total": 3},
+        None,
+        "docs",
+    )
+    assert first["rate"] > 0
+    assert await folder.documents() == {"a.txt": 1, "b.txt": 1, "c.txt": 1}
+    folder.write(a="one, changed", d="four")
+    (folder.path / "b.txt").unlink()
+    (folder.path / "c.txt").touch()
+    second = await folder.sync()
+    assert second["counts"] == counts(listed=3, added=1, changed=1, unchanged=1, removed=1, left_out=1)
+    assert await folder.documents() == {"a.txt": 2, "c.txt": 1, "d.txt": 1}
+    third = await folder.sync()
+    assert third["counts"] == counts(listed=3, unchanged=3, left_out=1)
+    assert third["progress"] == {"done": 0, "total": 0}
+    found = await folder.magnet.get(f"{SOURCE}/syncs?limit=2")
+    assert [each["id"] for each in found["items"]] == [third["id"], second["id"]]
+    assert found["last_synced"] == third["ended_at"]
+    rest = await folder.magnet.get(f"{SOURCE}/syncs?cursor={found['next_cursor']}")
+    assert [each["id"] for each in rest["items"]] == [first["id"]]
+    events = (await folder.magnet.get("/v1/events?type=document.removed"))["items"]
+    assert [(each["data"]["cause"], each["correlation_id"]) for each in events] == [("sync", second["id"])]
+
+
+async def test_a_file_that_comes_back_is_taken_again(folder: Folder):
+    folder.write(a="one", b="two")
+    await folder.sync()
+    (folder.path / "b.txt").unlink()
+    await folder.sync()
+    folder.write(b="two")
+    assert (await folder.sync())["counts"]["added"] == 1
+    assert await folder.documents() == {"a.txt": 1, "b.txt": 2}
+
+
+async def test_documents_that_were_given_by_hand_are_no_syncs_to_remove(folder: Folder):
+    folder.write(a="one")
+    await folder.magnet.do("POST", f"{SOURCE}/documents", {"documents": [{"external_id": "by-hand", "text": "x"}]})
+    assert (await folder.sync())["counts"]["removed"] == 0
+    assert set(await folder.documents()) == {"a.txt", "by-hand"}
+
+
+async def test_a_source_that_is_down_deletes_nothing(folder: Folder):
+    folder.write(a="one", b="two")
+    await folder.sync()
+    last = await folder.last_synced()
+    shutil.move(folder.path, folder.path.with_name("away"))
+    failed = await folder.sync()
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "source_unavailable")
+    assert "no folder" in failed["error"]["reason"]
+    assert await folder.last_synced() == last
+    assert set(await folder.documents()) == {"a.txt", "b.txt"}
+    shutil.move(folder.path.with_name("away"), folder.path)
+    assert (await folder.sync())["counts"] == counts(listed=2, unchanged=2)
+
+
+async def test_a_source_that_lists_nothing_where_it_listed_much_deletes_nothing(folder: Folder):
+    folder.write(**{f"f{number}": str(number) for number in range(30)})
+    await folder.sync()
+    last = await folder.last_synced()
+    for number in range(30):
+        (folder.path / f"f{number}.txt").unlink()
+    for left in (0, 2):
+        folder.write(**{f"f{number}": str(number) for number in range(left)})
+        failed = await folder.sync()
+        assert (failed["state"], failed["error"]["code"]) == ("failed", "too_few_listed")
+        assert await folder.last_synced() == last
+        assert len(await folder.documents()) == 30
+    allowed = await folder.sync(allow_mass_removal=True, message="they were moved")
+    assert (allowed["state"], allowed["counts"]["removed"]) == ("completed", 28)
+    assert set(await folder.documents()) == {"f0.txt", "f1.txt"}
+
+
+async def test_a_part_that_can_not_be_listed_deletes_nothing(folder: Folder, monkeypatch: pytest.MonkeyPatch):
+    (folder.path / "sub").mkdir()
+    (folder.path / "sub" / "a.txt").write_text("one")
+    folder.write(b="two")
+    await folder.sync()
+    walk = FolderConnector._walk
+
+    def refused(self: FolderConnector, path: Path) -> Any:
+        if path.name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        yield from walk(self, path)
+
+    monkeypatch.setattr(FolderConnector, "_walk", refused)
+    failed = await folder.sync()
+    assert failed["error"] == {"code": "source_unavailable", "reason": "sub: Permission denied."}
+    assert set(await folder.documents()) == {"sub/a.txt", "b.txt"}
+
+
+async def test_one_sync_of_a_source_at_a_time(folder: Folder):
+    await folder.magnet.container.jobs.close()
+    folder.write(a="one")
+    answers = await asyncio.gather(*(folder.magnet.call("POST", f"{SOURCE}/sync") for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 9
+    [begun] = [answer.json() for answer in answers if answer.status_code == 202]
+    refused = [answer.json() for answer in answers if answer.status_code == 409]
+    assert {(each["code"], each["sync"]) for each in refused} == {("sync_in_progress", begun["id"])}
+
+
+async def test_a_new_version_replaces_the_old_only_when_it_is_indexed(folder: Folder):
+    folder.write(a="one")
+    await folder.sync()
+    await folder.magnet.container.jobs.close()
+    folder.write(a="one, changed")
+    sync = sync_of(folder, await folder.begin())
+    await sync()
+    folder.magnet.position = await folder.magnet.container.log.head()
+    [found] = (await folder.magnet.get(f"{SOURCE}/documents"))["items"]
+    assert (found["version"], found["status"], found["indexes"]["1"]["version"]) == (2, "pending", 1)
+    body = {"name": "find", "sources": ["docs"]}
+    await folder.magnet.do("POST", "/v1/retrieval-tools", body)
+    passages = (
+        await folder.magnet.do(
+            "POST",
+            "/v1/retrieval-tools/find/search",
+            {"query": "one"},
+            Magnet_Min_Position=str(folder.magnet.position),
+        )
+    )["passages"]
+    assert [(each["text"], each["document"]["version"]) for each in passages] == [("one", 1)]
+
+
+class Counting:
+    """The folder's connector, which counts what it fetches, and may fail or hang."""
+
+    def __init__(self, inner: FolderConnector) -> None:
+        self.inner = inner
+        self.fetched: list[str] = []
+        self.failing: dict[str, Exception] = {}
+        self.hang_after: int | None = None
+        self.hanging = asyncio.Event()
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        self.inner.check(config)
+
+    async def list(self, config: Mapping[str, Any]) -> Listing:
+        return await self.inner.list(config)
+
+    async def fetch(self, config: Mapping[str, Any], external_id: str) -> GivenDocument:
+        if self.hang_after is not None and len(self.fetched) >= self.hang_after:
+            self.hanging.set()
+            await asyncio.Event().wait()
+        self.fetched.append(external_id)
+        if external_id in self.failing:
+            raise self.failing[external_id]
+        return await self.inner.fetch(config, external_id)
+
+
+def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:
+    """Return what carries a sync out here, without the worker."""
+    container = folder.magnet.container
+    if connector is None:
+        connector = FolderConnector([folder.path.parent], forbidden=[])
+    work = SyncSources(
+        bus=container.bus,
+        things=container.store,
+        documents=container.documents,
+        items=PostgresSyncItems(container.pool),
+        connectors={"folder": connector},
+    )
+
+    async def carry_out() -> None:
+        await work.carry_out([Job(id=container.runs.owner, kind=SYNC, key=id)])
+
+    return carry_out
+
+
+@pytest.fixture
+async def counting(folder: Folder) -> Counting:
+    await folder.magnet.container.jobs.close()
+    return Counting(FolderConnector([folder.path.parent], forbidden=[]))
+
+
+async def read(folder: Folder, id: str) -> Any:
+    folder.magnet.position = await folder.magnet.container.log.head()
+    return await folder.magnet.get(f"{SOURCE}/syncs/{id}")
+
+
+async def test_a_sync_that_stopped_in_the_middle_goes_on_where_it_was(folder: Folder, counting: Counting):
+    number = 3 * MOST_DOCUMENTS
+    folder.write(**{f"f{each}": str(each) for each in range(number)})
+    id = await folder.begin()
+    counting.hang_after = MOST_DOCUMENTS + 10
+    task = asyncio.create_task(sync_of(folder, id, counting)())
+    await counting.hanging.wait()
+    half = await read(folder, id)
+    assert (half["state"], half["progress"]) == ("running", {"done": MOST_DOCUMENTS, "total": number})
+    assert half["estimate_seconds"] > 0
+    task.cancel()
+    await asyncio.wait([task])
+    counting.hang_after = None
+    await sync_of(folder, id, counting)()
+    done = await read(folder, id)
+    assert (done["state"], done["counts"]) == ("completed", counts(listed=number, added=number))
+    assert len(counting.fetched) == number + 10  # the batch that was under way was fetched again, nothing else
+    assert len(await folder.documents()) == number
+
+
+async def test_a_batch_that_is_done_again_is_counted_once(
+    folder: Folder, counting: Counting, monkeypatch: pytest.MonkeyPatch
+):
+    folder.write(a="one", b="two", c="three")
+    counting.failing["b.txt"] = NotFetched("not now")
+    id = await folder.begin()
+    settle = PostgresSyncItems.settle
+    crashes = [Unavailable("the database is away")]
+
+    async def crash(self: PostgresSyncItems, *arguments: Any) -> None:
+        if crashes:
+            raise crashes.pop()
+        await settle(self, *arguments)
+
+    monkeypatch.setattr(PostgresSyncItems, "settle", crash)
+    with pytest.raises(Unavailable):
+        await sync_of(folder, id, counting)()
+    await sync_of(folder, id, counting)()
+    done = await read(folder, id)
+    assert done["counts"] == counts(listed=3, added=2, failed=1)
+    assert [(each["external_id"], each["code"], each["reason"]) for each in done["errors"]] == [
+        ("b.txt", "not_fetched", "not now")
+    ]
+
+
+async def test_a_document_that_fails_harms_no_other_and_is_tried_by_the_next_sync(folder: Folder, counting: Counting):
+    folder.write(a="one", b="two", c="three", d="four")
+    for name in ("b.txt", "c.txt"):
+        counting.failing[name] = NotFetched("not now")
+    await sync_of(folder, id := await folder.begin(), counting)()
+    done = await read(folder, id)
+    assert (done["state"], done["counts"]) == ("completed", counts(listed=4, added=2, failed=2))
+    first = await folder.magnet.get(f"{SOURCE}/syncs/{id}/errors?limit=1")
+    second = await folder.magnet.get(f"{SOURCE}/syncs/{id}/errors?limit=1&cursor={first['next_cursor']}")
+    assert {each["external_id"] for each in first["items"] + second["items"]} == {"b.txt", "c.txt"}
+    assert second["next_cursor"] is None
+    counting.failing.clear()
+    counting.fetched.clear()
+    await sync_of(folder, id := await folder.begin(), counting)()
+    assert (await read(folder, id))["counts"] == counts(listed=4, added=2, unchanged=2)
+    assert sorted(counting.fetched) == ["b.txt", "c.txt"]
+
+
+async def test_a_source_that_goes_away_in_the_middle_keeps_what_was_taken_and_deletes_nothing(
+    folder: Folder, counting: Counting
+):
+    folder.write(a="one", b="two")
+    await sync_of(folder, await folder.begin(), counting)()
+    (folder.path / "a.txt").unlink()
+    folder.write(c="three")
+    counting.failing["c.txt"] = SourceUnavailable("it went away")
+    await sync_of(folder, id := await folder.begin(), counting)()
+    failed = await read(folder, id)
+    assert (failed["state"], failed["error"]) == ("failed", {"code": "source_unavailable", "reason": "it went away"})
+    assert set(await folder.documents()) == {"a.txt", "b.txt"}
+
+
+async def test_a_cancelled_sync_stops_after_what_is_under_way_and_another_may_begin(folder: Folder, counting: Counting):
+    folder.write(**{f"f{each}": str(each) for each in range(2 * MOST_DOCUMENTS)})
+    id = await folder.begin()
+    counting.hang_after = MOST_DOCUMENTS - 1
+    task = asyncio.create_task(sync_of(folder, id, counting)())
+    await counting.hanging.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    answer = await folder.magnet.call("POST", f"{SOURCE}/syncs/{id}/cancel")
+    assert (answer.status_code, answer.json()["sync"]) == (202, {"id": id, "state": "cancelling"})
+    assert (await folder.magnet.call("POST", f"{SOURCE}/sync")).status_code == 409
+    counting.hang_after = None
+    await sync_of(folder, id, counting)()
+    assert (await read(folder, id))["state"] == "cancelled"
+    assert await folder.last_synced() is None
+    again = await folder.magnet.call("POST", f"{SOURCE}/syncs/{id}/cancel")
+    assert (again.status_code, again.json()["code"]) == (409, "sync_ended")
+    await folder.begin()
+
+
+async def test_a_rebuild_gives_the_same_syncs(folder: Folder):
+    folder.write(a="one")
+    await folder.sync()
+    shutil.rmtree(folder.path)
+    await folder.sync()
+    administration = folder.magnet.container.administration
+    before = {each.name: each.checksum for each in await administration.status()}["syncs_v1"]
+    await administration.rebuild("syncs_v1")
+    async with asyncio.timeout(20):
+        while {e.name: e.state for e in await administration.status(checksums=False)}["syncs_v1"] == "rebuilding":
+            await asyncio.sleep(0.01)
+    assert await folder.magnet.container.reached("syncs_v1", folder.magnet.position, 5)
+    assert {each.name: each.checksum for each in await administration.status()}["syncs_v1"] == before
+
+
+# Refused ----------------------------------------------------------------------
+
+
+async def test_folders_outside_of_the_allowed_ones_are_not_read(folder: Folder):
+    outside = folder.path.parent.parent
+    links = folder.path.parent / "link"
+    links.symlink_to(outside)
+    for number, path in enumerate(
+        ("/etc", str(outside), f"{folder.path}/../..", str(links), str(folder.path.parent / "home"))
+    ):
+        body = {"name": f"s{number}", "type": "folder", "config": {"path": path}}
+        await folder.magnet.do("POST", "/v1/knowledge-sources", body)
+        refused = await folder.magnet.call("POST", f"/v1/knowledge-sources/s{number}/sync")
+        assert (refused.status_code, refused.json()["code"]) == (422, "folder_not_allowed"), path
+
+
+async def test_links_that_lead_outside_are_left_out(folder: Folder):
+    secret = folder.path.parent / "secret.txt"
+    secret.write_text("canary")
+    (folder.path / "link.txt").symlink_to(secret)
+    (folder.path / "up").symlink_to(folder.path.parent)
+    folder.write(a="one")
+    done = await folder.sync()
+    assert done["counts"] == counts(listed=1, added=1, left_out=2)
+    connector = FolderConnector([folder.path.parent], forbidden=[])
+    for name in ("link.txt", "../secret.txt", str(secret)):
+        with pytest.raises(NotFetched):
+            await connector.fetch({"path": str(folder.path)}, name)
+
+
+async def test_globs_say_what_is_read(folder: Folder):
+    folder.write(a="one", b="two", draft_c="three")
+    (folder.path / "d.xyz").write_text("four")
+    await folder.magnet.do(
+        "PATCH", SOURCE, {"config": {"path": str(folder.path), "include": ["*.txt", "*.xyz"], "exclude": ["draft*"]}}
+    )
+    await folder.sync()
+    assert set(await folder.documents()) == {"a.txt", "b.txt", "d.xyz"}
+
+
+async def test_what_can_not_be_synced_says_why(folder: Folder):
+    magnet = folder.magnet
+    await magnet.do("POST", "/v1/knowledge-sources", {"name": "files", "type": "files"})
+    refused = await magnet.call("POST", "/v1/knowledge-sources/files/sync")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_syncable")
+    nobody = "00000000-0000-0000-0000-000000000000"
+    for method, path in (
+        ("POST", "/v1/knowledge-sources/none/sync"),
+        ("GET", "/v1/knowledge-sources/none/syncs"),
+        ("GET", f"{SOURCE}/syncs/{nobody}"),
+        ("GET", f"{SOURCE}/syncs/{nobody}/errors"),
+        ("GET", f"{SOURCE}/syncs/x"),
+        ("POST", f"{SOURCE}/syncs/{nobody}/cancel"),
+    ):
+        assert (await magnet.call(method, path)).status_code == 404, path
+    for body in ({"allow_mass_removal": "yes"}, {"x": 1}, {"allow_mass_removal": 1}):
+        assert (await magnet.call("POST", f"{SOURCE}/sync", body)).status_code == 422
+    for query in ("state=lost", "cursor=x", "limit=0"):
+        assert (await magnet.call("GET", f"{SOURCE}/syncs?{query}")).status_code == 422
+    stale = await magnet.call("POST", f"{SOURCE}/sync", If_Match='"9"')
+    assert (stale.status_code, stale.json()["current_version"]) == (412, 2)
+    for config in ({}, {"path": 1}, {"path": "x", "y": 1}):
+        body = {"name": "wrong", "type": "folder", "config": config}
+        assert (await magnet.call("POST", "/v1/knowledge-sources", body)).status_code == 422
+    await magnet.do("DELETE", SOURCE)
+    refused = await magnet.call("POST", f"{SOURCE}/sync")
+    assert (refused.status_code, refused.json()["code"]) == (409, "archived")
