@@ -1,0 +1,102 @@
+"""Conversations: one turn at a time, what waits for a person, and what a model is told again."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from domain.conversation import Conversation
+from domain.turn import (
+    DECLINED,
+    ConfirmationDecided,
+    ConversationClosed,
+    NothingToRetry,
+    Pause,
+    Reply,
+    TurnEnded,
+    TurnInProgress,
+)
+from tests.scenario import given
+
+AGENT = {"id": str(uuid4()), "name": "helper", "version": 1, "variant": "default"}
+CALL = {"call": "c1", "function": "shout", "type": "prompt", "arguments": "{}"}
+ASKED = {"role": "assistant", "content": "Shall I?", "tool_calls": [{"id": "c1", "type": "function"}]}
+
+
+def a_conversation() -> Conversation:
+    principal = {"type": "api_key", "id": "k", "name": "k"}
+    return Conversation.begin(id=uuid4(), agent=uuid4(), subject="ada", principal=principal, variables={}, welcome="")
+
+
+def asked(content: str = "Hello?") -> tuple[Conversation, str]:
+    conversation = a_conversation()
+    return conversation, conversation.post(content=content, agent=AGENT)
+
+
+def waiting() -> tuple[Conversation, str, str]:
+    """Return a conversation whose turn waits, the turn, and the confirmation it waits for."""
+    conversation, turn = asked()
+    reply = Reply(content="Shall I?", history=[ASKED])
+    conversation.request_confirmation(turn, Pause(reply=reply, calls=[CALL]))
+    return conversation, turn, next(iter(conversation.confirmations))
+
+
+def happened(*kinds: Any) -> list[tuple[Any, dict[str, Any]]]:
+    return [(kind, {}) for kind in kinds]
+
+
+def test_another_message_meanwhile_is_refused():
+    conversation, _ = asked()
+    given(conversation).when(lambda it: it.post(content="More?", agent=AGENT)).then_refused(TurnInProgress)
+
+
+def test_a_closed_conversation_takes_nothing():
+    conversation = a_conversation()
+    conversation.close()
+    given(conversation).when(lambda it: it.post(content="More?", agent=AGENT)).then_refused(ConversationClosed)
+    given(conversation).when(lambda it: it.close()).then_nothing()
+
+
+def test_what_has_ended_does_not_end_again():
+    conversation, turn = asked()
+    conversation.complete(turn, Reply(content="Hi."))
+    given(conversation).when(lambda it: it.cancel(turn, Reply(content=""))).then_refused(TurnEnded)
+    given(conversation).when(lambda it: it.interrupt(turn)).then_nothing()
+    given(conversation).when(lambda it: it.retry(turn, agent=AGENT)).then_refused(NothingToRetry)
+
+
+def test_a_decision_lets_the_turn_go_on_once_as_another_run():
+    conversation, turn, confirmation = waiting()
+    run = conversation.turn(turn)["run_id"]
+    given(conversation).when(lambda it: it.decide(confirmation, approved=True)).then(
+        *happened(Conversation.ConfirmationGiven, Conversation.TurnResumed)
+    )
+    assert conversation.turn(turn)["run_id"] != run
+    given(conversation).when(lambda it: it.decide(confirmation, approved=True)).then_nothing()
+    given(conversation).when(lambda it: it.decide(confirmation, approved=False)).then_refused(ConfirmationDecided)
+
+
+@pytest.mark.parametrize("end", ["post", "close", "decline"])
+def test_what_waits_is_declined_by_whatever_else_is_done(end: str):
+    conversation, turn, confirmation = waiting()
+    if end == "post":
+        conversation.post(content="Never mind.", agent=AGENT)
+    else:
+        getattr(conversation, end)()
+    assert conversation.confirmations[confirmation]["approved"] is False
+    assert conversation.turn(turn)["state"] == "cancelled"
+
+
+def test_a_model_is_told_a_result_of_every_call_whatever_became_of_it():
+    conversation, turn, confirmation = waiting()
+    result = {"role": "tool", "tool_call_id": "c1", "content": DECLINED}
+    following = conversation.post(content="Never mind.", agent=AGENT)
+    assert conversation.history(following) == [{"role": "user", "content": "Hello?"}, ASKED, result]
+    conversation, turn, confirmation = waiting()
+    conversation.decide(confirmation, approved=True)
+    conversation.note_action(
+        turn, call="c1", function="shout", type="prompt", arguments="{}", result="HEY", outcome="completed", ms=1.0
+    )
+    conversation.interrupt(turn)
+    following = conversation.post(content="And?", agent=AGENT)
+    assert conversation.history(following)[-1] == {**result, "content": "HEY"}
