@@ -5,7 +5,8 @@ import contextlib
 import math
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -25,11 +26,21 @@ GOODBYE = 2
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which ends the streams that have no end of their own before it waits for requests under way."""
+    """uvicorn, which ends the streams that have no end of their own before it waits for requests under way.
 
-    def __init__(self, config: uvicorn.Config, container: Container) -> None:
+    `ready` is called once it takes requests, and signals too: whoever hears of it may end the server in order.
+    """
+
+    def __init__(self, config: uvicorn.Config, container: Container, ready: Callable[[], None] | None = None) -> None:
         super().__init__(config)
         self._container = container
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and say so."""
+        await super().startup(sockets)
+        if self._ready is not None:
+            self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop serving; turns have their time while connections are waited for."""
@@ -97,10 +108,9 @@ async def run(
     try:
         if side != "queries":
             await ensure_default_provider(container, settings)
-        server = Server(server_config(create_app(container, side=side), settings), container)
+        said = None if ready is None else partial(ready, listening.getsockname()[1])
+        server = Server(server_config(create_app(container, side=side), settings), container, said)
         calm_collector()
-        if ready is not None:
-            ready(listening.getsockname()[1])
         await server.serve(sockets=[listening])
     finally:
         await container.close()
@@ -144,8 +154,6 @@ def _serve_in_many(
             finally:
                 os._exit(status)
         children[pid] = number
-    if ready is not None:
-        ready(listening.getsockname()[1])
 
     def stop(*_: object) -> None:
         for pid in children:
@@ -154,6 +162,8 @@ def _serve_in_many(
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if ready is not None:
+        ready(listening.getsockname()[1])
     failed = False
     while children:
         pid, status = os.wait()

@@ -1,12 +1,30 @@
 """`magnet serve`, `worker` and `demo` as real processes."""
 
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import httpx2
 import psutil
 
 from tests.api.cli.conftest import LIMIT, Magnet
+
+ENDED_WHEN_READY = """
+import os, signal
+from api import serve
+from api.settings import Settings
+
+class Told(serve.Server):
+    async def shutdown(self, sockets=None):
+        await super().shutdown(sockets)
+        print("drained", flush=True)
+
+serve.Server = Told
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line does
+print(serve.serve(Settings(), ready=lambda port: os.kill(os.getpid(), signal.SIGTERM)))
+"""
+"""A server that is told to end by whoever hears first that it is ready."""
 
 
 def servers_in(magnet: Magnet) -> list[int]:
@@ -44,6 +62,14 @@ def test_the_demo_runs_twice_and_its_data_are_served_until_sigterm_stops_all(emb
 def test_ctrl_c_ends_a_server_in_order(magnet):
     with magnet.running("serve", "--port", "0") as server:
         assert server.end(signal.SIGINT) == 0
+
+
+def test_a_server_that_is_ended_as_soon_as_it_is_ready_drains_like_any_other(magnet):
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDED_WHEN_READY], cwd=magnet.home.parent, env=magnet.environment,
+        capture_output=True, text=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout.split()) == (0, ["drained", "0"]), ended.stderr
 
 
 def test_one_side_alone_serves_only_its_routes(magnet):
