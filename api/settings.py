@@ -153,8 +153,12 @@ class Settings(BaseSettings):
 
     @property
     def folder_roots(self) -> list[Path]:
-        """Directories under which folders may be synced; where none is set, the one that the process runs in."""
-        return [Path(part) for part in _listed(self.folders)] or [Path.cwd()]
+        """Directories under which folders may be synced.
+
+        Where none is set, the one that the process runs in; but never a whole machine, as services run in `/`.
+        """
+        here = Path.cwd()
+        return [Path(part) for part in _listed(self.folders)] or ([here] if here != here.parent else [])
 
     @property
     def cors(self) -> list[str]:

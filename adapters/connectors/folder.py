@@ -43,7 +43,7 @@ class FolderConnector:
         folder = Path(settings.path).resolve()
         if not any(folder.is_relative_to(root) for root in self._roots):
             raise Invalid(
-                "Folders may be read below the directories in MAGNET_FOLDERS, else below the one the server runs in.",
+                "Folders are read below the directories in MAGNET_FOLDERS; without it below where the server runs, not in /.",
                 code="folder_not_allowed",
                 pointer="/config/path",
             )

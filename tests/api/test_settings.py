@@ -150,3 +150,14 @@ def test_a_dotenv_file_that_is_no_text_is_refused() -> None:
 
     with pytest.raises(SettingsError, match=r"\.env is no UTF-8 text"):
         load()
+
+
+def test_folders_are_read_below_where_the_process_runs_but_never_on_the_whole_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load().folder_roots == [tmp_path]
+    monkeypatch.chdir("/")
+    assert load().folder_roots == []
+    monkeypatch.setenv("MAGNET_FOLDERS", "/srv/a, /srv/b")
+    assert load().folder_roots == [Path("/srv/a"), Path("/srv/b")]
