@@ -188,7 +188,8 @@ class Endpoint:
         return await self._operation.handler(Call(request, self._container, caller.actor, request.scope["request_id"]))
 
     def _problem(self, request: Request, error: Exception) -> Response:
-        return problem_of(error, request_id=request.scope["request_id"], instance=request.url.path)
+        response = problem_of(error, request_id=request.scope["request_id"], instance=request.url.path)
+        return response if self._operation.refused is None else self._operation.refused(response)
 
 
 @dataclass
