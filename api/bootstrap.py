@@ -305,6 +305,7 @@ async def open_container(
                 reader=reader,
                 given=documents,
                 connectors=connectors,
+                log=log,
             )
             await jobs.open(works)
             stack.push_async_callback(jobs.close)

@@ -7,11 +7,12 @@ from adapters.knowledge.source_documents import PostgresSourceDocuments
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.knowledge.texts import PostgresTexts
 from adapters.knowledge.vectors import PostgresVectors
+from adapters.postgres.passages.upkeep import PostgresVectorTables
 from commands.bus import Bus
 from commands.connectors import Connectors
 from commands.document import Documents
 from commands.embedding_texts import Embedder
-from commands.index_building import FillIndexes, FollowModels
+from commands.index_building import FillIndexes, FollowModels, Log
 from commands.indexing import IndexDocuments
 from commands.jobs import JobQueue, Work
 from commands.model_calls import EmbeddingModels
@@ -32,6 +33,7 @@ def works_of(
     reader: DocumentReader,
     given: Documents,
     connectors: Connectors,
+    log: Log,
 ) -> list[Work]:
     """Return how each kind of job is carried out."""
     documents = PostgresSourceDocuments(pool)
@@ -44,7 +46,9 @@ def works_of(
             reader=reader,
             embedder=Embedder(models=models, vectors=PostgresVectors(pool), runs=runs),
         ),
-        FillIndexes(bus=bus, things=things, queue=jobs, documents=documents),
+        FillIndexes(
+            bus=bus, things=things, queue=jobs, documents=documents, tables=PostgresVectorTables(pool), log=log
+        ),
         FollowModels(bus=bus, documents=documents),
         SyncSources(bus=bus, things=things, documents=given, items=PostgresSyncItems(pool), connectors=connectors),
     ]

@@ -19,6 +19,9 @@ PAGE = 1000
 LOOK_AGAIN = 1.0
 """Seconds between two looks at an index that is being filled."""
 
+MOST_LOOKS = 1800
+"""Looks after which a full index answers although searches in it are still slower than they will be."""
+
 
 class SourceDocuments(Protocol):
     """Which documents sources have ever had."""
@@ -33,6 +36,20 @@ class SourceDocuments(Protocol):
         """Return all knowledge sources."""
 
 
+class SearchedTables(Protocol):
+    """What searches read."""
+
+    async def in_order(self, source: UUID, index: int, position: int) -> bool:
+        """Return whether all up to a position is found in an index, no slower than in the one that answers."""
+
+
+class Log(Protocol):
+    """The log, for its length."""
+
+    async def head(self) -> int:
+        """Return the position of the newest event."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FillIndexes:
     """Carries out the jobs that fill the newest or the answering index of a source with all its documents."""
@@ -41,6 +58,8 @@ class FillIndexes:
     things: Things
     queue: JobQueue
     documents: SourceDocuments
+    tables: SearchedTables
+    log: Log
     kind: str = FILL_INDEX
     most: int = 1
     groups: int = 2
@@ -65,8 +84,14 @@ class FillIndexes:
         lacking = await self._lacking(source, source.newest_index)
         if lacking:
             return Failed(error=f"{lacking} documents are not in index {source.newest_index}: try them again.")
+        looks, until = payload.get("looks", 0), payload.get("until") or await self.log.head()
+        if looks < MOST_LOOKS and not await self._in_order(source, source.newest_index, until):
+            return Postponed(delay=LOOK_AGAIN, payload={**payload, "looks": looks + 1, "until": until})
         await self.bus.dispatch(CompleteIndex(id=id, index=source.newest_index), INDEXER)
         return Finished()
+
+    async def _in_order(self, source: KnowledgeSource, index: int, position: int) -> bool:
+        return source.index == index or await self.tables.in_order(source.id, index, position)
 
     async def _ask(self, source: UUID) -> None:
         after = UUID(int=0)

@@ -11,8 +11,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from adapters.postgres.passages import upkeep
+from adapters.projection_runner import upkeep as tending
 from api.bootstrap import Container, open_container
 from api.settings import Settings
+from commands import index_building
 from commands.configuration import ChangeThing, CreateThing
 from commands.document import INDEX_DOCUMENT, GivenDocument
 from commands.knowledge_source import FILL_INDEX, FOLLOW_MODELS, SwitchIndex
@@ -81,6 +84,11 @@ class Indexing:
         search = Search(query=query, sources=[self.source], groups=None, **more)
         return [each.text for each in (await self.container.searcher.search(search)).passages]
 
+    async def job(self, kind: str) -> Mapping[str, Any] | None:
+        """Return the payload of the one job of a kind; None where there is none."""
+        rows = await asyncio.to_thread(self.rows, f"SELECT payload FROM magnet.jobs WHERE kind = '{kind}'")
+        return rows[0][0] if rows else None
+
     def rows(self, query: str) -> list[Any]:
         with psycopg.connect(self.database.owner_dsn) as owner:
             return owner.execute(query.encode()).fetchall()
@@ -96,14 +104,20 @@ async def worker(database: Database, home: Path, reader: PlainReader) -> AsyncIt
         await container.close()
 
 
-@pytest.fixture
-async def indexing(database: Database, tmp_path: Path) -> AsyncIterator[Indexing]:
+@asynccontextmanager
+async def installed(database: Database, tmp_path: Path) -> AsyncIterator[Indexing]:
     reader = PlainReader()
     with ModelServer(vectors="words") as server:
         async with worker(database, tmp_path, reader) as container:
             made = Indexing(container=container, database=database, reader=reader, server=server)
             made.source = await made.make(KnowledgeSource, "handbook", type="files")
             yield made
+
+
+@pytest.fixture
+async def indexing(database: Database, tmp_path: Path) -> AsyncIterator[Indexing]:
+    async with installed(database, tmp_path) as made:
+        yield made
 
 
 def embedded(server: ModelServer) -> list[str]:
@@ -226,6 +240,31 @@ async def test_after_a_change_of_the_embedding_model_all_documents_are_embedded_
     assert (thing.index, len(thing.indexes)) == (3, 3)  # by words alone, by the first model, by the second
     assert {row[0] for row in indexing.rows("SELECT count(*) FROM magnet.embeddings GROUP BY space")} == {3}
     assert await indexing.found("lunch at noon", mode="vector", limit=1) == ["Lunch is at noon."]
+
+
+async def test_a_new_index_answers_once_its_vectors_are_where_searches_are_fast(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tending, "EVERY", 3600.0)
+    monkeypatch.setattr(index_building, "LOOK_AGAIN", 0.01)
+    async with installed(database, tmp_path) as indexing:
+        await indexing.models()
+        await indexing.add({f"{number}": f"text {number}" for number in range(8)})
+        await indexing.settled()
+        before = (await indexing.thing()).index
+        for name, value in {"SMALL": 3, "MOST_FRESH": 1}.items():
+            monkeypatch.setattr(upkeep, name, value)
+        await indexing.models("other")
+        async with asyncio.timeout(20):
+            while not (row := await indexing.job(FILL_INDEX)) or not row.get("looks"):
+                await asyncio.sleep(0.01)
+        assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), 20)
+        thing = await indexing.thing()
+        assert (thing.index, thing.newest_index) == (before, before + 1)
+        await upkeep.keep_vectors(indexing.container.pool, "passages_v1")
+        await indexing.settled()
+        assert (await indexing.thing()).index == before + 1
+        assert len(await indexing.found("text", mode="vector")) == 8
 
 
 async def test_documents_given_while_an_index_is_built_are_in_both(indexing: Indexing):

@@ -8,6 +8,7 @@ both, finds it whatever happens meanwhile.
 
 from dataclasses import dataclass
 from typing import Any, LiteralString
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg import sql as statements
@@ -62,6 +63,31 @@ async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:
     async with pool.connection() as connection:
         rows = await (await connection.execute(query, {"schema": schema})).fetchall()
     return [Space(name=row[0], dimensions=row[1], passages=row[2], indexed=row[3]) for row in rows]
+
+
+class PostgresVectorTables:
+    """Tells how far upkeep is."""
+
+    def __init__(self, pool: AsyncConnectionPool, schema: str = "passages_v1") -> None:
+        self._pool = pool
+        self._schema = schema
+
+    async def in_order(self, source: UUID, index: int, position: int) -> bool:
+        """Return whether all up to a position is found in an index, no slower than in the one that answers."""
+        schema = statements.Identifier(self._schema)
+        query = statements.SQL(SQL["newer"]).format(schema=schema)
+        async with self._pool.connection() as connection:
+            values = {"schema": self._schema, "source": source, "index": index, "position": position}
+            row = await (await connection.execute(query, values)).fetchone()
+            if row is None or not row[0]:
+                return False  # the read model has not heard of all of them yet
+            _, answering, passages, space, dimensions, indexed = row
+            if answering <= SMALL or dimensions is None:
+                return True
+            fresh = statements.SQL(SQL["fresh"]).format(**tables(space, self._schema))
+            few = await (await connection.execute(fresh, {"most": 2 * MOST_FRESH})).fetchone()
+        assert few is not None
+        return bool(few[0]) and (bool(indexed) or passages <= SMALL or dimensions > LONGEST_INLINE)
 
 
 class _Keeper:

@@ -33,3 +33,16 @@ ANALYZE {main}
 
 -- name: vacuum  -- what was moved leaves dead rows, which every search would look at
 VACUUM (ANALYZE) {fresh}
+
+-- name: newer  -- how many passages an index has beside the one that answers, and the state of its vectors
+SELECT (SELECT t.position >= %(position)s FROM magnet_read.tracking t WHERE t.projection = %(schema)s),
+    answers.passages, newer.passages, newer.space, sp.dimensions, (SELECT x.indisvalid FROM pg_index x
+    WHERE x.indexrelid = to_regclass(%(schema)s::text || '.nearest_' || newer.space))
+FROM {schema}.sources s
+JOIN {schema}.shelves answers ON answers.source = s.id AND answers.index = s.answering
+LEFT JOIN {schema}.shelves newer ON newer.source = s.id AND newer.index = %(index)s
+LEFT JOIN {schema}.spaces sp ON sp.name = newer.space
+WHERE s.id = %(source)s
+
+-- name: fresh  -- whether few vectors wait
+SELECT count(*) <= %(most)s FROM (SELECT FROM {fresh} LIMIT %(most)s + 1) AS f
