@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.ending import end_tasks
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, integers, jsonbs, texts, uuids
 from adapters.postgres.reading import rows_of
@@ -97,9 +98,7 @@ class Jobs:
         """Take nothing more, give what is under way some time, and release the rest for others at once."""
         await asyncio.gather(*(runner.close(drain) for runner in self._runners.values()))
         if self._renewing is not None:
-            self._renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewing
+            await end_tasks(self._renewing)
             self._renewing = None
 
     def hear(self, kind: str | None) -> None:
@@ -213,9 +212,7 @@ class Runner:
     async def close(self, drain: float) -> None:
         """Take nothing more; what is not done in time is released."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
         if self._groups:
             _, running = await asyncio.wait(self._groups, timeout=drain)

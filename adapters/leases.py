@@ -1,7 +1,6 @@
 """Leases on runs and turns: renewed by the process that carries them out, else ended by any other."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from uuid import UUID
 
@@ -9,6 +8,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.ending import end_tasks
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
 from commands.runs import LEASE
@@ -50,9 +50,7 @@ class Leases:
     async def close(self) -> None:
         """Stop."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
 
     async def _run(self) -> None:

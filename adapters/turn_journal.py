@@ -12,6 +12,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.ending import end_tasks
 from adapters.event_store.data_keys import ERASED, DataKeys, SubjectErased
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
@@ -54,10 +55,7 @@ class PostgresTurnJournal:
 
     async def close(self) -> None:
         """Write what is left, and stop."""
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_tasks(*self._tasks)
         self._tasks = []
         await self._flush()
 

@@ -1,13 +1,13 @@
 """Sealing the log: as it grows, its root is signed, noted in the database, and written outside of it."""
 
 import asyncio
-import contextlib
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.ending import end_tasks
 from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import BadNote, Checkpoint, Signer
 from adapters.evidence.tree import AT_ONCE, SQL, LogTree
@@ -42,9 +42,7 @@ class Sealing:
     async def close(self) -> None:
         """Stop."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
 
     async def _run(self) -> None:

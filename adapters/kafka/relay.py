@@ -9,6 +9,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.ending import end_tasks
 from adapters.event_store.choosing import LogFilter
 from adapters.event_store.log import EventLog
 from adapters.failpoints import failpoint
@@ -66,9 +67,7 @@ class KafkaRelay:
     async def close(self) -> None:
         """Stop; what was written and not noted is found there by the next owner."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
 
     async def _own(self, session: Session) -> None:

@@ -1,13 +1,13 @@
 """One connection per process that hears all of PostgreSQL's notifications, and comes back when lost."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 
 import psycopg
 import structlog
 
+from adapters.ending import end_tasks
 from adapters.postgres import sql
 
 CHANNELS = sql.load("adapters.postgres", "listener.sql")
@@ -40,9 +40,7 @@ class Listener:
     async def close(self) -> None:
         """Stop."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
 
     async def _run(self, first: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ import structlog
 from psycopg import sql as statements
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.ending import end_tasks
 from adapters.event_store.log import EventLog
 from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, ReadModel
@@ -127,11 +128,7 @@ class ProjectionRunner:
 
     async def close(self) -> None:
         """Stop the loops; a batch under way is undone, and done by the next owner."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_tasks(*self._tasks)
         self._tasks = []
 
     def _heard(self, payload: str | None) -> None:

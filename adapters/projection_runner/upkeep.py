@@ -1,13 +1,13 @@
 """Upkeep of a read model's tables, by the process that owns it, beside what follows the log."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.ending import end_tasks
 from adapters.projection_runner.batch import ReadModel
 
 EVERY = 1.0
@@ -47,9 +47,7 @@ class Upkeep:
     async def end(self) -> None:
         """Let go of the tables, whatever is under way."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
 
     async def _run(self) -> None:

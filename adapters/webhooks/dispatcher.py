@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.ending import end_tasks
 from adapters.event_store.choosing import LogFilter
 from adapters.event_store.log import EventLog
 from adapters.event_store.store import EventStore
@@ -81,9 +82,7 @@ class WebhookDispatcher:
     async def close(self) -> None:
         """Stop; what was sent and not noted is sent again by the next owner."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
             self._task = None
         await self._sender.close()
 

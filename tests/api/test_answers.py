@@ -202,7 +202,8 @@ async def test_a_provider_that_fails_is_told_once_and_recorded(books: Library, s
 async def test_a_client_that_leaves_ends_the_call_upstream_and_the_run_says_so(books: Library, server: ModelServer):
     server.script_for("chat-model", Reply(text="one two three", stop_after=2, ending="hang"))
     body = {"question": "How many holidays?", "stream": True}
-    async with books.magnet.client.stream("POST", ASK, json=body) as answer:
+    found = {"Magnet-Min-Position": str(books.magnet.position)}
+    async with books.magnet.client.stream("POST", ASK, json=body, headers=found) as answer:
         async for line in answer.aiter_lines():
             if line.startswith("event: message.delta"):
                 break
