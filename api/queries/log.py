@@ -54,6 +54,8 @@ async def events(call: Call) -> Response:
     if not entries and seconds:
         entries, head = await first_batch(call, max(after, head), filters, limit=limit, seconds=seconds)
     shown = entries[:limit]
+    if shown:
+        head = max(head, shown[-1].position)  # what came between both readings is shown too
     more = len(entries) > limit or sum(entry.size for entry in entries) >= HEAVIEST
     following = str(shown[-1].position) if more else None
     items = await call.container.shown_events(shown, changes=changes)
