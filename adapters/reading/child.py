@@ -1,11 +1,16 @@
 """A reading process: reads and cuts what arrives on its socket, with bounds on memory and without secrets.
 
-It answers one request after another, so that a small document costs no start of a process; what takes
-too long is ended from outside. It ends when the socket is closed at the other end.
+All parsers are loaded first: afterwards it can open nothing, no file and no connection. It answers one
+request after another, so that a small document costs no start of a process; what takes too long is ended
+from outside. It ends when the socket is closed at the other end.
 """
 
+import codecs
+import contextlib
+import encodings
 import json
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -14,7 +19,10 @@ from ctypes import CDLL
 from typing import Any
 
 from adapters.child_processes import PR_SET_PDEATHSIG, address_space, first_to_go_when_memory_is_short, received
-from adapters.reading.cutting import cut
+from adapters.reading.cutting import cut, load_splitter
+from adapters.reading.docx import read_docx
+from adapters.reading.html import read_html
+from adapters.reading.pdf import read_pdf
 from adapters.reading.plain import read_plain
 from adapters.reading.wire import frame, text_document, text_of
 from commands.reading import ReadingLimit, Text, TooLarge, Unreadable
@@ -25,8 +33,8 @@ MEMORY_BYTES = 1536 * 1024 * 1024
 LONGEST_TEXT = 50_000_000
 """Characters of a document's text."""
 
-FILES = 64
-"""What may be open at once: the libraries that are loaded."""
+SECONDS = 150
+"""Time of a processor for one document, should nobody be there to end it from outside."""
 
 NICE = 5
 """A document gives way to what answers people."""
@@ -35,12 +43,14 @@ NICE = 5
 def serve(descriptor: int) -> None:
     """Answer requests until the socket is closed."""
     end = socket.socket(fileno=descriptor)
+    load()
     be_limited()
     while True:
         try:
             head, body = json.loads(received(end)), received(end)
         except EOFError:
             return
+        limit_time()
         for part in answer(head, body):
             end.sendall(frame(part))
 
@@ -71,24 +81,21 @@ def refused(error: Unreadable) -> tuple[bytes, bytes]:
 
 
 def read(content: bytes, kind: str) -> Text:
-    """Return the text of a content; a parser is loaded when the first document needs it."""
-    if kind == "html":
-        from adapters.reading.html import read_html  # noqa: PLC0415
+    """Return the text of a content."""
+    parser = {"html": read_html, "pdf": read_pdf, "docx": read_docx}.get(kind)
+    return read_plain(content, kind) if parser is None else parser(content)
 
-        return read_html(content)
-    if kind == "pdf":
-        from adapters.reading.pdf import read_pdf  # noqa: PLC0415
 
-        return read_pdf(content)
-    if kind == "docx":
-        from adapters.reading.docx import read_docx  # noqa: PLC0415
-
-        return read_docx(content)
-    return read_plain(content, kind)
+def load() -> None:
+    """Load what is loaded late: later on no file can be opened."""
+    load_splitter()
+    for module in pkgutil.iter_modules(encodings.__path__):
+        with contextlib.suppress(LookupError, ImportError):
+            codecs.lookup(module.name)
 
 
 def be_limited() -> None:
-    """Take from this process what reading needs not: memory, files that are written, further processes."""
+    """Take from this process what reading needs not: memory, files, connections, further processes."""
     if sys.platform == "linux":
         CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         limit = address_space() + MEMORY_BYTES
@@ -96,5 +103,14 @@ def be_limited() -> None:
     first_to_go_when_memory_is_short()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    # What is open stays open; nothing else can be opened: no file, no socket, no library.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     os.nice(NICE)
+
+
+def limit_time() -> None:
+    """Give this process the time of one more document."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + SECONDS, most))

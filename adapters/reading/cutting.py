@@ -113,6 +113,12 @@ def _splitter(strategy: str, size: int, overlap: int) -> Any:
     )
 
 
+def load_splitter() -> None:
+    """Load the splitter, and have it work once: what it loads late is loaded then."""
+    for strategy in ("recursive", "sentence", "code"):
+        cut(Text(text="One. " * 40), {"strategy": strategy, "size": 16, "overlap": 4})
+
+
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text, with the blanks after each: together they are the text."""
     ends = [found.end() for found in SENTENCE_END.finditer(text)]

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -24,6 +25,9 @@ PROGRAM = (
 PROCESSES = 2
 PATIENCE = 120.0
 """Seconds that a document may take."""
+
+SLOW = 3.0
+"""Seconds after which a document no longer holds up others: one more may be read beside it."""
 
 MOST_DOCUMENTS = 1000
 """Documents after which a process is replaced: what a library has lost by then is given back."""
@@ -46,7 +50,7 @@ class Child:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=kept_environment(),
+                env=kept_environment() | {"OPENBLAS_NUM_THREADS": "1"},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -98,6 +102,7 @@ class Reader:
 
     def __init__(self, *, processes: int = PROCESSES, patience: float = PATIENCE) -> None:
         self._slots = asyncio.Semaphore(processes)
+        self._beside = processes
         self._idle: list[Child] = []
         self._patience = patience
         self._closed = False
@@ -131,12 +136,35 @@ class Reader:
 
     async def _ask(self, head: Mapping[str, Any], body: bytes) -> tuple[Mapping[str, Any], bytes]:
         request = wire.request(head, body)
-        async with self._slots:
+        async with self._slot():
             answer = await self._once(request, fresh=False)
         told: Mapping[str, Any] = orjson.loads(answer[0])
         if "error" in told:
             raise wire.error_of(told["error"])
         return told, answer[1]
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Take a place among those that are read at once; who is slow leaves it to others, while there is room."""
+        await self._slots.acquire()
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if self._beside > 0:
+                self._beside -= 1
+                left = True
+                self._slots.release()
+
+        timer = asyncio.get_running_loop().call_later(SLOW, leave)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if left:
+                self._beside += 1
+            else:
+                self._slots.release()
 
     async def _once(self, request: bytes, *, fresh: bool) -> tuple[bytes, bytes]:
         """Return a child's answer; raise ReadingLimit for a document that ended it, or took too long."""

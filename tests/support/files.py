@@ -118,3 +118,27 @@ def overlapping(archive: bytes) -> bytes:
         made[at + 42 : at + 46] = struct.pack("<I", 0)
         at = made.find(b"PK\x01\x02", at + 4)
     return bytes(made)
+
+
+def a_pdf_of_pages_without_end(levels: int = 12) -> bytes:
+    """Return a small PDF whose page tree has ten times as many pages on each level."""
+    tree = [
+        b"<< /Type /Pages /Count %d /Kids [%s] >>" % (10 ** (levels - level), b" ".join([b"%d 0 R" % (level + 3)] * 10))
+        for level in range(levels)
+    ]
+    page = b"<< /Type /Page /MediaBox [0 0 612 792] >>"
+    return _pdf_of([b"<< /Type /Catalog /Pages 2 0 R >>", *tree, page])
+
+
+def a_pdf_that_draws_without_end(size: int = 80_000_000) -> bytes:
+    """Return a small PDF with one page of very many operators."""
+    drawn = zlib.compress(b"BT /F1 12 Tf 1 0 0 1 0 0 Tm (a) Tj ET\n" * (size // 38), 9)
+    return _pdf_of(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Count 1 /Kids [4 0 R] >>",
+            b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(drawn), drawn),
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R /Resources << /Font << /F1"
+            b" << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        ]
+    )
