@@ -1,13 +1,13 @@
 """A reading process: reads and cuts what arrives on its socket, with bounds on memory and without secrets.
 
-All parsers are loaded first: afterwards it can open nothing, no file and no connection. It answers one
+All that parsers may need is loaded first: afterwards it can open nothing, no file and no connection. It answers one
 request after another, so that a small document costs no start of a process; what takes too long is ended
 from outside. It ends when the socket is closed at the other end.
 """
 
-import codecs
 import contextlib
 import encodings
+import importlib
 import json
 import os
 import pkgutil
@@ -16,7 +16,10 @@ import signal
 import socket
 import sys
 from ctypes import CDLL
+from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import Any
+
+import pypdf
 
 from adapters.child_processes import PR_SET_PDEATHSIG, address_space, first_to_go_when_memory_is_short, received
 from adapters.reading.cutting import cut, load_splitter
@@ -28,7 +31,7 @@ from adapters.reading.wire import frame, text_document, text_of
 from commands.reading import ReadingLimit, Text, TooLarge, Unreadable
 
 MEMORY_BYTES = 1536 * 1024 * 1024
-"""Address space beside what the process has when it starts: libraries that it loads later, and one document."""
+"""Address space beside what the process has when all is loaded: that of one document."""
 
 LONGEST_TEXT = 50_000_000
 """Characters of a document's text."""
@@ -87,11 +90,14 @@ def read(content: bytes, kind: str) -> Text:
 
 
 def load() -> None:
-    """Load what is loaded late: later on no file can be opened."""
+    """Load what would be loaded late: soon no file can be opened, and what was not loaded is then not there."""
     load_splitter()
-    for module in pkgutil.iter_modules(encodings.__path__):
-        with contextlib.suppress(LookupError, ImportError):
-            codecs.lookup(module.name)
+    for package in (encodings, pypdf):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            with contextlib.suppress(ImportError):  # some are for other systems
+                importlib.import_module(module.name)
+    # What looks for modules in folders would fail with an error of the system, which nobody expects of an import.
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter]
 
 
 def be_limited() -> None:
@@ -112,5 +118,6 @@ def be_limited() -> None:
 def limit_time() -> None:
     """Give this process the time of one more document."""
     used = resource.getrusage(resource.RUSAGE_SELF)
+    time = int(used.ru_utime + used.ru_stime) + SECONDS
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + SECONDS, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (time if most == resource.RLIM_INFINITY else min(time, most), most))

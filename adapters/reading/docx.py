@@ -1,11 +1,13 @@
 """DOCX: paragraphs, lists and tables in their order, by python-docx; the archive is looked at before it is opened."""
 
 import re
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from docx import Document
+from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.opc.exceptions import OpcError
 from docx.table import Table
 from lxml.etree import LxmlError
@@ -21,7 +23,7 @@ MOST_BYTES = 300_000_000
 STEEPEST = 200
 """Times that an entry of more than a megabyte may be larger than its packed form."""
 
-STYLE = re.compile(r"(?:Heading|heading) ([1-9])\Z|Title\Z")
+STYLE = re.compile(r"(?:Heading|heading) ?([1-9])\Z|Title\Z")
 
 
 def read_docx(content: bytes) -> Text:
@@ -60,12 +62,13 @@ def _text(document: Any) -> Text:
     parts: list[str] = []
     headings: list[Heading] = []
     at = 0
+    styles = _styles(document)
     for block in document.iter_inner_content():
         if isinstance(block, Table):
             said = "\n".join(_row(row) for row in block.rows)
         else:
             said = block.text
-            style = (block.style.name if block.style is not None else None) or ""
+            style = styles.get(block._p.style) or block._p.style or ""
             if found := STYLE.match(style):
                 if said.strip():
                     level = int(found.group(1) or 1)
@@ -78,6 +81,15 @@ def _text(document: Any) -> Text:
     if not text.strip():
         raise Unreadable("The DOCX has no text.")
     return Text(text=text, headings=headings, title=line_of(document.core_properties.title))
+
+
+def _styles(document: Any) -> Mapping[str, str]:
+    """Return the names of styles by their ids; the library would open a file of its own for a document without any."""
+    try:
+        part = document.part.part_related_by(RELATIONSHIP_TYPE.STYLES)
+    except KeyError:
+        return {}
+    return {style.styleId: style.name_val or "" for style in part.element.style_lst if style.styleId}
 
 
 def _row(row: Any) -> str:

@@ -102,7 +102,7 @@ class Reader:
 
     def __init__(self, *, processes: int = PROCESSES, patience: float = PATIENCE) -> None:
         self._slots = asyncio.Semaphore(processes)
-        self._beside = processes
+        self._beside = self._kept = processes
         self._idle: list[Child] = []
         self._patience = patience
         self._closed = False
@@ -181,7 +181,8 @@ class Reader:
         except TimeoutError:
             raise ReadingLimit(f"Reading the document took more than {self._patience:g} seconds.") from None
         finally:
-            if answer is None or self._closed or child.documents >= MOST_DOCUMENTS:
+            spent = child.documents >= MOST_DOCUMENTS or len(self._idle) >= self._kept
+            if answer is None or self._closed or spent:
                 child.finish()
             else:
                 self._idle.append(child)

@@ -1,5 +1,6 @@
 """Real files for tests of reading: PDF, DOCX and archives that are traps."""
 
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -104,6 +105,18 @@ def with_entry(archive: bytes, name: str, content: bytes) -> bytes:
     return out.getvalue()
 
 
+def without_styles(document: bytes) -> bytes:
+    """Return a DOCX without the part that names its styles, as small programs write it."""
+    out = BytesIO()
+    with ZipFile(BytesIO(document)) as given, ZipFile(out, "w", ZIP_DEFLATED) as made:
+        for name in given.namelist():
+            if name == "word/_rels/document.xml.rels":
+                made.writestr(name, re.sub(rb"<Relationship [^>]*/styles\"[^>]*/>", b"", given.read(name)))
+            elif name != "word/styles.xml":
+                made.writestr(name, given.read(name))
+    return out.getvalue()
+
+
 def declaring(archive: bytes, size: int) -> bytes:
     """Return an archive whose directory declares another size for its last entry."""
     at = archive.rindex(b"PK\x01\x02")
@@ -138,7 +151,9 @@ def a_pdf_that_draws_without_end(size: int = 80_000_000) -> bytes:
             b"<< /Type /Catalog /Pages 2 0 R >>",
             b"<< /Type /Pages /Count 1 /Kids [4 0 R] >>",
             b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(drawn), drawn),
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R /Resources << /Font << /F1"
-            b" << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+            (
+                b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R /Resources << /Font << /F1"
+                b" << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>"
+            ),
         ]
     )
