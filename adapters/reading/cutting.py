@@ -95,7 +95,8 @@ def _spans(text: str, strategy: str, size: int, overlap: int) -> Iterator[tuple[
 
 @lru_cache(maxsize=32)
 def _splitter(strategy: str, size: int, overlap: int) -> Any:
-    from llama_index.core.node_parser import SentenceSplitter  # noqa: PLC0415  # 2 s, paid where texts are long
+    from llama_index.core.callbacks.base import CallbackManager  # noqa: PLC0415  # slow to load
+    from llama_index.core.node_parser.text.sentence import SentenceSplitter  # noqa: PLC0415
 
     class Splitter(SentenceSplitter):
         def _token_size(self, text: str) -> int:
@@ -110,6 +111,8 @@ def _splitter(strategy: str, size: int, overlap: int) -> Any:
         paragraph_separator=NO_PARAGRAPHS if strategy == "sentence" else "\n\n",
         chunking_tokenizer_fn=lines if strategy == "code" else sentences,
         secondary_chunking_regex=UNBROKEN % (size, size) + PHRASES,
+        # One that was not set up: nothing of what we call ever calls back, and its set-up loads the whole library.
+        callback_manager=CallbackManager.__new__(CallbackManager),
     )
 
 
