@@ -25,7 +25,6 @@ from adapters.child_processes import PR_SET_PDEATHSIG, address_space, first_to_g
 from adapters.reading.cutting import cut, load_splitter
 from adapters.reading.docx import read_docx
 from adapters.reading.html import read_html
-from adapters.reading.lean import load_leanly
 from adapters.reading.pdf import read_pdf
 from adapters.reading.plain import read_plain
 from adapters.reading.wire import frame, text_document, text_of
@@ -92,7 +91,6 @@ def read(content: bytes, kind: str) -> Text:
 
 def load() -> None:
     """Load what would be loaded late: soon no file can be opened, and what was not loaded is then not there."""
-    load_leanly()
     load_splitter()
     for package in (encodings, pypdf):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

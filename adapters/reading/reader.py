@@ -19,9 +19,14 @@ from adapters.reading.kinds import VERSIONS, kind_of
 from adapters.reading.plain import read_plain
 from commands.reading import Chunk, ReaderDown, ReadingLimit, Text
 
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from adapters.reading.child import serve; serve(int(sys.argv[2]))"
-)
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from adapters.reading.lean import load_leanly
+load_leanly()
+from adapters.reading.child import serve
+serve(int(sys.argv[2]))
+"""
 PROCESSES = 2
 PATIENCE = 120.0
 """Seconds that a document may take."""
