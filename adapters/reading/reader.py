@@ -34,6 +34,9 @@ PATIENCE = 120.0
 SLOW = 3.0
 """Seconds after which a document no longer holds up others: one more may be read beside it."""
 
+WORTH = 2.0
+"""Seconds that documents wait, all together, until a further process is started: two or three times what that takes."""
+
 MOST_DOCUMENTS = 1000
 """Documents after which a process is replaced: what a library has lost by then is given back."""
 
@@ -109,6 +112,9 @@ class Reader:
         self._slots = asyncio.Semaphore(processes)
         self._beside = self._kept = processes
         self._idle: list[Child] = []
+        self._busy = 0
+        self._waited = 0.0
+        self._freed = asyncio.Event()
         self._patience = patience
         self._closed = False
 
@@ -176,16 +182,19 @@ class Reader:
         if self._closed:
             raise ReaderDown("This process is about to end: another one reads the document.")
         try:
-            child = self._idle.pop() if self._idle and not fresh else Child()
+            child = Child() if fresh else await self._unused()
         except OSError as error:
             raise ReaderDown(f"No process that reads documents can be started: {error.strerror}.") from None
         used, answer = child.documents > 0, None
+        self._busy += 1
         try:
             async with asyncio.timeout(self._patience):
                 answer = await child.ask(request)
         except TimeoutError:
             raise ReadingLimit(f"Reading the document took more than {self._patience:g} seconds.") from None
         finally:
+            self._busy -= 1
+            self._freed.set()
             spent = child.documents >= MOST_DOCUMENTS or len(self._idle) >= self._kept
             if answer is None or self._closed or spent:
                 child.finish()
@@ -197,3 +206,21 @@ class Reader:
         if answer is None:
             raise ReadingLimit("Reading the document took too much memory, or ended the process that read it.")
         return answer
+
+    async def _unused(self) -> Child:
+        """Return a process that nobody uses.
+
+        Most documents take less time than the start of a process: a further one is started only when so many
+        have waited that it pays.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(WORTH - self._waited):
+                while self._busy and not self._idle:
+                    self._freed.clear()
+                    await self._freed.wait()
+            self._waited += loop.time() - began
+        except TimeoutError:
+            self._waited = 0.0
+        return self._idle.pop() if self._idle else Child()

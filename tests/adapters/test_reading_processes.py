@@ -150,6 +150,7 @@ async def test_a_process_ends_with_its_parent():
 
 async def test_a_slow_document_lets_others_pass(monkeypatch: pytest.MonkeyPatch, reader: Reader):
     monkeypatch.setattr("adapters.reading.reader.SLOW", 0.0)
+    monkeypatch.setattr("adapters.reading.reader.WORTH", 0.0)
     asked = asyncio.Event()
     stopped: list[Child] = []
     ask = Child.ask
@@ -171,6 +172,23 @@ async def test_a_slow_document_lets_others_pass(monkeypatch: pytest.MonkeyPatch,
         await slow
     await emptied(stopped[0].process.pid)
     assert (await reader.read(b"<p>said", "text/html", "a")).text == "said"
+
+
+async def test_documents_that_take_no_time_share_a_process():
+    reader = Reader()
+    pages = [f"<p>{number}" for number in range(20)]
+    said = await asyncio.gather(*(reader.read(page.encode(), "text/html", "a") for page in pages))
+    assert [each.text for each in said] == [page.removeprefix("<p>") for page in pages]
+    assert child_of(reader).documents == len(pages)
+    await reader.close()
+
+
+async def test_a_further_process_is_started_when_documents_have_waited_long(monkeypatch: pytest.MonkeyPatch):
+    reader = Reader()
+    monkeypatch.setattr("adapters.reading.reader.WORTH", 0.0)
+    await asyncio.gather(*(reader.read(b"<p>said", "text/html", "a") for _ in range(2)))
+    assert [child.documents for child in reader._idle] == [1, 1]
+    await reader.close()
 
 
 async def test_a_document_that_takes_too_long_ends_its_process_and_says_so(monkeypatch: pytest.MonkeyPatch):
