@@ -1,6 +1,6 @@
 """One projection's writes: rows and position in one transaction, under the owner's fence."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,12 +35,13 @@ class ReadModel:
     """A projection and the class that writes its rows.
 
     `upkeep` brings the tables of a schema in order while others read and write them; it may take long, and
-    changes nothing of what they hold.
+    changes nothing of what they hold. Given what it returned the last time, it may leave for later what still grows
+    and returns that: sizes by name. Given None it leaves nothing.
     """
 
     projection: Projection
     writer: type[Writer]
-    upkeep: Callable[[AsyncConnectionPool, str], Awaitable[None]] | None = None
+    upkeep: Callable[[AsyncConnectionPool, str, Mapping[str, int] | None], Awaitable[Mapping[str, int]]] | None = None
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """Upkeep of a read model's tables, by the process that owns it, beside what follows the log."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 import structlog
@@ -28,16 +28,19 @@ class Upkeep:
         self._position = position
         self._task: asyncio.Task[None] | None = None
 
-    async def once(self) -> bool:
-        """Bring the tables in order; return whether they are: what fails is tried another time."""
+    async def once(self) -> None:
+        """Bring the tables in order, leaving nothing for later."""
+        await self._look(None)
+
+    async def _look(self, before: Mapping[str, int] | None) -> Mapping[str, int] | None:
+        """Bring the tables in order; return what was left for the next look, None where that tries it all again."""
         if self._model.upkeep is None:
-            return True
+            return {}
         try:
-            await self._model.upkeep(self._pool, self._schema)
+            return await self._model.upkeep(self._pool, self._schema, before)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("upkeep_waits", schema=self._schema, error=type(error).__name__)
-            return False
-        return True
+            return None
 
     def begin(self) -> None:
         """Keep them in order from now on."""
@@ -52,8 +55,10 @@ class Upkeep:
 
     async def _run(self) -> None:
         done = -1
+        left: Mapping[str, int] = {}
         while True:
             position = self._position()
-            if position != done and await self.once():
-                done = position
+            if position != done or left:
+                found = await self._look(left)
+                done, left = (-1, left) if found is None else (position, found)
             await asyncio.sleep(EVERY)

@@ -72,6 +72,50 @@ async def test_many_vectors_are_moved_and_indexed_and_searches_find_the_same(kno
     assert len(await known.texts("needle", mode="vector", limit=100)) == 36
 
 
+async def test_what_still_grows_is_indexed_when_it_no_longer_does(known: Knowledge):
+    await known.source()
+    await filled(known, 30)
+    await known.side.caught_up(SCHEMA)
+    left = await upkeep.keep_vectors(known.side.pool, SCHEMA, {})
+    assert (left, await tables(known)) == ({SPACE: 30}, (30, 0, None))
+    assert len(await known.texts("needle", mode="vector", limit=100)) == 30
+    await filled(known, 1, first=30)
+    await known.side.caught_up(SCHEMA)
+    left = await upkeep.keep_vectors(known.side.pool, SCHEMA, left)
+    assert (left, await tables(known)) == ({SPACE: 31}, (31, 0, None))
+    assert await upkeep.keep_vectors(known.side.pool, SCHEMA, left) == {}
+    assert await tables(known) == (0, 31, True)
+    await filled(known, 9, first=31)
+    await known.side.caught_up(SCHEMA)
+    left = await upkeep.keep_vectors(known.side.pool, SCHEMA, {})
+    assert (left, await tables(known)) == ({SPACE: 40}, (9, 31, True))
+    assert await upkeep.keep_vectors(known.side.pool, SCHEMA, left) == {}
+    assert await tables(known) == (0, 40, True)
+
+
+async def test_what_grows_beyond_what_can_be_compared_with_is_indexed_meanwhile(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(upkeep, "MOST_GROWING", 25)
+    await known.source()
+    await filled(known, 26)
+    await known.side.caught_up(SCHEMA)
+    assert await upkeep.keep_vectors(known.side.pool, SCHEMA, {}) == {}
+    assert await tables(known) == (0, 26, True)
+
+
+async def test_the_owner_looks_again_at_what_it_left(database: Database, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"SMALL": 20, "MOST_FRESH": 5}.items():
+        monkeypatch.setattr(upkeep, name, value)
+    monkeypatch.setattr(tending, "EVERY", 0.01)
+    async with knowledge(database) as known:
+        await known.source()
+        await filled(known, 30)
+        async with asyncio.timeout(20):
+            while await tables(known) != (0, 30, True):
+                await asyncio.sleep(0.01)
+
+
 async def test_the_index_is_what_a_search_walks(known: Knowledge):
     await known.source()
     await filled(known, 30)

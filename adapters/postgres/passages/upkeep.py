@@ -4,8 +4,12 @@ New vectors cost a writer one row, not a walk through a graph. While they are fe
 them is faster than an index, and exact. What a space has more of than that is moved, many rows at a time, and
 indexed. A vector stands in one of the two tables at every moment, so a search, which is one statement over
 both, finds it whatever happens meanwhile.
+
+While passages keep coming, a space may have more of them without an index: what they wait for is the processor's
+time that moving and indexing would take, and an index that was built early would only be built anew.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -23,6 +27,9 @@ SMALL = 2_000
 
 MOST_FRESH = 1_000
 """Vectors that may wait to be moved."""
+
+MOST_GROWING = 10_000
+"""As many instead of both, while a space grows: comparing with them takes some milliseconds."""
 
 INTO_INDEX, INTO_TABLE = 200, 10_000
 """Rows moved by one transaction, where the table has its index and where it has not."""
@@ -47,15 +54,22 @@ class Space:
     indexed: bool | None
 
 
-async def keep_vectors(pool: AsyncConnectionPool, schema: str) -> None:
+async def keep_vectors(
+    pool: AsyncConnectionPool, schema: str, before: Mapping[str, int] | None = None
+) -> Mapping[str, int]:
     """Move and index what the tables of a schema have too much of, until they are in order.
 
     Others read and write them meanwhile. One that is cancelled leaves an index that is not whole: the next
-    one builds it again.
+    one builds it again. `before`: what the last look returned, the sizes of spaces that may still grow; those that
+    did are left alone while they can be. None: nothing is left.
     """
+    left: dict[str, int] = {}
     for space in await _spaces(pool, schema):
+        grows = before is not None and before.get(space.name) != space.passages
         async with pool.connection() as connection:
-            await _Keeper(connection, schema, space).keep()
+            if not await _Keeper(connection, schema, space).keep(grows=grows):
+                left[space.name] = space.passages
+    return left
 
 
 async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:
@@ -103,16 +117,18 @@ class _Keeper:
             "index": statements.Identifier(f"nearest_{space.name}"),
         }
 
-    async def keep(self) -> None:
-        """Bring the space's tables in order."""
+    async def keep(self, *, grows: bool) -> bool:
+        """Bring the space's tables in order, or return False where that is left for later since it grows."""
         space = self._space
         if space.dimensions > LONGEST_INLINE:
-            return  # no index takes vectors of this length: they are compared one by one wherever they are
+            return True  # no index takes vectors of this length: they are compared one by one wherever they are
         if space.indexed is False:
             await self._execute("drop")
         waiting, size = await self._waiting()
         if not space.indexed and space.passages <= SMALL:
-            return
+            return True
+        if grows and (waiting if space.indexed else space.passages) <= MOST_GROWING:
+            return False
         outgrown = waiting > OUTGROWN * max(MOST_FRESH, space.passages - waiting)
         if space.indexed and outgrown:
             await self._execute("drop")
@@ -122,6 +138,7 @@ class _Keeper:
             await self._execute("vacuum")
         if not indexed:
             await self._build()
+        return True
 
     async def _build(self) -> None:
         """Build the index, with as much memory as it takes."""
