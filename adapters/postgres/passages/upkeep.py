@@ -29,7 +29,7 @@ MOST_FRESH = 1_000
 """Vectors that may wait to be moved."""
 
 MOST_GROWING = 10_000
-"""As many instead of both, while a space grows: comparing with them takes some milliseconds."""
+"""As many instead of both, while a space grows: comparing with them takes about 10 ms."""
 
 INTO_INDEX, INTO_TABLE = 200, 10_000
 """Rows moved by one transaction, where the table has its index and where it has not."""
