@@ -111,8 +111,8 @@ class Knowledge:
     owner: psycopg.AsyncConnection[Any]
     models: TinyEmbeddings
     searcher: PostgresSearcher
-    sources: dict[str, KnowledgeSource] = field(default_factory=dict)
-    documents: dict[tuple[str, str], Document] = field(default_factory=dict)
+    sources: dict[str, KnowledgeSource] = field(default_factory=dict, repr=False)
+    documents: dict[tuple[str, str], Document] = field(default_factory=dict, repr=False)
 
     async def source(self, name: str = "handbook", *, space: str | None = SPACE, **definition: Any) -> KnowledgeSource:
         """Make a source with an index."""
