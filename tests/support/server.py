@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import httpx
 
 from api.app import create_app
 from api.bootstrap import Container, open_container
-from api.serve import Server, server_config
+from api.serve import Server, listen, server_config
 from api.settings import Settings
 from commands.model_calls import ChatModels
 from commands.reading import DocumentReader
@@ -73,10 +72,10 @@ async def serving(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve on a loopback port while the block lasts."""
-    made = Settings(_env_file=None, MAGNET_HOME=home, **settings)  # type: ignore[call-arg]
+    made = Settings(_env_file=None, MAGNET_HOME=home, **{"MAGNET_PORT": 0, **settings})
     container = await open_container(made, dsn=database.app_dsn, chat_models=chat_models, reader=reader)
     try:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
+        with listen(made) as listening:
             port = listening.getsockname()[1]
             config = server_config(create_app(container, side=side), made)
             server = QuietServer(config, container)
