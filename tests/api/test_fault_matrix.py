@@ -15,6 +15,7 @@ import pytest
 
 from tests.api.test_prompt_runs import events_in
 from tests.support.faults import OUTCOMES
+from tests.support.library import library
 from tests.support.model_server import FAULTS, ModelServer
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
@@ -82,7 +83,8 @@ async def ask(magnet: Running, path: str, body: Mapping[str, Any], *, stream: bo
     if not stream:
         told = answer.json()
         if answer.is_success:
-            return Told(code=None, text=told["text"], run=told["run_id"])
+            text = told["text"] if "text" in told else told["message"]["content"]
+            return Told(code=None, text=text, run=told["run_id"])
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.status_code == STATUS.get(told["code"], 502), told
         assert "provider" in told and "upstream_status" in told
@@ -192,3 +194,37 @@ async def test_runs_of_prompts_meet_every_fault(called: tuple[Running, ModelServ
         return await ask(magnet, f"/v1/prompts/{case.name}/run", body, stream=case.stream, end="run")
 
     await through_the_matrix(called, prepare, meet, lambda case: f"target={case.name}", question=7)
+
+
+async def test_answers_from_documents_meet_every_fault(called: tuple[Running, ModelServer]):
+    magnet, _ = called
+    async with library(magnet) as books:
+        await books.tools()
+        await books.add("a", "Hello Ada")
+
+    async def prepare(magnet: Running, case: Case) -> None:
+        await magnet.do("POST", "/v1/rag-tools", {"name": case.name, "retrieval_tool": "find", "model": case.name})
+
+    async def meet(magnet: Running, case: Case) -> Told:
+        body = {"question": "Hello Ada?"}
+        return await ask(magnet, f"/v1/rag-tools/{case.name}/answer", body, stream=case.stream, end="answer")
+
+    await through_the_matrix(called, prepare, meet, lambda case: f"target={case.name}", question=123)
+
+
+async def test_turns_of_conversations_meet_every_fault(called: tuple[Running, ModelServer]):
+    begun = {}
+
+    async def prepare(magnet: Running, case: Case) -> None:
+        await magnet.do("POST", "/v1/agents", {"name": case.name, "instructions": "Help", "model": case.name})
+        begun[case] = await magnet.do("POST", "/v1/conversations", {"agent": case.name})
+
+    async def meet(magnet: Running, case: Case) -> Told:
+        path = f"/v1/conversations/{begun[case]['id']}"
+        told = await ask(magnet, f"{path}/messages", {"content": "Hello Ada"}, stream=case.stream, end="turn")
+        seen = await magnet.client.get(path)
+        assert seen.json()["messages"][0]["content"] == "Hello Ada"
+        assert [turn["state"] for turn in seen.json()["turns"]] == ["completed" if told.code is None else "failed"]
+        return told
+
+    await through_the_matrix(called, prepare, meet, lambda case: f"target={case.name}", question=12)
