@@ -39,7 +39,10 @@ class ActionDone:
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """On whose behalf a turn acts; `groups` None: may find everything."""
+    """On whose behalf a turn acts; `groups` None: may find everything.
+
+    `variables` fill those of the prompts among the actions that have the same name: they are not the model's to choose.
+    """
 
     subject: str
     groups: frozenset[str] | None
@@ -54,15 +57,15 @@ class Actions:
     answerer: Answerer
     prompts: PromptRuns
 
-    async def functions(self, actions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the actions as functions, in the form of OpenAI's tools."""
+    async def functions(self, actions: Sequence[Mapping[str, Any]], asker: Asker) -> list[dict[str, Any]]:
+        """Return the actions as functions, in the form of OpenAI's tools, without parameters that the asker fills."""
         return [
             {
                 "type": "function",
                 "function": {
                     "name": action["function"],
                     "description": action["description"] or await self._description(action),
-                    "parameters": await self._parameters(action),
+                    "parameters": await self._parameters(action, asker),
                 },
             }
             for action in actions
@@ -76,10 +79,12 @@ class Actions:
         }
         return words[action["type"]]
 
-    async def _parameters(self, action: Mapping[str, Any]) -> dict[str, Any]:
+    async def _parameters(self, action: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
         if action["type"] == "prompt":
             prompt = await choose(self.things, Prompt, UUID(action["tool"]), subject="")
-            declared = prompt.definition["variables"]
+            declared = {
+                name: each for name, each in prompt.definition["variables"].items() if name not in asker.variables
+            }
             return {
                 "type": "object",
                 "properties": {
@@ -172,7 +177,11 @@ class Actions:
             case _:
                 prompt = await choose(self.things, Prompt, tool, subject=asker.subject)
                 recording.versions.setdefault("prompts", []).append(prompt.document())
-                messages = await self.prompts.messages(prompt, RunPrompt(prompt=tool, variables=arguments))
+                filled = {
+                    name: value for name, value in asker.variables.items() if name in prompt.definition["variables"]
+                }
+                asked = RunPrompt(prompt=tool, variables={**arguments, **filled})
+                messages = await self.prompts.messages(prompt, asked)
                 request = request_of(prompt.definition, messages)
                 text = ""
                 async for said in say(recording, self.prompts.models, request, parent=parent):

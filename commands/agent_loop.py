@@ -110,7 +110,7 @@ class AgentLoop:
             if talk.answered:
                 yield talk.reply()
                 return
-        functions = await self.actions.functions(definition["actions"])
+        functions = await self.actions.functions(definition["actions"], asker)
         system = {"role": "system", "content": definition["instructions"]}
         for iteration in range(definition["limits"]["iterations"] + 1):
             # At the limit the model is asked once more, and may only answer.

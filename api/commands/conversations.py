@@ -24,7 +24,9 @@ class BeginBody(Strict):
 
     agent: Reference = Field(description="Its id or name; the version that is live answers.")
     subject: str | None = Field(None, min_length=1, max_length=200, description="Whom it is held for.")
-    variables: dict[str, JSON] = Field(default_factory=dict, description="What prompts among the actions are given.")
+    variables: dict[str, JSON] = Field(
+        default_factory=dict, description="What fills the variables of that name of prompts among the actions."
+    )
 
 
 class DeliveryBody(Strict):

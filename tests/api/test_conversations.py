@@ -115,6 +115,22 @@ async def test_without_any_model_or_rag_tool_it_is_told_what_is_missing(magnet: 
     assert [message["content"] for message in seen["messages"]] == ["How many holidays?"]
 
 
+async def test_what_a_conversation_was_begun_with_fills_its_prompts_and_is_not_the_models_to_choose(
+    talk: Talks, server: ModelServer
+):
+    declared = {"words": {}, "customer": {}}
+    text = "{{ customer }}: {{ words }}"
+    await talk.magnet.do("PATCH", "/v1/prompts/shout?publish=true", {"text": text, "variables": declared})
+    path = await talk.begin(variables={"customer": "Ada", "tier": "gold"})
+    call = ToolCalled(name="shout", arguments={"words": "hi", "customer": "Eve"}, id="c1")
+    server.script_for("chat-model", Reply(tool_calls=[call]), Reply(text="HI ADA"), Reply(text="Done."))
+    await talk.say(path, "Shout hi!")
+    first, prompted, _ = server.requests[-3:]
+    offered = {each["function"]["name"]: each["function"]["parameters"] for each in first.body["tools"]}
+    assert (set(offered["shout"]["properties"]), offered["shout"]["required"]) == ({"words"}, ["words"])
+    assert prompted.body["messages"][-1]["content"] == "Ada: hi"
+
+
 async def test_the_users_message_survives_any_failure(talk: Talks, server: ModelServer):
     path = await talk.begin()
     server.script_for("chat-model", server_error(), Reply(text="one two three", stop_after=2), Reply(text="Yes."))
