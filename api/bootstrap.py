@@ -173,6 +173,8 @@ class Container:
         """Wait until a read model has passed a position, whichever process runs it; return whether it has."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
+        if name not in self.positions.followed and not self.positions.passed(name, position):
+            await self.administration.want()
         while not await self.positions.wait(name, position, max(0, min(LOOK_EVERY, deadline - clock()))):
             self.positions.moved(name, await self.administration.position(name))
             if clock() >= deadline:

@@ -41,13 +41,16 @@ class Subscriptions:
             subscription.wake()
 
     def follow(
-        self, after: int, asked: LogFilter = EVERYTHING, *, limit: int = 500, heaviest: int = END
+        self, after: int, asked: LogFilter = EVERYTHING, *, limit: int = 500, heaviest: int = END, patience: float = 0.0
     ) -> "Subscription":
         """Return the batches after a position that fit the filter, at most `limit` entries each.
 
-        A batch ends with the entry that makes it `heaviest` bytes or more.
+        A batch ends with the entry that makes it `heaviest` bytes or more. News may wait for others for `patience`
+        seconds.
         """
-        subscription = Subscription(self._reader, self._tail, after, asked, limit, heaviest, self._open.discard)
+        subscription = Subscription(
+            self._reader, self._tail, after, asked, limit, heaviest, patience, self._open.discard
+        )
         self._open.add(subscription)
         if self._closed:
             subscription.close()
@@ -75,6 +78,7 @@ class Subscription:
         asked: LogFilter,
         limit: int,
         heaviest: int,
+        patience: float,
         on_close: Callable[["Subscription"], None],
     ) -> None:
         self.position = after
@@ -83,6 +87,7 @@ class Subscription:
         self._asked = asked
         self._limit = limit
         self._heaviest = heaviest
+        self._patience = patience
         self._on_close = on_close
         self._news = asyncio.Event()
         self._closed = False
@@ -117,6 +122,8 @@ class Subscription:
             if batch:
                 return batch
             await self._wait(SAFETY_POLL)
+            if self._patience and not self._closed:
+                await asyncio.sleep(self._patience)
         raise StopAsyncIteration
 
     async def _look(self) -> list[LogEntry]:

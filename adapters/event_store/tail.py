@@ -76,6 +76,8 @@ class Tail:
                 self._seen, self._seen_at = news, now
                 return False
             self._keep(section)
+            if len(section) < SECTION and sum(entry.size for entry in section) < SECTION_BYTES:
+                self._seen, self._seen_at = news, now  # that was all there was
             return True
 
     def _keep(self, section: list[LogEntry]) -> None:

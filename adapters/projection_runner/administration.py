@@ -91,6 +91,10 @@ class ProjectionAdministration:
         rows = await self._rows("position", {"projection": name})
         return int(rows[0][0]) if rows else 0
 
+    async def want(self) -> None:
+        """Tell whichever process brings projections on that somebody waits for a position."""
+        await self._rows("want", {})
+
     async def rebuild(self, name: str, key: IdempotencyKey | None = None) -> Asked:
         """Ask for a projection to be built anew beside the live one."""
         if name not in self._models:

@@ -24,7 +24,13 @@ SAFETY_POLL = 1.0
 """Seconds after which a projection looks at the log without having been woken."""
 
 GATHER = 0.005
-"""Seconds between two batches at least, while there is more to come; and that an event waits which nobody waits for."""
+"""Seconds between two batches at least, while there is more to come."""
+
+UNWANTED = 0.025
+"""Seconds that an event waits for others which nobody waits for: what follows the log yields to what answers people."""
+
+WANTED = 0.1
+"""Seconds in which nothing waits so, after somebody at another process has asked for a position."""
 
 CLEAN_EVERY = 3600.0
 log = structlog.get_logger(__name__)
@@ -38,6 +44,9 @@ class Positions:
         self._moved = asyncio.Condition()
         self._waiting = 0
         self._wanted = asyncio.Event()
+        self._wanted_until = 0.0
+        self.followed: set[str] = set()
+        """The read models that this process brings on itself."""
         self._told: set[asyncio.Task[None]] = set()
 
     def passed(self, name: str, position: int) -> bool:
@@ -77,8 +86,19 @@ class Positions:
             return False
         finally:
             self._waiting -= 1
-            if not self._waiting:
-                self._wanted.clear()
+            self._settle()
+
+    def want(self) -> None:
+        """Somebody at another process waits for a position."""
+        loop = asyncio.get_running_loop()
+        self._wanted_until = loop.time() + WANTED
+        self._wanted.set()
+        loop.call_at(self._wanted_until, self._settle)
+
+    def _settle(self) -> None:
+        """Note that nobody waits, where that is so."""
+        if not self._waiting and asyncio.get_running_loop().time() >= self._wanted_until:
+            self._wanted.clear()
 
     async def wanted(self, seconds: float) -> None:
         """Return once somebody waits for a position, or that time is over."""
@@ -135,6 +155,8 @@ class ProjectionRunner:
         if payload is None or payload == "wake":
             self._look = dict.fromkeys(self._look, True)
             self.wake()
+        elif payload == "wanted":
+            self._positions.want()
 
     async def _keep(self, model: ReadModel) -> None:
         """Own the projection whenever nobody else does."""
@@ -152,9 +174,11 @@ class ProjectionRunner:
         self._positions.moved(model.name, position)
         upkeep = Upkeep(self._pool, model, model.name, lambda: follower.position)
         upkeep.begin()
+        self._positions.followed.add(model.name)
         try:
             await self._follow(model, follower, upkeep, session, fence)
         finally:
+            self._positions.followed.discard(model.name)
             await upkeep.end()
 
     async def _follow(
@@ -178,7 +202,7 @@ class ProjectionRunner:
             try:
                 async with asyncio.timeout(SAFETY_POLL):
                     await waker.wait()
-                await self._positions.wanted(GATHER)
+                await self._positions.wanted(UNWANTED)
             except TimeoutError:
                 await session.execute("SELECT 1")  # a lost session means a lost lock
                 self._look[model.name] = True

@@ -91,6 +91,9 @@ WHERE scope = %(scope)s AND recorded_at < clock_timestamp() - interval '7 days'
 -- name: noted
 SELECT body_hash, position FROM magnet.idempotency WHERE scope = %(scope)s
 
+-- name: want  -- the owner is told that somebody waits, and gathers nothing meanwhile
+SELECT pg_notify('magnet_read', 'wanted')
+
 -- name: wake
 SELECT pg_notify('magnet_read', 'wake')
 

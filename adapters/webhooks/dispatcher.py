@@ -33,6 +33,9 @@ from projections.recorded import LogEntry
 LOOK_EVERY = 5.0
 """Seconds after which it is looked at which webhooks there are, without having been told."""
 
+PATIENCE = 0.05
+"""Seconds that what happens to a webhook waits for others: most events are none, and reading each by itself costs."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -107,7 +110,7 @@ class WebhookDispatcher:
 
     async def _watch(self, head: int) -> None:
         """Look anew whenever something happens to a webhook."""
-        async with self._subscriptions.follow(head, LogFilter(kind=Webhook.TOPIC)) as following:
+        async with self._subscriptions.follow(head, LogFilter(kind=Webhook.TOPIC), patience=PATIENCE) as following:
             async for _ in following:
                 self._news.set()
 

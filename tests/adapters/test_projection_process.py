@@ -140,6 +140,20 @@ async def test_a_process_that_only_reads_hears_how_far_the_read_model_is(side: R
         assert await reader.view.get(a_prompt("p").id) is not None
 
 
+async def test_who_waits_at_another_process_waits_for_no_further_events(
+    side: ReadSide, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("adapters.projection_runner.runner.UNWANTED", 3600.0)
+    monkeypatch.setattr("adapters.projection_runner.runner.WANTED", 3600.0)
+    async with read_side(database) as reader, running(side.runner()):
+        position = await side.record(a_prompt("p"))
+        assert not reader.positions.followed
+        await administration(reader).want()
+        await reached(reader, position)
+        assert side.positions.followed == {NAME}
+    assert not side.positions.followed
+
+
 async def test_a_position_that_is_not_reached_in_time_is_told(side: ReadSide):
     assert not await side.positions.wait(NAME, 1, 0.01)
 

@@ -161,7 +161,38 @@ async def test_a_hundred_followers_cost_the_database_one_reading_of_what_is_new(
         for _ in range(10):
             await side.record(a_prompt())
         assert await asyncio.gather(*waiting) == [list(range(2, 12))] * 100
-    assert reads <= 40
+    assert reads <= 20
+
+
+async def test_a_reading_that_found_all_there_was_is_followed_by_none(side: ReadSide):
+    asked = []
+    read = side.log.read
+
+    async def counted(*arguments: Any) -> Any:
+        asked.append(arguments[0])
+        return await read(*arguments)
+
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with subscriptions.follow(0) as following:
+        await side.record(a_prompt())
+        assert await taken(following, 1) == [1]
+        side.log.read = counted  # type: ignore[method-assign]
+        waiting = asyncio.create_task(taken(following, 2))
+        for _ in range(2):
+            await side.record(a_prompt())
+        assert await waiting == [2, 3]
+    assert set(asked) <= {1, 2}, "nothing is looked for after the newest"
+
+
+async def test_who_has_patience_gets_together_what_comes_soon(side: ReadSide):
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with subscriptions.follow(0, patience=0.3) as following:
+        await side.record(a_prompt())
+        assert await taken(following, 1) == [1]
+        waiting = asyncio.create_task(anext(following))
+        for _ in range(3):
+            await side.record(a_prompt())
+        assert [entry.position for entry in await waiting][:2] == [2, 3]
 
 
 async def test_whoever_falls_behind_the_newest_events_goes_on_from_the_log(
