@@ -237,7 +237,6 @@ async def open_container(
             if worker:
                 runner.wake(position)
 
-        listener.on("magnet_read", positions.heard)
         listener.on(CHANNEL, lambda key: keys.forget(key) if key else keys.forget_all())
         store = EventStore(pool, Appender(writing, appended), mapper, keys)
         stack.push_async_callback(store.close)

@@ -157,6 +157,8 @@ class ProjectionRunner:
             self.wake()
         elif payload == "wanted":
             self._positions.want()
+        else:
+            self._positions.heard(payload)
 
     async def _keep(self, model: ReadModel) -> None:
         """Own the projection whenever nobody else does."""
