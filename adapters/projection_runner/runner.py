@@ -44,7 +44,7 @@ class Positions:
         self._moved = asyncio.Condition()
         self._waiting = 0
         self._wanted = asyncio.Event()
-        self._wanted_until = 0.0
+        self._elsewhere: asyncio.TimerHandle | None = None
         self.followed: set[str] = set()
         """The read models that this process brings on itself."""
         self._told: set[asyncio.Task[None]] = set()
@@ -90,14 +90,18 @@ class Positions:
 
     def want(self) -> None:
         """Somebody at another process waits for a position."""
-        loop = asyncio.get_running_loop()
-        self._wanted_until = loop.time() + WANTED
+        if self._elsewhere is not None:
+            self._elsewhere.cancel()
+        self._elsewhere = asyncio.get_running_loop().call_later(WANTED, self._nobody_elsewhere)
         self._wanted.set()
-        loop.call_at(self._wanted_until, self._settle)
+
+    def _nobody_elsewhere(self) -> None:
+        self._elsewhere = None
+        self._settle()
 
     def _settle(self) -> None:
         """Note that nobody waits, where that is so."""
-        if not self._waiting and asyncio.get_running_loop().time() >= self._wanted_until:
+        if not self._waiting and self._elsewhere is None:
             self._wanted.clear()
 
     async def wanted(self, seconds: float) -> None:

@@ -312,3 +312,13 @@ async def test_the_documentation_works_without_a_network(magnet: Running):
         assert (await magnet.call("GET", f"/docs/static/{asset}")).status_code == 200
     document = await magnet.get("/openapi.json")
     assert document["paths"]["/v1/prompts"]["post"]["tags"] == ["commands: prompts"]
+
+
+async def test_who_waits_for_a_read_model_of_another_process_tells_that_process(magnet: Running):
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+    magnet.container.listener.on("magnet_read", heard.put_nowait)
+    magnet.container.positions.followed.clear()  # as where another process brings them on
+    assert not await magnet.container.reached("configurations_v1", 1, 0.01)
+    async with asyncio.timeout(10):
+        while await heard.get() != "wanted":
+            pass
