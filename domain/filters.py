@@ -76,11 +76,23 @@ def bind(filter: Filter, fields: FieldTypes, *, strictly: bool = True) -> Filter
         return replace(
             filter,
             value=[
-                _typed(filter, each, types, f"{filter.pointer}/value/{number}", strictly)
+                _typed(filter, each, types, f"{filter.pointer}/value/{number}", strictly=strictly)
                 for number, each in enumerate(filter.value)
             ],
         )
-    return replace(filter, value=_typed(filter, filter.value, types, f"{filter.pointer}/value", strictly))
+    try:
+        return replace(filter, value=_typed(filter, filter.value, types, f"{filter.pointer}/value", strictly=True))
+    except Invalid:
+        if strictly:
+            raise
+        # A text that is no time still compares with times, which are kept as texts.
+        return filter if filter.type == "ne" else _nothing(filter)
+
+
+def _nothing(filter: Comparison) -> Filter:
+    """Return a filter that no document satisfies."""
+    there = replace(filter, type="exists", value=True)
+    return Group(type="and", parts=[there, replace(there, value=False)])
 
 
 def echo(filter: Filter) -> dict[str, Any]:
@@ -182,7 +194,7 @@ def _scalar(value: Any, pointer: str) -> Scalar:
     )
 
 
-def _typed(filter: Comparison, value: Scalar, types: frozenset[str], pointer: str, strictly: bool) -> Scalar:
+def _typed(filter: Comparison, value: Scalar, types: frozenset[str], pointer: str, *, strictly: bool) -> Scalar:
     """Return a value as the field's type has it."""
     if filter.type == "contains":
         fits = "list" in types or ("text" in types and isinstance(value, str))

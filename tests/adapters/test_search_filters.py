@@ -180,8 +180,15 @@ async def test_a_tools_own_filter_that_does_not_fit_matches_nothing_and_refuses_
 
     if filter["type"] not in ("in", "nin"):  # of those some values may fit
         found = await known.search("needle", limit=100, fixed_filter=filter, mode="lexical")
-        assert {passage.external_id for passage in found.passages} == {name for name in DOCUMENTS if fits(name)}
+        assert {passage.external_id for passage in found.passages} == {name for name in DOCUMENTS if fits(name)}, filter
         assert found.filter is None
+
+
+@pytest.mark.parametrize("operator", ["gt", "gte", "contains", "eq"])
+@pytest.mark.parametrize("value", ["", "10", "Z"])
+async def test_a_text_that_is_no_time_does_not_find_times_by_their_letters(known: Knowledge, operator: str, value: str):
+    fixed = {"type": operator, "key": "when", "value": value}
+    assert (await known.search("needle", limit=100, fixed_filter=fixed, mode="lexical")).passages == []
 
 
 async def test_the_callers_filter_is_echoed_as_it_was_understood(known: Knowledge):

@@ -103,7 +103,7 @@ async def store_chunks(
     return chunking
 
 
-@dataclass
+@dataclass(repr=False)
 class Knowledge:
     """A log with sources and documents, the read model that follows it, and searches over that."""
 
@@ -111,8 +111,12 @@ class Knowledge:
     owner: psycopg.AsyncConnection[Any]
     models: TinyEmbeddings
     searcher: PostgresSearcher
-    sources: dict[str, KnowledgeSource] = field(default_factory=dict, repr=False)
-    documents: dict[tuple[str, str], Document] = field(default_factory=dict, repr=False)
+    sources: dict[str, KnowledgeSource] = field(default_factory=dict)
+    documents: dict[tuple[str, str], Document] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return who it is, not all it holds: a generator of cases that prints what failed would give up."""
+        return f"Knowledge({', '.join(self.sources)})"
 
     async def source(self, name: str = "handbook", *, space: str | None = SPACE, **definition: Any) -> KnowledgeSource:
         """Make a source with an index."""
