@@ -18,6 +18,7 @@ from commands.ports import Actor, Context, IdempotencyKey, Receipt
 from domain.api_key import ApiKey
 from domain.errors import Invalid
 from domain.values import moment
+from projections.passages import PassagesProjection
 
 if TYPE_CHECKING:
     from api.bootstrap import Container
@@ -202,6 +203,10 @@ class Call:
         return json_response(orjson.dumps(body | dict(receipt.shown)), status, headers)
 
     # Queries -----------------------------------------------------------------
+
+    async def wait_for_passages(self) -> None:
+        """Wait until searches find what was indexed up to Magnet-Min-Position."""
+        await self.wait_for_read_model(PassagesProjection.name)
 
     async def wait_for_read_model(self, name: str) -> int:
         """Wait until a read model has passed Magnet-Min-Position; return a position it has passed."""

@@ -33,7 +33,7 @@ Follow = Callable[[int], Subscription]
 
 
 class Moved(Exception):
-    """Somebody has moved the webhook by hand, or another process sends by now."""
+    """The webhook was changed or moved by hand, or another process sends by now."""
 
 
 @dataclass(kw_only=True)
@@ -80,6 +80,9 @@ class Feed:
                     if batch is None:
                         return
                     for entry in batch:
+                        if self._is_news(entry):
+                            await self._passed(entry.position - 1)
+                            raise Moved
                         if self._webhook.wants(entry.topic):
                             await self._deliver(entry)
                     if following.position - place.position >= BATCH:
@@ -88,6 +91,10 @@ class Feed:
             finally:
                 arriving.cancel()
                 await asyncio.gather(arriving, return_exceptions=True)
+
+    def _is_news(self, entry: LogEntry) -> bool:
+        """Return whether this changed the webhook itself: what follows is sent as it says, by its secret."""
+        return entry.stream == self._webhook.id and entry.version > self._webhook.version
 
     async def _deliver(self, entry: LogEntry) -> None:
         place = self._place

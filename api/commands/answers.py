@@ -27,7 +27,7 @@ async def answer(call: Call) -> Response:
     asked = parse(AnswerBody, body)
     tool = choice_of(RagTool, call.path("ref"), asked)
     command = AnswerQuestion(tool=tool, question=asked.question, filter=asked.filter)
-    await call.wait_for_read_model("passages_v1")
+    await call.wait_for_passages()
     pieces = call.container.answer_runs.answer(command, call.context(reason=message, raw=raw))
     return await streamed(call, "answer", pieces) if asked.stream else answered(await whole(pieces))
 

@@ -47,7 +47,7 @@ async def create_chat_completion(call: Call) -> Response:
         metadata=asked.metadata or {},
     )
     if asked.model.startswith(SEARCHING):
-        await call.wait_for_read_model("passages_v1")
+        await call.wait_for_passages()
     pieces = call.container.completions.complete(command, call.context(raw=raw, channel=CHANNEL))
     if not asked.stream:
         ran = await whole(pieces)

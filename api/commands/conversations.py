@@ -83,6 +83,7 @@ async def say(call: Call) -> Response:
     """Say something, and have it answered."""
     body, reason, raw = await call.body()
     asked = parse(MessageBody, body)
+    await call.wait_for_passages()
     command = Say(conversation=conversation_of(call), content=asked.content, expected=call.if_match())
     made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)
@@ -92,6 +93,7 @@ async def confirm(call: Call) -> Response:
     """Agree to what an agent wants to do, or decline it."""
     body, reason, raw = await call.body()
     asked = parse(ConfirmationBody, body)
+    await call.wait_for_passages()
     command = Confirm(
         conversation=conversation_of(call),
         confirmation=asked.id.lower(),
@@ -106,6 +108,7 @@ async def retry(call: Call) -> Response:
     """Have the newest turn tried again."""
     body, reason, raw = await call.body(required=False)
     asked = parse(DeliveryBody, body)
+    await call.wait_for_passages()
     command = Say(conversation=conversation_of(call), retry=str(turn_of(call)), expected=call.if_match())
     made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)

@@ -71,7 +71,7 @@ async def search(call: Call) -> Response:
     body, _, _ = await call.body()
     asked = parse(SearchBody, body)
     tool = choice_of(RetrievalTool, call.path("ref"), asked)
-    await call.wait_for_read_model("passages_v1")
+    await call.wait_for_passages()
     command = SearchByTool(tool=tool, query=asked.query, limit=asked.limit, filter=asked.filter)
     return answered(await call.container.answer_runs.search(command, unrepeated(call)))
 
@@ -81,7 +81,7 @@ async def preview_search(call: Call) -> Response:
     body, _, _ = await call.body()
     asked = parse(SearchPreviewBody, body)
     tool = unsaved(RetrievalTool, asked)
-    await call.wait_for_read_model("passages_v1")
+    await call.wait_for_passages()
     command = SearchByTool(tool=tool, query=asked.query, limit=asked.limit, filter=asked.filter)
     return answered(await call.container.answer_runs.search(command, unrepeated(call)))
 
@@ -91,7 +91,7 @@ async def preview_answer(call: Call) -> Response:
     body, _, _ = await call.body()
     asked = parse(AnswerPreviewBody, body)
     tool = unsaved(RagTool, asked)
-    await call.wait_for_read_model("passages_v1")
+    await call.wait_for_passages()
     command = AnswerQuestion(tool=tool, question=asked.question, filter=asked.filter)
     return answered(await whole(call.container.answer_runs.answer(command, unrepeated(call))))
 

@@ -79,7 +79,7 @@ async def called(database: Database, tmp_path: Path) -> AsyncIterator[tuple[Runn
 
 async def ask(magnet: Running, path: str, body: Mapping[str, Any], *, stream: bool, end: str) -> Told:
     """Send a request that calls a model, and check that its end is told once."""
-    answer = await magnet.client.post(path, json={**body, "stream": stream})
+    answer = await magnet.call("POST", path, {**body, "stream": stream})
     if not stream:
         told = answer.json()
         if answer.is_success:

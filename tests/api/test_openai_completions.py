@@ -383,7 +383,8 @@ async def test_a_client_that_leaves_ends_the_call_upstream_and_the_run_says_so(
 ):
     server.script_for("chat-model", Reply(text="one two three", gate=Gate()))
     extra = {"variables": {"name": "Ada"}} if model == "prompt:greet" else {}
-    async with AsyncOpenAI(base_url=f"{books.magnet.url}/v1", api_key="x") as client:
+    headers = {"Magnet-Min-Position": str(books.magnet.position)}
+    async with AsyncOpenAI(base_url=f"{books.magnet.url}/v1", api_key="x", default_headers=headers) as client:
         asked: Any = {"model": model, "messages": [{"role": "user", "content": "How many holidays?"}]}
         async with await client.chat.completions.create(**asked, stream=True, extra_body=extra) as stream:
             async for chunk in stream:

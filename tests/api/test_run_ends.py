@@ -198,7 +198,8 @@ async def test_a_stream_without_an_answer_yet_that_is_left_takes_nothing(called:
     magnet, server = called
     server.script(Hang())
     async with magnet.client.stream("POST", PATH, json={**BODY, "stream": True}) as answer:
-        await anext(aiter(answer.aiter_lines()))
+        lines = answer.aiter_lines()  # an iterator that nobody holds ends, and the stream with it
+        await anext(lines)
         await server.until(lambda: server.requests)
     await server.until(lambda: server.last.ended == "left")
     run = await until_ended(magnet)

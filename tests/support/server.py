@@ -39,9 +39,9 @@ class Running:
     position: int = field(default=0)
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Send a request; header names are written with _ for -. A query waits for the commands before it."""
+        """Send a request; header names are written with _ for -. It waits for what the commands before it did."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if method == "GET" and self.position:
+        if self.position:
             sent.setdefault("Magnet-Min-Position", str(self.position))
         answer = await self.client.request(method, path, json=body, headers=sent)
         if method != "GET" and answer.is_success:
