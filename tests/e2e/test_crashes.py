@@ -168,7 +168,8 @@ async def torment(made: Installation, rounds: int) -> list[Writer]:
         await asyncio.sleep(1)
         worker = workers.pop(chance.randrange(len(workers)))
         made.kill(worker)
-        workers.append(made.start("worker", failpoints=("", "project.before_commit=exit@3")[number % 2]))
+        failpoint = ("", "project.before_commit=exit@3", "project.after_commit=exit@3")[number % 3]
+        workers.append(made.start("worker", failpoints=failpoint))
         await asyncio.to_thread(made.terminate_backends)
         await asyncio.sleep(0.5)
         if number % 2:

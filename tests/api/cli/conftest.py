@@ -54,8 +54,10 @@ class Running:
         return self.process.stdout.readline()
 
     def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it the signal and read what it still says: a full pipe that nobody reads would hold up its end."""
         self.process.send_signal(number)
-        return self.process.wait(LIMIT)
+        self.process.communicate(timeout=LIMIT)
+        return self.process.returncode
 
 
 @dataclass
