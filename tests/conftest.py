@@ -11,6 +11,7 @@ import pytest
 
 from adapters import failpoints
 from adapters.postgres.embedded import EmbeddedPostgres
+from tests.support.homes import short_lived
 from tests.support.postgres import Database, fresh_database, server
 
 HOME = "MAGNET_TESTS_HOME"
@@ -28,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would be deaf to Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if HOME not in os.environ:
-        os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-")
+        os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-", dir=short_lived())
         config.add_cleanup(_clear_away)
 
 

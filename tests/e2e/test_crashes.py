@@ -22,6 +22,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.migrations import migrate
 from adapters.postgres.postmaster import Postmaster
 from api.bootstrap import APP_ROLE
+from tests.support.homes import short_lived
 
 WRITERS = 16
 ROUNDS = 4
@@ -77,7 +78,10 @@ class Installation:
 
 @contextmanager
 def installation() -> Iterator[Installation]:
-    with tempfile.TemporaryDirectory(prefix="magnet-crash-") as directory, socket.create_server(("127.0.0.1", 0)) as s:
+    with (
+        tempfile.TemporaryDirectory(prefix="magnet-crash-", dir=short_lived()) as directory,
+        socket.create_server(("127.0.0.1", 0)) as s,
+    ):
         port = s.getsockname()[1]
         s.close()
         home = Path(directory)

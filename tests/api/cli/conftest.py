@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.support.homes import short_lived
 from tests.support.postgres import Database
 
 ROOT = Path(__file__).parents[3]
@@ -108,7 +109,7 @@ class Magnet:
 @pytest.fixture
 def embedded() -> Iterator[Magnet]:
     """An installation with its own embedded PostgreSQL; not under pytest's directory, whose rights change."""
-    with TemporaryDirectory(prefix="magnet-cli-") as directory:
+    with TemporaryDirectory(prefix="magnet-cli-", dir=short_lived()) as directory:
         yield Magnet(home=Path(directory) / "home")
 
 
