@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, integers, texts, uuids
 from adapters.postgres.gathering import Gathered
+from adapters.postgres.read_model import ReadModelWriter
 from adapters.postgres.reading import rows_of
 from projections.configurations import ListQuery, Page, ThingRow, next_cursor
 
@@ -21,22 +21,10 @@ SEPARATOR = "\x1f"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class PostgresConfigurationsWriter:
-    """The rows inside one transaction, whose search path names the schema."""
+class PostgresConfigurationsWriter(ReadModelWriter):
+    """The rows inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-
-    @staticmethod
-    async def create(connection: AsyncConnection[Any]) -> None:
-        """Make the empty tables."""
-        await connection.execute(SQL["create"])
-
-    async def checksum(self) -> str:
-        """Return a checksum over all rows."""
-        row = await (await self._connection.execute(SQL["checksum"])).fetchone()
-        assert row is not None
-        return str(row[0])
+    QUERIES = SQL
 
     async def load(self, ids: Sequence[UUID]) -> Sequence[ThingRow]:
         """Return the rows of these things."""

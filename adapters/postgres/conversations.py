@@ -3,35 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
+from adapters.postgres.read_model import ReadModelWriter, as_json
 from adapters.postgres.reading import rows_of
-from adapters.postgres.runs import as_json
 from projections.conversations import ConversationBegin, ConversationChange, ConversationsQuery
 from projections.documents import rfc3339
 
 SQL = sql.load("adapters.postgres", "conversations.sql")
 
 
-class PostgresConversationsWriter:
-    """The rows inside one transaction, whose search path names the schema."""
+class PostgresConversationsWriter(ReadModelWriter):
+    """The rows inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-
-    @staticmethod
-    async def create(connection: AsyncConnection[Any]) -> None:
-        """Make the empty table."""
-        await connection.execute(SQL["create"])
-
-    async def checksum(self) -> str:
-        """Return a checksum over all rows."""
-        row = await (await self._connection.execute(SQL["checksum"])).fetchone()
-        assert row is not None
-        return str(row[0])
+    QUERIES = SQL
 
     async def begin(self, rows: Sequence[ConversationBegin]) -> None:
         """Insert conversations."""

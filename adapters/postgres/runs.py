@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
+from adapters.postgres.read_model import ReadModelWriter, as_json
 from adapters.postgres.reading import rows_of
 from domain.pricing import Cost
 from domain.run import cost_document
@@ -22,22 +22,10 @@ SQL = sql.load("adapters.postgres", "runs.sql")
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
-class PostgresRunsWriter:
-    """The rows inside one transaction, whose search path names the schema."""
+class PostgresRunsWriter(ReadModelWriter):
+    """The rows inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-
-    @staticmethod
-    async def create(connection: AsyncConnection[Any]) -> None:
-        """Make the empty tables."""
-        await connection.execute(SQL["create"])
-
-    async def checksum(self) -> str:
-        """Return a checksum over all rows."""
-        row = await (await self._connection.execute(SQL["checksum"])).fetchone()
-        assert row is not None
-        return str(row[0])
+    QUERIES = SQL
 
     async def begin(self, rows: Sequence[RunBegin]) -> None:
         """Insert runs that go on."""
@@ -133,8 +121,3 @@ def usage_row(row: Sequence[Any]) -> dict[str, Any]:
         "costs": {each: format(total, "f") for each, total in costs.items()},
         "latency_ms": dict(zip(("p50", "p95", "p99"), quantiles or (None, None, None), strict=True)),
     }
-
-
-def as_json(rows: Sequence[Any]) -> str:
-    """Return rows as a JSON array."""
-    return orjson.dumps([asdict(row) for row in rows], default=str).decode()

@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.knowledge.contents import PostgresContents
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, integers, texts, uuids
+from adapters.postgres.read_model import ReadModelWriter
 from adapters.postgres.reading import rows_of
 from projections.source_documents import DocumentsQuery, SourceDocument
 
@@ -20,22 +20,10 @@ SEPARATOR = "\x1f"
 """No group's name holds it: they have no control characters."""
 
 
-class PostgresSourceDocumentsWriter:
-    """The rows inside one transaction, whose search path names the schema."""
+class PostgresSourceDocumentsWriter(ReadModelWriter):
+    """The rows inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-
-    @staticmethod
-    async def create(connection: AsyncConnection[Any]) -> None:
-        """Make the empty tables."""
-        await connection.execute(SQL["create"])
-
-    async def checksum(self) -> str:
-        """Return a checksum over all rows."""
-        row = await (await self._connection.execute(SQL["checksum"])).fetchone()
-        assert row is not None
-        return str(row[0])
+    QUERIES = SQL
 
     async def documents(self, ids: Sequence[UUID]) -> Sequence[SourceDocument]:
         """Return these documents."""

@@ -3,38 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import orjson
-from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
 from adapters.postgres.arrays import uuids
+from adapters.postgres.read_model import ReadModelWriter, as_json
 from adapters.postgres.reading import rows_of
 from projections.syncs import SyncError, SyncRow, SyncsQuery
 
 SQL = sql.load("adapters.postgres", "syncs.sql")
 
 
-class PostgresSyncsWriter:
-    """The rows inside one transaction, whose search path names the schema."""
+class PostgresSyncsWriter(ReadModelWriter):
+    """The rows inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-
-    @staticmethod
-    async def create(connection: AsyncConnection[Any]) -> None:
-        """Make the empty tables."""
-        await connection.execute(SQL["create"])
-
-    async def checksum(self) -> str:
-        """Return a checksum over all rows."""
-        row = await (await self._connection.execute(SQL["checksum"])).fetchone()
-        assert row is not None
-        return str(row[0])
+    QUERIES = SQL
 
     async def syncs(self, ids: Sequence[UUID]) -> Sequence[SyncRow]:
         """Return these syncs."""
@@ -44,9 +30,9 @@ class PostgresSyncsWriter:
 
     async def save(self, rows: Sequence[SyncRow], errors: Sequence[SyncError]) -> None:
         """Insert or replace syncs, and insert errors; one that is there already stays."""
-        await self._connection.execute(SQL["save"], {"rows": _as_json(rows)})
+        await self._connection.execute(SQL["save"], {"rows": as_json(rows)})
         if errors:
-            await self._connection.execute(SQL["save_errors"], {"rows": _as_json(errors)})
+            await self._connection.execute(SQL["save_errors"], {"rows": as_json(errors)})
 
 
 class PostgresSyncsView:
@@ -75,7 +61,3 @@ class PostgresSyncsView:
         """Return errors of a sync after a document, in the order of their ids."""
         values = {"id": id, "after": after, "limit": limit}
         return [SyncError(**row) for row in await rows_of(self._pool, SQL["errors"], values, row_factory=dict_row)]
-
-
-def _as_json(rows: Sequence[Any]) -> str:
-    return orjson.dumps([asdict(row) for row in rows]).decode()
