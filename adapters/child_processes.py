@@ -3,8 +3,10 @@
 import contextlib
 import os
 import resource
+import signal
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 LENGTH = struct.Struct("!I")
@@ -17,6 +19,17 @@ KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 def kept_environment() -> dict[str, str]:
     """Return what of the environment reaches the children."""
     return {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+
+
+def end_group(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that leads its own session, and all its children."""
+    if process.returncode is None:
+        # It is not waited for yet, so that its number still stands for its own group.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            process.kill()
+        process.wait()
 
 
 def received(end: socket.socket) -> bytes:

@@ -4,19 +4,17 @@ import asyncio
 import contextlib
 import heapq
 import os
-import signal
 import socket
 import subprocess
 import sys
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from adapters.child_processes import ROOT, end_group, kept_environment
 from adapters.local_embeddings.frames import ANSWER, REQUEST
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys, sysconfig
 installed = sysconfig.get_path("purelib")
@@ -26,7 +24,6 @@ serve(int(sys.argv[2]))
 """
 """Our own modules go before those that are installed, and after Python's."""
 
-KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 THREAD_COUNTS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 MOST_THREADS = 4
 PATIENCE = 300.0
@@ -137,14 +134,13 @@ class EmbeddingProcess:
         return self._streams
 
     def _start(self) -> socket.socket:
-        kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
         bounded = dict.fromkeys(THREAD_COUNTS, str(threads()))
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=kept | bounded,
+                env=kept_environment() | bounded,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -158,6 +154,5 @@ class EmbeddingProcess:
             self._streams[1].close()
             self._streams = None
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            end_group(self._process)
             self._process = None

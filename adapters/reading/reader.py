@@ -1,8 +1,6 @@
 """Reads documents in a few child processes, started when the first document comes and replaced when they fail."""
 
 import asyncio
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from adapters.child_processes import LENGTH, ROOT, kept_environment
+from adapters.child_processes import LENGTH, ROOT, end_group, kept_environment
 from adapters.reading import wire
 from adapters.reading.cutting import cut, is_short
 from adapters.reading.kinds import VERSIONS, kind_of
@@ -96,13 +94,7 @@ class Child:
     def finish(self) -> None:
         """End it."""
         self.end.close()
-        if self.process.returncode is None:
-            # It is not waited for yet, so that its number still stands for its own group.
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                self.process.kill()
-            self.process.wait()
+        end_group(self.process)
 
 
 class Reader:

@@ -1,9 +1,7 @@
 """Renders templates in limited child processes, which hold no secret and can open nothing."""
 
 import asyncio
-import os
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -14,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from adapters.child_processes import LENGTH, ROOT, kept_environment
+from adapters.child_processes import LENGTH, ROOT, end_group, kept_environment
 from adapters.rendering import plain
 from commands.ports import Template
 from domain.rendering import (
@@ -111,13 +109,7 @@ class Zygote:
             ours.close()
         self.spares.clear()
         self.control.close()
-        if self.process.returncode is None:
-            # It is not waited for yet, so that its number still stands for its own group.
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                self.process.kill()
-            self.process.wait()
+        end_group(self.process)
 
 
 class SandboxedRenderer:
