@@ -235,7 +235,8 @@ async def test_what_was_said_is_sealed_in_the_log(magnet: Running):
 
 
 async def test_a_run_whose_process_is_gone_is_interrupted(magnet: Running, models: ScriptedModels):
-    models.script = ["Hel", asyncio.Event()]
+    gate = asyncio.Event()
+    models.script = ["Hel", gate]
     call = asyncio.create_task(magnet.call("POST", "/v1/prompts/greet/run", {"variables": {"name": "Ada"}}))
     async with asyncio.timeout(5):
         while not models.requests:
@@ -246,5 +247,5 @@ async def test_a_run_whose_process_is_gone_is_interrupted(magnet: Running, model
     head = await magnet.container.log.head()
     runs = await magnet.get("/v1/runs", Magnet_Min_Position=str(head))
     assert (runs["items"][0]["outcome"], runs["items"][0]["cost"]["unknown"]) == ("interrupted", True)
-    call.cancel()
+    gate.set()
     await asyncio.wait([call])

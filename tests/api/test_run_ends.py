@@ -100,7 +100,8 @@ async def test_who_asks_again_for_a_run_that_its_caller_left_is_told_so_at_once(
 async def test_who_asks_again_for_a_run_that_was_interrupted_is_told_so_at_once(
     magnet: Running, models: ScriptedModels
 ):
-    models.script = ["Hel", asyncio.Event()]
+    gate = asyncio.Event()
+    models.script = ["Hel", gate]
     call = asyncio.create_task(magnet.call("POST", PATH, BODY, Idempotency_Key="k"))
     async with asyncio.timeout(5):
         while not models.requests:
@@ -109,7 +110,7 @@ async def test_who_asks_again_for_a_run_that_was_interrupted_is_told_so_at_once(
     async with asyncio.timeout(10):
         again = await magnet.call("POST", PATH, BODY, Idempotency_Key="k")
     assert (again.status_code, again.json()["code"]) == (409, "run_interrupted")
-    call.cancel()
+    gate.set()
     await asyncio.wait([call])
 
 

@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
             if number > 1:
                 await self._wait(step.between, step.gate)
             await self._write(b"%x\r\n%b\r\n" % (len(event), event))
-            request.pieces = number
+            self._server.sent(request, number)
         await self._write(b"0\r\n\r\n")
 
     async def _stop(self, request: Received, ending: str) -> None:

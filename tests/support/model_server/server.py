@@ -160,6 +160,12 @@ class ModelServer:
                 self.requests.append(request)
             self._changed.notify_all()
 
+    def sent(self, request: Received, pieces: int) -> None:
+        """Note how many pieces of a stream have been sent."""
+        with self._changed:
+            request.pieces = pieces
+            self._changed.notify_all()
+
     def ended(self, request: Received, how: str) -> None:
         """Note how a request ended."""
         with self._changed:
