@@ -16,12 +16,13 @@ demo: $(STAMP)
 run: $(STAMP)
 	$(BIN)/magnet serve
 
+# Three processes on two cores: tests that wait for another process leave a core free.
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 bench: $(STAMP) $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks

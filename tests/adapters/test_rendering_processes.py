@@ -142,7 +142,7 @@ import json, os, resource, sys
 from adapters.rendering import child
 request = sys.stdin.buffer.read()
 ends = []
-for filled in range(0, 256, 4):
+for filled in range(0, 256, int(sys.argv[1])):
     pid = os.fork()
     if pid == 0:
         limit = child.address_space() + child.MEMORY_BYTES
@@ -170,12 +170,14 @@ print(json.dumps(ends))
         "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(21) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ [ns.s] }}",
     ],
 )
-def test_a_process_that_has_no_memory_left_says_so_and_does_not_crash(source: str) -> None:
+def test_a_process_that_has_no_memory_left_says_so_and_does_not_crash(source: str, pytestconfig: pytest.Config) -> None:
+    megabytes = 4 if pytestconfig.getoption("long") else 12  # from one filling of the memory to the next
     request = {
         "op": "render", "templates": [["t", source]], "includes": {},
         "variables": {"l": [{"k": number} for number in range(20_000)], "t": "\x1f" * 900_000},
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", NO_ROOM], input=json.dumps(request), capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", NO_ROOM, str(megabytes)],
+        input=json.dumps(request), capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert set(json.loads(done.stdout)) == {0}
