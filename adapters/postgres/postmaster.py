@@ -21,6 +21,9 @@ STOP_LIMIT = 60.0
 ORPHANS_LIMIT = 10.0
 """Seconds the processes of a killed server get to notice it."""
 
+BECOMING_LIMIT = 1.0
+"""Seconds in which a process may show no command line: it has none for the instant in which it becomes a program."""
+
 LOOK_EVERY = 0.01
 READY = "ready"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -103,7 +106,12 @@ class Postmaster:
         """Say whether this process is alive and is PostgreSQL on this data directory."""
         try:
             process = psutil.Process(self.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and str(self.data) in process.cmdline()
+            command = process.cmdline()
+            give_up = time.monotonic() + BECOMING_LIMIT
+            while not command and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up:
+                time.sleep(LOOK_EVERY)
+                command = process.cmdline()
+            return process.status() != psutil.STATUS_ZOMBIE and str(self.data) in command
         except psutil.Error:
             return False
 

@@ -133,6 +133,17 @@ def test_what_was_written_is_there_after_a_restart(home: Path) -> None:
         assert one(postgres.dsn(), "SELECT answer FROM kept") == 42
 
 
+def test_a_server_that_is_just_becoming_a_program_is_not_taken_for_gone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, looks = psutil.Process.cmdline, iter(range(3))
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda it: true(it) if next(looks, None) is None else [])
+
+    with EmbeddedPostgres(home) as postgres:
+        assert one(postgres.dsn(), "SELECT 1") == 1
+    assert next(looks, None) is None
+
+
 def test_two_processes_share_a_server_and_the_last_one_out_stops_it(home: Path, join: Join) -> None:
     first, second = join(), join()
     assert first.is_up()
