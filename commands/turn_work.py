@@ -73,12 +73,31 @@ class Work:
     task: asyncio.Task[None] | None = None
     gives_up: bool = False
     said: list[str] = field(default_factory=list)
-    notes: set[asyncio.Future[Receipt]] = field(default_factory=set)
+    notes: list[asyncio.Future[Receipt]] = field(default_factory=list)
 
     @property
     def inside(self) -> Context:
         """The context of what happens within the turn: on behalf of who began it, without their key."""
         return replace(self.context, idempotency=None, causation_id=str(self.turn))
+
+    def note(self, noting: asyncio.Future[Receipt], done: ActionDone) -> None:
+        """Tell that something was done as soon as it is recorded."""
+        shown = {"id": done.call.id, "function": done.call.name, "outcome": done.outcome}
+
+        def tell(noted: asyncio.Future[Receipt]) -> None:
+            if not noted.cancelled() and noted.exception() is None:
+                self.stream.publish("tool.completed", {**shown, "duration_ms": done.duration_ms})
+
+        noting.add_done_callback(tell)
+        self.notes.append(noting)
+
+    async def noted(self) -> None:
+        """Wait until all that was done is recorded; raise what went wrong with that."""
+        if self.notes:
+            await asyncio.wait(self.notes)
+            for noted in self.notes:
+                noted.result()
+            self.notes.clear()
 
     def stop(self) -> None:
         """Have the answering stopped; what has been said until now is the end of it."""

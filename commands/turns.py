@@ -72,7 +72,9 @@ class Turns:
             return Begun.of(command.conversation, earlier)
         if self._closing:
             raise ShuttingDown
-        conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
+        # Whose it is and who answers is said in its first event; where it stands now, the command itself looks at.
+        begun = await self._things.at_version(Conversation, command.conversation, 1)
+        conversation = owned(begun, principal_of(context.actor))
         subject = conversation.subject or str(conversation.id)
         agent = await choose(self._things, Agent, UUID(conversation.agent), subject=subject)
         start = StartTurn(
@@ -291,9 +293,7 @@ class Turns:
         work.recording.versions["agent"] = agent.document()
 
         async def note(done: ActionDone) -> None:
-            noting = asyncio.ensure_future(self._bus.dispatch(action_of(work, done), work.inside))
-            work.notes.add(noting)
-            await asyncio.shield(noting)
+            work.note(asyncio.ensure_future(self._bus.dispatch(action_of(work, done), work.inside)), done)
 
         messages = [*earlier, {"role": "user", "content": turn["content"]}]
         resumed = resumption_of(conversation, str(work.turn))
@@ -303,15 +303,15 @@ class Turns:
         replying = self._loop.reply(work.recording, agent, messages, asker, note, resumed=resumed, confirms=True)
         async with aclosing(replying) as pieces:
             async for piece in pieces:
+                if isinstance(piece, ActionDone):
+                    continue  # told when it is recorded; meanwhile the model may be asked again
+                await work.noted()
                 match piece:
                     case TextPiece(text=text):
                         work.said.append(text)
                         work.stream.publish("message.delta", {"text": text})
                     case ActionStarted(call=call, type=kind):
                         work.stream.publish("tool.started", {"id": call.id, "function": call.name, "tool_type": kind})
-                    case ActionDone(call=call):
-                        shown = {"id": call.id, "function": call.name, "outcome": piece.outcome}
-                        work.stream.publish("tool.completed", {**shown, "duration_ms": piece.duration_ms})
                     case Cited(citation=citation):
                         work.stream.publish("citation", {"citation": dict(citation)})
                     case Reply() | Pause():

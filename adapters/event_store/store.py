@@ -109,8 +109,10 @@ class EventStore:
         """Return the aggregate as it was at a version, for reading only; or raise NotFound."""
         aggregate = self._past.get((id, version))
         if aggregate is None:
-            loaded = await self.load(id, version) if version >= 1 else None
-            if loaded is None or loaded[0].version != version:
+            loaded = await self.load(id, max(version, 1))
+            if loaded is None:
+                raise NotFound(f"There is no such {_word(kind)}.")
+            if loaded[0].version != version:
                 raise NotFound(f"There is no such version of this {_word(kind)}.", code="unknown_version")
             aggregate = loaded[0]
             if keeps(kind):
