@@ -1,6 +1,7 @@
 """Answering without a model: the sentences of the best passages that share the most words with the question."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from domain.retrieval import Passage
@@ -13,17 +14,25 @@ MODEL = "extractive"
 QUOTED = 3
 """Passages that are quoted at most."""
 
+ENOUGH = 0.5
+"""Part of the best passage's fit that another one needs to be quoted too."""
+
 LONGEST = 600
 """Characters of a quotation."""
 
 
 def quote(question: str, passages: Sequence[Passage], first: int = 1) -> str:
-    """Return quotations of the best passages, each with its marker; numbers begin at `first`."""
-    words = {word.lower() for word in WORD.findall(question) if len(word) > 2}
-    quotations = [
-        f'"{quotation(passage.text, words)}" [{number}]' for number, passage in enumerate(passages[:QUOTED], first)
-    ]
-    return "\n\n".join(quotations)
+    """Return quotations of the best passages that are about the question, each with its marker.
+
+    Numbers begin at `first`. A word of the question counts the more, the fewer of the passages have it; titles count.
+    """
+    words = {word for word in _words(question) if len(word) > 2}
+    shared = [words & _words(f"{passage.title} {passage.text}") for passage in passages]
+    having = Counter(word for each in shared for word in each)
+    fits = [sum(1 / having[word] for word in each) for each in shared]
+    enough = max(fits, default=0.0) * ENOUGH
+    chosen = [number for number, fit in enumerate(fits) if fit >= enough][: QUOTED if enough else 1]
+    return "\n\n".join(f'"{quotation(passages[number].text, words)}" [{first + number}]' for number in chosen)
 
 
 def quotation(text: str, words: set[str]) -> str:
@@ -33,7 +42,7 @@ def quotation(text: str, words: set[str]) -> str:
         return text[:LONGEST].strip()
 
     def shared(sentence: "re.Match[str]") -> int:
-        return len(words & {word.lower() for word in WORD.findall(sentence[0])})
+        return len(words & _words(sentence[0]))
 
     best = max(sentences, key=shared)
     end = best.end()
@@ -41,3 +50,7 @@ def quotation(text: str, words: set[str]) -> str:
         if sentence.start() >= best.end() and sentence.end() - best.start() <= LONGEST // 2:
             end = sentence.end()
     return " ".join(text[best.start() : min(end, best.start() + LONGEST)].split())
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in WORD.findall(text)}

@@ -95,7 +95,7 @@ async def tell(teller: Teller) -> None:
     live = await teller.get(path, show=dict.fromkeys(("version", "live_version", "draft")), label="live")
     teller.say(f"version {live['version']} runs, and says the same as version {changed['version']}")
 
-    teller.chapter("What ran at 16:59?", "Every past state can be read, by version or by time.")
+    teller.chapter("What ran a moment ago?", "Every past state can be read, by version or by time.")
     past = await teller.get(path, show=dict.fromkeys(("version", "text")), as_of=good["updated_at"])
     teller.say(f"at that time it was at version {past['version']}, before version {hasty['version']} came and went")
 

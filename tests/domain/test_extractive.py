@@ -1,0 +1,44 @@
+"""What is quoted where no model answers."""
+
+from uuid import uuid4
+
+from domain.extractive import LONGEST, quote
+from domain.retrieval import Passage
+
+QUESTION = "How do I parse an ISO 8601 date string?"
+FITS = "Construct a date from a string in one of the ISO 8601 formats."
+STRAYS = "An empty string is returned if the value is not known."
+
+
+def passage(text: str, title: str = "") -> Passage:
+    return Passage(
+        id=uuid4(), document_id=uuid4(), document_version=1, source_id=uuid4(), external_id="d", title=title, url=None,
+        text=text, start=0, end=len(text), page=None, heading=None, score=1.0, scores={}, metadata={},
+    )  # fmt: skip
+
+
+def test_a_passage_that_only_shares_a_common_word_is_not_quoted_beside_one_that_answers():
+    said = quote(QUESTION, [passage(STRAYS), passage(FITS), passage("The string has a length.")])
+    assert said == f'"{FITS}" [2]'
+
+
+def test_passages_that_fit_alike_are_quoted_in_their_order():
+    other = "Return the ISO 8601 string of a date."
+    assert quote(QUESTION, [passage(other), passage(FITS)], first=4) == f'"{other}" [4]\n\n"{FITS}" [5]'
+
+
+def test_a_title_counts_as_what_a_passage_is_about():
+    said = quote(
+        "What does lru_cache do?", [passage("Bounds the size.", title="functools.lru_cache"), passage("Do it.")]
+    )
+    assert said == '"Bounds the size." [1]'
+
+
+def test_where_no_passage_shares_a_word_the_best_one_is_quoted():
+    assert quote("Qué?", [passage(STRAYS), passage(FITS)]) == f'"{STRAYS}" [1]'
+
+
+def test_the_quotation_begins_where_the_passage_fits_best_and_has_a_bound():
+    text = f"Nothing here. {FITS} " + "More of the same follows here. " * 100
+    said = quote(QUESTION, [passage(text)])
+    assert said.startswith(f'"{FITS} More') and len(said) <= LONGEST + 10
