@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adapters.postgres.configurations import PostgresConfigurationsWriter
 from adapters.postgres.conversations import PostgresConversationsWriter
-from adapters.postgres.passages.upkeep import keep_vectors
+from adapters.postgres.passages.upkeep import keep_passages
 from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.postgres.runs import PostgresRunsWriter
 from adapters.postgres.source_documents import PostgresSourceDocumentsWriter
@@ -21,7 +21,7 @@ READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
     ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
     ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
-    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors),
+    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_passages),
     ReadModel(projection=SourceDocumentsProjection(), writer=PostgresSourceDocumentsWriter),
     ReadModel(projection=SyncsProjection(), writer=PostgresSyncsWriter),
 )

@@ -1,4 +1,4 @@
-"""Which of a query's words are worth looking for: the rare ones find passages, the common ones only rank them.
+"""What the words of a query are worth: the rare ones find passages, the common ones only rank them, and little.
 
 Ranking costs a little for each passage that has one of the words, and a word such as "the" is in nearly all.
 How common words are, PostgreSQL's statistics of the passages say; they are read again now and then.
@@ -8,10 +8,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 from typing import Any
 
 RANKED = 5_000
 """Passages that are ranked at most, as far as the statistics can tell; those of the rarest word always are."""
+
+TIERS = 4
+"""Groups of about equally rare words: PostgreSQL ranks by one query of equal words at a time."""
 
 FRESH_FOR = 60.0
 """Seconds after which the statistics are read again."""
@@ -29,15 +33,38 @@ class Frequencies:
         least = min(self.shares.values(), default=0.0)
         return self.passages * self.shares.get(word, least)
 
+    def idf(self, word: str) -> float:
+        """Return the word's inverse document frequency; above 0."""
+        having = self.expected(word)
+        return log(1 + (self.passages - having + 0.5) / (having + 0.5))
+
 
 class Rarity:
-    """Chooses words; `read` returns rows of word, share of the passages, and number of passages."""
+    """Weighs words; `read` returns rows of word, share of the passages, and number of passages."""
 
     def __init__(self, read: Callable[[], Awaitable[Sequence[Sequence[Any]]]]) -> None:
         self._read = read
         self._known = Frequencies()
         self._until = 0.0
         self._reading = asyncio.Lock()
+
+    async def tiers(self, words: Collection[str]) -> Sequence[tuple[float, frozenset[str]]]:
+        """Return the words in at most TIERS groups, each with the part that it has in a passage's rank.
+
+        A word's part grows with its inverse document frequency, as in BM25 (Robertson and Zaragoza, 2009, section
+        3.3.1); the parts of all words together are 1.
+        """
+        known = await self._frequencies()
+        idfs = {word: known.idf(word) for word in sorted(words)}
+        lowest, width = (
+            min(idfs.values(), default=0.0),
+            max(idfs.values(), default=0.0) - min(idfs.values(), default=0.0),
+        )
+        groups: dict[int, list[str]] = {}
+        for word, idf in idfs.items():
+            groups.setdefault(min(TIERS - 1, int(TIERS * (idf - lowest) / width)) if width else 0, []).append(word)
+        whole = sum(idfs.values())
+        return [(sum(idfs[word] for word in group) / whole, frozenset(group)) for _, group in sorted(groups.items())]
 
     async def worth_finding(self, words: Collection[str]) -> frozenset[str]:
         """Return the rarest of the words, as many as find RANKED passages or fewer."""

@@ -6,7 +6,7 @@ JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
 LEFT JOIN passages_v1.spaces sp ON sp.name = sh.space
 LEFT JOIN LATERAL (
     SELECT array_agg(DISTINCT l.lexeme) AS lexemes FROM passages_v1.shelf_configs c,
-        unnest(tsvector_to_array(to_tsvector(c.config::regconfig, %(query)s::text))) AS l (lexeme)
+        unnest(tsvector_to_array(magnet.words(c.config, %(query)s::text))) AS l (lexeme)
     WHERE c.shelf = sh.id) AS w ON true
 WHERE s.id = ANY (%(sources)s) AND NOT s.archived
 
@@ -79,14 +79,14 @@ vectors AS MATERIALIZED (
 
 -- name: words
 words AS MATERIALIZED (
-    SELECT c.id, c.place, ts_rank(c.words, %(all_words)s::tsquery, 1) AS rank FROM (
+    SELECT c.id, c.place, {rank} AS rank FROM (
         SELECT p.id, p.place, p.words FROM passages_v1.passages p
         WHERE p.words @@ %(some_words)s::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])) AS c
     ORDER BY rank DESC, c.id LIMIT {most})
 
 -- name: words_where
 words AS MATERIALIZED (
-    SELECT c.id, c.place, ts_rank(c.words, %(all_words)s::tsquery, 1) AS rank FROM (
+    SELECT c.id, c.place, {rank} AS rank FROM (
         SELECT p.id, p.place, p.words FROM passages_v1.passages p
         WHERE NOT (SELECT yes FROM few)
             AND p.words @@ %(some_words)s::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])

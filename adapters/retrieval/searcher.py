@@ -19,7 +19,7 @@ from adapters.postgres.errors import translated
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.fusion import Candidate, Scored, by_vector, by_words, fused
-from adapters.retrieval.rarity import Rarity
+from adapters.retrieval.rarity import TIERS, Rarity
 from adapters.retrieval.statements import SQL, ready_statement, statement
 from adapters.retrieval.survey import Area, areas_of
 from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
@@ -222,6 +222,7 @@ class PostgresSearcher:
                 "groups": sorted(search.groups or ()),
                 "space": area.space,
                 "vector": vector,
+                **await self._parts(area.lexemes),
                 "all_words": _any_of(area.lexemes),
                 "some_words": _any_of(sought),
                 "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
@@ -231,6 +232,18 @@ class PostgresSearcher:
             Candidate(id=id, vector=None if distance is None else 1 - distance, lexical=rank)
             for id, distance, rank, _ in found
         ], last[3] or {}
+
+    async def _parts(self, lexemes: Collection[str]) -> Mapping[str, Any]:
+        """Return what the words of a query count for."""
+        tiers: list[tuple[float | None, str | None]] = [
+            (part, _any_of(words)) for part, words in await self.rarity.tiers(lexemes)
+        ]
+        tiers += [(None, None)] * (TIERS - len(tiers))
+        return {
+            name: value
+            for number, (part, words) in enumerate(tiers)
+            for name, value in ((f"part_{number}", part), (f"words_{number}", words))
+        }
 
     async def _passages(self, search: Search, chosen: Sequence[Scored]) -> list[Passage]:
         """Return the chosen passages, with their neighbours where a window is asked for."""

@@ -7,6 +7,7 @@ from psycopg import sql as statements
 
 from adapters.postgres import sql
 from adapters.postgres.passages.spaces import tables
+from adapters.retrieval.rarity import TIERS
 
 SQL = sql.load("adapters.retrieval", "search.sql")
 SCHEMA = "passages_v1"
@@ -15,6 +16,16 @@ MOST = 100
 
 FEWER = (20, 50, MOST)
 """How many nearest vectors are asked for where nothing else has a say in which are the best."""
+
+RANK = statements.SQL(" + ").join(
+    # PostgreSQL divides the rank by an "or" of words by their number, so that a group's part is that of all its words.
+    # A group that is not there is null, and no call.
+    statements.SQL("coalesce({part}::float4 * ts_rank(c.words, {words}::tsquery, 1), 0)").format(
+        part=statements.Placeholder(f"part_{number}"), words=statements.Placeholder(f"words_{number}")
+    )
+    for number in range(TIERS)
+)
+"""How well a passage's words fit; takes part_0, words_0 and so on."""
 
 
 def statement(
@@ -38,6 +49,7 @@ def statement(
         **(tables(space, SCHEMA) if space else {}),
         "condition": condition or statements.SQL(SQL["everything"]),
         "most": statements.Literal(most),
+        "rank": RANK,
     }
     whole = statements.SQL(", ").join([statements.SQL(part).format(**names) for part in parts])
     return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), statements.SQL(last)])

@@ -17,7 +17,7 @@ SCHEMA = "passages_v1"
 @pytest.fixture
 async def known(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Knowledge]:
     """Knowledge whose upkeep works on small numbers, and only when a test asks for it."""
-    for name, value in {"SMALL": 20, "MOST_FRESH": 5, "INTO_INDEX": 3, "INTO_TABLE": 7}.items():
+    for name, value in {"SMALL": 20, "MOST_FRESH": 5, "INTO_INDEX": 3, "INTO_TABLE": 7, "LEAST_COUNTED": 10}.items():
         monkeypatch.setattr(upkeep, name, value)
     monkeypatch.setattr(tending, "EVERY", 3600.0)
     async with knowledge(database) as made:
@@ -27,7 +27,7 @@ async def known(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 async def in_order(known: Knowledge) -> None:
     """Have upkeep done once."""
     await known.side.caught_up(SCHEMA)
-    await upkeep.keep_vectors(known.side.pool, SCHEMA)
+    await upkeep.keep_passages(known.side.pool, SCHEMA)
 
 
 async def tables(known: Knowledge, space: str = SPACE) -> tuple[int, int, bool | None]:
@@ -46,6 +46,20 @@ async def tables(known: Knowledge, space: str = SPACE) -> tuple[int, int, bool |
 async def filled(known: Knowledge, count: int, *, first: int = 0) -> None:
     for number in range(first, first + count):
         await known.add("handbook", f"{number}", f"needle number {number} of many")
+
+
+async def test_how_common_words_are_is_counted_again_when_there_are_many_passages_more(known: Knowledge):
+    async def counted() -> int:
+        query = "SELECT reltuples FROM pg_class WHERE oid = 'passages_v1.passages'::regclass"
+        row = await (await known.owner.execute(query)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    await known.source()
+    for first, count, seen in ((0, 9, -1), (9, 1, 10), (10, 5, 10), (15, 1, 16)):
+        await filled(known, count, first=first)
+        await in_order(known)
+        assert await counted() == seen
 
 
 async def test_few_vectors_stay_where_they_are_compared_with_one_by_one(known: Knowledge):
@@ -76,20 +90,20 @@ async def test_what_still_grows_is_indexed_when_it_no_longer_does(known: Knowled
     await known.source()
     await filled(known, 30)
     await known.side.caught_up(SCHEMA)
-    left = await upkeep.keep_vectors(known.side.pool, SCHEMA, {})
+    left = await upkeep.keep_passages(known.side.pool, SCHEMA, {})
     assert (left, await tables(known)) == ({SPACE: 30}, (30, 0, None))
     assert len(await known.texts("needle", mode="vector", limit=100)) == 30
     await filled(known, 1, first=30)
     await known.side.caught_up(SCHEMA)
-    left = await upkeep.keep_vectors(known.side.pool, SCHEMA, left)
+    left = await upkeep.keep_passages(known.side.pool, SCHEMA, left)
     assert (left, await tables(known)) == ({SPACE: 31}, (31, 0, None))
-    assert await upkeep.keep_vectors(known.side.pool, SCHEMA, left) == {}
+    assert await upkeep.keep_passages(known.side.pool, SCHEMA, left) == {}
     assert await tables(known) == (0, 31, True)
     await filled(known, 9, first=31)
     await known.side.caught_up(SCHEMA)
-    left = await upkeep.keep_vectors(known.side.pool, SCHEMA, {})
+    left = await upkeep.keep_passages(known.side.pool, SCHEMA, {})
     assert (left, await tables(known)) == ({SPACE: 40}, (9, 31, True))
-    assert await upkeep.keep_vectors(known.side.pool, SCHEMA, left) == {}
+    assert await upkeep.keep_passages(known.side.pool, SCHEMA, left) == {}
     assert await tables(known) == (0, 40, True)
 
 
@@ -100,7 +114,7 @@ async def test_what_grows_beyond_what_can_be_compared_with_is_indexed_meanwhile(
     await known.source()
     await filled(known, 26)
     await known.side.caught_up(SCHEMA)
-    assert await upkeep.keep_vectors(known.side.pool, SCHEMA, {}) == {}
+    assert await upkeep.keep_passages(known.side.pool, SCHEMA, {}) == {}
     assert await tables(known) == (0, 26, True)
 
 
@@ -180,7 +194,7 @@ async def test_upkeep_that_is_left_in_the_middle_of_an_index_leaves_the_searches
     async with await known.owner.connect(known.side.dsn) as blocking:
         await blocking.execute(f"SELECT 1 FROM {SCHEMA}.sources FOR UPDATE")  # the build waits for what is under way
         await blocking.execute(f"DELETE FROM {SCHEMA}.main_{SPACE} WHERE false")
-        keeping = asyncio.create_task(upkeep.keep_vectors(known.side.pool, SCHEMA))
+        keeping = asyncio.create_task(upkeep.keep_passages(known.side.pool, SCHEMA))
         async with asyncio.timeout(20):
             while (await tables(known))[2] is None:
                 await asyncio.sleep(0.01)

@@ -37,6 +37,14 @@ async def test_each_mode_says_what_it_did_and_scores_every_stage(known: Knowledg
     assert again.passages == found.passages
 
 
+@pytest.mark.parametrize("query", ["fromisoformat", "datetime.fromisoformat", "iso_dates", "dates", "notes"])
+async def test_names_of_programs_are_found_by_their_parts_and_whole(known: Knowledge, query: str):
+    await known.source()
+    await known.add("handbook", "other", "something else")
+    await known.add("handbook", "a", "See datetime.fromisoformat and iso_dates in docs/notes.md", title="datetime.date")
+    assert [each.external_id for each in (await known.search(query, mode="lexical")).passages] == ["a"]
+
+
 async def test_the_limit_cuts_and_the_threshold_leaves_out(known: Knowledge):
     await known.source()
     for number in range(5):

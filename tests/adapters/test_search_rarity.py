@@ -33,6 +33,39 @@ async def test_where_there_are_few_passages_or_no_statistics_every_word_is_looke
     assert await rarity_of(0).worth_finding(["the", "how"]) == {"the", "how"}
 
 
+async def test_a_rarer_word_has_a_larger_part_in_the_rank_and_all_parts_together_are_the_whole():
+    known = rarity_of(100_000, the=0.9, open=0.03, file=0.0001)
+    tiers = await known.tiers(["the", "open", "zebra"])
+    assert [words for _, words in tiers] == [{"the"}, {"open"}, {"zebra"}]
+    parts = [part for part, _ in tiers]
+    assert parts == sorted(parts) and parts[0] < 0.02
+    assert sum(parts) == pytest.approx(1)
+
+
+async def test_words_of_many_rarities_are_few_groups():
+    shares = {f"w{number}": 0.5**number for number in range(1, 15)}
+    tiers = await rarity_of(100_000, **shares).tiers(shares)
+    assert len(tiers) == rarity.TIERS
+    assert sorted(word for _, words in tiers for word in words) == sorted(shares)
+
+
+async def test_without_statistics_every_word_counts_the_same():
+    assert await rarity_of(0).tiers(["the", "zebra"]) == [(1.0, {"the", "zebra"})]
+    assert await rarity_of(0).tiers([]) == []
+
+
+async def test_one_rare_word_ranks_above_many_common_ones(database: Database):
+    async with knowledge(database) as known:
+        await known.source()
+        for number in range(30):
+            await known.add("handbook", f"{number}", f"how to open the common file number{number}")
+        await known.add("handbook", "rare", "a zebra in the file of another animal, at length")
+        asked = "how to open the zebra file"
+        assert (await known.texts(asked, mode="lexical"))[0].startswith("how to open")
+        await analyzed(known)
+        assert (await known.texts(asked, mode="lexical"))[0].startswith("a zebra")
+
+
 async def test_statistics_are_read_again_after_a_while(monkeypatch: pytest.MonkeyPatch):
     reads = []
 

@@ -261,7 +261,7 @@ async def test_a_new_index_answers_once_its_vectors_are_where_searches_are_fast(
         assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), 20)
         thing = await indexing.thing()
         assert (thing.index, thing.newest_index) == (before, before + 1)
-        await upkeep.keep_vectors(indexing.container.pool, "passages_v1")
+        await upkeep.keep_passages(indexing.container.pool, "passages_v1")
         await indexing.settled()
         assert (await indexing.thing()).index == before + 1
         assert len(await indexing.found("text", mode="vector")) == 8

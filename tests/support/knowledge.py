@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.passages.upkeep import keep_vectors
+from adapters.postgres.passages.upkeep import keep_passages
 from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import ReadModel
@@ -29,7 +29,7 @@ from projections.passages import PassagesProjection
 from tests.support.log import ReadSide, read_side, running
 from tests.support.postgres import Database
 
-PASSAGES = ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_vectors)
+PASSAGES = ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_passages)
 MODEL = identify("model", "tiny")
 DIMENSIONS = 32
 SPACE = space_name(MODEL, "tiny-32")

@@ -7,6 +7,8 @@ both, finds it whatever happens meanwhile.
 
 While passages keep coming, a space may have more of them without an index: what they wait for is the processor's
 time that moving and indexing would take, and an index that was built early would only be built anew.
+
+How common words are, which their rank hangs on, is counted again whenever there are half as many passages more.
 """
 
 from collections.abc import Mapping
@@ -31,6 +33,9 @@ MOST_FRESH = 1_000
 MOST_GROWING = 10_000
 """As many instead of both, while a space grows: comparing with them takes about 10 ms."""
 
+LEAST_COUNTED = 200
+"""Passages from which on their words are counted."""
+
 INTO_INDEX, INTO_TABLE = 200, 10_000
 """Rows moved by one transaction, where the table has its index and where it has not."""
 
@@ -54,7 +59,7 @@ class Space:
     indexed: bool | None
 
 
-async def keep_vectors(
+async def keep_passages(
     pool: AsyncConnectionPool, schema: str, before: Mapping[str, int] | None = None
 ) -> Mapping[str, int]:
     """Move and index what the tables of a schema have too much of, until they are in order.
@@ -63,6 +68,7 @@ async def keep_vectors(
     one builds it again. `before`: what the last look returned, the sizes of spaces that may still grow; those that
     did are left alone while they can be. None: nothing is left.
     """
+    await _count_words(pool, schema)
     left: dict[str, int] = {}
     for space in await _spaces(pool, schema):
         grows = before is not None and before.get(space.name) != space.passages
@@ -70,6 +76,19 @@ async def keep_vectors(
             if not await _Keeper(connection, schema, space).keep(grows=grows):
                 left[space.name] = space.passages
     return left
+
+
+async def _count_words(pool: AsyncConnectionPool, schema: str) -> None:
+    """Have PostgreSQL count how common words are, where it knows of far fewer or far more passages than there are."""
+    names = {"schema": statements.Identifier(schema)}
+    async with pool.connection() as connection:
+        row = await (
+            await connection.execute(statements.SQL(SQL["counted"]).format(**names), {"schema": schema})
+        ).fetchone()
+        assert row is not None
+        there, counted = row
+        if there >= LEAST_COUNTED and abs(there - counted) > counted // 2:
+            await connection.execute(statements.SQL(SQL["count_words"]).format(**names))
 
 
 async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:

@@ -5,6 +5,13 @@ SELECT s.name, s.dimensions,
         WHERE c.relnamespace = %(schema)s::text::regnamespace AND c.relname = 'nearest_' || s.name) AS indexed
 FROM {schema}.spaces s ORDER BY s.name
 
+-- name: counted  -- how many passages there are, and of how many the statistics know
+SELECT (SELECT coalesce(sum(s.passages), 0)::bigint FROM {schema}.shelves s), greatest(c.reltuples, 0)::bigint
+FROM pg_class c WHERE c.oid = format('%%I.passages', %(schema)s::text)::regclass
+
+-- name: count_words
+ANALYZE {schema}.passages (words)
+
 -- name: waiting  -- how many vectors have not been moved yet, and the bytes that are scanned to find them
 SELECT count(*), pg_relation_size(format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass) FROM {fresh}
 

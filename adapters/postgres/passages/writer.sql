@@ -43,7 +43,7 @@ UPDATE places pl SET acl = d.acl, fields = d.fields::jsonb, title = d.title,
 FROM documents d WHERE d.id = pl.document AND d.id = ANY (%(ids)s)
 
 -- name: retitle  -- before save_details: the title is among a passage's words
-UPDATE passages p SET words = to_tsvector(pl.config::regconfig, concat_ws(' ', d.title, p.heading, left(p.text, 100000)))
+UPDATE passages p SET words = magnet.words(pl.config, concat_ws(' ', d.title, p.heading, left(p.text, 100000)))
 FROM places pl JOIN documents d ON d.id = pl.document
 WHERE p.place = pl.id AND d.id = ANY (%(ids)s) AND pl.title <> d.title
 
@@ -105,7 +105,7 @@ WHERE s.id = d.shelf
 -- name: add_passages
 INSERT INTO passages (id, place, shelf, ordinal, start_at, end_at, page, heading, text, words)
 SELECT i.id, pl.id, pl.shelf, c.ordinal, c.start_at, c.end_at, c.page, c.heading, c.text,
-    to_tsvector(pl.config::regconfig, concat_ws(' ', pl.title, c.heading, left(c.text, 100000)))
+    magnet.words(pl.config, concat_ws(' ', pl.title, c.heading, left(c.text, 100000)))
 FROM unnest(%(ids)s, %(places)s, %(ordinals)s) AS i (id, place, ordinal)
 JOIN places pl ON pl.id = i.place
 JOIN magnet.chunks c ON c.chunking = pl.chunking AND c.ordinal = i.ordinal
@@ -129,7 +129,7 @@ RETURNING pl.shelf, pl.config)
 INSERT INTO shelf_configs (shelf, config) SELECT DISTINCT c.shelf, c.config FROM changed c ON CONFLICT DO NOTHING
 
 -- name: reword
-UPDATE passages p SET words = to_tsvector(pl.config::regconfig, concat_ws(' ', pl.title, p.heading, left(p.text, 100000)))
+UPDATE passages p SET words = magnet.words(pl.config, concat_ws(' ', pl.title, p.heading, left(p.text, 100000)))
 FROM places pl JOIN documents d ON d.id = pl.document AND d.source = ANY (%(sources)s)
 WHERE p.place = pl.id
 
