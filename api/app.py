@@ -18,7 +18,7 @@ from api import documentation, health, metrics
 from api.accesses import access
 from api.bootstrap import Container
 from api.call import Call, Operation
-from api.commands import answers, completions, conversations, documents, prompt_runs, syncs
+from api.commands import answers, completions, conversations, documents, prompt_runs, subjects, syncs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -81,6 +81,7 @@ def operations() -> list[Operation]:
         *answers.OPERATIONS,
         *conversations.OPERATIONS,
         *conversation_queries.OPERATIONS,
+        *subjects.OPERATIONS,
         *run_queries.OPERATIONS,
     ]
     for kind, collection in COLLECTIONS:

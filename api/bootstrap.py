@@ -237,8 +237,8 @@ async def open_container(
             if worker:
                 runner.wake(position)
 
-        listener.on(CHANNEL, lambda key: keys.forget(key) if key else keys.forget_all())
         store = EventStore(pool, Appender(writing, appended), mapper, keys)
+        listener.on(CHANNEL, store.forget_said)
         stack.push_async_callback(store.close)
         access_log = AccessLog(pool)
         stack.push_async_callback(access_log.close)

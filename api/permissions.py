@@ -32,6 +32,7 @@ PERMISSIONS: Mapping[str, str] = {
     "webhooks:manage": "create, change and read webhooks, to which the event log is sent",
     "projections:read": "see where projections stand and what they have set aside",
     "projections:manage": "rebuild projections and take back what they have set aside",
+    "subjects:manage": "give out what is held of a person, and erase it",
     "metrics:read": "read the metrics",
 }
 

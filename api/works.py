@@ -2,6 +2,7 @@
 
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.event_store.stored_answers import PostgresStoredAnswers
 from adapters.knowledge.contents import PostgresContents
 from adapters.knowledge.source_documents import PostgresSourceDocuments
 from adapters.knowledge.sync_items import PostgresSyncItems
@@ -19,6 +20,7 @@ from commands.model_calls import EmbeddingModels
 from commands.ports import Things
 from commands.reading import DocumentReader
 from commands.runs import Runs
+from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
 
 
@@ -51,4 +53,5 @@ def works_of(
         ),
         FollowModels(bus=bus, documents=documents),
         SyncSources(bus=bus, things=things, documents=given, items=PostgresSyncItems(pool), connectors=connectors),
+        RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
     ]

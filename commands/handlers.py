@@ -34,6 +34,7 @@ from commands.prompt import Templates
 from commands.provider import ShowTrial, show_trial
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
+from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
 from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
 from commands.webhook import SigningSecrets
@@ -68,6 +69,7 @@ def handlers(
     )
     runs = RunHandlers(answers=answers)
     conversations = ConversationHandlers(things=things)
+    subjects = SubjectHandlers(secrets=secrets)
     return {
         AddDocuments: documents.add,
         RemoveDocument: documents.remove,
@@ -102,4 +104,7 @@ def handlers(
         Restore: configuration.restore,
         RenameTag: rename_tag,
         ShowTrial: show_trial,
+        ExportSubject: subjects.export,
+        EraseSubject: subjects.erase,
+        NoteAnswersRemoved: subjects.note_answers_removed,
     }

@@ -49,7 +49,8 @@ def turn_document(turn: Mapping[str, Any], conversation: UUID, position: int) ->
         shown["confirmations"] = turn["pause"]["confirmations"]
     elif turn["state"] == "failed":
         error, details = turn["error"], turn["details"]
-        shown["failure"] = {"kind": details["kind"], **error, "details": details["error"]}
+        # Of who was erased, only the code and our own sentence remain.
+        shown["failure"] = {"kind": details.get("kind", "DomainError"), **error, "details": details.get("error", {})}
     elif turn["state"] == "interrupted":
         shown["failure"] = failure_of(TurnInterrupted())["failure"]
     return shown

@@ -17,6 +17,7 @@ Glossary
     index       a source's documents, cut in one way and embedded in one space
     passage     a piece of a document that a search can find
     action      what an agent may do: search, answer from passages, run a prompt
+    subject     whom a conversation or a run is for
     turn        what a person says in a conversation, and what comes of it
     reference   an id or a name by which one thing means another
 """
@@ -35,6 +36,7 @@ from domain.provider import Provider
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.run import Run
+from domain.subject import Subject
 from domain.sync import Sync, Syncing
 from domain.tag import Tag
 from domain.webhook import Webhook
@@ -61,5 +63,6 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Syncing,
     Run,
     Conversation,
+    Subject,
 )
 """Every aggregate whose events the log may hold."""

@@ -133,8 +133,11 @@ class ConfirmationGiven(Aggregate.Event):
     approved: bool
 
     def apply(self, aggregate: "Conversation") -> None:
-        decided = {**aggregate.confirmations[self.confirmation], "approved": self.approved}
-        aggregate.confirmations = aggregate.confirmations | {self.confirmation: decided}
+        asked = aggregate.confirmations.get(self.confirmation)
+        if asked is not None:  # else what was asked is erased
+            aggregate.confirmations = aggregate.confirmations | {
+                self.confirmation: {**asked, "approved": self.approved}
+            }
 
 
 class TurnResumed(Aggregate.Event):
@@ -188,7 +191,7 @@ class TurnFailed(Aggregate.Event):
     """The agent could not answer; what it had said until then is kept."""
 
     TOPIC = "conversation.turn_failed"
-    PERSONAL: ClassVar[frozenset[str]] = SPOKEN
+    PERSONAL: ClassVar[frozenset[str]] = SPOKEN | {"details"}  # a provider's refusal may quote what was said
     turn: str
     subject: str | None
     code: str

@@ -9,6 +9,7 @@ MEANINGS: Mapping[str, str] = {
     "agent": "The agent's id.",
     "agent_version": "The agent's version at that time.",
     "allow_filter": "Whether callers may add a filter.",
+    "answers": "How many stored answers.",
     "arguments": "What an action was given.",
     "attributes": "What `Magnet-Attribute-*` headers said of the call.",
     "base_url": "Where the provider is.",

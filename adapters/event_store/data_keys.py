@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.keyring import KEY_BYTES, NONCE_BYTES, Keyring, SealBroken
 from adapters.postgres.errors import translated
 from adapters.postgres.sql import load
+from commands.subject import DATA_KEYS as PURPOSE
 from domain.errors import Conflict
 
 SQL = load("adapters.event_store", "data_keys.sql")
@@ -30,7 +31,6 @@ CHANNEL = "magnet_data_keys"
 ERASED = "[erased]"
 """What stands for a text whose key was destroyed."""
 
-PURPOSE = "data_keys"
 SEALED = "$sealed"
 
 Row = tuple[bytes, UUID, bytes | None, bool]
@@ -139,6 +139,13 @@ class DataKeys:
         if row is not None:
             self.forget(row[0])
         return row is not None
+
+    def hear(self, key_id: str | None) -> None:
+        """Take a notification: a key's id; None: something may have been missed."""
+        if key_id:
+            self.forget(key_id)
+        else:
+            self.forget_all()
 
     def forget(self, key_id: UUID | str) -> None:
         """Drop a key from memory: for who listens to the channel `magnet_data_keys`."""

@@ -5,6 +5,7 @@ names under which they are or ever were stored. Its field `subject` says whose w
 that is null or missing they are those of the stream alone.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
@@ -63,9 +64,17 @@ def reveal(event_class: type, state: dict[str, Any], *, keys: Sealing, aad: byte
             continue
         is_json = sealed.get("json") is True
         text = keys.unseal(sealed, bound(aad, name, is_json=is_json))
-        # No JSON text is `[erased]`.
-        plain[name] = orjson.loads(text) if is_json and text != ERASED else text
+        if not is_json:
+            plain[name] = text
+        else:
+            plain[name] = nothing(event_class, name) if text == ERASED else orjson.loads(text)
     return state | plain if plain else state
+
+
+def nothing(event_class: type, name: str) -> Any:
+    """Return what stands for an erased value that was no text: as much as its field can be without saying anything."""
+    form = next((str(each.type) for each in dataclasses.fields(event_class) if each.name == name), "")
+    return [] if form.startswith("list[") else {} if form.startswith("dict[") else ERASED
 
 
 def keys_in(event_class: type, state: Mapping[str, Any]) -> set[str]:

@@ -52,6 +52,7 @@ class EventStore:
         self._baselines: OrderedDict[UUID, tuple[Aggregate, int]] = OrderedDict()
         self._past: OrderedDict[tuple[UUID, int], Aggregate] = OrderedDict()
         self._snapshotting: set[asyncio.Task[None]] = set()
+        self.erasures = 0
 
     def unit(self, *, fresh: bool) -> "StoreUnit":
         """Begin a unit of work; a fresh one reads every aggregate from the log."""
@@ -186,6 +187,7 @@ class EventStore:
         context: Context,
         answer: Callable[[], bytes],
         known_position: int,
+        erasures: int,
     ) -> Appended:
         """Record the pending events of the aggregates, with effects and answer, in one transaction."""
         events = [event for aggregate in aggregates for event in aggregate.collect_events()]
@@ -207,10 +209,10 @@ class EventStore:
         if position is not None:
             position += len(events) - 1
         if outcome.outcome in ("recorded", "repeated"):
-            self._keep(aggregates, events, outcome.first_position)
+            self._keep(aggregates, events, outcome.first_position, erasures)
         return Appended(outcome=outcome.outcome, position=position, detail=outcome.detail)
 
-    def _keep(self, aggregates: Sequence[Aggregate], events: Sequence[Any], first: int | None) -> None:
+    def _keep(self, aggregates: Sequence[Aggregate], events: Sequence[Any], first: int | None, erasures: int) -> None:
         if first is None:
             return
         places = {event.originator_id: first + offset for offset, event in enumerate(events)}
@@ -219,7 +221,7 @@ class EventStore:
             counts[event.originator_id] = counts.get(event.originator_id, 0) + 1
         for aggregate in aggregates:
             if aggregate.id in places:
-                self.put(aggregate, places[aggregate.id])
+                self.put(aggregate, places[aggregate.id], erasures)
                 if not keeps(type(aggregate)):
                     continue
                 if aggregate.version // SNAPSHOT_EVERY != (aggregate.version - counts[aggregate.id]) // SNAPSHOT_EVERY:
@@ -258,9 +260,12 @@ class EventStore:
         """Take the newest known state out of the cache: one unit has it at a time."""
         return self._baselines.pop(id, None)
 
-    def put(self, aggregate: Aggregate, position: int) -> None:
-        """Put a state back, unless a newer one is there, or its kind is loaded anew each time."""
-        if not getattr(aggregate, "CACHED", True):
+    def put(self, aggregate: Aggregate, position: int, erasures: int) -> None:
+        """Put a state back, unless a newer one is there, or its kind is loaded anew each time.
+
+        Nor where it holds what persons said, and something was erased since `erasures` was counted.
+        """
+        if not getattr(aggregate, "CACHED", True) or (erasures != self.erasures and not keeps(type(aggregate))):
             return
         present = self._baselines.get(aggregate.id)
         if present is None or present[0].version <= aggregate.version:
@@ -269,6 +274,14 @@ class EventStore:
             if len(self._baselines) > CACHED:
                 self._baselines.popitem(last=False)
 
+    def forget_said(self, key: str | None = None) -> None:
+        """Drop what persons said from memory, and a data key, or all: some of it may be erased now."""
+        if self._keys is not None:
+            self._keys.hear(key)
+        self.erasures += 1
+        for id in [id for id, (aggregate, _) in self._baselines.items() if not keeps(type(aggregate))]:
+            del self._baselines[id]
+
 
 class StoreUnit:
     """One command's unit of work."""
@@ -276,6 +289,7 @@ class StoreUnit:
     def __init__(self, store: EventStore, *, fresh: bool) -> None:
         self._store = store
         self._fresh = fresh
+        self._erasures = store.erasures
         self._held: dict[UUID, tuple[Aggregate, int]] = {}
         self._saved: list[Aggregate] = []
         self._effects: list[Mapping[str, Any]] = []
@@ -348,13 +362,13 @@ class StoreUnit:
         handed_over = {aggregate.id for aggregate in self._saved} if self._appended else set[UUID]()
         for id, (aggregate, position) in self._held.items():
             if id not in handed_over and not aggregate.pending_events:
-                self._store.put(aggregate, position)
+                self._store.put(aggregate, position, self._erasures)
 
     async def append(self, context: Context, answer: Callable[[], bytes], known_position: int) -> Appended:
         """Record everything, or nothing."""
         self._appended = True
         effects = self._effects if self.has_news else []
-        return await self._store.append(self._saved, effects, context, answer, known_position)
+        return await self._store.append(self._saved, effects, context, answer, known_position, self._erasures)
 
 
 def metadata(context: Context) -> Metadata:

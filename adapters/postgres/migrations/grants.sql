@@ -13,7 +13,8 @@ GRANT INSERT, DELETE ON magnet.contents, magnet.parsings, magnet.chunkings, magn
 GRANT INSERT, UPDATE, DELETE ON magnet.webhook_feeds, magnet.webhook_dead_letters TO {app};
 GRANT INSERT ON magnet.tree_nodes, magnet.checkpoints, magnet.access_log TO {app};
 GRANT INSERT, UPDATE, DELETE ON magnet.inbox, magnet.consumed, magnet.foreign_messages TO {app};
-REVOKE ALL ON FUNCTION magnet.append, magnet.apply_effects, magnet.apply_configuration_effects FROM PUBLIC;
+REVOKE ALL ON FUNCTION magnet.append, magnet.apply_effects, magnet.apply_work_effects,
+    magnet.apply_configuration_effects FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION magnet.append TO {app};
 GRANT USAGE ON SCHEMA magnet_read TO {app};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA magnet_read TO {app};
