@@ -5,7 +5,7 @@ names under which they are or ever were stored. Its field `subject` says whose w
 that is null or missing they are those of the stream alone.
 """
 
-import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
@@ -73,7 +73,8 @@ def reveal(event_class: type, state: dict[str, Any], *, keys: Sealing, aad: byte
 
 def nothing(event_class: type, name: str) -> Any:
     """Return what stands for an erased value that was no text: as much as its field can be without saying anything."""
-    form = next((str(each.type) for each in dataclasses.fields(event_class) if each.name == name), "")
+    declared = (inspect.get_annotations(each).get(name) for each in event_class.__mro__)
+    form = str(next(filter(None, declared), ""))
     return [] if form.startswith("list[") else {} if form.startswith("dict[") else ERASED
 
 
