@@ -125,16 +125,18 @@ class EventStore:
         return aggregate
 
     async def newest(self, kind: type[A], id: UUID) -> A:
-        """Return the aggregate as it is now, for reading only; or raise NotFound."""
-        if not keeps(kind):
-            loaded = await self.load(id)
-            if loaded is None or not isinstance(loaded[0], kind):
-                raise NotFound(f"There is no such {_word(kind)}.")
-            return loaded[0]
+        """Return the aggregate as it is now, to be read at once; or raise NotFound."""
         version = await self.version_of(kind, id)
         if version is None:
             raise NotFound(f"There is no such {_word(kind)}.")
-        return await self.at_version(kind, id, version)
+        if keeps(kind):
+            return await self.at_version(kind, id, version)
+        known = self._baselines.get(id)
+        if known is None or known[0].version != version:
+            known = await self.load(id)
+        if known is None or not isinstance(known[0], kind):
+            raise NotFound(f"There is no such {_word(kind)}.")
+        return known[0]
 
     async def version_at(self, id: UUID, time: datetime) -> int | None:
         """Return the version that a stream had at a time, or None where it had not begun."""

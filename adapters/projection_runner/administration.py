@@ -20,7 +20,10 @@ from domain.errors import NotFound
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Where a projection stands; `checksum` is None where it wasn't asked for or nothing is built yet."""
+    """Where a projection stands; `checksum` is None where it wasn't asked for or nothing is built yet.
+
+    `rebuilt` is the position of the one that is built beside it, None where none is.
+    """
 
     name: str
     position: int
@@ -29,6 +32,7 @@ class Status:
     quarantined: int
     updated_at: datetime
     checksum: str | None
+    rebuilt: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,7 @@ class ProjectionAdministration:
         """Return where each projection stands."""
         head = await self._log.head()
         found = []
-        for name, position, rebuilding, updated_at, quarantined, _, owned in await self._rows("status", {}):
+        for name, position, rebuilding, updated_at, quarantined, rebuilt, owned in await self._rows("status", {}):
             if name not in self._models and name not in self._followers:
                 continue  # a newer Magnet's, or one that was retired
             lag = max(0, head - position)
@@ -82,6 +86,7 @@ class ProjectionAdministration:
                     quarantined=quarantined,
                     updated_at=updated_at,
                     checksum=checksum,
+                    rebuilt=rebuilt,
                 )
             )
         return found

@@ -25,7 +25,7 @@ def backup(
     from adapters.backup.dump import back_up
     from api.bootstrap import database
 
-    settings = _local_settings()
+    settings = local_settings("Backups are made where the database is")
     if file.exists() and not force:
         raise CommandFailed(f"{file} is there already: take another name, or --force.")
     if not file.absolute().parent.is_dir():
@@ -60,7 +60,7 @@ def restore(
     from adapters.backup.load import restore as load
     from api.cli.restoring import target
 
-    settings = _local_settings()
+    settings = local_settings("Backups are made where the database is")
     with target(settings) as into, file.open("rb") as opened:
         restored = load(opened, into, replace=replace)
     if as_json:
@@ -90,14 +90,13 @@ def key_text(settings: "Settings") -> str:
     return path.read_text("ascii")
 
 
-def _local_settings() -> "Settings":
+def local_settings(why: str) -> "Settings":
+    """Return the settings of the database at hand, or say why it must be at hand."""
     from api.logging import configure
     from api.settings import load
 
     settings = load()
     if settings.url:
-        raise CommandFailed(
-            "Backups are made where the database is: unset MAGNET_URL and set DATABASE_URL or MAGNET_HOME."
-        )
+        raise CommandFailed(f"{why}: unset MAGNET_URL and set DATABASE_URL or MAGNET_HOME.")
     configure("WARNING", settings.log_format)
     return settings

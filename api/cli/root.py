@@ -13,6 +13,7 @@ from api.cli.events import events
 from api.cli.ingest import ingest
 from api.cli.keys import keys
 from api.cli.projections import projections
+from api.cli.replay import replay
 from api.cli.serving import serve, worker
 
 app = typer.Typer(
@@ -39,4 +40,5 @@ app.command()(apply)
 app.command()(export)
 app.command()(backup)
 app.command()(restore)
+app.command()(replay)
 app.command()(doctor)

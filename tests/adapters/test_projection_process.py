@@ -125,12 +125,15 @@ async def test_a_rebuild_that_dies_leaves_the_old_rows_and_is_made_good(side: Re
     await administration(side).rebuild(NAME)
     async with worker(side, "project.after_commit=exit@2") as dying, asyncio.timeout(60):
         assert await dying.wait() == 137
+    [status] = await administration(side).status(checksums=False)
+    assert status.rebuilt is not None and 0 < status.rebuilt < EVENTS, "how far it is can be seen"
     row = await side.view.get(prompts[0].id)
     assert row is not None and row.version == prompts[0].version
     async with running(side.runner()):
         while (await administration(side).status(checksums=False))[0].state != "live":
             await asyncio.sleep(0.01)
         assert await checksum(side) == before
+        assert (await administration(side).status(checksums=False))[0].rebuilt is None
 
 
 async def test_a_process_that_only_reads_hears_how_far_the_read_model_is(side: ReadSide, database: Database):

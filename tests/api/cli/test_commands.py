@@ -175,6 +175,8 @@ def test_projections_are_told_and_rebuilt_to_the_same_checksum(magnet):
     assert status["lag"] == 0
     assert "checksum is the same" in magnet.ok("projections", "rebuild", "configurations_v1").out
     assert magnet("projections", "rebuild", "nothing_v1").status == 1
+    dry = magnet.ok("projections", "rebuild", "configurations_v1", "--dry-run")
+    assert "configurations_v1: no difference" in dry.out
 
 
 def test_a_backup_is_restored_elsewhere_with_everything_in_it(magnet, embedded, tmp_path):
