@@ -93,6 +93,9 @@ class Jobs:
         self._runners = {work.kind: Runner(self, work) for work in works}
         for runner in self._runners.values():
             runner.open()
+        for work in works:
+            if getattr(work, "standing", False):
+                await self.ask(work.kind, [work.kind])
 
     async def close(self, drain: float = DRAIN) -> None:
         """Take nothing more, give what is under way some time, and release the rest for others at once."""

@@ -280,14 +280,7 @@ async def open_container(
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
         journal = PostgresTurnJournal(pool, keys)
-        turns = Turns(
-            bus=bus,
-            things=store,
-            places=store,
-            loop=agent_loop,
-            runs=runs,
-            journal=journal,
-        )
+        turns = Turns(bus=bus, things=store, places=store, loop=agent_loop, runs=runs, journal=journal)
         journal.on_cancel = turns.stop
         listener.on(TURNS, journal.hear)
         await listener.open()
@@ -307,6 +300,8 @@ async def open_container(
                 given=documents,
                 connectors=connectors,
                 log=log,
+                keys=keys,
+                run_texts_days=settings.run_texts_days,
             )
             await jobs.open(works)
             stack.push_async_callback(jobs.close)

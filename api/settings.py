@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         20.0, alias="MAGNET_DRAIN_SECONDS", ge=0, le=3600, description="seconds, from 0 to 3600"
     )
+    run_texts_days: int | None = Field(
+        None, alias="MAGNET_RUN_TEXTS_DAYS", ge=7, le=36500, description="days, 7 or more; none: they are kept"
+    )
     root_path: str = Field(
         "", alias="MAGNET_ROOT_PATH", pattern=r"^(/[^\s?#]*[^/\s?#])?$",
         description="a path such as /magnet, with no slash at its end",

@@ -2,6 +2,8 @@
 
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.event_store.data_keys import DataKeys
+from adapters.event_store.log import EventLog
 from adapters.event_store.stored_answers import PostgresStoredAnswers
 from adapters.knowledge.contents import PostgresContents
 from adapters.knowledge.source_documents import PostgresSourceDocuments
@@ -13,12 +15,13 @@ from commands.bus import Bus
 from commands.connectors import Connectors
 from commands.document import Documents
 from commands.embedding_texts import Embedder
-from commands.index_building import FillIndexes, FollowModels, Log
+from commands.index_building import FillIndexes, FollowModels
 from commands.indexing import IndexDocuments
 from commands.jobs import JobQueue, Work
 from commands.model_calls import EmbeddingModels
 from commands.ports import Things
 from commands.reading import DocumentReader
+from commands.retention import EndRunTexts
 from commands.runs import Runs
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
@@ -35,7 +38,9 @@ def works_of(
     reader: DocumentReader,
     given: Documents,
     connectors: Connectors,
-    log: Log,
+    log: EventLog,
+    keys: DataKeys,
+    run_texts_days: int | None,
 ) -> list[Work]:
     """Return how each kind of job is carried out."""
     documents = PostgresSourceDocuments(pool)
@@ -53,5 +58,6 @@ def works_of(
         ),
         FollowModels(bus=bus, documents=documents),
         SyncSources(bus=bus, things=things, documents=given, items=PostgresSyncItems(pool), connectors=connectors),
+        EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
     ]

@@ -32,6 +32,7 @@ from commands.model import settle_model
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.provider import ShowTrial, show_trial
+from commands.retention import DestroyRunTexts, RetentionHandlers
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
@@ -107,4 +108,5 @@ def handlers(
         ExportSubject: subjects.export,
         EraseSubject: subjects.erase,
         NoteAnswersRemoved: subjects.note_answers_removed,
+        DestroyRunTexts: RetentionHandlers(secrets=secrets).destroy,
     }

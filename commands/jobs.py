@@ -47,7 +47,8 @@ Outcome = Finished | Failed | Postponed
 class Work(Protocol):
     """How the jobs of one kind are carried out; whatever it does may be done again after a crash.
 
-    `most` jobs are taken at once, and `groups` of those are under way at the same time in a process.
+    `most` jobs are taken at once, and `groups` of those are under way at the same time in a process. One that is
+    `standing` is asked for whenever a worker begins, under its kind as the key.
     """
 
     @property

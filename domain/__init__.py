@@ -36,6 +36,7 @@ from domain.provider import Provider
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.run import Run
+from domain.run_texts import RunTexts
 from domain.subject import Subject
 from domain.sync import Sync, Syncing
 from domain.tag import Tag
@@ -64,5 +65,6 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Run,
     Conversation,
     Subject,
+    RunTexts,
 )
 """Every aggregate whose events the log may hold."""

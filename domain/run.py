@@ -13,6 +13,9 @@ from domain.pricing import Cost, Usage, total_cost, total_usage
 
 Kind = Literal["prompt", "search", "answer", "turn", "completion", "embedding", "indexing"]
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
+TEXTS = "run_texts"
+"""What was said in runs: kept for so many days where somebody wants that."""
+
 NO_COST = Cost(amount=Decimal(0), currency=None, unknown=False)
 
 
@@ -69,6 +72,7 @@ class Run(Aggregate):
 
         TOPIC = "run.started"
         PERSONAL: ClassVar[frozenset[str]] = frozenset({"input"})
+        PERIOD: ClassVar[str] = TEXTS
         kind: str
         target: dict[str, Any]
         principal: dict[str, str]
@@ -82,6 +86,7 @@ class Run(Aggregate):
 
         TOPIC = "run.finished"
         PERSONAL: ClassVar[frozenset[str]] = frozenset({"output", "said"})
+        PERIOD: ClassVar[str] = TEXTS
         subject: str | None
         outcome: str
         error: dict[str, str] | None

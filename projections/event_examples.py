@@ -34,6 +34,7 @@ VALUES: dict[str, Any] = {
     "code": "too_large",
     "content": "How do I reset my password?",
     "cost": {"amount": "0.00042", "currency": "USD", "unknown": False},
+    "days": ["2025-10-31"],
     "description": "Answers what customers ask.",
     "duration_ms": 812.5,
     "embedding_model": ID,

@@ -28,6 +28,7 @@ MEANINGS: Mapping[str, str] = {
     "content": "What was said.",
     "context_window": "Tokens that fit the model.",
     "cost": "`{amount, currency, unknown}`.",
+    "days": "Days, in UTC, as YYYY-MM-DD.",
     "default": "Whether it is the default of its kind.",
     "definition": "What the thing was set to.",
     "description": "What it is for.",

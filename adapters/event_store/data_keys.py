@@ -1,6 +1,7 @@
 """Data keys: one for each subject, so that destroying it erases what the subject said, and nothing else."""
 
 import base64
+import hmac
 import secrets
 import time
 from collections import OrderedDict
@@ -32,6 +33,9 @@ ERASED = "[erased]"
 """What stands for a text whose key was destroyed."""
 
 SEALED = "$sealed"
+WITH = "with"
+BOTH = b"magnet data key and period"
+"""What keys that are made of two are for."""
 
 Row = tuple[bytes, UUID, bytes | None, bool]
 
@@ -48,8 +52,9 @@ class KeyNotLoaded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A data key in memory; without a cipher it was destroyed."""
+    """A data key in memory; without one it was destroyed."""
 
+    key: bytes | None
     cipher: AESGCM | None
     loaded_at: float
 
@@ -103,32 +108,55 @@ class DataKeys:
         if wanted:
             await self._bring(lambda connection: rows_of(connection, "of_keys", {"ids": wanted}), {}, len(asked))
 
-    def seal(self, subject: str, plaintext: str, aad: bytes) -> dict[str, Any]:
-        """Return the sealed text as a JSON object, or raise KeyNotLoaded or SubjectErased."""
+    def seal(self, subject: str, plaintext: str, aad: bytes, period: str | None = None) -> dict[str, Any]:
+        """Return the sealed text as a JSON object, or raise KeyNotLoaded or SubjectErased.
+
+        With a period, it takes the keys of both to open it: to destroy either is enough.
+        """
         key_id = self._of_subject.get(subject)
-        if key_id is None:
+        with_id = None if period is None else self._of_subject.get(period)
+        if key_id is None or (period is not None and with_id is None):
             raise KeyNotLoaded
-        cipher = self._usable(key_id).cipher
+        cipher = self._cipher(key_id, with_id)
         if cipher is None:
             raise SubjectErased
         nonce = secrets.token_bytes(NONCE_BYTES)
-        text = cipher.encrypt(nonce, plaintext.encode(), key_id.bytes + aad)
-        return {SEALED: 1, "key": str(key_id), "nonce": encoded(nonce), "text": encoded(text)}
+        text = cipher.encrypt(nonce, plaintext.encode(), bound_to(key_id, with_id) + aad)
+        box = {SEALED: 1, "key": str(key_id), "nonce": encoded(nonce), "text": encoded(text)}
+        return box if with_id is None else box | {WITH: str(with_id)}
 
     def unseal(self, sealed: Mapping[str, Any], aad: bytes) -> str:
         """Return the text, or `[erased]`; or raise KeyNotLoaded, or SealBroken where it isn't what was sealed."""
         try:
             key_id = UUID(sealed["key"])
+            with_id = UUID(sealed[WITH]) if WITH in sealed else None
             nonce, text = base64.b64decode(sealed["nonce"]), base64.b64decode(sealed["text"])
         except (KeyError, TypeError, ValueError, AttributeError):
             raise SealBroken from None
-        cipher = self._usable(key_id).cipher
+        cipher = self._cipher(key_id, with_id)
         if cipher is None:
             return ERASED
         try:
-            return cipher.decrypt(nonce, text, key_id.bytes + aad).decode()
+            return cipher.decrypt(nonce, text, bound_to(key_id, with_id) + aad).decode()
         except (InvalidTag, ValueError):
             raise SealBroken from None
+
+    def _cipher(self, key_id: UUID, with_id: UUID | None) -> AESGCM | None:
+        """Return what opens a text; None where a key that it takes was destroyed."""
+        held = self._usable(key_id)
+        if with_id is None:
+            return held.cipher
+        other = self._usable(with_id)
+        if held.key is None or other.key is None:
+            return None
+        return AESGCM(hmac.digest(held.key, BOTH + other.key, "sha256"))
+
+    async def living(self, subjects: Iterable[str]) -> set[str]:
+        """Return those of the subjects that have a key."""
+        macs = {self._keyring.mac(PURPOSE, subject.encode()): subject for subject in subjects}
+        async with self._connection() as connection:
+            rows = await rows_of(connection, "of_subjects", {"macs": sorted(macs)})
+        return {macs[mac] for mac, _, _, destroyed in rows if not destroyed}
 
     async def destroy(self, subject: str) -> bool:
         """Destroy the subject's key for good; return whether there was one."""
@@ -187,8 +215,8 @@ class DataKeys:
             if forgotten == self._forgotten:
                 break
         for mac, key_id, wrapped, destroyed in rows:
-            cipher = None if destroyed or wrapped is None else AESGCM(self._unwrapped(mac, key_id, wrapped))
-            self._held[key_id] = Held(cipher=cipher, loaded_at=at)
+            key = None if destroyed or wrapped is None else self._unwrapped(mac, key_id, wrapped)
+            self._held[key_id] = Held(key=key, cipher=AESGCM(key) if key else None, loaded_at=at)
             self._held.move_to_end(key_id)
             if mac in subjects:
                 self._of_subject[subjects[mac]] = key_id
@@ -224,6 +252,11 @@ async def rows_of(connection: AsyncConnection[Any], query: str, values: Mapping[
 def aad(stream_id: UUID, version: int, topic: str) -> bytes:
     """Return what a sealed text of an event is bound to: its stream, version and topic."""
     return stream_id.bytes + version.to_bytes(8, "big") + topic.encode()
+
+
+def bound_to(key_id: UUID, with_id: UUID | None) -> bytes:
+    """Return what a sealed text says of its keys."""
+    return key_id.bytes + (b"" if with_id is None else with_id.bytes)
 
 
 def encoded(data: bytes) -> str:

@@ -11,7 +11,7 @@ from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 from eventsourcing.utils import get_topic
 
 from adapters.event_store.data_keys import KeyNotLoaded, aad
-from adapters.event_store.personal import Sealing, keys_in, personal_fields, protect, reveal, subject_of
+from adapters.event_store.personal import Sealing, keys_in, period_of, personal_fields, protect, reveal, subject_of
 from domain.configuration import Snapshot
 from projections.event_types import event_classes
 
@@ -97,13 +97,14 @@ class EventMapper(Mapper[UUID]):
         )
 
     def subjects(self, events: Iterable[DomainEventProtocol[UUID]]) -> set[str]:
-        """Return the subjects whose keys `to_stored_event` needs for these events."""
-        found = (
-            subject_of(type(event), vars(event), event.originator_id)
-            for event in events
-            if get_topic(type(event)) in self._personal
-        )
-        return {subject for subject in found if subject is not None}
+        """Return the subjects and periods whose keys `to_stored_event` needs for these events."""
+        found: set[str | None] = set()
+        for event in events:
+            cls = self._personal.get(get_topic(type(event)))
+            subject = None if cls is None else subject_of(cls, vars(event), event.originator_id)
+            if cls is not None and subject is not None:
+                found |= {subject, period_of(cls, vars(event))}
+        return {each for each in found if each is not None}
 
     def keys_needed(self, events: Iterable[Any]) -> set[str]:
         """Return the ids of the keys that `revealed` needs for these events."""

@@ -3,6 +3,9 @@
 An event class says which of its fields hold such text: `PERSONAL: ClassVar[frozenset[str]]`, by the
 names under which they are or ever were stored. Its field `subject` says whose words they are; where
 that is null or missing they are those of the stream alone.
+
+Where it has `PERIOD`, a word for a kind of texts, they are sealed with the key of their day besides: destroying
+that one ends all texts of that kind and day.
 """
 
 import inspect
@@ -12,13 +15,14 @@ from uuid import UUID
 
 import orjson
 
-from adapters.event_store.data_keys import ERASED, SEALED
+from adapters.event_store.data_keys import ERASED, SEALED, WITH
+from commands.retention import period
 
 
 class Sealing(Protocol):
     """Seals and unseals by data keys that are in memory."""
 
-    def seal(self, subject: str, plaintext: str, aad: bytes) -> dict[str, Any]:
+    def seal(self, subject: str, plaintext: str, aad: bytes, period: str | None = None) -> dict[str, Any]:
         """Return the sealed text as a JSON object."""
 
     def unseal(self, sealed: Mapping[str, Any], aad: bytes) -> str:
@@ -39,19 +43,26 @@ def subject_of(event_class: type, state: Mapping[str, Any], stream_id: UUID) -> 
     return state.get("subject") or f"\0{stream_id}"
 
 
+def period_of(event_class: type, state: Mapping[str, Any]) -> str | None:
+    """Return the period whose key an event needs besides; None where it needs none."""
+    kind: str | None = getattr(event_class, "PERIOD", None)
+    return None if kind is None else period(kind, str(state["timestamp"])[:10])
+
+
 def protect(event_class: type, state: dict[str, Any], *, keys: Sealing, stream_id: UUID, aad: bytes) -> dict[str, Any]:
     """Return the state with its personal fields sealed; null stays null."""
     subject = subject_of(event_class, state, stream_id)
     if subject is None:
         return state
     sealed = {}
+    day = period_of(event_class, state)
     for name in personal_fields(event_class) & state.keys():
         value = state[name]
         if isinstance(value, str):
-            sealed[name] = keys.seal(subject, value, bound(aad, name, is_json=False))
+            sealed[name] = keys.seal(subject, value, bound(aad, name, is_json=False), day)
         elif value is not None:
             text = orjson.dumps(value).decode()
-            sealed[name] = keys.seal(subject, text, bound(aad, name, is_json=True)) | {"json": True}
+            sealed[name] = keys.seal(subject, text, bound(aad, name, is_json=True), day) | {"json": True}
     return state | sealed
 
 
@@ -81,7 +92,8 @@ def nothing(event_class: type, name: str) -> Any:
 def keys_in(event_class: type, state: Mapping[str, Any]) -> set[str]:
     """Return the ids of the keys that `reveal` needs."""
     values = (state.get(name) for name in personal_fields(event_class))
-    return {value["key"] for value in values if isinstance(value, dict) and SEALED in value}
+    boxes = [value for value in values if isinstance(value, dict) and SEALED in value]
+    return {box[key] for box in boxes for key in ("key", WITH) if key in box}
 
 
 def bound(aad: bytes, name: str, *, is_json: bool) -> bytes:
