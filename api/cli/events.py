@@ -53,12 +53,12 @@ def read(
         left = limit
         if follow:
             async for event in connection.follow("/v1/events/stream", asked, after):
-                _print(event, as_json)
+                print_event(event, as_json)
                 left = None if left is None else left - 1
                 if left == 0:
                     return
         async for event in connection.pages("/v1/events", {"after": after, "limit": min(left or PAGE, PAGE), **asked}):
-            _print(event, as_json)
+            print_event(event, as_json)
             left = None if left is None else left - 1
             if left == 0:
                 return
@@ -154,7 +154,8 @@ def _print_changes(changes: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def _print(event: Mapping[str, Any], as_json: bool) -> None:
+def print_event(event: Mapping[str, Any], as_json: bool) -> None:
+    """Print an event on one line."""
     if as_json:
         show_json(event, compact=True)
         return

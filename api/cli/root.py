@@ -2,6 +2,7 @@
 
 import typer
 
+from api.cli.archive import archive, archived
 from api.cli.ask import ask
 from api.cli.audit import audit
 from api.cli.backups import backup, restore
@@ -32,6 +33,8 @@ app.command()(consume)
 app.command()(demo)
 app.command()(ask)
 app.command()(ingest)
+events.command()(archive)
+events.command()(archived)
 app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")
 app.add_typer(projections, name="projections")
