@@ -69,7 +69,9 @@ async def say_everything(talk: Talks, server: ModelServer, subject: str) -> str:
     body = {"variables": {"words": CANARY}, "subject": subject}
     assert CANARY in (await talk.call("POST", "/v1/prompts/shout/run", body, Idempotency_Key=f"p-{subject}")).text
     question = {"question": f"How many holidays, {CANARY}?", "subject": subject}
-    assert CANARY in (await talk.call("POST", "/v1/rag-tools/ask/answer", question, Idempotency_Key="a")).text
+    assert (
+        CANARY in (await talk.call("POST", "/v1/rag-tools/ask/answer", question, Idempotency_Key=f"a-{subject}")).text
+    )
     query = {"query": f"holidays {CANARY}", "subject": subject}
     await talk.magnet.do("POST", "/v1/retrieval-tools/find/search", query)
     return path
