@@ -105,6 +105,15 @@ def with_entry(archive: bytes, name: str, content: bytes) -> bytes:
     return out.getvalue()
 
 
+def with_part(archive: bytes, name: str, content: bytes) -> bytes:
+    """Return an archive with another content of one entry."""
+    out = BytesIO()
+    with ZipFile(BytesIO(archive)) as given, ZipFile(out, "w", ZIP_DEFLATED) as made:
+        for entry in given.namelist():
+            made.writestr(entry, content if entry == name else given.read(entry))
+    return out.getvalue()
+
+
 def without_styles(document: bytes) -> bytes:
     """Return a DOCX without the part that names its styles, as small programs write it."""
     out = BytesIO()
