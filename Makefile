@@ -8,7 +8,7 @@ BENCH_STAMP := $(BENCH)/.installed
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: demo run test bench kafka lock clean
+.PHONY: demo run test bench soak kafka lock clean
 
 demo: $(STAMP)
 	$(BIN)/magnet demo
@@ -26,6 +26,10 @@ test: $(STAMP)
 
 bench: $(STAMP) $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks
+
+# Ten minutes of streams, and whether memory stays as it is.
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak
 
 # A real Apache Kafka on 127.0.0.1:9092 where Java and Maven are there, else Tansu.
 kafka: $(STAMP)

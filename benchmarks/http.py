@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import psutil
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.database import Databases
 from benchmarks.http_load import load, request
-from benchmarks.measure import Scale, interleaved
+from benchmarks.measure import Scale, interleaved, megabytes
 from benchmarks.table import Row
 
 CONNECTIONS = 32
@@ -179,9 +178,7 @@ def started(home: str) -> tuple[float, float]:
                 if connection.getresponse().status == 200:
                     break
             seconds = time.perf_counter() - began
-            own = psutil.Process(process.pid)
-            family = [own, *(child for child in own.children(recursive=True) if "postgres" not in child.name())]
-            memory = sum(member.memory_full_info().pss for member in family) / 1_000_000
+            memory = megabytes(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
     return seconds, memory

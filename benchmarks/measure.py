@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import psutil
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
@@ -88,3 +90,10 @@ def percentile(values: list[float], share: float) -> float:
     """Return the value below which that share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def megabytes(pid: int) -> float:
+    """Return the memory (PSS) of a process and of those it started, PostgreSQL's not among them."""
+    process = psutil.Process(pid)
+    family = [process, *(child for child in process.children(recursive=True) if "postgres" not in child.name())]
+    return sum(member.memory_full_info().pss for member in family) / 1_000_000

@@ -150,6 +150,11 @@ class Run(Aggregate):
             input=input,
         )
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can happen to it."""
+        return self.outcome is not None
+
     def finish(self, end: End) -> None:
         """End it, or raise RunEnded."""
         if self.outcome is not None:

@@ -4,8 +4,8 @@ An event class says which of its fields hold such text: `PERSONAL: ClassVar[froz
 names under which they are or ever were stored. Its field `subject` says whose words they are; where
 that is null or missing they are those of the stream alone.
 
-Where it has `PERIOD`, a word for a kind of texts, they are sealed with the key of their day besides: destroying
-that one ends all texts of that kind and day.
+Where it has `PERIOD`, a word for a kind of texts, they are sealed with the key of their day besides, and with that
+alone where they are nobody's: destroying it ends all texts of that kind and day.
 """
 
 import inspect
@@ -40,7 +40,7 @@ def subject_of(event_class: type, state: Mapping[str, Any], stream_id: UUID) -> 
     if not any(state.get(name) is not None for name in personal_fields(event_class)):
         return None
     # No subject that anyone can name begins with NUL.
-    return state.get("subject") or f"\0{stream_id}"
+    return state.get("subject") or period_of(event_class, state) or f"\0{stream_id}"
 
 
 def period_of(event_class: type, state: Mapping[str, Any]) -> str | None:
@@ -56,13 +56,14 @@ def protect(event_class: type, state: dict[str, Any], *, keys: Sealing, stream_i
         return state
     sealed = {}
     day = period_of(event_class, state)
+    besides = None if day == subject else day
     for name in personal_fields(event_class) & state.keys():
         value = state[name]
         if isinstance(value, str):
-            sealed[name] = keys.seal(subject, value, bound(aad, name, is_json=False), day)
+            sealed[name] = keys.seal(subject, value, bound(aad, name, is_json=False), besides)
         elif value is not None:
             text = orjson.dumps(value).decode()
-            sealed[name] = keys.seal(subject, text, bound(aad, name, is_json=True), day) | {"json": True}
+            sealed[name] = keys.seal(subject, text, bound(aad, name, is_json=True), besides) | {"json": True}
     return state | sealed
 
 

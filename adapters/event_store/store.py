@@ -263,11 +263,13 @@ class EventStore:
         return self._baselines.pop(id, None)
 
     def put(self, aggregate: Aggregate, position: int, erasures: int) -> None:
-        """Put a state back, unless a newer one is there, or its kind is loaded anew each time.
+        """Put a state back, unless a newer one is there, its kind is loaded anew each time, or it is over.
 
         Nor where it holds what persons said, and something was erased since `erasures` was counted.
         """
-        if not getattr(aggregate, "CACHED", True) or (erasures != self.erasures and not keeps(type(aggregate))):
+        if not getattr(aggregate, "CACHED", True) or getattr(aggregate, "is_over", False):
+            return
+        if erasures != self.erasures and not keeps(type(aggregate)):
             return
         present = self._baselines.get(aggregate.id)
         if present is None or present[0].version <= aggregate.version:

@@ -1,6 +1,7 @@
 """Following the log without an end: every event once, in order, however notifications are lost."""
 
 import asyncio
+from asyncio import sleep
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -123,7 +124,7 @@ class Subscription:
                 return batch
             await self._wait(SAFETY_POLL)
             if self._patience and not self._closed:
-                await asyncio.sleep(self._patience)
+                await sleep(self._patience)
         raise StopAsyncIteration
 
     async def _look(self) -> list[LogEntry]:

@@ -10,9 +10,10 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.data_keys import CHANNEL, ERASED, DataKeys, KeyNotLoaded, SubjectErased, aad
-from adapters.event_store.personal import keys_in, protect, reveal, subject_of
+from adapters.event_store.personal import keys_in, period_of, protect, reveal, subject_of
 from adapters.keyring import Keyring, SealBroken
 from domain.errors import Unavailable
+from domain.run import Run
 
 KEY = bytes(32)
 STREAM = uuid4()
@@ -325,3 +326,16 @@ async def test_words_of_nobody_in_particular_have_the_key_of_their_stream(keys: 
         await keys.ensure([needed])
         stored = protect(Posted, state, keys=keys, stream_id=STREAM, aad=WHERE)
         assert reveal(Posted, stored, keys=keys, aad=WHERE) == state
+
+
+async def test_texts_that_end_by_their_age_and_are_nobody_s_have_the_key_of_their_day_alone(keys: DataKeys) -> None:
+    state = {"input": "said", "subject": None, "timestamp": "2026-05-04T10:00:00+00:00"}
+    needed = subject_of(Run.Created, state, STREAM)
+    assert needed == period_of(Run.Created, state) == subject_of(Run.Created, state, uuid4())
+    await keys.ensure([needed])
+    stored = protect(Run.Created, state, keys=keys, stream_id=STREAM, aad=WHERE)
+    assert len(keys_in(Run.Created, stored)) == 1
+    assert reveal(Run.Created, stored, keys=keys, aad=WHERE) == state
+    await keys.destroy(needed)
+    await keys.fetch(keys_in(Run.Created, stored))
+    assert reveal(Run.Created, stored, keys=keys, aad=WHERE)["input"] == ERASED

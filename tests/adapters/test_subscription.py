@@ -184,15 +184,32 @@ async def test_a_reading_that_found_all_there_was_is_followed_by_none(side: Read
     assert set(asked) <= {1, 2}, "nothing is looked for after the newest"
 
 
-async def test_who_has_patience_gets_together_what_comes_soon(side: ReadSide):
+async def test_who_has_patience_gets_together_what_comes_soon(side: ReadSide, monkeypatch: pytest.MonkeyPatch):
+    waits, over, asked = asyncio.Event(), asyncio.Event(), []
+
+    async def pause(seconds: float) -> None:
+        asked.append(seconds)
+        await over.wait()
+
     subscriptions = Subscriptions(side.log, side.listener)
     async with subscriptions.follow(0, patience=0.3) as following:
+        wait = following._wait
+
+        async def waiting_is_told(seconds: float) -> None:
+            waits.set()
+            await wait(seconds)
+
         await side.record(a_prompt())
         assert await taken(following, 1) == [1]
+        following._wait = waiting_is_told  # type: ignore[method-assign]
+        monkeypatch.setattr("adapters.event_store.subscription.sleep", pause)
         waiting = asyncio.create_task(anext(following))
+        await waits.wait()
         for _ in range(3):
             await side.record(a_prompt())
-        assert [entry.position for entry in await waiting][:2] == [2, 3]
+        over.set()
+        assert [entry.position for entry in await waiting] == [2, 3, 4]
+    assert asked == [0.3]
 
 
 async def test_whoever_falls_behind_the_newest_events_goes_on_from_the_log(
