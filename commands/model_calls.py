@@ -97,6 +97,30 @@ class Embedded:
     attempts: Sequence[Attempt] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RerankRequest:
+    """What a reranking model is asked: how well each document answers the query.
+
+    `abandoned` is told what was tried where the call ends without an answer or an error: its caller left.
+    """
+
+    model: UUID
+    query: str
+    documents: Sequence[str]
+    abandoned: "Callable[[Sequence[Attempt]], object] | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reranked:
+    """How well each document answers the query, in their order; None for one that the model left out."""
+
+    scores: Sequence[float | None]
+    model: ModelUsed
+    usage: Usage
+    cost: Cost
+    attempts: Sequence[Attempt] = ()
+
+
 class NoModel(DomainError):
     """No model is named, and there is no default one of this kind: create a model, or set `default` on one."""
 
@@ -159,6 +183,13 @@ class EmbeddingModels(Protocol):
 
     async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
         """Return the texts' vectors, or raise NoModel or ModelCallFailed; many texts become several requests."""
+
+
+class RerankModels(Protocol):
+    """Calls reranking models."""
+
+    async def rerank(self, request: RerankRequest) -> Reranked:
+        """Return the documents' scores, or raise NoModel or ModelCallFailed."""
 
 
 class OfferedModels(Protocol):

@@ -9,17 +9,19 @@ from adapters.openai.embeddings import EmbeddingCalls
 from adapters.openai.listing import models_of
 from adapters.openai.oddities import Oddities
 from adapters.openai.policy import Policy, Timing
+from adapters.openai.reranking import RerankCalls
 from adapters.openai.wire import Wire
 
 
 class Calls:
-    """Chat and embeddings over one wire or on this machine, under one policy."""
+    """Chat, embeddings and reranking over one wire or on this machine, under one policy."""
 
     def __init__(self, timing: Timing, allowed: Callable[[str], bool] | None) -> None:
         policy, oddities = Policy(timing), Oddities()
         self.wire, self.local = Wire(allowed), LocalEmbeddings()
         self.chat = ChatCalls(self.wire, policy, oddities)
         self.embeddings = EmbeddingCalls(self.wire, self.local, policy, oddities)
+        self.reranking = RerankCalls(self.wire, policy, oddities)
 
     async def models_of(self, provider: CalledProvider) -> list[str]:
         """Return the names of the models that a provider offers, or raise ModelCallFailed."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters.model_catalogue import CalledModel
+from adapters.openai.abandoning import telling
 from adapters.openai.chat_answer import ChatReading
 from adapters.openai.chat_request import body_of
 from adapters.openai.chat_stream import LONGEST_BODY, ChatStream, must_be_data
@@ -13,7 +14,7 @@ from adapters.openai.patience import Patience
 from adapters.openai.policy import Call, Policy, Trial, sum_of, total_of, used
 from adapters.openai.usage import estimated, tokens_of_request
 from adapters.openai.wire import Exchange, Wire
-from commands.model_calls import ChatAnswer, ChatRequest, ModelCallFailed, TextPiece, ToolCall
+from commands.model_calls import ChatAnswer, ChatRequest, TextPiece, ToolCall
 
 PATH = "/chat/completions"
 
@@ -33,7 +34,7 @@ class ChatCalls:
         tokens = tokens_of_request(request.messages, request.tools)
         call = self._policy.call(route, tokens + _room(request))
         first: float | None = None
-        with _telling(call, request):
+        with telling(call, request.abandoned):
             async for trial in call:
                 reading = ChatReading()
                 tool_calls: Sequence[ToolCall] = ()
@@ -58,7 +59,7 @@ class ChatCalls:
         """Return the whole answer."""
         tokens = tokens_of_request(request.messages, request.tools)
         call = self._policy.call(route, tokens + _room(request))
-        with _telling(call, request):
+        with telling(call, request.abandoned):
             async for trial in call:
                 reading = ChatReading()
                 tool_calls: Sequence[ToolCall] = ()
@@ -96,19 +97,6 @@ class ChatCalls:
             trial.status = exchange.status
             if answered:
                 trial.usage = reading.usage or estimated(tokens, reading.written)
-
-
-@contextmanager
-def _telling(call: Call, request: ChatRequest) -> Iterator[None]:
-    """Tell what was tried where neither an answer nor an error can: the caller has left."""
-    try:
-        yield
-    except ModelCallFailed:
-        raise
-    except BaseException:
-        if request.abandoned is not None:
-            request.abandoned(tuple(call.attempts))
-        raise
 
 
 def _answer(

@@ -1,4 +1,4 @@
-"""Chat and embedding models behind OpenAI's API: the adapter of the ports in commands/model_calls.py."""
+"""Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/model_calls.py."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai.policy import Timing
-from commands.model_calls import ChatAnswer, ChatRequest, Embedded, TextPiece
+from commands.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
 
 if TYPE_CHECKING:
     from adapters.openai.calls import Calls
@@ -46,6 +46,11 @@ class OpenAIModels:
         """Return the texts' vectors."""
         route = await self._catalogue.route(model, "embedding")
         return await (await self._calls()).embeddings.embed(route, texts)
+
+    async def rerank(self, request: RerankRequest) -> Reranked:
+        """Return the documents' scores."""
+        route = await self._catalogue.route(request.model, "rerank")
+        return await (await self._calls()).reranking.rerank(route, request)
 
     async def available(self, provider: UUID) -> Sequence[str]:
         """Return the names of the models that a provider offers."""

@@ -19,13 +19,20 @@ class Oddities:
         self._known: OrderedDict[tuple[UUID, int, int], frozenset[str]] = OrderedDict()
 
     def of(self, model: CalledModel) -> frozenset[str]:
-        """Return the fields to leave out."""
+        """Return the fields to leave out, and the names that it has for others."""
         return self._known.get(_key(model), frozenset())
 
     def learn(self, model: CalledModel, failure: Failure, sent: frozenset[str]) -> None:
         """Where a request was refused for such a field, leave it out and let the request be sent again."""
+        self._note(model, failure, OPTIONAL & sent)
+
+    def learn_name(self, model: CalledModel, failure: Failure, name: str) -> None:
+        """Where a request was refused for want of a field of this name, note it and let the request be sent again."""
+        self._note(model, failure, frozenset({name}))
+
+    def _note(self, model: CalledModel, failure: Failure, names: frozenset[str]) -> None:
         known = self.of(model)
-        blamed = failure.mentioned & OPTIONAL & sent - known
+        blamed = failure.mentioned & names - known
         if failure.kind is Kind.REFUSED and blamed:
             self._known[_key(model)] = known | blamed
             failure.again = True

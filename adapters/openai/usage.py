@@ -50,6 +50,12 @@ def usage_from(reported: Any) -> Usage | None:
     )
 
 
+def total_from(reported: Any) -> Usage | None:
+    """Return the counter of a provider that tells nothing but a sum, where all of it is input; or None."""
+    total = _count(reported, "total_tokens") if isinstance(reported, dict) else None
+    return None if total is None else Usage(input=total)
+
+
 def estimated(read: int, written: str) -> Usage:
     """Return an estimate: of the input (in tokens), and of the text that came back."""
     return Usage(input=read, output=tokens_of(written), estimated=True)

@@ -14,6 +14,9 @@ RETRIES = 2
 OF_CHAT = {name for name, step in FAULTS.items() if isinstance(step, Reply)} | {"long_line"}
 """Faults that only an answer in words can have."""
 
+AGAIN = {"model_limit_reached", "provider_error", "connection_failed", "connection_broken"}
+"""Codes of what is tried again where time is left."""
+
 INPUT = 7
 """Tokens that the question is estimated at."""
 
@@ -80,4 +83,21 @@ async def test_a_fault_met_by_embeddings_is_a_typed_refusal(fault: str):
                 await caller.embed(["a"])
             assert len(refused.value.attempts) == 1
             assert len((await caller.embed(["a"])).vectors) == 1
+        await nobody_connected(server)
+
+
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name not in OF_CHAT])
+async def test_a_fault_met_by_reranking_is_a_typed_refusal_with_its_attempts_and_what_they_took(fault: str):
+    timeouts = SHORT | {"total": 0.1 if fault.startswith("hang") else 20}
+    with ModelServer() as server:
+        model = model_of(provider_at(server.url, timeouts=timeouts), kind="rerank", retries=1, max_concurrency=1)
+        async with calling(model) as caller:
+            server.script(FAULTS[fault], FAULTS[fault])
+            with pytest.raises(ModelCallFailed) as refused:
+                await caller.rerank("a", ["b"])
+            attempts = refused.value.attempts
+            assert len(attempts) == len(server.requests) == (2 if attempts[0].outcome in AGAIN else 1)
+            assert {each.usage for each in attempts} <= {Usage(), Usage(input=2, estimated=True)}
+            server._script.clear()
+            assert (await caller.rerank("a", ["a"])).scores == [1.0]
         await nobody_connected(server)

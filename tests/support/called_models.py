@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import OpenAIModels, Timing
-from commands.model_calls import ChatAnswer, ChatRequest, Embedded, TextPiece
+from commands.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
 from domain.model import ModelDefinition
 from domain.provider import ProviderDefinition
 from tests.support.model_server import ModelServer
@@ -95,6 +95,10 @@ class Caller:
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Return the texts' vectors."""
         return await self.models.embed(None, texts)
+
+    async def rerank(self, query: str, documents: Sequence[str], **more: Any) -> Reranked:
+        """Return the documents' scores."""
+        return await self.models.rerank(RerankRequest(model=uuid4(), query=query, documents=documents, **more))
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The bodies of answers: chat completions, plain and as streams, embeddings and the list of models."""
+"""The bodies of answers: chat completions, plain and as streams, embeddings, scores and the list of models."""
 
 import base64
 import json
@@ -91,6 +91,23 @@ def embeddings(request: Received, mode: str, dimensions: int) -> bytes:
     read = sum(map(tokens, texts))
     head = {"object": "list", "model": request.model, "usage": {"prompt_tokens": read, "total_tokens": read}}
     return f'{json.dumps(head)[:-1]},"data":[{",".join(items)}]}}'.encode()
+
+
+def rerank(request: Received) -> bytes:
+    """Return how many of the query's words each document has, the best first, as many as were asked for."""
+    query = request.body["query"]
+    documents = request.body.get("documents") or request.body["texts"]
+    wanted = set(words(query))
+    shares = [len(wanted & set(words(document))) / len(wanted or {""}) for document in documents]
+    ordered = sorted(range(len(documents)), key=lambda number: -shares[number])[: request.body.get("top_n")]
+    results = [{"index": number, "relevance_score": shares[number]} for number in ordered]
+    usage = {"total_tokens": tokens(query) * len(documents) + sum(map(tokens, documents))}
+    return json.dumps({"id": "rerank-1", "model": request.model, "results": results, "usage": usage}).encode()
+
+
+def words(text: str) -> list[str]:
+    """Return a text's words, as they are compared."""
+    return [word.strip(".,?!").lower() for word in text.split()]
 
 
 def models(names: list[str]) -> bytes:

@@ -18,10 +18,10 @@ PATIENCE = 10.0
 
 
 class ModelServer:
-    """Serves chat completions, embeddings and the list of models, also at Azure's paths.
+    """Serves chat completions, embeddings, reranking and the list of models, also at Azure's paths.
 
     `vectors` is `hash` (no text is near another) or `words` (texts that share words are near). Scripted steps
-    answer the next requests for chat and embeddings in their order, whoever asks; those of `script_for` only
+    answer the next requests for chat, embeddings and scores in their order, whoever asks; those of `script_for` only
     the requests for one model, and go before. `default` answers the rest: an echo, real vectors. Requests to
     embed a text that holds `refuses` are answered 400. `keys`, where
     set, are the only credentials that are let in. One that does not remember keeps no requests: it can serve for
@@ -186,6 +186,8 @@ class ModelServer:
             if self.refuses and any(self.refuses in text for text in request.body["input"]):
                 return refused(400, "invalid_input", "This text is not allowed.")
             return step or Raw(body=answers.embeddings(request, self.vectors, self.dimensions))
+        if request.path.endswith("/rerank"):
+            return self._scripted(request, chat=True) or Raw(body=answers.rerank(request))
         return refused(404, "not_found", "There is nothing at this address.")
 
     def _scripted(self, request: Received, *, chat: bool) -> Reply | Raw | Hang | Reset | None:
