@@ -1,61 +1,55 @@
-"""DOCX: paragraphs, lists and tables in their order, by python-docx; the archive is looked at before it is opened."""
+"""DOCX: paragraphs, lists and tables in their order, notes at the end; as it reads when changes are accepted.
+
+The parts are opened by python-docx, the archive is looked at before. Headers, footers, comments and pictures are
+not read.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 from docx import Document
 from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.opc.exceptions import OpcError
-from docx.table import Table
+from docx.oxml import parse_xml
+from docx.oxml.ns import qn
 from lxml.etree import LxmlError
 
+from adapters.reading.archive import must_be_sound
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.plain import LONGEST_HEADING, line_of
-from commands.reading import Heading, PasswordProtected, Text, TooLarge, Unreadable
-
-MOST_ENTRIES = 10_000
-MOST_BYTES = 300_000_000
-"""Declared bytes of all that is packed; pictures count too."""
-
-STEEPEST = 200
-"""Times that an entry of more than a megabyte may be larger than its packed form."""
+from commands.reading import Heading, Text, Unreadable
 
 STYLE = re.compile(r"(?:Heading|heading) ?([1-9])\Z|Title\Z")
+NOTES = ((RELATIONSHIP_TYPE.FOOTNOTES, "w:footnote"), (RELATIONSHIP_TYPE.ENDNOTES, "w:endnote"))
+ALTERNATIVES = "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"
+MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
+PARAGRAPH, TABLE, ROW, CELL, TEXT, BOX = (qn(name) for name in ("w:p", "w:tbl", "w:tr", "w:tc", "w:t", "w:txbxContent"))
+GONE = frozenset(qn(name) for name in ("w:pPr", "w:rPr", "w:del", "w:moveFrom", "w:instrText", "w:sdtPr"))
+"""Not part of what is said: properties, fields' formulas, and what was deleted or moved elsewhere."""
+
+STANDS_FOR = {
+    qn("w:tab"): "\t",
+    qn("w:ptab"): "\t",
+    qn("w:br"): "\n",
+    qn("w:cr"): "\n",
+    qn("w:noBreakHyphen"): "-",
+}
 
 
 def read_docx(content: bytes) -> Text:
     """Return the text of a DOCX, or raise what commands.reading names."""
     must_begin_as("docx", content)
     try:
-        must_be_sound(content)
+        must_be_sound(content, "docx")
         document = Document(BytesIO(content))
+        if document.element.getroottree().docinfo.internalDTD is not None:
+            raise Unreadable("The DOCX declares entities, as none does: it was made to do harm.")
         return _text(document)
     except (BadZipFile, OpcError, LxmlError) as error:
         raise Unreadable(f"The DOCX is damaged ({type(error).__name__}).") from None
-
-
-def must_be_sound(content: bytes) -> None:
-    """Raise TooLarge, PasswordProtected or Unreadable for an archive that is a trap."""
-    with ZipFile(BytesIO(content)) as archive:
-        entries = archive.infolist()
-    if len(entries) > MOST_ENTRIES:
-        raise TooLarge(f"The DOCX has {len(entries)} parts: {MOST_ENTRIES} are read.")
-    if sum(entry.file_size for entry in entries) > MOST_BYTES:
-        raise TooLarge(f"The DOCX declares more than {MOST_BYTES:,} bytes.")
-    end = 0
-    for entry in sorted(entries, key=lambda each: each.header_offset):
-        if entry.flag_bits & 1:
-            raise PasswordProtected
-        if entry.file_size > 1_000_000 and entry.file_size > STEEPEST * max(1, entry.compress_size):
-            raise TooLarge("A part of the DOCX is packed more than text can be.")
-        if entry.header_offset < end:
-            raise Unreadable("Parts of the DOCX overlap: it was made to do harm.")
-        end = entry.header_offset + entry.compress_size
-    if not any(entry.filename == "[Content_Types].xml" for entry in entries):
-        raise Unreadable("This is a ZIP archive, but no DOCX.")
 
 
 def _text(document: Any) -> Text:
@@ -63,12 +57,12 @@ def _text(document: Any) -> Text:
     headings: list[Heading] = []
     at = 0
     styles = _styles(document)
-    for block in document.iter_inner_content():
-        if isinstance(block, Table):
-            said = "\n".join(_row(row) for row in block.rows)
+    for block in _all_blocks(document):
+        if block.tag == TABLE:
+            said = "\n".join(_rows(block))
         else:
-            said = block.text
-            style = styles.get(block._p.style) or block._p.style or ""
+            said = _said(block)
+            style = styles.get(block.style) or block.style or ""
             if found := STYLE.match(style):
                 if said.strip():
                     level = int(found.group(1) or 1)
@@ -92,12 +86,64 @@ def _styles(document: Any) -> Mapping[str, str]:
     return {style.styleId: style.name_val or "" for style in part.element.style_lst if style.styleId}
 
 
-def _row(row: Any) -> str:
-    """Return a row's cells; a cell that spans several columns stands once."""
-    cells: list[str] = []
-    before = None
-    for cell in row.cells:
-        if cell._tc is not before:
-            cells.append(" ".join(cell.text.split()))
-        before = cell._tc
-    return " | ".join(cells)
+def _all_blocks(document: Any) -> Iterator[Any]:
+    """Yield the paragraphs and tables of a document, those of its text boxes after what they belong to, then notes."""
+    yield from _with_boxes(document.element.body)
+    for relation, name in NOTES:
+        try:
+            part = document.part.part_related_by(relation)
+        except KeyError:
+            continue
+        for note in parse_xml(part.blob).iterchildren(qn(name)):
+            if note.get(qn("w:type"), "normal") == "normal":  # the others are the lines above notes
+                yield from _with_boxes(note)
+
+
+def _with_boxes(parent: Any) -> Iterator[Any]:
+    for block in _inner(parent, PARAGRAPH, TABLE):
+        yield block
+        for box in _inner(block, BOX):
+            yield from _with_boxes(box)
+
+
+def _inner(parent: Any, *tags: str) -> Iterator[Any]:
+    """Yield the nearest elements of these tags, also where a form or an accepted change is around them."""
+    for child in parent:
+        if child.tag in tags:
+            yield child
+        elif child.tag == ALTERNATIVES:
+            # The same in several forms, of which a program takes the first that it knows.
+            yield from _inner(child[0], *tags) if len(child) else ()
+        elif child.tag not in GONE:
+            yield from _inner(child, *tags)
+
+
+def _said(paragraph: Any) -> str:
+    """Return the text of a paragraph."""
+    parts: list[str] = []
+    for each in _inner(paragraph, TEXT, MATH_TEXT, BOX, *STANDS_FOR):
+        if each.get(qn("w:type")) in ("page", "column"):
+            continue
+        if each.tag in STANDS_FOR:
+            parts.append(STANDS_FOR[each.tag])
+        elif each.tag != BOX:
+            parts.append(each.text or "")
+    return "".join(parts)
+
+
+def _rows(table: Any) -> Iterator[str]:
+    """Yield a table's rows; a cell that spans columns stands once, one that spans rows in each of them."""
+    above: dict[int, str] = {}
+    for row in _inner(table, ROW):
+        cells: dict[int, str] = {}
+        column = row.grid_before
+        for cell in _inner(row, CELL):
+            cells[column] = above.get(column, "") if cell.vMerge == "continue" else _cell(cell)
+            column += cell.grid_span
+        yield " | ".join(cells.values())
+        above = cells
+
+
+def _cell(cell: Any) -> str:
+    """Return what a cell says as one line, with the tables in it."""
+    return " ".join(" ".join(_said(each) for each in _inner(cell, PARAGRAPH)).split())

@@ -5,8 +5,9 @@ from typing import Any
 
 from lxml import etree
 
+from adapters.reading.decoding import BYTE_ORDER_MARKS, decode
 from adapters.reading.kinds import must_begin_as
-from adapters.reading.plain import BYTE_ORDER_MARKS, LONGEST_HEADING, decode, line_of
+from adapters.reading.plain import LONGEST_HEADING, line_of
 from commands.reading import Heading, Text, Unreadable
 
 SILENT = frozenset(
@@ -96,6 +97,10 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 DEEPEST = 1500
 """Levels of a page; libxml2 leaves out, without a word, what is nested deeper than 2,048."""
 
+HIDDEN = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.IGNORECASE)
+WHOLE = frozenset(["html", "body"])
+"""Pages that hide all of themselves show it by a script."""
+
 BLANKS = re.compile(r"\s+")
 MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
 CHARSET = re.compile(
@@ -115,6 +120,8 @@ def read_html(content: bytes) -> Text:
         raise Unreadable("This is no HTML.") from None
     page = Page()
     page.walk(root)
+    if not page.text.strip():
+        raise Unreadable("The page has no text: what it shows is made by scripts, or drawn.")
     return Text(
         text=page.text,
         headings=page.headings,
@@ -138,6 +145,17 @@ def _source(content: bytes) -> tuple[str, int]:
     return decode(content)
 
 
+def _is_silent(element: Any) -> bool:
+    """Return whether an element is not shown as text."""
+    if element.tag in SILENT:
+        return True
+    if element.tag in WHOLE:
+        return False
+    return element.get("hidden", "until-found").lower() != "until-found" or bool(
+        HIDDEN.search(element.get("style", ""))
+    )
+
+
 class Page:
     """A text that grows."""
 
@@ -149,6 +167,7 @@ class Page:
         self._verbatim = 0
         self._row = 0
         self._cells = 0
+        self._around: list[tuple[int, int]] = []
         self.headings: list[Heading] = []
 
     @property
@@ -168,7 +187,7 @@ class Page:
                 depth += 1
                 if depth > DEEPEST:
                     raise Unreadable(f"The page's elements are nested more than {DEEPEST} deep.")
-                if tag in SILENT:
+                if _is_silent(element):
                     silent += 1
                 if not silent:
                     self._begin(tag)
@@ -181,7 +200,7 @@ class Page:
                     self._head(HEADINGS[tag], begun.pop(element))
                 self._end(tag)
             depth -= 1
-            if tag in SILENT:
+            if _is_silent(element):
                 silent -= 1
             if not silent:
                 self._say(element.tail)
@@ -193,6 +212,9 @@ class Page:
             self._break(1)
         elif tag == "li":
             self._put("- ")
+        elif tag == "table":
+            self._around.append((self._row, self._cells))
+            self._cells = 0
         elif tag == "tr":
             self._row, self._cells = self._length, 0
         elif tag in ("td", "th"):
@@ -212,6 +234,8 @@ class Page:
     def _end(self, tag: str) -> None:
         if tag == "tr":
             self._cells = 0
+        elif tag == "table":
+            self._row, self._cells = self._around.pop()
         if tag == "pre":
             self._verbatim -= 1
         if tag in BLOCKS:

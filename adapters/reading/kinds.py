@@ -2,9 +2,9 @@
 
 from pathlib import PurePosixPath
 
-from commands.reading import Unreadable, UnsupportedMediaType
+from commands.reading import PasswordProtected, Unreadable, UnsupportedMediaType
 
-VERSIONS = {"text": 1, "markdown": 1, "html": 1, "pdf": 1, "docx": 1, "csv": 1, "json": 1, "code": 1}
+VERSIONS = {"text": 2, "markdown": 2, "html": 2, "pdf": 2, "docx": 2, "csv": 2, "json": 2, "code": 2}
 """A parser's version is raised when it makes another text of the same content: texts are kept under it."""
 
 MEDIA_TYPES = {
@@ -48,6 +48,10 @@ UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream", "text
 """Media types by which senders say that they don't know, or only that it is text: a name may say more."""
 
 READABLE = "text, Markdown, HTML, PDF, DOCX, CSV, JSON and source code"
+OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
+"""Office keeps what a password protects in the old form, under this name."""
+
 SIGNATURES = {
     b"%PDF-": "a PDF",
     b"PK\x03\x04": "a ZIP archive, as DOCX is",
@@ -55,7 +59,7 @@ SIGNATURES = {
     b"\xff\xd8\xff": "a picture",
     b"GIF8": "a picture",
     b"\x1f\x8b": "compressed",
-    b"\xd0\xcf\x11\xe0": "an old Office document",
+    OLD_OFFICE: "an old Office document",
     b"\x7fELF": "a program",
 }
 BEGINNINGS = {"pdf": (b"%PDF-",), "docx": (b"PK\x03\x04",)}
@@ -87,6 +91,10 @@ def must_begin_as(kind: str, content: bytes) -> None:
     head = content[:1024].lstrip() if kind == "pdf" else content
     if expected is not None:
         if not any(each in content[:1024] if kind == "pdf" else head.startswith(each) for each in expected):
+            if content.startswith(OLD_OFFICE) and ENCRYPTED_PACKAGE in content:
+                raise PasswordProtected(
+                    f"The {kind.upper()} opens only with a password: take it away, then give it again."
+                )
             raise Unreadable(f"This is no {kind.upper()}, whatever its name or type says.")
         return
     for signature, what in SIGNATURES.items():

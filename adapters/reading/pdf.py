@@ -11,6 +11,10 @@ from commands.reading import PasswordProtected, Text, TooLarge, Unreadable
 
 MOST_PAGES = 20_000
 BETWEEN = "\n\n"
+LIGATURES = str.maketrans(
+    {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "st", "\ufb06": "st"}
+)
+"""How a font draws letters; nobody who looks for `office` writes one letter for `ffi`."""
 
 
 def read_pdf(content: bytes) -> Text:
@@ -23,7 +27,7 @@ def read_pdf(content: bytes) -> Text:
         number = len(reader.pages)
         if number > MOST_PAGES:
             raise TooLarge(f"The PDF has {number} pages: {MOST_PAGES} are read.")
-        said = [page.extract_text() for page in reader.pages]
+        said = [page.extract_text().translate(LIGATURES) for page in reader.pages]
         told = reader.metadata.title if reader.metadata else None
     except DependencyError:
         raise Unreadable("The PDF is encrypted in a way that can't be read.") from None

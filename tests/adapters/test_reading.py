@@ -179,17 +179,27 @@ def test_what_no_parser_reads_is_refused_with_what_can_be_read(media_type: str):
 
 def test_the_media_type_decides_and_the_name_helps_where_it_tells_nothing():
     reader = Reader()
-    assert reader.parser("application/pdf", "a.txt") == "pdf/1"
-    assert reader.parser("text/plain", "notes.md") == "markdown/1"
-    assert reader.parser("application/octet-stream", "..\\..\\x.PY") == "code/1"
-    assert reader.parser("", "README") == "text/1"
+    assert reader.parser("application/pdf", "a.txt") == "pdf/2"
+    assert reader.parser("text/plain", "notes.md") == "markdown/2"
+    assert reader.parser("application/octet-stream", "..\\..\\x.PY") == "code/2"
+    assert reader.parser("", "README") == "text/2"
     with pytest.raises(UnsupportedMediaType):
         reader.parser("", "a.exe")
 
 
 @pytest.mark.parametrize(
     "evil",
-    ["# " + "# " * 30_000 + "x", "# a" + " " * 60_000 + "x", "#" * 60_000, "~" * 60_000, "a\n" + "-" * 60_000 + "x"],
+    [
+        "# " + "# " * 30_000 + "x",
+        "# a" + " " * 60_000 + "x",
+        "#" * 60_000,
+        "~" * 60_000,
+        "`" * 60_000 + "x`",
+        "a\n" + "-" * 60_000 + "x",
+        "---\na: b\n" + "x\n" * 30_000,
+        "---\na:" + " " * 60_000,
+        "---\na: b\n" + " " * 60_000 + "x",
+    ],
 )
 async def test_headings_are_found_in_time_whatever_stands_there(reader: Reader, evil: str):
     # Were the time a square or a cube of the length, this would not end within the test's patience.

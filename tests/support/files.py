@@ -10,6 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from docx import Document
 from pypdf import PdfReader, PdfWriter
 
+WORDS = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
 
 def a_pdf(*pages: str, title: str | None = None, compressed: bool = False) -> bytes:
     """Return a PDF with a line of text on each page; an empty text makes a page without a text layer."""
@@ -54,13 +56,38 @@ def _pdf_of(objects: Sequence[bytes]) -> bytes:
     return bytes(out)
 
 
-def a_locked_pdf(text: str, password: str) -> bytes:
+def a_locked_pdf(text: str, password: str, algorithm: str = "RC4-128") -> bytes:
     """Return a PDF that opens only with a password."""
     writer = PdfWriter(clone_from=PdfReader(BytesIO(a_pdf(text))))
-    writer.encrypt(password, algorithm="RC4-128")
+    writer.encrypt(password, algorithm=algorithm)
     out = BytesIO()
     writer.write(out)
     return out.getvalue()
+
+
+def a_pdf_with_ligatures() -> bytes:
+    """Return a PDF whose font draws ffi, fi and fl as one glyph each."""
+    return _pdf_of(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Count 1 /Kids [4 0 R] >>",
+            b"<< /Length 50 >>\nstream\n"
+            + b"BT /F1 12 Tf 72 720 Td (o\\001ce \\002nds \\003oor) Tj ET".ljust(50)
+            + b"\nendstream",
+            (
+                b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R /Resources << /Font << /F1"
+                b" << /Type /Font /Subtype /Type1 /BaseFont /Times-Roman /Encoding"
+                b" << /Type /Encoding /Differences [1 /f_f_i /fi /fl] >> /ToUnicode 5 0 R >> >> >> >>"
+            ),
+            b"<< /Length %d >>\nstream\n%s\nendstream" % (len(LIGATURES), LIGATURES),
+        ]
+    )
+
+
+LIGATURES = b"""/CIDInit /ProcSet findresource begin begincmap
+1 begincodespacerange <00> <FF> endcodespacerange
+3 beginbfchar <01> <FB03> <02> <FB01> <03> <FB02> endbfchar
+endcmap end"""
 
 
 def a_pdf_bomb(size: int) -> bytes:
@@ -105,6 +132,15 @@ def with_entry(archive: bytes, name: str, content: bytes) -> bytes:
     return out.getvalue()
 
 
+def of_many_parts(archive: bytes, number: int = 10_001) -> bytes:
+    """Return an archive with so many more entries, all of them empty."""
+    out = BytesIO(archive)
+    with ZipFile(out, "a") as opened:
+        for each in range(number):
+            opened.writestr(f"word/{each}.xml", b"")
+    return out.getvalue()
+
+
 def with_part(archive: bytes, name: str, content: bytes) -> bytes:
     """Return an archive with another content of one entry."""
     out = BytesIO()
@@ -112,6 +148,12 @@ def with_part(archive: bytes, name: str, content: bytes) -> bytes:
         for entry in given.namelist():
             made.writestr(entry, content if entry == name else given.read(entry))
     return out.getvalue()
+
+
+def a_docx_of(body: str) -> bytes:
+    """Return a DOCX with this WordprocessingML as its body."""
+    document = f'<w:document xmlns:w="{WORDS}"><w:body>{body}</w:body></w:document>'
+    return with_part(a_docx("x"), "word/document.xml", document.encode())
 
 
 def without_styles(document: bytes) -> bytes:
