@@ -51,6 +51,7 @@ from adapters.turn_journal import PostgresTurnJournal
 from adapters.webhooks.administration import WebhookAdministration
 from adapters.webhooks.dispatcher import WebhookDispatcher
 from adapters.webhooks.sending import WebhookSender
+from api.answering_parts import answerer_of
 from api.auth import Authenticates, Authenticator
 from api.event_frames import EventFrames
 from api.kafka_parts import followers, kafka_relay
@@ -267,7 +268,7 @@ async def open_container(
         execution = Execution(runs=runs, earlier=earlier)
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
         searcher = PostgresSearcher(searching, embedding_models)
-        answerer = Answerer(things=store, searcher=searcher, models=chat_models, prompts=prompt_runs)
+        answerer = answerer_of(things=store, searcher=searcher, chat=chat_models, rerankers=models, prompts=prompt_runs)
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
         agent_loop = AgentLoop(
             models=chat_models, actions=Actions(things=store, answerer=answerer, prompts=prompt_runs)

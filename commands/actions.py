@@ -168,7 +168,7 @@ class Actions:
                 return answered.text, answered.text
             case "retrieval_tool":
                 query = text_in(arguments, "query")
-                found = await self.answerer.search(
+                found = await self.answerer.searches.by_tool(
                     recording, tool, query, groups=asker.groups, subject=asker.subject, parent=parent
                 )
                 first = len(given) + 1

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
-from commands.answering import Answered, Answerer, Cited, Searched, asked_of
+from commands.answering import Answered, Answerer, Cited, Searched
 from commands.choosing import Chosen, choose
 from commands.execution import Asked, Execution, Prepared, Result, RunAnswer, RunBegan, whole
 from commands.model_calls import TextPiece
 from commands.ports import Context, Things
 from commands.retrieval import groups_of
+from commands.retrieval_tool import must_be_able
 from commands.runs import Recording
+from commands.searching import asked_of
 from commands.unsaved import must_refer
 from domain import variants
 from domain.citations import passage_document
@@ -72,7 +74,7 @@ class AnswerRuns:
         search = asked_of(
             chosen, command.query, groups=groups_of(context.actor), limit=command.limit, filter=command.filter
         )
-        await self.answerer.searcher.check(search)
+        await self.answerer.searches.searcher.check(search)
         asked = Asked(
             id=id,
             kind="search",
@@ -84,7 +86,7 @@ class AnswerRuns:
         return await whole(ran)
 
     async def _search(self, recording: Recording, chosen: Chosen, search: Search) -> AsyncGenerator[Result, None]:
-        found = await self.answerer.carry_out(recording, chosen, search)
+        found = await self.answerer.searches.carry_out(recording, chosen, search)
         body = {
             "passages": [passage_document(passage) for passage in found.passages],
             **how_found(found),
@@ -167,7 +169,7 @@ class AnswerRuns:
         """Raise Invalid where the tool that a RAG tool searches by does not take the filter."""
         tool = await choose(self.things, RetrievalTool, UUID(chosen.definition["retrieval_tool"]), subject=subject)
         search = asked_of(tool, command.question, groups=frozenset(), filter=command.filter)
-        await self.answerer.searcher.check(search)
+        await self.answerer.searches.searcher.check(search)
 
     async def _chosen(self, choice: Choice[Any], run: UUID) -> Chosen:
         """Return the tool as it is to run; what one that is not saved refers to must be there."""
@@ -183,6 +185,8 @@ class AnswerRuns:
                 subject=subject,
             )
         await must_refer(self.things, choice.kind, choice.definition, "/definition")
+        if choice.kind is RetrievalTool:
+            await must_be_able(self.things, choice.definition, "/definition")
         variant = choice.variant or variants.choose(choice.id, choice.definition["variants"], subject)
         definition = variants.apply(choice.definition, variant)
         return Chosen(
@@ -202,6 +206,7 @@ def how_found(found: Found) -> dict[str, Any]:
     return {
         "retrieval": found.retrieval,
         "notes": list(found.notes),
+        "rerank": found.rerank,
         "filter": found.filter,
         "index_version": dict(found.indexes),
     }

@@ -7,18 +7,16 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.choosing import Chosen, choose
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, TextPiece
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
 from commands.ports import Things
 from commands.prompt_run import PromptRuns, RunPrompt, request_of
-from commands.retrieval import Searcher, search_of
 from commands.runs import Recording, model_document
 from commands.saying import say
+from commands.searching import ToolSearches
 from domain import extractive
 from domain.citations import CitationFilter, citations_of
-from domain.errors import Invalid
 from domain.prompt import Prompt
-from domain.retrieval import Found, Passage, Search
-from domain.retrieval_tool import RetrievalTool
+from domain.retrieval import Found, Passage
 
 Resolution = Literal["answered", "not_answered", "no_results"]
 
@@ -61,50 +59,9 @@ class Answerer:
     """Answers questions as a RAG tool is set to."""
 
     things: Things
-    searcher: Searcher
+    searches: ToolSearches
     models: ChatModels
     prompts: PromptRuns
-
-    async def search(
-        self,
-        recording: Recording,
-        tool: UUID,
-        query: str,
-        *,
-        groups: frozenset[str] | None,
-        subject: str,
-        filter: Mapping[str, Any] | None = None,
-        limit: int | None = None,
-        parent: int | None = None,
-    ) -> Found:
-        """Search by a retrieval tool, as a step of a run."""
-        chosen = await choose(self.things, RetrievalTool, tool, subject=subject)
-        asked = asked_of(chosen, query, groups=groups, limit=limit, filter=filter)
-        return await self.carry_out(recording, chosen, asked, parent=parent)
-
-    async def carry_out(
-        self, recording: Recording, chosen: Chosen, asked: Search, *, parent: int | None = None
-    ) -> Found:
-        """Search as a chosen retrieval tool asks for it, as a step of a run."""
-        with recording.step("search", chosen.name, parent) as step:
-            step.input = {"query": asked.query, "filter": asked.filter}
-            try:
-                found = await self.searcher.search(asked)
-            except ModelCallFailed as error:
-                recording.called("embedding", error, step.number)
-                raise
-            for embedded in found.embeddings:
-                recording.called("embedding", embedded, step.number)
-            step.note |= {
-                "retrieval": found.retrieval,
-                "timings_ms": dict(found.timings_ms),
-                "passages": [str(passage.id) for passage in found.passages],
-            }
-            if found.notes:
-                step.note["notes"] = list(found.notes)
-        recording.versions["retrieval_tool"] = chosen.document()
-        recording.versions.setdefault("index", {}).update(found.indexes)
-        return found
 
     async def answer(
         self,
@@ -123,7 +80,7 @@ class Answerer:
         The passages are appended to `given`, and numbered by their place in it.
         """
         definition = chosen.definition
-        found = await self.search(
+        found = await self.searches.by_tool(
             recording,
             UUID(definition["retrieval_tool"]),
             question,
@@ -200,20 +157,6 @@ class Answerer:
         messages = await self.prompts.messages(prompt, RunPrompt(prompt=prompt.id, variables=variables))
         chosen_model = model or prompt.definition["model"]
         return request_of({**prompt.definition, "model": chosen_model}, messages)
-
-
-def asked_of(
-    chosen: Chosen,
-    query: str,
-    *,
-    groups: frozenset[str] | None,
-    limit: int | None = None,
-    filter: Mapping[str, Any] | None = None,
-) -> Search:
-    """Return the search that a chosen retrieval tool makes of a query, or raise Invalid where it takes no filter."""
-    if filter is not None and not chosen.definition["allow_filter"]:
-        raise Invalid("This retrieval tool takes no filter of its callers.", code="no_filter", pointer="/filter")
-    return search_of(chosen.definition, query, groups=groups, limit=limit, filter=filter)
 
 
 def numbered_passages(passages: Sequence[Passage], first: int) -> str:

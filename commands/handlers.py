@@ -33,6 +33,7 @@ from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.provider import ShowTrial, show_trial
 from commands.retention import DestroyRunTexts, RetentionHandlers
+from commands.retrieval_tool import ModelKinds
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
@@ -43,6 +44,7 @@ from domain.api_key import ApiKey
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
+from domain.retrieval_tool import RetrievalTool
 from domain.webhook import Webhook
 
 
@@ -63,6 +65,7 @@ def handlers(
         rules={
             Model: settle_model,
             KnowledgeSource: indexes,
+            RetrievalTool: ModelKinds(things=things),
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
             Webhook: SigningSecrets(box=secrets),

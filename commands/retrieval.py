@@ -1,11 +1,11 @@
 """Searching: the port behind which passages are found, and what a retrieval tool asks of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 from commands.ports import Actor
-from domain.retrieval import Found, Search
+from domain.retrieval import Found, Passage, Search
 
 
 class Searcher(Protocol):
@@ -13,6 +13,9 @@ class Searcher(Protocol):
 
     async def search(self, search: Search) -> Found:
         """Return what was found; raise Invalid for a filter that does not fit, or ModelCallFailed."""
+
+    async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
+        """Return passages with as many neighbours on either side, by document in the order of first hits."""
 
     async def check(self, search: Search) -> None:
         """Raise Invalid for a filter that does not fit."""

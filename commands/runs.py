@@ -21,6 +21,7 @@ from commands.model_calls import (
     ModelLimitReached,
     ModelUsed,
     NoModel,
+    Reranked,
 )
 from commands.ports import Context, IdempotencyKey, Receipt, Unit
 from domain.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
@@ -168,7 +169,7 @@ class Recording:
             )
             self._steps.append(ended)
 
-    def called(self, kind: str, answer: ChatAnswer | Embedded | ModelCallFailed, parent: int) -> None:
+    def called(self, kind: str, answer: ChatAnswer | Embedded | Reranked | ModelCallFailed, parent: int) -> None:
         """Record each attempt of a model call as a step: what they took sums up to what the call took."""
         self.tried(kind, answer.attempts, parent)
 

@@ -14,7 +14,7 @@ from commands.model_calls import (
     ModelCallFailed,
     TextPiece,
 )
-from commands.runs import Recording
+from commands.runs import Recording, model_document
 
 
 async def say(
@@ -29,7 +29,7 @@ async def say(
                 async for piece in pieces:
                     if isinstance(piece, ChatAnswer):
                         recording.called("attempt", piece, step.number)
-                        step.model = recording.versions["model"]
+                        step.model = model_document(piece.model)
                         step.output = {
                             "text": piece.text,
                             "tool_calls": [
@@ -56,6 +56,6 @@ async def embed(recording: Recording, models: EmbeddingModels, model: UUID, text
             recording.called("attempt", error, step.number)
             raise
         recording.called("attempt", embedded, step.number)
-        step.model = recording.versions["model"]
+        step.model = model_document(embedded.model)
         step.note |= {"texts": len(texts), "dimensions": embedded.dimensions}
     return embedded

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from eventsourcing.domain import Aggregate, BaseAggregate
 from eventsourcing.domain import Snapshot as LibrarySnapshot
+from pydantic_core import to_jsonable_python
 
 from domain import configuration_events
 from domain.configuration_events import (
@@ -129,7 +130,7 @@ class Configuration(Aggregate):
         """Set the definition: one event for each group of fields that differs."""
         self.must_be_active()
         wanted = self.normal(definition)
-        present = self.definition
+        present = complete(self.DEFINITION, self.definition)
         differing = {k for k, v in wanted.items() if k not in present or not same(v, present[k])}
         for name in sorted(differing & self.FIXED):
             raise Invalid(f"'{name}' is given once and never changes.", code="fixed", pointer=f"/{name}")
@@ -160,7 +161,8 @@ class Configuration(Aggregate):
     def roll_back(self, *, to_version: int, definition: Mapping[str, Any]) -> None:
         """Become what the thing was at a version; nothing happens where it is that already, live."""
         self.must_be_active()
-        if not same(definition, self.definition) or self.is_draft:
+        present, past = (complete(self.DEFINITION, each) for each in (self.definition, definition))
+        if not same(past, present) or self.is_draft:
             self.happened(RolledBack, to_version=to_version, definition=dict(definition))
 
     def set_secret(self, field: str, *, hint: str) -> None:
@@ -238,9 +240,25 @@ def is_draft(kind: type[Definition], newest: Mapping[str, Any], live: Mapping[st
     """Return whether two definitions differ in more than how the thing is shown."""
     shown = kind.PRESENTATION
     return not same(
-        {k: v for k, v in newest.items() if k not in shown},
-        {k: v for k, v in live.items() if k not in shown},
+        {k: v for k, v in complete(kind, newest).items() if k not in shown},
+        {k: v for k, v in complete(kind, live).items() if k not in shown},
     )
+
+
+def complete(kind: type[Definition], definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a definition with the defaults of the fields that its kind has gained since it was recorded."""
+    defaults = _defaults(kind)
+    return definition if defaults.keys() <= definition.keys() else defaults | dict(definition)
+
+
+@cache
+def _defaults(kind: type[Definition]) -> dict[str, Any]:
+    """Return the fields that need not be given, as they are then, in their JSON form."""
+    return {
+        each.alias or name: to_jsonable_python(each.get_default(call_default_factory=True), by_alias=True)
+        for name, each in kind.model_fields.items()
+        if not each.is_required()
+    }
 
 
 def references(kind: type[Definition], definition: Mapping[str, Any]) -> Iterable[tuple[str, str, UUID]]:

@@ -59,7 +59,7 @@ class Found:
 
     `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
     `embeddings` what embedding the query took (commands.model_calls.Embedded or ModelCallFailed each); `notes` says why
-    less was done than asked for.
+    less was done than asked for; `rerank` what came of reranking, in its public form, None where it is off.
     """
 
     passages: Sequence[Passage]
@@ -69,6 +69,7 @@ class Found:
     indexes: Mapping[str, int]
     embeddings: Sequence[Any] = field(default_factory=tuple)
     notes: Sequence[str] = ()
+    rerank: Mapping[str, Any] | None = None
 
 
 def space_name(model: UUID, provider_model: str) -> str:

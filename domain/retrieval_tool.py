@@ -12,6 +12,16 @@ from domain.definition import JSON, Definition, Reference, Strict
 from domain.errors import Invalid
 
 
+class Rerank(Strict):
+    """How what was found is put into a new order by a model that reads query and passage together."""
+
+    model: Reference = Field(description="Of kind `rerank`, or of kind `chat`, which is asked for scores.")
+    top_n: int = Field(30, ge=1, le=100, description="How many of the best passages are put into a new order.")
+    instruction: str | None = Field(
+        None, min_length=1, max_length=2000, description="What makes a passage a good one, beside the query."
+    )
+
+
 class RetrievalToolSettings(Strict):
     """The fields of a retrieval tool that a variant may set differently."""
 
@@ -19,8 +29,11 @@ class RetrievalToolSettings(Strict):
     mode: Literal["hybrid", "vector", "lexical"] = Field("hybrid", description="By meaning, by words, or by both.")
     vector_weight: float = Field(0.6, ge=0, le=1, description="Of meaning in hybrid search; the rest is the words'.")
     limit: int = Field(10, ge=1, le=100, description="Passages that are found at most.")
-    threshold: float | None = Field(None, ge=0, le=1, description="The least score of a passage that is found.")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="The least score of a passage that is found, before any reranking."
+    )
     window: int = Field(0, ge=0, le=10, description="Neighbouring passages that come along on either side.")
+    rerank: Rerank | None = Field(None, description="null = the order in which the passages are found.")
     filter: dict[str, JSON] | None = Field(None, description="Which documents, by their metadata.")
     allow_filter: bool = Field(True, description="Whether a caller may filter further.")
 
@@ -50,7 +63,9 @@ class RetrievalToolDefinition(Definition, RetrievalToolSettings):
 
     REFERENCES: ClassVar[Mapping[str, str]] = {
         "sources/*": "knowledge_source",
+        "rerank/model": "model",
         "variants/*/sources/*": "knowledge_source",
+        "variants/*/rerank/model": "model",
     }
 
     @model_validator(mode="after")
@@ -81,6 +96,12 @@ class RetrievalTool(Configuration):
         limit: int
         threshold: float | None
         window: int
+
+    class RerankSet(Changed):
+        """How what it finds is put into a new order changed, or that it is."""
+
+        TOPIC = "retrieval_tool.rerank_set"
+        rerank: dict[str, Any] | None
 
     class FilterSet(Changed):
         """Which documents it finds, or whether a caller may filter further, changed."""

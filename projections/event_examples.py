@@ -61,6 +61,7 @@ VALUES: dict[str, Any] = {
     "rating": "up",
     "reason": "The document has more pages than are read.",
     "requests_per_minute": 600,
+    "rerank": {"model": ID, "top_n": 30, "instruction": None},
     "retrieval_tool": ID,
     "roles": ["user"],
     "run": ID,

@@ -78,6 +78,7 @@ MEANINGS: Mapping[str, str] = {
     "rating": "`up` or `down`.",
     "reason": "Why.",
     "requests_per_minute": "How often it may be used; null: no bound.",
+    "rerank": "How what is found is put into a new order; null: as it is found.",
     "response_format": "Text, JSON, or JSON by a schema.",
     "result": "What an action gave back.",
     "retrieval_tool": "The retrieval tool's id.",

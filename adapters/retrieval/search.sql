@@ -116,7 +116,7 @@ SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
 
 -- name: passages
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source, p.ordinal
+    d.metadata, d.source
 FROM passages_v1.passages p
 JOIN passages_v1.places pl ON pl.id = p.place
 JOIN passages_v1.documents d ON d.id = pl.document
@@ -124,7 +124,7 @@ WHERE p.id = ANY (%(ids)s)
 
 -- name: passages_around  -- with their neighbours in the same version
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source, p.ordinal
+    d.metadata, d.source
 FROM (SELECT DISTINCT n.id FROM passages_v1.passages h
     JOIN passages_v1.passages n ON n.place = h.place
         AND n.ordinal BETWEEN h.ordinal - %(window)s AND h.ordinal + %(window)s

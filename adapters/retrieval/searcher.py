@@ -6,20 +6,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, LiteralString
-from uuid import UUID
+from typing import Any
 
-import orjson
 import psycopg
 import structlog
 from psycopg import sql as statements
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres.errors import translated
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.fusion import Candidate, Scored, by_vector, by_words, fused
+from adapters.retrieval.passages import fetched, widened
 from adapters.retrieval.rarity import TIERS, Rarity
+from adapters.retrieval.rows import Rows
 from adapters.retrieval.statements import SQL, ready_statement, statement
 from adapters.retrieval.survey import Area, areas_of
 from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
@@ -33,17 +32,6 @@ FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
 
 TRIES = 5
 """How often a search begins again because an index was switched, or a document replaced, in its middle."""
-
-MOVED = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.InvalidSchemaName,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.InternalError_,  # a table that was dropped between its name's look-up and its lock
-)
-"""What a statement may meet while a read model that was built anew takes the place of the old one."""
-
-PAUSE = 0.05
-"""Seconds before a statement that met this is sent again."""
 
 log = structlog.get_logger(__name__)
 
@@ -95,9 +83,9 @@ class PostgresSearcher:
 
     def __init__(self, pool: AsyncConnectionPool, models: EmbeddingModels) -> None:
         """Take a pool whose sessions are set as `search_session` does."""
-        self._pool = pool
+        self._rows = Rows(pool)
         self._models = models
-        self.rarity = Rarity(lambda: self._rows(SQL["frequencies"], {}))
+        self.rarity = Rarity(lambda: self._rows.of(SQL["frequencies"], {}))
 
     async def check(self, search: Search) -> None:
         """Raise Invalid for a filter that does not fit."""
@@ -128,11 +116,15 @@ class PostgresSearcher:
             notes=progress.notes,
         )
 
+    async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
+        """Return passages with as many neighbours on either side, by document in the order of first hits."""
+        return await widened(self._rows, passages, window)
+
     async def _attempt(self, progress: Progress) -> Outcome:
         """Return what was found once the indexes that answer, and the documents, have been read together."""
         search = progress.search
         with progress.clocked("sql"):
-            rows = await self._rows(SQL["survey"], {"sources": list(search.sources), "query": search.query})
+            rows = await self._rows.of(SQL["survey"], {"sources": list(search.sources), "query": search.query})
             areas = areas_of(rows)
             narrowing, filter = await self._narrowing(progress)
         with progress.clocked("embed"):
@@ -143,7 +135,7 @@ class PostgresSearcher:
             mode = _mode(search, areas, progress.vectors)
             chosen = _chosen(search, mode, [candidate for candidates, _ in answers for candidate in candidates])
         with progress.clocked("sql"):
-            passages = await self._passages(search, chosen)
+            passages = await fetched(self._rows, chosen, search.window)
         as_surveyed = all(indexes == area.indexes for area, (_, indexes) in zip(areas, answers, strict=True))
         missing = {each.candidate.id for each in chosen} - {passage.id for passage in passages}
         return Outcome(mode=mode, passages=passages, areas=areas, filter=filter, whole=as_surveyed and not missing)
@@ -166,7 +158,7 @@ class PostgresSearcher:
     async def _fields(self, search: Search) -> FieldTypes:
         """Return the fields that the sources' documents can be filtered by."""
         types: defaultdict[str, set[str]] = defaultdict(set)
-        for name, kind in await self._rows(SQL["fields"], {"sources": list(search.sources)}):
+        for name, kind in await self._rows.of(SQL["fields"], {"sources": list(search.sources)}):
             types[name].add(kind)
         return {name: frozenset(kinds) for name, kinds in types.items()}
 
@@ -214,7 +206,7 @@ class PostgresSearcher:
         else:
             query = statement(area.space, vector=vector is not None, words=words, condition=condition)
         sought = await self.rarity.worth_finding(area.lexemes) if words else area.lexemes
-        *found, last = await self._rows(
+        *found, last = await self._rows.of(
             query,
             {
                 **narrowing.parameters,
@@ -244,39 +236,6 @@ class PostgresSearcher:
             for number, (part, words) in enumerate(tiers)
             for name, value in ((f"part_{number}", part), (f"words_{number}", words))
         }
-
-    async def _passages(self, search: Search, chosen: Sequence[Scored]) -> list[Passage]:
-        """Return the chosen passages, with their neighbours where a window is asked for."""
-        if not chosen:
-            return []
-        values = {"ids": [each.candidate.id for each in chosen], "window": search.window}
-        rows = await self._rows(SQL["passages_around" if search.window else "passages"], values)
-        scored = {each.candidate.id: each for each in chosen}
-        found = {row[0]: (row[13], _passage(row, scored.get(row[0]))) for row in rows}
-        if not search.window:
-            return [found[id][1] for id in scored if id in found]
-        order: dict[UUID, int] = {}
-        for id in scored:
-            if id in found:
-                order.setdefault(found[id][1].document_id, len(order))
-        ranked = sorted(found.values(), key=lambda each: (order.get(each[1].document_id, len(order)), each[0]))
-        return [passage for _, passage in ranked]
-
-    async def _rows(self, query: LiteralString | bytes | statements.Composed, values: Mapping[str, Any]) -> list[Any]:
-        """Return a statement's rows; one that met the switch of a read model is sent again."""
-        for left in reversed(range(TRIES)):
-            try:
-                async with self._pool.connection() as connection:
-                    return await (await connection.execute(query, values, binary=True)).fetchall()
-            except MOVED as error:
-                if not left:
-                    if isinstance(error, psycopg.errors.InternalError_):
-                        raise
-                    raise Unavailable("The read model is just being made: ask again in a moment.") from error
-                await asyncio.sleep(PAUSE)
-            except (psycopg.Error, PoolTimeout) as error:
-                raise translated(error) from error
-        raise AssertionError("the last try returns or raises")
 
 
 async def search_session(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -333,29 +292,3 @@ def _chosen(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list
             ordered = fused(candidates, search.vector_weight)
     least = search.threshold
     return [each for each in ordered if least is None or each.score >= least][: search.limit]
-
-
-def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
-    candidate = scored.candidate if scored else None
-    return Passage(
-        id=row[0],
-        text=row[1],
-        score=scored.score if scored else 0.0,
-        scores={
-            "vector": candidate.vector if candidate else None,
-            "lexical": candidate.lexical if candidate else None,
-            "fused": scored.score if scored else None,
-            "rerank": None,
-        },
-        document_id=row[2],
-        document_version=row[3],
-        external_id=row[4],
-        title=row[5],
-        url=row[6],
-        start=row[7],
-        end=row[8],
-        page=row[9],
-        heading=row[10],
-        metadata=orjson.loads(row[11]),
-        source_id=row[12],
-    )

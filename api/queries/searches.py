@@ -132,7 +132,7 @@ PASSAGE: Mapping[str, Any] = {
     "properties": {
         "id": {"type": "string", "format": "uuid"},
         "text": {"type": "string"},
-        "score": {"type": "number"},
+        "score": {"type": "number", "description": "The one by which it stands where it does: of the last stage."},
         "scores": {
             "type": "object",
             "properties": {name: {"type": ["number", "null"]} for name in ("vector", "lexical", "fused", "rerank")},
@@ -158,6 +158,11 @@ FOUND: Mapping[str, Any] = {
     "passages": {"type": "array", "items": PASSAGE},
     "retrieval": {"enum": ["hybrid", "vector", "lexical"], "description": "What was really possible."},
     "notes": {"type": "array", "items": {"type": "string"}, "description": "Why less was done than asked for."},
+    "rerank": {
+        "type": ["object", "null"],
+        "description": "What came of reranking: the `model`, how many `passages` it was given and left `unscored`; "
+        "or `failed`, with the code: then the order is that in which they were found.",
+    },
     "index_version": {
         "type": "object",
         "description": "Source id -> index that answered.",

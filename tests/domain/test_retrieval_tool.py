@@ -33,3 +33,30 @@ def test_how_it_searches_changes_in_one_event():
     given(a_tool()).when(lambda t: t.change(t.definition | {"mode": "lexical", "limit": 3})).then(
         (RetrievalTool.SearchChanged, {"mode": "lexical", "limit": 3})
     )
+
+
+def before_reranking() -> RetrievalTool:
+    """Return a tool as it was recorded before tools could rerank."""
+    tool = a_tool()
+    tool.definition = {name: value for name, value in tool.definition.items() if name != "rerank"}
+    tool.labels = {"live": {"version": 1, "definition": tool.definition}}
+    return tool
+
+
+def test_a_field_that_came_later_is_as_if_it_had_its_default():
+    given(before_reranking()).when(lambda t: t.change({**t.definition, "title": "Handbook"})).then(
+        (RetrievalTool.Described, {"title": "Handbook"})
+    )
+    given(before_reranking()).when(lambda t: t.change({**t.definition, "rerank": None})).then_nothing()
+    given(before_reranking()).when(lambda t: t.roll_back(to_version=1, definition=a_tool().definition)).then_nothing()
+    assert not before_reranking().is_draft
+
+
+def test_reranking_is_set_in_an_event_of_its_own_with_its_defaults():
+    model = str(identify("model", "judge"))
+    tool = before_reranking()
+    given(tool).when(lambda t: t.change({**t.definition, "rerank": {"model": model}})).then(
+        (RetrievalTool.RerankSet, {"rerank": {"model": model, "top_n": 30, "instruction": None}})
+    )
+    assert tool.is_draft
+    assert {(path, kind) for path, kind, _ in tool.references()} >= {("/rerank/model", "model")}

@@ -1,0 +1,49 @@
+"""What a retrieval tool's models must be able to do."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from commands.configuration import Change
+from commands.ports import Things
+from domain.errors import Invalid, NotFound
+from domain.model import Model
+from domain.references import places
+
+KINDS: Mapping[str, frozenset[str]] = {"rerank/model": frozenset({"rerank", "chat"})}
+"""Where a model is named -> kinds that will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelKinds:
+    """The rule of retrieval tools: models are of a kind that can do what they are named for."""
+
+    things: Things
+
+    async def __call__(self, change: Change) -> None:
+        """Raise Invalid where one is not."""
+        await must_be_able(self.things, change.thing.definition)
+
+
+async def must_be_able(things: Things, definition: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise Invalid where a model is of a kind that will not do; `prefix` is where the definition stands."""
+    for pointer, id, kinds in _named(definition):
+        try:
+            model = await things.newest(Model, id)
+        except NotFound:
+            continue  # the append refuses what refers to it
+        if model.definition["kind"] not in kinds:
+            raise Invalid(
+                f"A model of kind {' or '.join(sorted(kinds))} is needed here; this one is of kind "
+                f"{model.definition['kind']}.",
+                code="wrong_model_kind",
+                pointer=prefix + pointer,
+            )
+
+
+def _named(definition: Mapping[str, Any]) -> Iterator[tuple[str, UUID, frozenset[str]]]:
+    for path, kinds in KINDS.items():
+        for each in (path, f"variants/*/{path}"):
+            for pointer, container, key in places(definition, each):
+                yield pointer, UUID(container[key]), kinds
