@@ -26,6 +26,7 @@ from api.commands import tags as tag_commands
 from api.commands import webhooks as webhook_commands
 from api.errors import HttpProblem, problem, problem_of
 from api.event_schemas import asyncapi_document
+from api.mcp_server import exchange as mcp_exchange
 from api.middleware import RequestMiddleware
 from api.openai_forms import refusals as openai_refusals
 from api.openapi import openapi_document
@@ -100,6 +101,7 @@ def operations() -> list[Operation]:
         *projection_commands.OPERATIONS,
         *completions.OPERATIONS,
         *openai_models.OPERATIONS,
+        *mcp_exchange.OPERATIONS,
         *event_stream.OPERATIONS,  # before what stands at /v1/events/{ref}
         *log_queries.OPERATIONS,
         *audit_queries.OPERATIONS,
@@ -134,6 +136,7 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         redirect_slashes=False,
         middleware=middleware,
     )
+    app.state.side = side
     document = openapi_document(chosen)
     app.router.routes.append(IndexedRoutes([route(operation, container) for operation in chosen]))
     settings = container.settings

@@ -71,13 +71,16 @@ class Operation:
 class Call:
     """What a handler is given."""
 
-    __slots__ = ("actor", "container", "query", "request", "request_id")
+    __slots__ = ("actor", "channel", "container", "query", "request", "request_id")
 
-    def __init__(self, request: Request, container: "Container", actor: Actor, request_id: str) -> None:
+    def __init__(
+        self, request: Request, container: "Container", actor: Actor, request_id: str, channel: str = "api"
+    ) -> None:
         self.request = request
         self.container = container
         self.actor = actor
         self.request_id = request_id
+        self.channel = channel
         self.query: Mapping[str, str] = request.query_params
 
     def path(self, name: str) -> str:
@@ -148,7 +151,7 @@ class Call:
             self.container.credentials.forget()  # here at once; elsewhere when PostgreSQL has told it
         return receipt
 
-    def context(self, *, reason: str | None = None, raw: bytes = b"", channel: str = "api") -> Context:
+    def context(self, *, reason: str | None = None, raw: bytes = b"", channel: str | None = None) -> Context:
         """Return who asks, why, and with which key and attributes."""
         traceparent = TRACEPARENT.match(self.request.headers.get("traceparent", ""))
         return Context(
@@ -157,7 +160,7 @@ class Call:
             correlation_id=self.request_id,
             trace_id=traceparent[1] if traceparent else None,
             idempotency=self._idempotency(raw),
-            channel=channel,
+            channel=channel or self.channel,
             attributes=self._attributes(),
         )
 

@@ -25,7 +25,9 @@ HIDDEN = "[hidden]"
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What would end a line, move the cursor, or can't be written."""
 
-QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "psycopg", "psycopg.pool", "aiokafka", "httpx2", "openai")
+QUIET = (
+    "uvicorn", "uvicorn.error", "uvicorn.access", "psycopg", "psycopg.pool", "aiokafka", "httpx2", "openai", "mcp"
+)  # fmt: skip
 """Libraries that are heard from WARNING on."""
 
 

@@ -283,7 +283,12 @@ class Runs:
             input=input if observability == "full" else None,
             owner=self.owner,
         )
-        return recording, await self.bus.dispatch(command, context)
+        beginning = asyncio.ensure_future(self.bus.dispatch(command, context))
+        try:
+            return recording, await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            self.lost.add(recording.id)  # it may have come on record, and nobody carries it out
+            raise
 
 
 def model_document(model: ModelUsed) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -18,6 +18,7 @@ from domain.errors import Invalid
 from projections.documents import document, referred
 from projections.recorded import Recorded
 
+WHOLE_PAGE = 500
 BREATH = 200
 """Events or rows after which whatever else this process does gets its turn; some milliseconds."""
 
@@ -241,3 +242,15 @@ def after_cursor(cursor: str) -> int:
 def names_wanted(rows: Iterable[ThingRow]) -> set[UUID]:
     """Return the ids whose names the labelled documents of rows show."""
     return {target for row in rows for target in referred(thaw(row))}
+
+
+async def everything(view: ConfigurationsView, kind: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield the documents of all things of a kind that are not archived, the oldest first."""
+    after: int | None = None
+    while True:
+        page = await view.page(ListQuery(kind=kind, limit=WHOLE_PAGE, after=after, newest_first=False))
+        for item in page.items:
+            yield orjson.loads(item)
+        if page.next_cursor is None:
+            return
+        after = after_cursor(page.next_cursor)

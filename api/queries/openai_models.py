@@ -11,9 +11,8 @@ from api.openai_forms.refusals import refused
 from api.queries.configurations import READ_MODEL
 from commands.completion import PREFIXES, aim, no_such
 from domain.model import Model
-from projections.configurations import ListQuery, after_cursor
+from projections.configurations import everything
 
-PAGE = 500
 ENTRY = {
     "type": "object",
     "required": ["id", "object", "created", "owned_by"],
@@ -49,15 +48,9 @@ async def entries(call: Call) -> AsyncIterator[dict[str, Any]]:
     """Yield all that can answer or embed."""
     kinds = [(None, Model.TOPIC), *((prefix, kind.TOPIC) for prefix, kind in PREFIXES.items())]
     for prefix, kind in kinds:
-        after: int | None = None
-        while True:
-            page = await call.container.view.page(ListQuery(kind=kind, limit=PAGE, after=after, newest_first=False))
-            for item in map(orjson.loads, page.items):
-                if answers(item, prefix is None):
-                    yield entry(item, prefix)
-            if page.next_cursor is None:
-                break
-            after = after_cursor(page.next_cursor)
+        async for item in everything(call.container.view, kind):
+            if answers(item, prefix is None):
+                yield entry(item, prefix)
 
 
 def answers(shown: Mapping[str, Any], is_model: bool) -> bool:

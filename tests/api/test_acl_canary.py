@@ -23,6 +23,7 @@ NEAR = frozenset(
         "tools:preview",
         "answers:run",
         "completions:run",
+        "mcp:use",
         "conversations:use",
         "conversations:read",
         "documents:read",
@@ -104,6 +105,15 @@ def requests() -> list[tuple[str, dict[str, Any]]]:
         made.append((f"/openai{COMPLETE}", {"model": "rag:ask", **asked}))
     asked = {"model": "agent:helper", "messages": [{"role": "user", "content": question}]}
     made += [(COMPLETE, {**asked, "stream": stream}) for stream in (False, True)]
+    tools = {
+        "search_find": {"query": question},
+        "answer_ask": {"question": question},
+        "ask_helper": {"message": question},
+    }
+    for name, arguments in tools.items():
+        called = {"method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        made.append(("/mcp", {"jsonrpc": "2.0", "id": 1, **called}))
+    made.append(("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}))
     return made
 
 
