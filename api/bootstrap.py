@@ -8,7 +8,6 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.connectors.folder import FolderConnector
 from adapters.egress import Egress
 from adapters.event_store.appender import Appender
 from adapters.event_store.choosing import LogFilter
@@ -23,6 +22,7 @@ from adapters.jobs import CHANNEL as JOBS
 from adapters.jobs import Jobs
 from adapters.keyring import Keyring
 from adapters.knowledge.contents import PostgresContents
+from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.knowledge.uploads import PostgresUploads
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
@@ -53,6 +53,7 @@ from adapters.webhooks.dispatcher import WebhookDispatcher
 from adapters.webhooks.sending import WebhookSender
 from api.answering_parts import answerer_of
 from api.auth import Authenticates, Authenticator
+from api.connectors import connectors_of
 from api.event_frames import EventFrames
 from api.kafka_parts import followers, kafka_relay
 from api.metrics import Metrics
@@ -255,7 +256,7 @@ async def open_container(
             reader = reading
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
-        connectors = {"folder": FolderConnector(settings.folder_roots, forbidden=[settings.home])}
+        connectors = connectors_of(settings)
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors
         )
@@ -300,6 +301,7 @@ async def open_container(
                 reader=reader,
                 given=documents,
                 connectors=connectors,
+                secrets=SealedSourceSecrets(store, secret_box),
                 log=log,
                 keys=keys,
                 run_texts_days=settings.run_texts_days,

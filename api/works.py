@@ -12,7 +12,7 @@ from adapters.knowledge.texts import PostgresTexts
 from adapters.knowledge.vectors import PostgresVectors
 from adapters.postgres.passages.upkeep import PostgresVectorTables
 from commands.bus import Bus
-from commands.connectors import Connectors
+from commands.connectors import Connectors, SourceSecrets
 from commands.document import Documents
 from commands.embedding_texts import Embedder
 from commands.index_building import FillIndexes, FollowModels
@@ -38,6 +38,7 @@ def works_of(
     reader: DocumentReader,
     given: Documents,
     connectors: Connectors,
+    secrets: SourceSecrets,
     log: EventLog,
     keys: DataKeys,
     run_texts_days: int | None,
@@ -57,7 +58,14 @@ def works_of(
             bus=bus, things=things, queue=jobs, documents=documents, tables=PostgresVectorTables(pool), log=log
         ),
         FollowModels(bus=bus, documents=documents),
-        SyncSources(bus=bus, things=things, documents=given, items=PostgresSyncItems(pool), connectors=connectors),
+        SyncSources(
+            bus=bus,
+            things=things,
+            documents=given,
+            items=PostgresSyncItems(pool),
+            connectors=connectors,
+            secrets=secrets,
+        ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
     ]

@@ -29,7 +29,7 @@ from benchmarks.models import provider
 from benchmarks.peer_store import PYTHON, address, there
 from benchmarks.table import Row
 from commands.configuration import CreateThing
-from commands.document import GivenDocument
+from commands.connectors import GivenDocument
 from commands.ports import SYSTEM, Context
 from domain.configuration import Configuration
 from domain.knowledge_source import KnowledgeSource

@@ -1,11 +1,16 @@
 """Connectors: where documents come from, behind one port."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
-from commands.document import GivenDocument
-from domain.errors import Conflict, DomainError
+from pydantic import BaseModel
+
+from domain.definition import parse
+from domain.errors import Conflict, DomainError, Invalid
+from domain.knowledge_source import KnowledgeSource
+from domain.references import escaped
 
 
 class SourceUnavailable(DomainError):
@@ -28,30 +33,58 @@ class NotSyncable(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A document that a source has; another `version` means that it may have changed."""
+    """A document that a source has; another `version` means that it may have changed.
+
+    `version` None: the source tells none, so it is fetched each time, and compared by its content.
+    """
 
     external_id: str
-    version: str
+    version: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
-    """All that a source has for us, and how many things it holds that are left out by its settings or kind."""
+class GivenDocument:
+    """A document as a source gives it. `acl` None: as the source says; `metadata` is a JSON object."""
 
-    documents: Sequence[Listed]
-    left_out: int
+    external_id: str
+    title: str
+    url: str | None
+    media_type: str
+    content: bytes
+    metadata: Mapping[str, Any]
+    acl: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a connector looks: a source, its settings, and the secrets that open it."""
+
+    source: UUID
+    config: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Connector(Protocol):
-    """Lists and fetches the documents of one type of sources; `config` is the source's."""
+    """Lists and fetches the documents of one type of sources."""
+
+    @property
+    def config(self) -> type[BaseModel]:
+        """What a source's settings are; its docstring tells a person what the connector does."""
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Which secrets it may be given: name -> what it is."""
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Raise Invalid where a source may not be set so."""
+        """Raise Invalid where a source may not be set so, beyond what `config` says."""
 
-    async def list(self, config: Mapping[str, Any]) -> Listing:
-        """Return everything that the source has, or raise SourceUnavailable: never a part of it."""
+    def list(self, place: Place) -> AsyncIterator[Listed | None]:
+        """Yield everything that the source has, and None for each thing that is left out by its settings or kind.
 
-    async def fetch(self, config: Mapping[str, Any], external_id: str) -> GivenDocument:
+        Raises SourceUnavailable where it can't tell all of it, and Invalid where the settings can't be right.
+        """
+
+    async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a document, or raise NotFetched or SourceUnavailable."""
 
 
@@ -59,8 +92,33 @@ Connectors = Mapping[str, Connector]
 """By the type of source."""
 
 
+class SourceSecrets(Protocol):
+    """The secrets of sources."""
+
+    async def of(self, source: KnowledgeSource) -> Mapping[str, str]:
+        """Return name -> secret."""
+
+
 def connector_of(connectors: Connectors, type: str) -> Connector:
     """Return the connector of a type of sources, or raise NotSyncable."""
     if type not in connectors:
         raise NotSyncable(f"Sources that are synced are of type {', '.join(sorted(connectors))}; this one is not.")
     return connectors[type]
+
+
+def must_fit(connector: Connector, config: Mapping[str, Any]) -> None:
+    """Raise Invalid unless a source may be set so."""
+    parse(connector.config, dict(config), "/config")
+    connector.check(config)
+
+
+def must_know(connector: Connector, secrets: Iterable[str]) -> None:
+    """Raise Invalid unless a connector is given no other secrets than it asks for."""
+    for name in secrets:
+        if name not in connector.secrets:
+            known = ", ".join(sorted(connector.secrets)) or "none"
+            raise Invalid(
+                f"Sources of this type have no such secret; they have: {known}.",
+                code="unknown_secret",
+                pointer=f"/secrets/{escaped(name)}",
+            )

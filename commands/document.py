@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from commands.bus import Bus, Done
+from commands.connectors import GivenDocument
 from commands.document_checks import checked, must_be_distinct
 from commands.knowledge_source import FILL_INDEX, ensure_index
 from commands.ports import SYSTEM, Actor, Context, Receipt, Things, Unit
@@ -24,19 +25,6 @@ class ExternalIdTaken(Conflict):
     """A document that you may not see has this external_id: choose another."""
 
     code = "external_id_taken"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenDocument:
-    """A document as a source gives it. `acl` None: as the source says; `metadata` is a JSON object."""
-
-    external_id: str
-    title: str
-    url: str | None
-    media_type: str
-    content: bytes
-    metadata: Mapping[str, Any]
-    acl: Sequence[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)

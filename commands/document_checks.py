@@ -14,7 +14,7 @@ from domain.errors import Invalid
 from domain.knowledge_source import Acl
 
 if TYPE_CHECKING:
-    from commands.document import GivenDocument
+    from commands.connectors import GivenDocument
 
 MOST_DOCUMENTS = 1000
 """Documents that are given at once."""

@@ -57,7 +57,7 @@ def handlers(
     connectors: Connectors | None = None,
 ) -> Handlers:
     """Return command class -> handler."""
-    indexes = IndexHandlers(things=things)
+    indexes = IndexHandlers(things=things, connectors=connectors or {})
     documents = DocumentHandlers(things=things)
     syncs = SyncHandlers(things=things, connectors=connectors or {})
     configuration = ConfigurationHandlers(

@@ -1,12 +1,13 @@
 """A knowledge source's own rule: the index that its settings ask for is built; and which index answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
 from commands.bus import Done
 from commands.configuration import Change, OnThing
+from commands.connectors import Connectors, must_fit, must_know
 from commands.ports import Things, Unit
 from domain.definition import same
 from domain.errors import Invalid, NotFound
@@ -58,12 +59,19 @@ class IndexHandlers:
     """Carries out the commands on indexes; as a rule of knowledge sources, begins what their settings ask for."""
 
     things: Things
+    connectors: Connectors = field(default_factory=dict)
 
     async def __call__(self, change: Change) -> None:
-        """Begin an index after a change that asks for one."""
+        """Refuse what its connector can't do; begin an index after a change that asks for one."""
         source = cast(KnowledgeSource, change.thing)
-        if not source.archived:
-            await begin_index(source, self.things, change.unit)
+        if source.archived:
+            return
+        connector = self.connectors.get(source.definition["type"])
+        if connector is not None:
+            must_know(connector, [each.partition("/")[2] for each in source.secrets])
+            if change.before is None or change.before["config"] != source.definition["config"]:
+                must_fit(connector, source.definition["config"])
+        await begin_index(source, self.things, change.unit)
 
     async def build(self, command: BuildIndex, unit: Unit) -> Done:
         """Begin an index."""

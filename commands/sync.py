@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from commands.bus import Done
-from commands.connectors import Connectors, connector_of
+from commands.connectors import Connectors, connector_of, must_fit
 from commands.ports import Things, Unit
 from domain.errors import Archived, NotFound
 from domain.knowledge_source import KnowledgeSource
@@ -89,7 +89,7 @@ class SyncHandlers:
         if source.archived:
             raise Archived("This knowledge source is archived: restore it first.")
         connector = connector_of(self.connectors, source.definition["type"])
-        connector.check(source.definition["config"])
+        must_fit(connector, source.definition["config"])
         syncing = await unit.find(Syncing, Syncing.create_id(str(source.id))) or Syncing.create(source=source.id)
         sync = Sync.create(source=source.id, allow_mass_removal=command.allow_mass_removal)
         syncing.begin(sync.id)

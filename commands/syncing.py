@@ -4,6 +4,7 @@ What a source listed, and what was taken of it, is on record beside the log. Eac
 before it is marked there, so that one that is done again is counted once.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from commands.bus import Bus
 from commands.connectors import (
     Connector,
     Connectors,
+    GivenDocument,
     Listed,
     NotFetched,
     NotSyncable,
+    Place,
+    SourceSecrets,
     SourceUnavailable,
     connector_of,
 )
-from commands.document import Documents, GivenDocument
+from commands.document import Documents
 from commands.jobs import Finished, Job, Outcome
 from commands.ports import SYSTEM, Context, Things
 from commands.reading import Unreadable
@@ -29,7 +33,11 @@ from domain.errors import Archived, DomainError, Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource
 from domain.sync import TOTALS, Sync
 
+FETCHED_AT_ONCE = 8
 MOST_DOCUMENTS = 50
+LOOK_EVERY = 1000
+"""Listed documents after which it is seen whether the sync is to stop."""
+
 MOST_BYTES = 8_000_000
 """Of one batch; a larger document goes alone."""
 
@@ -90,6 +98,7 @@ class SyncSources:
     documents: Documents
     items: SyncItems
     connectors: Connectors
+    secrets: SourceSecrets
     kind: str = SYNC
     most: int = 1
     groups: int = 2
@@ -113,7 +122,8 @@ class SyncSources:
             if source.archived:
                 raise Archived("The knowledge source was archived meanwhile.")
             connector = connector_of(self.connectors, source.definition["type"])
-            await Syncer(work=self, sync=sync, source=source, connector=connector).run()
+            place = Place(source=source.id, config=source.definition["config"], secrets=await self.secrets.of(source))
+            await Syncer(work=self, sync=sync, source=source, connector=connector, place=place).run()
         except Stopped:
             await self._end(id, "cancelled")
         except (SourceUnavailable, Archived, Invalid, NotSyncable) as error:
@@ -133,12 +143,7 @@ class Syncer:
     sync: Sync
     source: KnowledgeSource
     connector: Connector
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The source's settings."""
-        config: Mapping[str, Any] = self.source.definition["config"]
-        return config
+    place: Place
 
     async def run(self) -> None:
         """Do all of it; raise Stopped, or SourceUnavailable before anything is taken away."""
@@ -162,20 +167,31 @@ class Syncer:
 
     async def _list(self) -> None:
         """Ask the source what it has; one that has next to nothing, where it had much, is not believed."""
-        listing = await self.connector.list(self.config)
+        listed, left_out = await self._all_there_is()
         known = await self.work.items.known(self.source.id)
-        if not self.sync.believes(listed=len(listing.documents), known=known):
+        if not self.sync.believes(listed=len(listed), known=known):
             raise SourceUnavailable(
-                f"The source lists {len(listing.documents)} documents, where it had {known}: nothing was removed. "
+                f"The source lists {len(listed)} documents, where it had {known}: nothing was removed. "
                 "If that is right, sync it with allow_mass_removal.",
                 code="too_few_listed",
             )
-        await self.work.items.list(self.source.id, self.sync.id, listing.documents)
+        await self.work.items.list(self.source.id, self.sync.id, listed)
         waiting = (await self.work.items.totals(self.source.id, self.sync.id)).get("", 0)
-        command = NoteListing(
-            id=self.sync.id, documents=len(listing.documents), to_fetch=waiting, left_out=listing.left_out
-        )
+        command = NoteListing(id=self.sync.id, documents=len(listed), to_fetch=waiting, left_out=left_out)
         await self.work.bus.dispatch(command, context_of(self.sync.id))
+
+    async def _all_there_is(self) -> tuple[Sequence[Listed], int]:
+        """Return what the source lists, each document once, and how many things it leaves out."""
+        listed: dict[str, Listed] = {}
+        left_out = 0
+        async for each in self.connector.list(self.place):
+            if each is None:
+                left_out += 1
+            else:
+                listed[each.external_id] = each
+            if (len(listed) + left_out) % LOOK_EVERY == 0:
+                await self._must_go_on()
+        return list(listed.values()), left_out
 
     async def _next(self) -> Sequence[Item]:
         await self._must_go_on()
@@ -194,14 +210,13 @@ class Syncer:
         fetched: list[tuple[Item, GivenDocument]] = []
         failed: list[tuple[Item, DomainError]] = []
         size = 0
-        for item in items:
-            try:
-                given = await self.connector.fetch(self.config, item.external_id)
-            except NotFetched as error:
-                failed.append((item, error))
-                continue
-            fetched.append((item, given))
-            size += len(given.content)
+        for start in range(0, len(items), FETCHED_AT_ONCE):
+            for item, got in await self._fetch(items[start : start + FETCHED_AT_ONCE]):
+                if isinstance(got, NotFetched):
+                    failed.append((item, got))
+                else:
+                    fetched.append((item, got))
+                    size += len(got.content)
             if size >= MOST_BYTES:
                 break
         settled = await self._give(fetched, failed) if fetched else []
@@ -209,6 +224,22 @@ class Syncer:
         return settled, [
             {"external_id": item.external_id, "code": error.error_code, "reason": str(error)} for item, error in failed
         ]
+
+    async def _fetch(self, items: Sequence[Item]) -> list[tuple[Item, GivenDocument | NotFetched]]:
+        """Fetch items at once; raise SourceUnavailable where one of them finds the source away."""
+
+        async def fetched(item: Item) -> GivenDocument | NotFetched:
+            try:
+                return await self.connector.fetch(self.place, item.external_id)
+            except NotFetched as error:
+                return error
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(fetched(item)) for item in items]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [(item, task.result()) for item, task in zip(items, tasks, strict=True)]
 
     async def _give(
         self, fetched: Sequence[tuple[Item, GivenDocument]], failed: list[tuple[Item, DomainError]]

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
-from domain.definition import JSON, Definition, Reference, Strict, parse
-from domain.errors import Invalid
+from domain.definition import JSON, Definition, Reference, Strict
 from domain.values import Group
 
 Acl = Annotated[list[Group], Field(max_length=1000)]
@@ -38,26 +38,12 @@ class MetadataField(Strict):
     type: MetadataType = "text"
 
 
-Glob = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
-"""A pattern of names; `*` stands for anything, also across folders."""
-
-
-class FolderConfig(Strict):
-    """A folder on the server's machine, with what lies in it."""
-
-    path: str = Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")
-    include: list[Glob] = Field(default_factory=list, max_length=100)
-    exclude: list[Glob] = Field(default_factory=list, max_length=100)
-
-
-CONFIGS: Mapping[str, type[Strict]] = {"folder": FolderConfig}
-"""What a source's config is, by its type."""
-
-
 class KnowledgeSourceDefinition(Definition):
     """A knowledge source's settings."""
 
-    type: str = Field(min_length=1, max_length=64, description="Its connector: files, folder.")
+    type: str = Field(
+        min_length=1, max_length=64, description="Its connector: `files`, or one of those that `GET /v1/plugins` lists."
+    )
     config: dict[str, JSON] = Field(default_factory=dict, description="The connector's settings.")
     chunking: Chunking = Field(default_factory=Chunking)
     embedding_model: Reference | None = Field(None, description="null = the default embedding model, if any.")
@@ -67,16 +53,7 @@ class KnowledgeSourceDefinition(Definition):
     schedule: str | None = Field(None, max_length=100, description="When it is synced, as cron.")
 
     REFERENCES: ClassVar[Mapping[str, str]] = {"embedding_model": "model"}
-
-    @model_validator(mode="after")
-    def _config_fits(self) -> Self:
-        if self.type in CONFIGS:
-            try:
-                parse(CONFIGS[self.type], self.config)
-            except Invalid as error:
-                wrong = error.errors[0]
-                raise ValueError(f"config{wrong.pointer}: {wrong.message}") from None
-        return self
+    SECRETS: ClassVar[tuple[str, ...]] = ("secrets/*",)
 
 
 class KnowledgeSource(Configuration):
@@ -167,6 +144,13 @@ class KnowledgeSource(Configuration):
         self.index: int | None = None
 
     @property
+    def origin(self) -> str:
+        """Where its secrets may go: the origins of the addresses in its connector's settings."""
+        config = self.definition["config"]
+        named = sorted(name for name, value in config.items() if is_address(name) and isinstance(value, str))
+        return " ".join(f"{name}={origin_of(config[name])}" for name in named)
+
+    @property
     def newest_index(self) -> int | None:
         """The index that new documents go into; it answers as soon as it is complete."""
         return max((int(number) for number in self.indexes), default=None)
@@ -183,3 +167,18 @@ class KnowledgeSource(Configuration):
         """Let another index answer; nothing happens where it does already."""
         if self.index != index and str(index) in self.indexes:
             self.trigger_event(self.IndexSwitched, index=index)
+
+
+def is_address(setting: str) -> bool:
+    """Return whether a connector's setting says by its name that it is an address."""
+    return setting == "url" or setting.endswith("_url")
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of an address; one that can't be read stands for itself."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return url
+    return f"{parts.scheme}://{host}:{port or ''}" if parts.scheme and host else url

@@ -3,23 +3,37 @@
 import asyncio
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from adapters.reading.kinds import kind_of
-from commands.connectors import Listed, Listing, NotFetched, SourceUnavailable
-from commands.document import GivenDocument
+from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.document_checks import MOST_BYTES
 from commands.reading import Unreadable
-from domain.definition import parse
+from domain.definition import Strict, parse
 from domain.errors import Invalid
-from domain.knowledge_source import FolderConfig
+
+Glob = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
+"""A pattern of names; `*` stands for anything, also across folders."""
+
+
+class FolderConfig(Strict):
+    """A folder on the server's machine, with what lies in it."""
+
+    path: str = Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")
+    include: list[Glob] = Field(default_factory=list, max_length=100)
+    exclude: list[Glob] = Field(default_factory=list, max_length=100)
 
 
 class FolderConnector:
     """Lists and reads folders under some roots, and none that holds what is this installation's own."""
+
+    config = FolderConfig
+    secrets: Mapping[str, str] = {}
 
     def __init__(self, roots: Sequence[Path], *, forbidden: Sequence[Path]) -> None:
         self._roots = [root.resolve() for root in roots]
@@ -29,14 +43,15 @@ class FolderConnector:
         """Raise Invalid where a folder may not be read."""
         self._folder(parse(FolderConfig, dict(config), "/config"))
 
-    async def list(self, config: Mapping[str, Any]) -> Listing:
-        """Return all files that are to be read, or raise SourceUnavailable: never a part of them."""
-        settings = parse(FolderConfig, dict(config), "/config")
-        return await asyncio.to_thread(self._list, self._folder(settings), settings)
+    async def list(self, place: Place) -> AsyncIterator[Listed | None]:
+        """Yield all files that are to be read, or raise SourceUnavailable: never a part of them."""
+        settings = parse(FolderConfig, dict(place.config), "/config")
+        for each in await asyncio.to_thread(self._list, self._folder(settings), settings):
+            yield each
 
-    async def fetch(self, config: Mapping[str, Any], external_id: str) -> GivenDocument:
+    async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a file as a document, or raise NotFetched."""
-        settings = parse(FolderConfig, dict(config), "/config")
+        settings = parse(FolderConfig, dict(place.config), "/config")
         return await asyncio.to_thread(self._read, self._folder(settings), external_id)
 
     def _folder(self, settings: FolderConfig) -> Path:
@@ -54,24 +69,20 @@ class FolderConnector:
     def _is_own(self, path: Path) -> bool:
         return any(path.is_relative_to(own) for own in self._forbidden)
 
-    def _list(self, folder: Path, settings: FolderConfig) -> Listing:
-        documents: list[Listed] = []
-        left_out = 0
+    def _list(self, folder: Path, settings: FolderConfig) -> Sequence[Listed | None]:
+        listed: list[Listed | None] = []
         try:
             if not folder.is_dir():
                 raise SourceUnavailable(f"There is no folder {settings.path} on this machine.")
             for path in self._walk(folder):
                 name = path.relative_to(folder).as_posix()
                 version = self._version(folder, path) if wanted(name, settings) else None
-                if version is None:
-                    left_out += 1
-                else:
-                    documents.append(Listed(external_id=name, version=version))
+                listed.append(None if version is None else Listed(external_id=name, version=version))
         except OSError as error:
             where = Path(error.filename or folder)
             where = where.relative_to(folder) if where.is_relative_to(folder) else where
             raise SourceUnavailable(f"{where}: {error.strerror or type(error).__name__}.") from None
-        return Listing(documents=documents, left_out=left_out)
+        return listed
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """Yield everything that is no folder, in a stable order; what can't be listed is an OSError."""

@@ -38,7 +38,8 @@ class PostgresSyncItems:
                 "sync": sync,
                 "documents": uuids([Document.create_id(str(source), each.external_id) for each in part]),
                 "external_ids": texts([each.external_id for each in part]),
-                "versions": texts([each.version for each in part]),
+                # Where the source tells none, it is another one each time.
+                "versions": texts([each.version or f"unknown to sync {sync}" for each in part]),
             }
             await execute(self._pool, SQL["list"], values)
 

@@ -15,7 +15,7 @@ from api.call import Call, Operation, message_in
 from api.commands.configurations import nothing_else
 from api.multipart import Part, fingerprint, read_parts
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
-from commands.document import GivenDocument
+from commands.connectors import GivenDocument
 from commands.document_checks import MOST_DOCUMENTS
 from commands.knowledge_source import SwitchIndex
 from domain.definition import JSON, Strict

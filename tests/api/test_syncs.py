@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from pydantic import BaseModel
 
 from adapters.connectors.folder import FolderConnector
+from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.knowledge.sync_items import PostgresSyncItems
-from commands.connectors import Listing, NotFetched, SourceUnavailable
-from commands.document import GivenDocument
+from adapters.secrets import KeyringSecretBox
+from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.jobs import Job
 from commands.sync import SYNC
 from commands.syncing import MOST_DOCUMENTS, SyncSources
@@ -216,20 +219,28 @@ class Counting:
         self.hang_after: int | None = None
         self.hanging = asyncio.Event()
 
+    @property
+    def config(self) -> type[BaseModel]:
+        return self.inner.config
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        return self.inner.secrets
+
     def check(self, config: Mapping[str, Any]) -> None:
         self.inner.check(config)
 
-    async def list(self, config: Mapping[str, Any]) -> Listing:
-        return await self.inner.list(config)
+    def list(self, place: Place) -> AsyncIterator[Listed | None]:
+        return self.inner.list(place)
 
-    async def fetch(self, config: Mapping[str, Any], external_id: str) -> GivenDocument:
+    async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         if self.hang_after is not None and len(self.fetched) >= self.hang_after:
             self.hanging.set()
             await asyncio.Event().wait()
         self.fetched.append(external_id)
         if external_id in self.failing:
             raise self.failing[external_id]
-        return await self.inner.fetch(config, external_id)
+        return await self.inner.fetch(place, external_id)
 
 
 def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:
@@ -243,6 +254,7 @@ def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:
         documents=container.documents,
         items=PostgresSyncItems(container.pool),
         connectors={"folder": connector},
+        secrets=SealedSourceSecrets(container.store, KeyringSecretBox(container.keyring)),
     )
 
     async def carry_out() -> None:
@@ -385,9 +397,25 @@ async def test_folders_outside_of_the_allowed_ones_are_not_read(folder: Folder):
         ("/etc", str(outside), f"{folder.path}/../..", str(links), str(folder.path.parent / "home"))
     ):
         body = {"name": f"s{number}", "type": "folder", "config": {"path": path}}
-        await folder.magnet.do("POST", "/v1/knowledge-sources", body)
-        refused = await folder.magnet.call("POST", f"/v1/knowledge-sources/s{number}/sync")
+        refused = await folder.magnet.call("POST", "/v1/knowledge-sources", body)
         assert (refused.status_code, refused.json()["code"]) == (422, "folder_not_allowed"), path
+        patch = {"config": {"path": path}}
+        refused = await folder.magnet.call("PATCH", SOURCE, patch)
+        assert (refused.status_code, refused.json()["code"]) == (422, "folder_not_allowed"), path
+
+
+@pytest.mark.parametrize("config", [{}, {"path": ""}, {"path": "a", "x": 1}, {"path": "a", "include": 1}])
+async def test_a_folder_needs_its_config(folder: Folder, config: dict[str, object]):
+    body = {"name": "other", "type": "folder", "config": config}
+    refused = await folder.magnet.call("POST", "/v1/knowledge-sources", body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"].startswith("/config/")
+
+
+async def test_a_source_takes_only_secrets_that_its_connector_asks_for(folder: Folder):
+    refused = await folder.magnet.call("PATCH", SOURCE, {"secrets": {"token": "x" * 20}})
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_secret")
+    assert refused.json()["errors"][0]["pointer"] == "/secrets/token"
 
 
 async def test_links_that_lead_outside_are_left_out(folder: Folder):
@@ -401,7 +429,7 @@ async def test_links_that_lead_outside_are_left_out(folder: Folder):
     connector = FolderConnector([folder.path.parent], forbidden=[])
     for name in ("link.txt", "../secret.txt", str(secret)):
         with pytest.raises(NotFetched):
-            await connector.fetch({"path": str(folder.path)}, name)
+            await connector.fetch(Place(source=uuid4(), config={"path": str(folder.path)}), name)
 
 
 async def test_globs_say_what_is_read(folder: Folder):

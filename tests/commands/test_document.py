@@ -13,7 +13,7 @@ import pytest
 from api.bootstrap import Container, open_container
 from api.settings import Settings
 from commands.configuration import Archive, CreateThing
-from commands.document import GivenDocument
+from commands.connectors import GivenDocument
 from commands.ports import SYSTEM, Context, IdempotencyKey
 from domain.errors import Archived, Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource

@@ -17,7 +17,8 @@ from api.bootstrap import Container, open_container
 from api.settings import Settings
 from commands import index_building
 from commands.configuration import ChangeThing, CreateThing
-from commands.document import INDEX_DOCUMENT, GivenDocument
+from commands.connectors import GivenDocument
+from commands.document import INDEX_DOCUMENT
 from commands.knowledge_source import FILL_INDEX, FOLLOW_MODELS, SwitchIndex
 from commands.ports import SYSTEM, Context
 from commands.reading import ReaderDown

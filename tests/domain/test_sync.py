@@ -2,10 +2,6 @@
 
 from uuid import uuid4
 
-import pytest
-
-from domain.errors import Invalid
-from domain.knowledge_source import KnowledgeSource
 from domain.sync import TOTALS, Sync, SyncEnded, Syncing, SyncInProgress
 from tests.scenario import given
 
@@ -68,11 +64,3 @@ def test_progress_that_is_told_again_is_no_event():
     sync = a_sync()
     given(sync).when(lambda s: s.progress(totals=TOTAL | {"added": 1}, errors=[])).then((Sync.Progressed, {}))
     given(sync).when(lambda s: s.progress(totals=TOTAL | {"added": 1}, errors=[])).then_nothing()
-
-
-@pytest.mark.parametrize(
-    "config", [{}, {"path": ""}, {"path": "a\0"}, {"path": "a", "x": 1}, {"path": "a", "include": 1}]
-)
-def test_a_folder_needs_its_config(config: dict[str, object]):
-    with pytest.raises(Invalid):
-        KnowledgeSource.create(name="docs", definition={"type": "folder", "config": config})

@@ -12,7 +12,7 @@ import pytest
 from api.bootstrap import APP_ROLE, Container, open_container
 from api.settings import Settings
 from commands.configuration import ChangeThing, CreateThing
-from commands.document import GivenDocument
+from commands.connectors import GivenDocument
 from commands.ports import SYSTEM, Context
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model

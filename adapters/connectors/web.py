@@ -1,0 +1,237 @@
+"""Requests of connectors to the addresses of sources: checked, bounded, tried again, with credentials for one origin only."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpcore2
+import orjson
+
+from adapters.egress import Egress, EgressRefused, checked_pool
+from commands.connectors import NotFetched, SourceUnavailable
+from commands.document_checks import MOST_BYTES
+from domain.provider import origin
+
+ATTEMPTS = 5
+REDIRECTS = 5
+REDIRECTED = frozenset({301, 302, 303, 307, 308})
+AGAIN = frozenset({429, 500, 502, 503, 504})
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 120.0
+"""Seconds that are waited for a source that asks for it; one that asks for more is away."""
+
+SECONDS = 120.0
+"""How long an answer may take, all of it."""
+
+TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": SECONDS}
+CONNECTIONS = 32
+SAFE = "/?#[]@!$&'()*+,;=%:~"
+"""What may stand in a URL as it is; all else that is no letter or digit is percent-encoded."""
+
+
+class AddressRefused(NotFetched):
+    """The address is none that may be asked."""
+
+    code = "address_refused"
+
+
+class TooLarge(NotFetched):
+    """The answer has more bytes than a document may have."""
+
+    code = "too_large"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a source answered, and from where in the end; names of headers are in lower case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body, or raise SourceUnavailable where it is no JSON."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise SourceUnavailable(f"{place(self.url)} answered what is no JSON.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """A request; `credentials` are headers that go to the origin of `url` only, `body` makes it a POST.
+
+    A POST is only tried again because connectors send none that changes anything.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = None
+    most: int = MOST_BYTES
+
+
+class Web:
+    """The one way of connectors to other machines."""
+
+    def __init__(self, egress: Egress, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._pool = checked_pool(egress, connections=CONNECTIONS)
+        self._pause = pause
+        self._not_before: dict[str, float] = {}
+
+    async def ask(self, ask: Ask) -> Answer:
+        """Return the answer, whatever its status, unless that says to try again.
+
+        Raises SourceUnavailable where the source can't be reached or does not want to answer now, AddressRefused
+        and TooLarge.
+        """
+        failure = ""
+        for attempt in range(ATTEMPTS):
+            await self._wait_for(ask.url)
+            pause = FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)
+            try:
+                answer = await self._follow(ask)
+            except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, TimeoutError) as error:
+                failure = f"can't be reached: {str(error) or type(error).__name__}"
+            else:
+                if answer.status not in AGAIN:
+                    return answer
+                failure = f"answered {answer.status}"
+                pause = self._asked_pause(answer, pause)
+            if attempt + 1 < ATTEMPTS:
+                await self._pause(pause)
+        raise SourceUnavailable(f"{place(ask.url)} {failure} ({ATTEMPTS} attempts).")
+
+    def _asked_pause(self, answer: Answer, pause: float) -> float:
+        """Return how long to wait, and let nobody else ask that origin before."""
+        asked = retry_after(answer.headers.get("retry-after"))
+        if asked is None:
+            return pause
+        if asked > LONGEST_PAUSE:
+            raise SourceUnavailable(f"{place(answer.url)} answered {answer.status}: ask again in {asked:.0f} s.")
+        self._not_before[origin_of(answer.url)] = time.monotonic() + asked
+        return asked
+
+    async def _wait_for(self, url: str) -> None:
+        """Wait until an origin that asked for it may be asked again."""
+        try:
+            left = self._not_before.get(origin_of(url), 0.0) - time.monotonic()
+        except ValueError as error:
+            raise AddressRefused(f"{url[:200]!r} is no address that can be asked: {error}.") from None
+        if left > 0:
+            await self._pause(left)
+
+    async def _follow(self, ask: Ask) -> Answer:
+        """Send a request and follow where it is sent on to."""
+        url, home = ask.url, origin_of(ask.url)
+        for _ in range(REDIRECTS + 1):
+            try:
+                here = origin_of(url)
+            except ValueError as error:
+                raise AddressRefused(f"{place(ask.url)} leads to what is no address: {error}.") from None
+            headers = {**ask.headers, **(ask.credentials if here == home else {})}
+            try:
+                async with asyncio.timeout(SECONDS):
+                    answer = await self._send(url, headers, ask.body, ask.most)
+            except EgressRefused as error:
+                raise AddressRefused(f"{place(url)}: {error}") from None
+            location = answer.headers.get("location")
+            if answer.status not in REDIRECTED or location is None:
+                return answer
+            if ask.body is not None:
+                raise SourceUnavailable(f"{place(url)} sends a POST on to another address: set that one.")
+            url = urljoin(url, location)
+        raise NotFetched(f"{place(ask.url)} was sent on more than {REDIRECTS} times.", code="too_many_redirects")
+
+    async def _send(self, url: str, headers: Mapping[str, str], body: bytes | None, most: int) -> Answer:
+        target = parsed(url)
+        sent = {
+            "Host": target.netloc,
+            "User-Agent": "Magnet/1",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            **headers,
+            **({} if body is None else {"Content-Length": str(len(body))}),
+        }
+        async with self._pool.stream(
+            "GET" if body is None else "POST",
+            httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.target),
+            headers=[(name.encode(), value.encode()) for name, value in sent.items()],
+            content=body,
+            extensions={"timeout": TIMEOUTS},
+        ) as answer:
+            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+            if told.get("content-encoding", "identity").lower() not in ("identity", ""):
+                raise NotFetched(f"{place(url)} sent it packed, although it was asked not to.", code="packed")
+            pieces, size = [], 0
+            async with aclosing(answer.aiter_stream()) as stream:
+                async for piece in stream:
+                    size += len(piece)
+                    if size > most:
+                        raise TooLarge(f"{place(url)} has more than {most:,} bytes.")
+                    pieces.append(piece)
+        return Answer(url=url, status=answer.status, headers=told, body=b"".join(pieces))
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._pool.aclose()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The parts of a URL as they are sent."""
+
+    scheme: str
+    host: str
+    port: int | None
+    netloc: str
+    target: str
+
+
+def parsed(url: str) -> Target:
+    """Return the parts of a URL that `origin_of` takes, or raise AddressRefused."""
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    try:
+        host = name if ":" in name else name.encode("idna").decode()
+    except UnicodeError:
+        raise AddressRefused(f"{place(url)}: this is no name of a host.") from None
+    shown = f"[{host}]" if ":" in host else host
+    netloc = shown if parts.port is None else f"{shown}:{parts.port}"
+    path = quote(parts.path or "/", safe=SAFE)
+    target = f"{path}?{quote(parts.query, safe=SAFE)}" if parts.query else path
+    return Target(scheme=parts.scheme, host=host, port=parts.port, netloc=netloc, target=target)
+
+
+def origin_of(url: str) -> str:
+    """Return scheme://host:port of an address on the web, or raise ValueError saying what is wrong."""
+    found = origin(url)
+    if not found.startswith("http"):
+        raise ValueError("a URL starts with http:// or https://")
+    return found
+
+
+def place(url: str) -> str:
+    """Return how a URL is named in errors: without its query, which may hold what is secret."""
+    return url.partition("?")[0].partition("#")[0][:300]
+
+
+def retry_after(value: str | None) -> float | None:
+    """Return the seconds that an answer asks to be waited for: a number of them, or a date."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,175 @@
+"""Requests of connectors: checked, bounded, tried again when asked to, and no credential goes to another origin."""
+
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from adapters.connectors.web import ATTEMPTS, AddressRefused, Ask, TooLarge, Web
+from adapters.egress import Egress
+from commands.connectors import NotFetched, SourceUnavailable
+from tests.support.site import Answer, Site, site
+
+BEARER = {"Authorization": "Bearer canary"}
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[Site]:
+    async with site(lambda asked: Answer(body=asked.path.encode())) as made:
+        yield made
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+async def web(there: Site, pauses: list[float]) -> AsyncIterator[Web]:
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    made = Web(Egress([there.place]), pause=pause)
+    yield made
+    await made.close()
+
+
+async def test_an_answer_comes_as_it_is(web: Web, there: Site):
+    there.next = [Answer(status=404, body=b"\xff\x00", headers={"ETag": '"x"'})]
+    answer = await web.ask(Ask(url=f"{there.url}/a%20b?q=ä#part", headers={"X-One": "1"}, credentials=BEARER))
+    assert (answer.status, answer.body, answer.headers["etag"]) == (404, b"\xff\x00", '"x"')
+    [asked] = there.asked
+    assert (asked.method, asked.path, asked.query) == ("GET", "/a b", {"q": "ä"})
+    assert (asked.headers["x-one"], asked.headers["authorization"]) == ("1", "Bearer canary")
+    assert asked.headers["host"] == there.place
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_who_is_busy_or_broken_is_asked_again(web: Web, there: Site, pauses: list[float], status: int):
+    there.next = [Answer(status=status), Answer(status=status)]
+    assert (await web.ask(Ask(url=f"{there.url}/a"))).body == b"/a"
+    assert len(there.asked) == 3
+    assert 0 < pauses[0] < pauses[1] * 3
+
+
+async def test_retry_after_is_honoured_by_all_who_ask_that_origin(web: Web, there: Site, pauses: list[float]):
+    there.next = [Answer(status=429, headers={"Retry-After": "7"})]
+    await web.ask(Ask(url=f"{there.url}/a"))
+    assert pauses[0] == 7.0
+    assert 6 < pauses[1] <= 7  # the clock did not move here: whoever asks next waits as well
+    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    there.next = [Answer(status=503, headers={"Retry-After": in_a_minute})]
+    del pauses[:]
+    await web.ask(Ask(url=f"{there.url}/b"))
+    assert any(55 < each <= 60 for each in pauses)
+
+
+async def test_who_asks_to_be_left_alone_for_long_is_away(web: Web, there: Site):
+    there.next = [Answer(status=429, headers={"Retry-After": "3600"})]
+    with pytest.raises(SourceUnavailable, match="answered 429: ask again in 3600 s"):
+        await web.ask(Ask(url=f"{there.url}/a"))
+    assert len(there.asked) == 1
+
+
+async def test_a_source_that_stays_broken_is_away(web: Web, there: Site):
+    there.next = [Answer(status=500)] * ATTEMPTS
+    with pytest.raises(SourceUnavailable, match=r"/a answered 500 \(5 attempts\)"):
+        await web.ask(Ask(url=f"{there.url}/a?key=canary"))
+
+
+async def test_an_answer_that_is_cut_is_asked_for_again(web: Web, there: Site):
+    there.next = [None]
+    assert (await web.ask(Ask(url=f"{there.url}/a"))).body == b"/a"
+
+
+async def test_nobody_there_is_told_in_words(there: Site, pauses: list[float]):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    web = Web(Egress([f"127.0.0.1:{port}"]), pause=pause)
+    with pytest.raises(SourceUnavailable, match="can't be reached"):
+        await web.ask(Ask(url=f"http://127.0.0.1:{port}/"))
+    await web.close()
+
+
+async def test_redirects_are_followed_and_credentials_stay_at_home(web: Web, there: Site):
+    async with site(lambda asked: Answer(body=b"other")) as other:
+        there.next = [Answer(status=302, headers={"Location": "/here"})]
+        assert (await web.ask(Ask(url=f"{there.url}/a", credentials=BEARER))).url == f"{there.url}/here"
+        assert [asked.headers.get("authorization") for asked in there.asked] == ["Bearer canary"] * 2
+        both = Web(Egress([there.place, other.place]))
+        there.next = [Answer(status=307, headers={"Location": f"{other.url}/there"})]
+        assert (await both.ask(Ask(url=f"{there.url}/a", credentials=BEARER))).body == b"other"
+        assert "authorization" not in other.asked[0].headers
+        await both.close()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/",
+        "http://[::ffff:127.0.0.1]/",
+        "file:///etc/passwd",
+        "http://a:b@127.0.0.1/",
+        "http://0/",
+    ],
+)
+async def test_a_redirect_to_where_nobody_may_go_is_refused(web: Web, there: Site, location: str):
+    there.next = [Answer(status=302, headers={"Location": location})]
+    with pytest.raises(AddressRefused):
+        await web.ask(Ask(url=f"{there.url}/a"))
+
+
+async def test_redirects_end(web: Web, there: Site):
+    there.next = [Answer(status=302, headers={"Location": "/a"})] * 10
+    with pytest.raises(NotFetched, match="sent on more than 5 times"):
+        await web.ask(Ask(url=f"{there.url}/a"))
+
+
+async def test_a_post_is_not_sent_on(web: Web, there: Site):
+    there.next = [Answer(status=307, headers={"Location": "/b"})]
+    with pytest.raises(SourceUnavailable, match="sends a POST on"):
+        await web.ask(Ask(url=f"{there.url}/a", body=b"{}"))
+
+
+async def test_too_much_is_not_read_to_its_end(web: Web, there: Site):
+    there.next = [Answer(body=b"x" * 1001)]
+    with pytest.raises(TooLarge, match="more than 1,000 bytes"):
+        await web.ask(Ask(url=f"{there.url}/a", most=1000))
+    assert (await web.ask(Ask(url=f"{there.url}/a", most=2))).body == b"/a"
+
+
+async def test_what_comes_packed_unasked_is_not_unpacked(web: Web, there: Site):
+    there.next = [Answer(body=b"x", headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(NotFetched, match="packed"):
+        await web.ask(Ask(url=f"{there.url}/a"))
+
+
+async def test_what_is_no_json_is_told(web: Web, there: Site):
+    answer = await web.ask(Ask(url=f"{there.url}/a"))
+    with pytest.raises(SourceUnavailable, match="no JSON"):
+        answer.json()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1\\@example.com/", "http://0177.0.0.1/", "http://127。0。0。1/", "http://2130706433/",
+        "http://0x7f.1/", "http://127.1/", "http://[::]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/",
+        "http://[fec0::1]/", "http://[::1%25lo]/", "http://100.64.0.1/", "http://224.0.0.1/", "http://localhost./",
+        "gopher://a/", "ftp://a/", "data:,a", "jar:http://a!/", "http:127.0.0.1/", "//127.0.0.1/",
+        "http://a:b@127.0.0.1:80@example.com/", "http://exa\tmple.com/", "http://exa\rmple.com/", "http://", "",
+        "http://" + "a" * 300 + ".com/",
+    ],
+)  # fmt: skip
+async def test_hostile_addresses_are_not_asked(url: str, there: Site):
+    web = Web(Egress())
+    with pytest.raises((AddressRefused, SourceUnavailable)):
+        await web.ask(Ask(url=url))
+    await web.close()
+    assert there.asked == []
