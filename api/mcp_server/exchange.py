@@ -74,7 +74,7 @@ class Exchange:
 
     def _refused(self, status: int, body: bytes) -> Response:
         """Return a refusal of the protocol: JSON-RPC's error, which clients read, within a problem document."""
-        refusal = orjson.loads(body) if body else {}
+        refusal = orjson.loads(body) if body.startswith(b"{") else {}  # it may be a plain text, which clients ignore
         error = refusal.get("error", {"message": "The request does not follow the protocol."})
         problem = HttpProblem(status, "mcp_refused", error["message"])
         return Response(orjson.dumps({**self._problem(problem), **refusal}), status, media_type="application/json")

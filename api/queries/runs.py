@@ -31,7 +31,7 @@ FILTERS = (
     Parameter(name="outcome", schema={"type": "string", "enum": list(OUTCOMES)}, description="How it ended."),
     Parameter(name="subject", schema=TEXT, description="Whom it was run for."),
     Parameter(name="principal", schema=TEXT, description="Id or name of who asked."),
-    Parameter(name="channel", schema=TEXT, description="How it was asked for, such as `api` or `openai`."),
+    Parameter(name="channel", schema=TEXT, description="How it was asked for, `api`, `openai` or `mcp`."),
 )
 
 

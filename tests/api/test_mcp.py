@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from tests.support.postgres import Database
 from tests.support.server import Running, serving
 from tests.support.talks import Talks, talks
 
+ROOT = Path(__file__).parent.parent.parent
 NEWEST, EARLIER = "auto", "legacy"
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -400,6 +403,25 @@ async def test_a_client_that_goes_leaves_nothing_running(
     assert not [task for task in left if "mcp" in str(task.get_coro()).lower()]
 
 
+async def test_a_call_that_is_cancelled_ends_and_its_client_goes_on(talk: Talks, server: ModelServer):
+    server.script_for("chat-model", Reply(text="It goes on and on.", gate=Gate()), Reply(text="HO!"))
+    async with connected(talk.magnet) as client:
+        calling = asyncio.create_task(client.call_tool("prompt_shout", {"words": "ho"}))
+        await until(lambda: len([each for each in server.requests if "messages" in each.body]) == 1)
+        calling.cancel()
+        await asyncio.wait([calling])
+        async with asyncio.timeout(10):
+            while await outcomes(talk.magnet) != ["cancelled"]:
+                await asyncio.sleep(0.01)
+        assert text_of(await client.call_tool("prompt_shout", {"words": "ho"})) == "HO!"
+
+
+def test_a_server_that_nobody_asks_over_mcp_has_not_loaded_it():
+    loaded = "import sys, api.serve, api.cli; print([name for name in sys.modules if name.partition('.')[0] == 'mcp'])"
+    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.strip() == "[]"
+
+
 async def test_an_answer_that_takes_long_comes_as_a_stream_that_shows_signs_of_life(
     talk: Talks, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ):
@@ -449,6 +471,10 @@ async def test_what_the_protocol_refuses_is_a_problem_document_that_its_clients_
     assert refused["detail"] == refused["error"]["message"]
     unacceptable = await magnet.client.post("/mcp", json=ping, headers={"Accept": "text/html"})
     assert (unacceptable.status_code, unacceptable.json()["code"]) == (406, "not_acceptable")
+    patch = {"Content-Type": "application/merge-patch+json", **ACCEPTS}
+    for headers in (patch, {**patch, "MCP-Protocol-Version": "2026-07-28"}):
+        answer = await magnet.client.post("/mcp", content=json.dumps(ping), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "mcp_refused")
     for method in ("GET", "DELETE"):
         answer = await magnet.client.request(method, "/mcp", headers=ACCEPTS)
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
