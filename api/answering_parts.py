@@ -1,6 +1,7 @@
 """What searches and answers are put together of."""
 
 from commands.answering import Answerer
+from commands.expanding import Expanding
 from commands.model_calls import ChatModels, RerankModels
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
@@ -14,5 +15,6 @@ def answerer_of(
 ) -> Answerer:
     """Return who answers questions, and searches on the way."""
     reranking = Reranking(things=things, models=rerankers, chat=chat)
-    searches = ToolSearches(things=things, searcher=searcher, reranking=reranking)
+    expanding = Expanding(things=things, chat=chat, prompts=prompts)
+    searches = ToolSearches(things=things, searcher=searcher, expanding=expanding, reranking=reranking)
     return Answerer(things=things, searches=searches, models=chat, prompts=prompts)

@@ -70,6 +70,7 @@ class AnswerRuns:
     async def search(self, command: SearchByTool, context: Context) -> RunAnswer:
         """Return what was found, or raise; what is wrong with the request is raised before anything is recorded."""
         id = uuid4()
+        subject = command.tool.subject or str(id)
         chosen = await self._chosen(command.tool, id)
         search = asked_of(
             chosen, command.query, groups=groups_of(context.actor), limit=command.limit, filter=command.filter
@@ -82,11 +83,15 @@ class AnswerRuns:
             subject=command.tool.subject,
             input={"query": command.query, "filter": command.filter, "limit": command.limit},
         )
-        ran = self.execution.carry_out(asked, context, lambda recording: self._search(recording, chosen, search))
+        ran = self.execution.carry_out(
+            asked, context, lambda recording: self._search(recording, chosen, search, subject)
+        )
         return await whole(ran)
 
-    async def _search(self, recording: Recording, chosen: Chosen, search: Search) -> AsyncGenerator[Result, None]:
-        found = await self.answerer.searches.carry_out(recording, chosen, search)
+    async def _search(
+        self, recording: Recording, chosen: Chosen, search: Search, subject: str
+    ) -> AsyncGenerator[Result, None]:
+        found = await self.answerer.searches.carry_out(recording, chosen, search, subject=subject)
         body = {
             "passages": [passage_document(passage) for passage in found.passages],
             **how_found(found),
@@ -206,6 +211,8 @@ def how_found(found: Found) -> dict[str, Any]:
     return {
         "retrieval": found.retrieval,
         "notes": list(found.notes),
+        "rewrite": found.rewrite,
+        "multi_query": found.multi_query,
         "rerank": found.rerank,
         "filter": found.filter,
         "index_version": dict(found.indexes),

@@ -43,6 +43,7 @@ def search_of(
         limit=limit if limit is not None else definition["limit"],
         threshold=definition["threshold"],
         vector_weight=definition["vector_weight"],
+        fusion=definition.get("fusion", "weighted"),
         window=definition["window"],
         filter=filter,
         fixed_filter=definition["filter"],

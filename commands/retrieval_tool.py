@@ -11,7 +11,11 @@ from domain.errors import Invalid, NotFound
 from domain.model import Model
 from domain.references import places
 
-KINDS: Mapping[str, frozenset[str]] = {"rerank/model": frozenset({"rerank", "chat"})}
+KINDS: Mapping[str, frozenset[str]] = {
+    "rewrite/model": frozenset({"chat"}),
+    "multi_query/model": frozenset({"chat"}),
+    "rerank/model": frozenset({"rerank", "chat"}),
+}
 """Where a model is named -> kinds that will do."""
 
 

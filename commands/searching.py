@@ -1,12 +1,14 @@
-"""Searching as a retrieval tool is set to: found, put into a new order, cut, widened; each a step on record."""
+"""Searching as a retrieval tool is set to: put into other words, found, put into a new order, cut, widened; each a step on record."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 from uuid import UUID
 
 from commands.choosing import Chosen, choose
+from commands.expanding import Expanding
 from commands.model_calls import ModelCallFailed
 from commands.ports import Things
 from commands.reranking import Reranking
@@ -15,7 +17,37 @@ from commands.runs import Recording
 from domain.definition import parse
 from domain.errors import Invalid
 from domain.retrieval import Found, Search
-from domain.retrieval_tool import Rerank, RetrievalTool
+from domain.retrieval_tool import MultiQuery, Rerank, RetrievalTool, Rewrite
+
+NOTES: Mapping[str, str] = {
+    "rewrite": "Searched for as it was asked: the query could not be rewritten ({code}).",
+    "multi_query": "Searched for in one form: no further queries could be made ({code}).",
+    "rerank": "Not put into a new order: reranking failed ({code}).",
+}
+"""What is noted where a stage failed and the search went on without it."""
+
+
+class Stages:
+    """The milliseconds of each stage."""
+
+    def __init__(self) -> None:
+        self._milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def clocked(self, stage: str) -> Iterator[None]:
+        """Add the block's time to a stage."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self._milliseconds[stage] = self._milliseconds.get(stage, 0.0) + 1000 * (perf_counter() - began)
+
+    def beside(self, searched: Mapping[str, float]) -> dict[str, float]:
+        """Return them with those of the search itself, whose total is part of the whole one."""
+        both = {name: searched.get(name, 0.0) + time for name, time in self._milliseconds.items() if name != "total"}
+        return {
+            name: round(time, 3) for name, time in {**searched, **both, "total": self._milliseconds["total"]}.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +56,7 @@ class ToolSearches:
 
     things: Things
     searcher: Searcher
+    expanding: Expanding
     reranking: Reranking
 
     async def by_tool(
@@ -41,15 +74,15 @@ class ToolSearches:
         """Search by a retrieval tool, as a step of a run."""
         chosen = await choose(self.things, RetrievalTool, tool, subject=subject)
         asked = asked_of(chosen, query, groups=groups, limit=limit, filter=filter)
-        return await self.carry_out(recording, chosen, asked, parent=parent)
+        return await self.carry_out(recording, chosen, asked, subject=subject, parent=parent)
 
     async def carry_out(
-        self, recording: Recording, chosen: Chosen, asked: Search, *, parent: int | None = None
+        self, recording: Recording, chosen: Chosen, asked: Search, *, subject: str, parent: int | None = None
     ) -> Found:
         """Search as a chosen retrieval tool asks for it, as a step of a run."""
         with recording.step("search", chosen.name, parent) as step:
             step.input = {"query": asked.query, "filter": asked.filter}
-            found = await self._found(recording, chosen.definition, asked, step.number)
+            found = await self._found(recording, chosen.definition, asked, subject, step.number)
             step.note |= {
                 "retrieval": found.retrieval,
                 "timings_ms": dict(found.timings_ms),
@@ -57,34 +90,49 @@ class ToolSearches:
             }
             if found.notes:
                 step.note["notes"] = list(found.notes)
-            if found.rerank is not None:
-                step.note["rerank"] = dict(found.rerank)
+            for stage in NOTES:
+                outcome = getattr(found, stage)
+                if outcome is not None and "failed" in outcome:
+                    step.note[stage] = dict(outcome)
         recording.versions["retrieval_tool"] = chosen.document()
         recording.versions.setdefault("index", {}).update(found.indexes)
         return found
 
-    async def _found(self, recording: Recording, definition: Mapping[str, Any], asked: Search, parent: int) -> Found:
-        if definition.get("rerank") is None:
-            return await self._searched(recording, asked, parent)
-        settings = parse(Rerank, definition["rerank"])  # a variant's has no defaults yet
-        began = perf_counter()
-        wide = replace(asked, limit=max(asked.limit, settings.top_n), window=0)
-        found = await self._searched(recording, wide, parent)
-        searched = perf_counter()
-        reordered = await self.reranking.reorder(recording, settings, asked.query, found.passages, parent=parent)
-        reranked = perf_counter()
-        passages = await self.searcher.widen(reordered.passages[: asked.limit], asked.window)
-        done = perf_counter()
-        timings = {
-            **found.timings_ms,
-            "sql": round(found.timings_ms["sql"] + 1000 * (done - reranked), 3),
-            "rerank": round(1000 * (reranked - searched), 3),
-            "total": round(1000 * (done - began), 3),
-        }
-        notes = list(found.notes)
-        if "failed" in reordered.outcome:
-            notes.append(f"Not put into a new order: reranking failed ({reordered.outcome['failed']}).")
-        return replace(found, passages=passages, timings_ms=timings, notes=notes, rerank=reordered.outcome)
+    async def _found(
+        self, recording: Recording, definition: Mapping[str, Any], asked: Search, subject: str, parent: int
+    ) -> Found:
+        """Return what is found, with what each stage came to; a variant's settings have no defaults until parsed."""
+        stages = Stages()
+        told: dict[str, Any] = {}
+        with stages.clocked("total"):
+            if definition.get("rewrite") is not None:
+                with stages.clocked("rewrite"):
+                    rewritten = await self.expanding.rewrite(
+                        recording, parse(Rewrite, definition["rewrite"]), asked.query, subject=subject, parent=parent
+                    )
+                asked, told["rewrite"] = replace(asked, query=rewritten.query), rewritten.outcome
+            if definition.get("multi_query") is not None:
+                with stages.clocked("multi_query"):
+                    varied = await self.expanding.vary(
+                        recording, parse(MultiQuery, definition["multi_query"]), asked.query, parent=parent
+                    )
+                asked, told["multi_query"] = replace(asked, further=varied.queries), varied.outcome
+            if definition.get("rerank") is None:
+                found = await self._searched(recording, asked, parent)
+            else:
+                rerank = parse(Rerank, definition["rerank"])
+                wide = replace(asked, limit=max(asked.limit, rerank.top_n), window=0)
+                found = await self._searched(recording, wide, parent)
+                with stages.clocked("rerank"):
+                    reordered = await self.reranking.reorder(
+                        recording, rerank, asked.query, found.passages, parent=parent
+                    )
+                told["rerank"] = reordered.outcome
+                with stages.clocked("sql"):
+                    passages = await self.searcher.widen(reordered.passages[: asked.limit], asked.window)
+                found = replace(found, passages=passages)
+        notes = [NOTES[stage].format(code=outcome["failed"]) for stage, outcome in told.items() if "failed" in outcome]
+        return replace(found, **told, notes=[*found.notes, *notes], timings_ms=stages.beside(found.timings_ms))
 
     async def _searched(self, recording: Recording, asked: Search, parent: int) -> Found:
         try:

@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.references import identify
 
 Mode = Literal["hybrid", "vector", "lexical"]
+Fusion = Literal["weighted", "rrf"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,8 @@ class Search:
 
     `groups` are those of whoever asks; None: an admin, who may find everything. `filter` is a JSON
     filter (see domain.filters) whose fields must be known; `fixed_filter` holds besides it, and what
-    it does not know matches nothing. `window` adds that many neighbours on either side.
+    it does not know matches nothing. `window` adds that many neighbours on either side. `further` are
+    queries that are searched for besides, at once; what all of them find becomes one order by its ranks.
     """
 
     query: str
@@ -27,9 +29,16 @@ class Search:
     limit: int = 10
     threshold: float | None = None
     vector_weight: float = 0.6
+    fusion: Fusion = "weighted"
     window: int = 0
+    further: Sequence[str] = ()
     filter: Mapping[str, Any] | None = None
     fixed_filter: Mapping[str, Any] | None = None
+
+    @property
+    def queries(self) -> list[str]:
+        """All that is searched for."""
+        return [self.query, *self.further]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,8 @@ class Found:
 
     `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
     `embeddings` what embedding the query took (commands.model_calls.Embedded or ModelCallFailed each); `notes` says why
-    less was done than asked for; `rerank` what came of reranking, in its public form, None where it is off.
+    less was done than asked for. `rewrite`, `multi_query` and `rerank` tell what came of these, in their public form;
+    None where they are off.
     """
 
     passages: Sequence[Passage]
@@ -69,6 +79,8 @@ class Found:
     indexes: Mapping[str, int]
     embeddings: Sequence[Any] = field(default_factory=tuple)
     notes: Sequence[str] = ()
+    rewrite: Mapping[str, Any] | None = None
+    multi_query: Mapping[str, Any] | None = None
     rerank: Mapping[str, Any] | None = None
 
 

@@ -22,17 +22,36 @@ class Rerank(Strict):
     )
 
 
+class Rewrite(Strict):
+    """How a query is put into other words before it is searched for."""
+
+    prompt: Reference | None = Field(None, description="Given the variable `query`; null = the built-in one.")
+    model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
+
+
+class MultiQuery(Strict):
+    """How a query is searched for in several forms at once."""
+
+    queries: int = Field(3, ge=1, le=10, description="How many are made of it, which are searched for besides.")
+    model: Reference | None = Field(None, description="null = the default chat model.")
+
+
 class RetrievalToolSettings(Strict):
     """The fields of a retrieval tool that a variant may set differently."""
 
     sources: Annotated[list[Reference], Field(min_length=1, max_length=100, description="The knowledge sources.")]
     mode: Literal["hybrid", "vector", "lexical"] = Field("hybrid", description="By meaning, by words, or by both.")
     vector_weight: float = Field(0.6, ge=0, le=1, description="Of meaning in hybrid search; the rest is the words'.")
+    fusion: Literal["weighted", "rrf"] = Field(
+        "weighted", description="How hybrid search makes one order: by scores, or by ranks (reciprocal rank fusion)."
+    )
     limit: int = Field(10, ge=1, le=100, description="Passages that are found at most.")
     threshold: float | None = Field(
         None, ge=0, le=1, description="The least score of a passage that is found, before any reranking."
     )
     window: int = Field(0, ge=0, le=10, description="Neighbouring passages that come along on either side.")
+    rewrite: Rewrite | None = Field(None, description="null = queries are searched for as they are.")
+    multi_query: MultiQuery | None = Field(None, description="null = a query is searched for in one form.")
     rerank: Rerank | None = Field(None, description="null = the order in which the passages are found.")
     filter: dict[str, JSON] | None = Field(None, description="Which documents, by their metadata.")
     allow_filter: bool = Field(True, description="Whether a caller may filter further.")
@@ -63,8 +82,14 @@ class RetrievalToolDefinition(Definition, RetrievalToolSettings):
 
     REFERENCES: ClassVar[Mapping[str, str]] = {
         "sources/*": "knowledge_source",
+        "rewrite/prompt": "prompt",
+        "rewrite/model": "model",
+        "multi_query/model": "model",
         "rerank/model": "model",
         "variants/*/sources/*": "knowledge_source",
+        "variants/*/rewrite/prompt": "prompt",
+        "variants/*/rewrite/model": "model",
+        "variants/*/multi_query/model": "model",
         "variants/*/rerank/model": "model",
     }
 
@@ -96,6 +121,19 @@ class RetrievalTool(Configuration):
         limit: int
         threshold: float | None
         window: int
+
+    class FusionChosen(Changed):
+        """How it makes one order of what meaning and words find changed."""
+
+        TOPIC = "retrieval_tool.fusion_chosen"
+        fusion: str
+
+    class ExpansionSet(Changed):
+        """How it rewrites queries, or searches for them in several forms, changed."""
+
+        TOPIC = "retrieval_tool.expansion_set"
+        rewrite: dict[str, Any] | None
+        multi_query: dict[str, Any] | None
 
     class RerankSet(Changed):
         """How what it finds is put into a new order changed, or that it is."""

@@ -1,8 +1,11 @@
-"""Making one order of what vectors found and what words found."""
+"""Making one order of what vectors found and what words found, and of what several queries found."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+FIRST_RANKS = 60
+"""How little the first ranks differ; the value of the paper that reciprocal rank fusion comes from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,47 @@ def fused(candidates: Sequence[Candidate], vector_weight: float) -> list[Scored]
             for each in candidates
         }
     )
+
+
+def by_ranks(candidates: Sequence[Candidate], vector_weight: float) -> list[Scored]:
+    """Return all, scored by their ranks on both sides, weighted; 1 is the first of both."""
+    sides = ((by_vector(candidates), vector_weight), (by_words(candidates), 1 - vector_weight))
+    scores = dict.fromkeys(candidates, 0.0)
+    for side, weight in sides:
+        for rank, each in enumerate(side, 1):
+            scores[each.candidate] += weight * _reciprocal(rank)
+    return _ordered(scores)
+
+
+def merged(found: Sequence[Sequence[Scored]]) -> list[Scored]:
+    """Return what several queries found, scored by the ranks there; 1 is the first of all.
+
+    Of each side, a candidate has its best score of any query.
+    """
+    if len(found) == 1:
+        return list(found[0])
+    scores: dict[UUID, float] = {}
+    best: dict[UUID, Candidate] = {}
+    for each in found:
+        for rank, scored in enumerate(each, 1):
+            candidate = scored.candidate
+            scores[candidate.id] = scores.get(candidate.id, 0.0) + _reciprocal(rank) / len(found)
+            best[candidate.id] = _better(best.get(candidate.id, candidate), candidate)
+    return _ordered({best[id]: score for id, score in scores.items()})
+
+
+def _reciprocal(rank: int) -> float:
+    """Return what a rank counts for: reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), the first being 1."""
+    return (FIRST_RANKS + 1) / (FIRST_RANKS + rank)
+
+
+def _better(one: Candidate, other: Candidate) -> Candidate:
+    return Candidate(id=one.id, vector=_higher(one.vector, other.vector), lexical=_higher(one.lexical, other.lexical))
+
+
+def _higher(one: float | None, other: float | None) -> float | None:
+    known = [score for score in (one, other) if score is not None]
+    return max(known, default=None)
 
 
 def _spread(scores: Mapping[Candidate, float]) -> Mapping[Candidate, float]:

@@ -1,12 +1,13 @@
--- name: survey  -- what there is to be searched, and the query's words as the texts there have them
-SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, w.lexemes,
+-- name: survey  -- what there is to be searched, and each query's words as the texts there have them
+SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, q.number - 1, w.lexemes,
     (SELECT coalesce(sum(o.passages), 0)::bigint FROM passages_v1.shelves o WHERE o.space IS NOT DISTINCT FROM sh.space)
 FROM passages_v1.sources s
 JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
 LEFT JOIN passages_v1.spaces sp ON sp.name = sh.space
+CROSS JOIN unnest(%(queries)s::text[]) WITH ORDINALITY AS q (query, number)
 LEFT JOIN LATERAL (
     SELECT array_agg(DISTINCT l.lexeme) AS lexemes FROM passages_v1.shelf_configs c,
-        unnest(tsvector_to_array(magnet.words(c.config, %(query)s::text))) AS l (lexeme)
+        unnest(tsvector_to_array(magnet.words(c.config, q.query))) AS l (lexeme)
     WHERE c.shelf = sh.id) AS w ON true
 WHERE s.id = ANY (%(sources)s) AND NOT s.archived
 
@@ -49,70 +50,67 @@ few AS MATERIALIZED (
         AND coalesce(sum(passages), 0) <= %(few)s::bigint AS yes FROM matching)
 
 -- name: vectors
-vectors AS MATERIALIZED (
-    (SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v
+{vectors} AS MATERIALIZED (
+    (SELECT v.id, v.place, v.embedding <=> {vector} AS distance FROM {main} v
     WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
-    ORDER BY v.embedding <=> %(vector)s LIMIT {most})
+    ORDER BY v.embedding <=> {vector} LIMIT {most})
     UNION ALL
-    (SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v
+    (SELECT v.id, v.place, v.embedding <=> {vector} FROM {fresh} v
     WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
-    ORDER BY v.embedding <=> %(vector)s, v.id LIMIT {most}))
+    ORDER BY v.embedding <=> {vector}, v.id LIMIT {most}))
 
 -- name: vectors_where
-vectors AS MATERIALIZED (
-    (SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v
+{vectors} AS MATERIALIZED (
+    (SELECT v.id, v.place, v.embedding <=> {vector} AS distance FROM {main} v
     WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
         AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
-    ORDER BY v.embedding <=> %(vector)s LIMIT {most})
+    ORDER BY v.embedding <=> {vector} LIMIT {most})
     UNION ALL
-    (SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v
+    (SELECT v.id, v.place, v.embedding <=> {vector} FROM {fresh} v
     WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
         AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
-    ORDER BY v.embedding <=> %(vector)s, v.id LIMIT {most})
+    ORDER BY v.embedding <=> {vector}, v.id LIMIT {most})
     UNION ALL
     (SELECT e.id, e.place, e.distance FROM matching m CROSS JOIN LATERAL (
-        SELECT v.id, v.place, v.embedding <=> %(vector)s AS distance FROM {main} v WHERE v.place = m.id
+        SELECT v.id, v.place, v.embedding <=> {vector} AS distance FROM {main} v WHERE v.place = m.id
         UNION ALL
-        SELECT v.id, v.place, v.embedding <=> %(vector)s FROM {fresh} v WHERE v.place = m.id) AS e
+        SELECT v.id, v.place, v.embedding <=> {vector} FROM {fresh} v WHERE v.place = m.id) AS e
     WHERE (SELECT yes FROM few)
     ORDER BY e.distance, e.id LIMIT {most}))
 
 -- name: words
-words AS MATERIALIZED (
+{words} AS MATERIALIZED (
     SELECT c.id, c.place, {rank} AS rank FROM (
         SELECT p.id, p.place, p.words FROM passages_v1.passages p
-        WHERE p.words @@ %(some_words)s::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])) AS c
+        WHERE p.words @@ {some_words}::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])) AS c
     ORDER BY rank DESC, c.id LIMIT {most})
 
 -- name: words_where
-words AS MATERIALIZED (
+{words} AS MATERIALIZED (
     SELECT c.id, c.place, {rank} AS rank FROM (
         SELECT p.id, p.place, p.words FROM passages_v1.passages p
         WHERE NOT (SELECT yes FROM few)
-            AND p.words @@ %(some_words)s::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+            AND p.words @@ {some_words}::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
             AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = p.place)
         UNION ALL
         SELECT e.id, e.place, e.words FROM matching m CROSS JOIN LATERAL (
             SELECT p.id, p.place, p.words FROM passages_v1.passages p
-            WHERE p.place = m.id AND p.words @@ %(all_words)s::tsquery OFFSET 0) AS e
+            WHERE p.place = m.id AND p.words @@ {all_words}::tsquery OFFSET 0) AS e
         WHERE (SELECT yes FROM few)) AS c
     ORDER BY rank DESC, c.id LIMIT {most})
 
--- name: candidates  -- the last row tells which indexes answered
-SELECT coalesce(v.id, w.id), v.distance, w.rank, NULL::jsonb
-FROM vectors v FULL JOIN words w ON w.id = v.id
-UNION ALL
-SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
+-- name: candidates
+SELECT {number}, coalesce(v.id, w.id), v.distance, w.rank, NULL::jsonb
+FROM {vectors} v FULL JOIN {words} w ON w.id = v.id
 
 -- name: candidates_of_vectors
-SELECT v.id, v.distance, NULL::real, NULL::jsonb FROM vectors v
-UNION ALL
-SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
+SELECT {number}, v.id, v.distance, NULL::real, NULL::jsonb FROM {vectors} v
 
 -- name: candidates_of_words
-SELECT w.id, NULL::float8, w.rank, NULL::jsonb FROM words w
-UNION ALL
-SELECT NULL, NULL, NULL, (SELECT indexes FROM shelf)
+SELECT {number}, w.id, NULL::float8, w.rank, NULL::jsonb FROM {words} w
+
+-- name: answering  -- the last row tells which indexes answered
+SELECT NULL, NULL, NULL, NULL, (SELECT indexes FROM shelf)
 
 -- name: passages
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
-from adapters.retrieval.fusion import Candidate, Scored, by_vector, by_words, fused
+from adapters.retrieval.fusion import Candidate, Scored, by_ranks, by_vector, by_words, fused, merged
 from adapters.retrieval.passages import fetched, widened
 from adapters.retrieval.rarity import TIERS, Rarity
 from adapters.retrieval.rows import Rows
@@ -43,7 +43,7 @@ class Progress:
     search: Search
     filter: Filter | None
     fixed: Filter | None
-    vectors: dict[str | None, Halfvec] = field(default_factory=dict)
+    vectors: dict[str | None, list[Halfvec]] = field(default_factory=dict)
     failed: set[str | None] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     embeddings: list[Embedded | ModelCallFailed] = field(default_factory=list)
@@ -124,7 +124,7 @@ class PostgresSearcher:
         """Return what was found once the indexes that answer, and the documents, have been read together."""
         search = progress.search
         with progress.clocked("sql"):
-            rows = await self._rows.of(SQL["survey"], {"sources": list(search.sources), "query": search.query})
+            rows = await self._rows.of(SQL["survey"], {"sources": list(search.sources), "queries": search.queries})
             areas = areas_of(rows)
             narrowing, filter = await self._narrowing(progress)
         with progress.clocked("embed"):
@@ -133,7 +133,8 @@ class PostgresSearcher:
             answers = [await self._candidates(progress, area, narrowing) for area in areas]
         with progress.clocked("fuse"):
             mode = _mode(search, areas, progress.vectors)
-            chosen = _chosen(search, mode, [candidate for candidates, _ in answers for candidate in candidates])
+            found = [[each for candidates, _ in answers for each in candidates[n]] for n in range(len(search.queries))]
+            chosen = merged([_ordered(search, mode, candidates) for candidates in found])[: search.limit]
         with progress.clocked("sql"):
             passages = await fetched(self._rows, chosen, search.window)
         as_surveyed = all(indexes == area.indexes for area, (_, indexes) in zip(areas, answers, strict=True))
@@ -163,14 +164,14 @@ class PostgresSearcher:
         return {name: frozenset(kinds) for name, kinds in types.items()}
 
     async def _embed(self, progress: Progress, areas: Sequence[Area]) -> None:
-        """Embed the query for each space that has vectors, once; note where that failed."""
+        """Embed the queries for each space that has vectors, once; note where that failed."""
         search = progress.search
         if search.mode == "lexical":
             return
         known = progress.vectors.keys() | progress.failed
         wanted = [area for area in areas if area.in_vectors and area.space not in known]
         answers = await asyncio.gather(
-            *(self._models.embed(area.model, [search.query]) for area in wanted), return_exceptions=True
+            *(self._models.embed(area.model, search.queries) for area in wanted), return_exceptions=True
         )
         refusals: list[DomainError] = []
         for area, answer in zip(wanted, answers, strict=True):
@@ -190,51 +191,50 @@ class PostgresSearcher:
 
     async def _candidates(
         self, progress: Progress, area: Area, narrowing: Narrowing
-    ) -> tuple[list[Candidate], Mapping[str, int]]:
-        """Return an area's candidates, and the indexes that they really come from."""
-        search, vector = progress.search, progress.vectors.get(area.space)
-        words = search.mode != "vector" or vector is None
-        if vector is None and not area.lexemes:
-            return [], area.indexes
+    ) -> tuple[list[list[Candidate]], Mapping[str, int]]:
+        """Return an area's candidates for each query, and the indexes that they really come from."""
+        search, vectors = progress.search, progress.vectors.get(area.space)
+        found: list[list[Candidate]] = [[] for _ in search.queries]
+        words = search.mode != "vector" or vectors is None
+        if vectors is None and not any(area.lexemes):
+            return found, area.indexes
         condition = narrowing.condition
         if condition is None and area.is_part:
             condition = statements.SQL(SQL["everything"])
-        if condition is None:
-            query: bytes | statements.Composed = ready_statement(
-                area.space, vector=vector is not None, words=words, limit=search.limit
-            )
-        else:
-            query = statement(area.space, vector=vector is not None, words=words, condition=condition)
-        sought = await self.rarity.worth_finding(area.lexemes) if words else area.lexemes
-        *found, last = await self._rows.of(
-            query,
-            {
-                **narrowing.parameters,
-                "sources": list(search.sources),
-                "groups": sorted(search.groups or ()),
-                "space": area.space,
-                "vector": vector,
-                **await self._parts(area.lexemes),
-                "all_words": _any_of(area.lexemes),
-                "some_words": _any_of(sought),
-                "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
-            },
+        asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
+        query = (
+            ready_statement(area.space, **asked, limit=search.limit)
+            if condition is None
+            else statement(area.space, **asked, condition=condition)
         )
-        return [
-            Candidate(id=id, vector=None if distance is None else 1 - distance, lexical=rank)
-            for id, distance, rank, _ in found
-        ], last[3] or {}
+        values: dict[str, Any] = {
+            **narrowing.parameters,
+            "sources": list(search.sources),
+            "groups": sorted(search.groups or ()),
+            "space": area.space,
+            "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
+        }
+        for number, lexemes in enumerate(area.lexemes):
+            values[f"vector_{number}"] = None if vectors is None else vectors[number]
+            values |= await self._words(number, lexemes, sought=words)
+        *rows, last = await self._rows.of(query, values)
+        for number, id, distance, rank, _ in rows:
+            vector = None if distance is None else 1 - distance
+            found[number].append(Candidate(id=id, vector=vector, lexical=rank))
+        return found, last[4] or {}
 
-    async def _parts(self, lexemes: Collection[str]) -> Mapping[str, Any]:
-        """Return what the words of a query count for."""
+    async def _words(self, number: int, lexemes: Collection[str], *, sought: bool) -> Mapping[str, Any]:
+        """Return the words of a query, those that find passages, and what they count for."""
         tiers: list[tuple[float | None, str | None]] = [
             (part, _any_of(words)) for part, words in await self.rarity.tiers(lexemes)
         ]
         tiers += [(None, None)] * (TIERS - len(tiers))
+        some = await self.rarity.worth_finding(lexemes) if sought else lexemes
         return {
-            name: value
-            for number, (part, words) in enumerate(tiers)
-            for name, value in ((f"part_{number}", part), (f"words_{number}", words))
+            f"all_words_{number}": _any_of(lexemes),
+            f"some_words_{number}": _any_of(some),
+            **{f"part_{number}_{tier}": part for tier, (part, _) in enumerate(tiers)},
+            **{f"words_{number}_{tier}": words for tier, (_, words) in enumerate(tiers)},
         }
 
 
@@ -249,16 +249,17 @@ def _any_of(lexemes: Collection[str]) -> str:
     return " | ".join(f"'{lexeme}'" for lexeme in quoted)
 
 
-def _usable(answer: Embedded, area: Area) -> Halfvec:
-    """Return the query's vector, or raise ModelCallFailed where it can't be compared with the space's."""
-    if answer.dimensions != area.dimensions or len(answer.vectors[0]) != 4 * answer.dimensions:
+def _usable(answer: Embedded, area: Area) -> list[Halfvec]:
+    """Return the queries' vectors, or raise ModelCallFailed where one can't be compared with the space's."""
+    lengths = {len(vector) for vector in answer.vectors}
+    if answer.dimensions != area.dimensions or lengths != {4 * answer.dimensions}:
         raise ModelCallFailed(
             "The embedding model now gives vectors of another length than those that are stored.",
             code="wrong_dimensions",
             details={"provider": answer.model.provider, "upstream_status": None},
         )
     try:
-        return Halfvec(answer.vectors[0])
+        return [Halfvec(vector) for vector in answer.vectors]
     except ValueError:
         raise ModelCallFailed(
             "The embedding model gave a vector that can't be compared.",
@@ -274,7 +275,7 @@ def _with_attempts(error: DomainError, called: Sequence[Embedded | ModelCallFail
     return error
 
 
-def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, Halfvec]) -> Mode:
+def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, object]) -> Mode:
     """Return what was really done."""
     by_vectors = [area.space in vectors for area in areas]
     if not any(by_vectors):
@@ -282,13 +283,15 @@ def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, Ha
     return "vector" if search.mode == "vector" and all(by_vectors) else "hybrid"
 
 
-def _chosen(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list[Scored]:
+def _ordered(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list[Scored]:
+    """Return what one query found, without what is below the threshold."""
     match mode:
         case "vector":
             ordered = by_vector(candidates)
         case "lexical":
             ordered = by_words(candidates)
         case _:
-            ordered = fused(candidates, search.vector_weight)
+            fuse = by_ranks if search.fusion == "rrf" else fused
+            ordered = fuse(candidates, search.vector_weight)
     least = search.threshold
-    return [each for each in ordered if least is None or each.score >= least][: search.limit]
+    return [each for each in ordered if least is None or each.score >= least]

@@ -17,15 +17,17 @@ MOST = 100
 FEWER = (20, 50, MOST)
 """How many nearest vectors are asked for where nothing else has a say in which are the best."""
 
-RANK = statements.SQL(" + ").join(
+
+def rank(number: int) -> statements.Composable:
+    """Return how well a passage's words fit a query; takes part_N_0, words_N_0 and so on."""
     # PostgreSQL divides the rank by an "or" of words by their number, so that a group's part is that of all its words.
     # A group that is not there is null, and no call.
-    statements.SQL("coalesce({part}::float4 * ts_rank(c.words, {words}::tsquery, 1), 0)").format(
-        part=statements.Placeholder(f"part_{number}"), words=statements.Placeholder(f"words_{number}")
+    return statements.SQL(" + ").join(
+        statements.SQL("coalesce({part}::float4 * ts_rank(c.words, {words}::tsquery, 1), 0)").format(
+            part=statements.Placeholder(f"part_{number}_{tier}"), words=statements.Placeholder(f"words_{number}_{tier}")
+        )
+        for tier in range(TIERS)
     )
-    for number in range(TIERS)
-)
-"""How well a passage's words fit; takes part_0, words_0 and so on."""
 
 
 def statement(
@@ -33,31 +35,49 @@ def statement(
     *,
     vector: bool,
     words: bool,
+    queries: int = 1,
     condition: statements.Composable | None = None,
     most: int = MOST,
 ) -> statements.Composed:
-    """Return the statement for a space; with a condition, only places that satisfy it are found."""
-    parts: list[LiteralString] = [SQL["shelf"]]
+    """Return the statement for a space and so many queries; with a condition, only places that satisfy it are found.
+
+    Its rows are the number of the query, a passage, its distance and its rank; the last one has the indexes.
+    """
+    once: list[LiteralString] = [SQL["shelf"]]
+    each: list[LiteralString] = []
     if condition is not None:
-        parts.append(SQL["matching"])
+        once.append(SQL["matching"])
     if vector:
-        parts.append(SQL["vectors" if condition is None else "vectors_where"])
+        each.append(SQL["vectors" if condition is None else "vectors_where"])
     if words:
-        parts.append(SQL["words" if condition is None else "words_where"])
+        each.append(SQL["words" if condition is None else "words_where"])
     last = SQL["candidates"] if vector and words else SQL["candidates_of_vectors" if vector else "candidates_of_words"]
-    names = {
+    shared = {
         **(tables(space, SCHEMA) if space else {}),
         "condition": condition or statements.SQL(SQL["everything"]),
         "most": statements.Literal(most),
-        "rank": RANK,
     }
-    whole = statements.SQL(", ").join([statements.SQL(part).format(**names) for part in parts])
-    return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), statements.SQL(last)])
+    numbered = [{**shared, **_names(number)} for number in range(queries)]
+    parts = [statements.SQL(part).format(**shared) for part in once]
+    parts += [statements.SQL(part).format(**names) for names in numbered for part in each]
+    found = [statements.SQL(last).format(**names) for names in numbered] + [statements.SQL(SQL["answering"])]
+    whole, rows = statements.SQL(", ").join(parts), statements.SQL(" UNION ALL ").join(found)
+    return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), rows])
+
+
+def _names(number: int) -> dict[str, statements.Composable]:
+    """Return what belongs to one of the queries."""
+    return {
+        "number": statements.Literal(number),
+        "rank": rank(number),
+        **{name: statements.Identifier(f"{name}_{number}") for name in ("vectors", "words")},
+        **{name: statements.Placeholder(f"{name}_{number}") for name in ("vector", "some_words", "all_words")},
+    }
 
 
 @lru_cache(maxsize=256)
-def ready_statement(space: str | None, *, vector: bool, words: bool, limit: int) -> bytes:
+def ready_statement(space: str | None, *, vector: bool, words: bool, queries: int, limit: int) -> bytes:
     """Return the statement of a search that nothing narrows, in the form in which it is sent."""
     # A literal: how the planner finds the nearest ones hangs on how few are wanted.
     most = MOST if words else next((most for most in FEWER if most >= limit), MOST)
-    return statement(space, vector=vector, words=words, most=most).as_bytes(None)
+    return statement(space, vector=vector, words=words, queries=queries, most=most).as_bytes(None)

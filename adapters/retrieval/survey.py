@@ -11,7 +11,7 @@ class Area:
     """The sources of a search whose vectors live in one space.
 
     `dimensions` None: there are no vectors yet. `passages` are those of the indexes that answer, `whole`
-    all that live in the space. `indexes` source id -> index that answers.
+    all that live in the space. `lexemes` are the words of each query. `indexes` source id -> index that answers.
     """
 
     space: str | None
@@ -19,7 +19,7 @@ class Area:
     dimensions: int | None
     whole: int
     passages: int = 0
-    lexemes: set[str] = field(default_factory=set)
+    lexemes: list[set[str]] = field(default_factory=list)
     indexes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -34,13 +34,15 @@ class Area:
 
 
 def areas_of(rows: Sequence[Sequence[Any]]) -> list[Area]:
-    """Return the areas, from the rows of the query `survey`."""
+    """Return the areas, from the rows of the query `survey`: one for each source and query."""
     areas: dict[str | None, Area] = {}
-    for source, index, space, model, dimensions, passages, lexemes, whole in rows:
+    for source, index, space, model, dimensions, passages, number, lexemes, whole in rows:
         area = areas.get(space)
         if area is None:
             area = areas[space] = Area(space=space, model=model, dimensions=dimensions, whole=whole)
-        area.passages += passages
-        area.lexemes |= set(lexemes or ())
+        if str(source) not in area.indexes:
+            area.passages += passages
+        area.lexemes += [set() for _ in range(number + 1 - len(area.lexemes))]
+        area.lexemes[number] |= set(lexemes or ())
         area.indexes[str(source)] = index
     return list(areas.values())

@@ -158,6 +158,14 @@ FOUND: Mapping[str, Any] = {
     "passages": {"type": "array", "items": PASSAGE},
     "retrieval": {"enum": ["hybrid", "vector", "lexical"], "description": "What was really possible."},
     "notes": {"type": "array", "items": {"type": "string"}, "description": "Why less was done than asked for."},
+    "rewrite": {
+        "type": ["object", "null"],
+        "description": "The `query` that was searched for instead, and the `model`; or `failed`, with the code.",
+    },
+    "multi_query": {
+        "type": ["object", "null"],
+        "description": "The `queries` that were searched for besides, and the `model`; or `failed`, with the code.",
+    },
     "rerank": {
         "type": ["object", "null"],
         "description": "What came of reranking: the `model`, how many `passages` it was given and left `unscored`; "

@@ -56,6 +56,65 @@ async def test_the_limit_cuts_and_the_threshold_leaves_out(known: Knowledge):
     assert all(passage.score >= 0.8 for passage in found.passages)
 
 
+async def test_hybrid_search_makes_one_order_by_scores_or_by_ranks_and_weights_the_two_sides(known: Knowledge):
+    await known.source()
+    for name, text in (("a", "red apples"), ("b", "red red red stones"), ("c", "apples of all colours, red ones too")):
+        await known.add("handbook", name, text)
+    for fusion in ("weighted", "rrf"):
+        for weight, alone in ((1.0, "vector"), (0.0, "lexical")):
+            both = await known.search("red apples", fusion=fusion, vector_weight=weight)
+            alike = [p.external_id for p in (await known.search("red apples", mode=alone)).passages]
+            assert [p.external_id for p in both.passages][: len(alike)] == alike, (fusion, weight)
+    by_ranks = (await known.search("red apples", fusion="rrf", vector_weight=0.5)).passages
+    assert by_ranks[0].external_id == "a"
+    assert by_ranks[0].score == 1.0, "the first of both sides"
+    for passage in by_ranks:
+        places = [
+            sorted((p.scores[side] for p in by_ranks if p.scores[side] is not None), reverse=True)
+            for side in ("vector", "lexical")
+        ]
+        ranks = [place.index(passage.scores[s]) + 1 for place, s in zip(places, ("vector", "lexical"), strict=True)]
+        assert passage.score == pytest.approx(sum(0.5 * 61 / (60 + rank) for rank in ranks))
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "lexical"])
+async def test_several_queries_are_embedded_together_searched_at_once_and_become_one_order(known: Knowledge, mode: str):
+    await known.source()
+    for text in ("green pears", "blue plums", "old stones", "green plums"):
+        await known.add("handbook", text, text)
+    alone = [await known.texts(query, mode=mode) for query in ("green pears", "blue plums")]
+    before = len(known.models.calls)
+    found = await known.search("green pears", mode=mode, further=["blue plums"])
+    told = [passage.text for passage in found.passages]
+    scores: dict[str, float] = {}
+    for each in alone:
+        for rank, text in enumerate(each, 1):
+            scores[text] = scores.get(text, 0.0) + 61 / (60 + rank) / 2
+    assert {passage.text: passage.score for passage in found.passages} == pytest.approx(scores)
+    assert [scores[text] for text in told] == sorted(scores.values(), reverse=True)
+    assert known.models.calls[before:] == ([] if mode == "lexical" else [["green pears", "blue plums"]])
+
+
+async def test_several_queries_narrowed_by_a_filter_and_by_groups_find_what_each_may(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "green pears", metadata={"n": 1})
+    await known.add("handbook", "b", "blue plums", metadata={"n": 1}, acl=["staff"])
+    await known.add("handbook", "c", "blue plums and pears", metadata={"n": 2})
+    one = {"type": "eq", "key": "n", "value": 1}
+    for groups, expected in ((frozenset({"staff"}), {"a", "b"}), (frozenset({"other"}), {"a"}), (None, {"a", "b"})):
+        found = await known.search("pears", groups=groups, further=["plums", "?"], filter=one)
+        assert {passage.external_id for passage in found.passages} == expected
+
+
+async def test_the_threshold_is_that_of_each_query_by_itself(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "green pears")
+    await known.add("handbook", "b", "blue plums")
+    found = await known.search("green pears", mode="vector", further=["blue plums"], threshold=0.99)
+    assert [passage.external_id for passage in found.passages] in (["a", "b"], ["b", "a"])
+    assert {passage.score for passage in found.passages} == {0.5}
+
+
 async def test_a_window_gives_each_passage_once_by_document_in_the_order_of_first_hits(known: Knowledge):
     await known.source()
     await known.add("handbook", "long", "zero", "needle one", "two", "needle needle three", "four", "five", "six")

@@ -35,10 +35,14 @@ def test_how_it_searches_changes_in_one_event():
     )
 
 
+LATER = {"rerank", "rewrite", "multi_query", "fusion"}
+"""Fields that came after the first release."""
+
+
 def before_reranking() -> RetrievalTool:
     """Return a tool as it was recorded before tools could rerank."""
     tool = a_tool()
-    tool.definition = {name: value for name, value in tool.definition.items() if name != "rerank"}
+    tool.definition = {name: value for name, value in tool.definition.items() if name not in LATER}
     tool.labels = {"live": {"version": 1, "definition": tool.definition}}
     return tool
 
@@ -60,3 +64,20 @@ def test_reranking_is_set_in_an_event_of_its_own_with_its_defaults():
     )
     assert tool.is_draft
     assert {(path, kind) for path, kind, _ in tool.references()} >= {("/rerank/model", "model")}
+
+
+def test_fusion_and_what_is_done_to_queries_are_set_in_events_of_their_own():
+    prompt = str(identify("prompt", "in-english"))
+    wanted = {"fusion": "rrf", "rewrite": {"prompt": prompt}, "multi_query": {}}
+    tool = (
+        given(a_tool())
+        .when(lambda t: t.change({**t.definition, **wanted}))
+        .then(
+            (RetrievalTool.FusionChosen, {"fusion": "rrf"}),
+            (
+                RetrievalTool.ExpansionSet,
+                {"rewrite": {"prompt": prompt, "model": None}, "multi_query": {"queries": 3, "model": None}},
+            ),
+        )
+    )
+    assert ("/rewrite/prompt", "prompt") in {(path, kind) for path, kind, _ in tool.references()}
