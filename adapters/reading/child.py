@@ -6,6 +6,7 @@ from outside. It ends when the socket is closed at the other end.
 """
 
 import contextlib
+import email
 import encodings
 import importlib
 import json
@@ -15,6 +16,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from ctypes import CDLL
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import Any
@@ -24,21 +26,32 @@ import pypdf
 from adapters.child_processes import PR_SET_PDEATHSIG, address_space, first_to_go_when_memory_is_short, received
 from adapters.reading.cutting import cut, load_splitter
 from adapters.reading.docx import read_docx
+from adapters.reading.eml import read_eml
+from adapters.reading.epub import read_epub
+from adapters.reading.growing import must_not_be_longer
 from adapters.reading.html import read_html
 from adapters.reading.pdf import read_pdf
 from adapters.reading.plain import read_plain
+from adapters.reading.pptx import read_pptx
 from adapters.reading.wire import frame, text_document, text_of
-from commands.reading import ReadingLimit, Text, TooLarge, Unreadable
+from adapters.reading.xlsx import read_xlsx
+from commands.reading import ReadingLimit, Text, Unreadable
 
 MEMORY_BYTES = 1536 * 1024 * 1024
 """Address space beside what the process has when all is loaded: that of one document."""
 
-LONGEST_TEXT = 50_000_000
-"""Characters of a document's text."""
-
 SECONDS = 150
 """Time of a processor for one document, should nobody be there to end it from outside."""
 
+PARSERS: Mapping[str, Callable[[bytes], Text]] = {
+    "html": read_html,
+    "pdf": read_pdf,
+    "docx": read_docx,
+    "pptx": read_pptx,
+    "xlsx": read_xlsx,
+    "epub": read_epub,
+    "eml": read_eml,
+}
 NICE = 5
 """A document gives way to what answers people."""
 
@@ -63,8 +76,7 @@ def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
     try:
         if head["op"] == "read":
             text = read(body, head["kind"])
-            if len(text.text) > LONGEST_TEXT:
-                raise TooLarge(f"The document's text has more than {LONGEST_TEXT:,} characters.")
+            must_not_be_longer("document", len(text.text))
             return json.dumps(text_document(text)).encode(), text.text.encode()
         chunks = cut(text_of(head["text"], body.decode()), head["chunking"])
         places = [[each.start, each.end, each.page, each.heading] for each in chunks]
@@ -85,14 +97,14 @@ def refused(error: Unreadable) -> tuple[bytes, bytes]:
 
 def read(content: bytes, kind: str) -> Text:
     """Return the text of a content."""
-    parser = {"html": read_html, "pdf": read_pdf, "docx": read_docx}.get(kind)
+    parser = PARSERS.get(kind)
     return read_plain(content, kind) if parser is None else parser(content)
 
 
 def load() -> None:
     """Load what would be loaded late: soon no file can be opened, and what was not loaded is then not there."""
     load_splitter()
-    for package in (encodings, pypdf):
+    for package in (encodings, email, pypdf):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             with contextlib.suppress(ImportError):  # some are for other systems
                 importlib.import_module(module.name)

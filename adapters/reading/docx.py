@@ -17,9 +17,9 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 from lxml.etree import LxmlError
 
-from adapters.reading.archive import must_be_sound
-from adapters.reading.kinds import must_begin_as
+from adapters.reading.archive import Archive, must_declare_nothing
 from adapters.reading.plain import LONGEST_HEADING, line_of
+from adapters.reading.short_memory import raise_if_memory_was_short
 from commands.reading import Heading, Text, Unreadable
 
 STYLE = re.compile(r"(?:Heading|heading) ?([1-9])\Z|Title\Z")
@@ -41,14 +41,14 @@ STANDS_FOR = {
 
 def read_docx(content: bytes) -> Text:
     """Return the text of a DOCX, or raise what commands.reading names."""
-    must_begin_as("docx", content)
     try:
-        must_be_sound(content, "docx")
+        Archive(content, "docx").must_have("document")
         document = Document(BytesIO(content))
-        if document.element.getroottree().docinfo.internalDTD is not None:
-            raise Unreadable("The DOCX declares entities, as none does: it was made to do harm.")
+        must_declare_nothing(document.element, "DOCX")
         return _text(document)
     except (BadZipFile, OpcError, LxmlError) as error:
+        if isinstance(error, LxmlError):
+            raise_if_memory_was_short(error)
         raise Unreadable(f"The DOCX is damaged ({type(error).__name__}).") from None
 
 

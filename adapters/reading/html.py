@@ -8,6 +8,7 @@ from lxml import etree
 from adapters.reading.decoding import BYTE_ORDER_MARKS, decode
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.plain import LONGEST_HEADING, line_of
+from adapters.reading.short_memory import raise_if_memory_was_short
 from commands.reading import Heading, Text, Unreadable
 
 SILENT = frozenset(
@@ -111,13 +112,8 @@ CHARSET = re.compile(
 def read_html(content: bytes) -> Text:
     """Return the text of an HTML page, or raise Unreadable."""
     must_begin_as("html", content)
-    source, replaced = _source(content)
-    parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
-    parser.feed(source.encode())
-    try:
-        root = parser.close()
-    except etree.XMLSyntaxError:
-        raise Unreadable("This is no HTML.") from None
+    source, replaced = source_of(content)
+    root = parsed(source)
     page = Page()
     page.walk(root)
     if not page.text.strip():
@@ -131,7 +127,20 @@ def read_html(content: bytes) -> Text:
     )
 
 
-def _source(content: bytes) -> tuple[str, int]:
+def parsed(source: str) -> Any:
+    """Return the root element of a page, or raise Unreadable."""
+    parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
+    parser.feed(source.encode())
+    try:
+        root = parser.close()
+    except etree.XMLSyntaxError as error:
+        raise_if_memory_was_short(error)
+        raise Unreadable("This is no HTML.") from None
+    raise_if_memory_was_short(parser.feed_error_log)
+    return etree.Element("html") if root is None else root  # of comments alone there is none
+
+
+def source_of(content: bytes) -> tuple[str, int]:
     """Return a page's characters, and how many were none: as its mark says, as UTF-8, else as it says itself."""
     told = CHARSET.search(content[:2048])
     if told and not content.startswith(MARKS):
@@ -174,6 +183,15 @@ class Page:
     def text(self) -> str:
         """What there is by now."""
         return "".join(self._parts)
+
+    @property
+    def length(self) -> int:
+        """How many characters there are by now."""
+        return self._length
+
+    def rest(self) -> None:
+        """Set what follows apart from what there is."""
+        self._break(2)
 
     def walk(self, root: Any) -> None:
         """Take in an element and all in it, or raise Unreadable."""
@@ -269,7 +287,7 @@ class Page:
     def _put(self, said: str) -> None:
         if self._breaks:
             self._add("\n" * self._breaks)
-        elif self._blank and self._parts:
+        elif self._blank and self._parts and not self._parts[-1].endswith(" "):
             self._add(" ")
         self._breaks, self._blank = 0, False
         self._add(said)

@@ -4,7 +4,20 @@ from pathlib import PurePosixPath
 
 from commands.reading import PasswordProtected, Unreadable, UnsupportedMediaType
 
-VERSIONS = {"text": 2, "markdown": 2, "html": 2, "pdf": 2, "docx": 2, "csv": 2, "json": 2, "code": 2}
+VERSIONS = {
+    "text": 2,
+    "markdown": 2,
+    "html": 2,
+    "pdf": 2,
+    "docx": 2,
+    "csv": 2,
+    "json": 2,
+    "code": 2,
+    "pptx": 1,
+    "xlsx": 1,
+    "epub": 1,
+    "eml": 1,
+}
 """A parser's version is raised when it makes another text of the same content: texts are kept under it."""
 
 MEDIA_TYPES = {
@@ -15,6 +28,10 @@ MEDIA_TYPES = {
     "application/pdf": "pdf",
     "application/x-pdf": "pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/epub+zip": "epub",
+    "message/rfc822": "eml",
     "text/csv": "csv",
     "text/tab-separated-values": "csv",
     "application/json": "json",
@@ -41,20 +58,19 @@ SUFFIXES = {
     **dict.fromkeys(("csv", "tsv"), "csv"),
     **dict.fromkeys(("json", "jsonl", "ndjson", "ipynb", "geojson"), "json"),
     **dict.fromkeys(("txt", "text", "log", "rst", "adoc", "asciidoc", "org", "srt", "vtt", "1", "man"), "text"),
-    "pdf": "pdf",
-    "docx": "docx",
+    **{kind: kind for kind in ("pdf", "docx", "pptx", "xlsx", "epub", "eml")},
 }
 UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 """Media types by which senders say that they don't know, or only that it is text: a name may say more."""
 
-READABLE = "text, Markdown, HTML, PDF, DOCX, CSV, JSON and source code"
+READABLE = "text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, EPUB, EML, CSV, JSON and source code"
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 """Office keeps what a password protects in the old form, under this name."""
 
 SIGNATURES = {
     b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a ZIP archive, as DOCX is",
+    b"PK\x03\x04": "a ZIP archive, as DOCX, PPTX, XLSX and EPUB are",
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
     b"GIF8": "a picture",
@@ -62,7 +78,7 @@ SIGNATURES = {
     OLD_OFFICE: "an old Office document",
     b"\x7fELF": "a program",
 }
-BEGINNINGS = {"pdf": (b"%PDF-",), "docx": (b"PK\x03\x04",)}
+BEGINNINGS = {"pdf": (b"%PDF-",), **dict.fromkeys(("docx", "pptx", "xlsx", "epub"), (b"PK\x03\x04",))}
 
 
 def kind_of(media_type: str, name: str) -> str:
