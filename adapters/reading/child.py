@@ -6,7 +6,6 @@ from outside. It ends when the socket is closed at the other end.
 """
 
 import contextlib
-import email
 import encodings
 import importlib
 import json
@@ -104,7 +103,7 @@ def read(content: bytes, kind: str) -> Text:
 def load() -> None:
     """Load what would be loaded late: soon no file can be opened, and what was not loaded is then not there."""
     load_splitter()
-    for package in (encodings, email, pypdf):
+    for package in (encodings, pypdf):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             with contextlib.suppress(ImportError):  # some are for other systems
                 importlib.import_module(module.name)
