@@ -17,20 +17,20 @@ from starlette.types import Receive, Scope, Send
 from api import documentation, health, metrics
 from api.accesses import access
 from api.bootstrap import Container
-from api.call import Call, Operation
+from api.call import Call, Operation, must_be_allowed
 from api.commands import answers, completions, conversations, documents, prompt_runs, subjects, syncs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
 from api.commands import webhooks as webhook_commands
-from api.errors import HttpProblem, problem, problem_of
+from api.errors import problem, problem_of
 from api.event_schemas import asyncapi_document
 from api.mcp_server import exchange as mcp_exchange
 from api.middleware import RequestMiddleware
 from api.openai_forms import refusals as openai_refusals
 from api.openapi import openapi_document
-from api.permissions import PERMISSIONS, PUBLIC, WATCHED, allowed
+from api.permissions import PERMISSIONS, PUBLIC, WATCHED
 from api.queries import accesses as access_queries
 from api.queries import audit as audit_queries
 from api.queries import configurations as configuration_queries
@@ -183,10 +183,7 @@ class Endpoint:
         _refuse_hidden_nul(request)
         if permission != PUBLIC:
             caller.actor = await self._container.authenticator(request)
-        if not allowed(caller.actor.roles, permission):
-            raise HttpProblem(
-                403, "forbidden", f"This needs the permission {permission}, which none of the key's roles has."
-            )
+        must_be_allowed(caller.actor, permission)
         if request.scope["query_string"]:
             _check_parameters(request, self._known)
         return await self._operation.handler(Call(request, self._container, caller.actor, request.scope["request_id"]))

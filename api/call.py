@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from api.body import read_object
 from api.errors import HttpProblem
+from api.permissions import allowed
 from commands.bus import Command
 from commands.ports import Actor, Context, IdempotencyKey, Receipt
 from domain.api_key import ApiKey
@@ -89,6 +90,10 @@ class Call:
         if "\x00" in value:
             raise Invalid("A path holds NUL.", code="invalid_text", pointer=f"/{name}")
         return str(value)
+
+    def must_be_allowed(self, permission: str) -> None:
+        """Raise a 403 unless the caller has this permission besides the operation's own."""
+        must_be_allowed(self.actor, permission)
 
     # Query parameters --------------------------------------------------------
 
@@ -227,6 +232,14 @@ class Call:
                     details={"projection": name, "lag": lag},
                 )
         return self.container.positions.known(name)
+
+
+def must_be_allowed(actor: Actor, permission: str) -> None:
+    """Raise a 403 unless somebody has a permission."""
+    if not allowed(actor.roles, permission):
+        raise HttpProblem(
+            403, "forbidden", f"This needs the permission {permission}, which none of the key's roles has."
+        )
 
 
 def message_in(body: dict[str, Any]) -> str | None:

@@ -1,8 +1,8 @@
 """Searches and answers as runs of their own: recorded before what they gave is given out."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ from domain.citations import passage_document
 from domain.configuration import Configuration
 from domain.prompt import Prompt
 from domain.rag_tool import RagTool
-from domain.retrieval import Found, Passage, Search
+from domain.retrieval import Explained, Found, Passage, Place, Search
 from domain.retrieval_tool import RetrievalTool
 
 K = TypeVar("K", bound=Configuration)
@@ -42,12 +42,13 @@ class Choice(Generic[K]):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchByTool:
-    """Search by a retrieval tool; no limit means the tool's."""
+    """Search by a retrieval tool; no limit means the tool's. `explain` has it told how it came to its order."""
 
     tool: Choice[RetrievalTool]
     query: str
     limit: int | None = None
     filter: Mapping[str, Any] | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ class AnswerRuns:
             chosen, command.query, groups=groups_of(context.actor), limit=command.limit, filter=command.filter
         )
         await self.answerer.searches.searcher.check(search)
+        search = replace(search, explain=command.explain)
         asked = Asked(
             id=id,
             kind="search",
@@ -97,6 +99,8 @@ class AnswerRuns:
             **how_found(found),
             "timings_ms": dict(found.timings_ms),
         }
+        if found.explained is not None:
+            body["explain"] = explanation(found.explained, found.passages)
         yield Result(body=body, output={"passages": [str(passage.id) for passage in found.passages]})
 
     async def answer(
@@ -216,6 +220,30 @@ def how_found(found: Found) -> dict[str, Any]:
         "rerank": found.rerank,
         "filter": found.filter,
         "index_version": dict(found.indexes),
+    }
+
+
+def explanation(explained: Explained, passages: Sequence[Passage]) -> dict[str, Any]:
+    """Return the public form of how passages were found, without the neighbours that only came along."""
+    hits = [passage.id for passage in passages if passage.id in explained.stages["fused"]]
+    return {
+        "passages": [
+            {
+                "id": str(id),
+                "queries": [places_in(each, id, ("vector", "lexical", "fused")) for each in explained.queries],
+                **places_in(explained.stages, id, ("fused", "rerank")),
+            }
+            for id in hits
+        ],
+        "statements": [dict(each) for each in explained.statements],
+    }
+
+
+def places_in(stages: Mapping[str, Mapping[UUID, Place]], id: UUID, names: Sequence[str]) -> dict[str, Any]:
+    """Return where a passage stands in each stage; null where it does not."""
+    found = {name: stages.get(name, {}).get(id) for name in names}
+    return {
+        name: None if place is None else {"rank": place.rank, "score": place.score} for name, place in found.items()
     }
 
 

@@ -1,6 +1,6 @@
 """Searching as a retrieval tool is set to: put into other words, found, put into a new order, cut, widened; each a step on record."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -16,7 +16,7 @@ from commands.retrieval import Searcher, search_of
 from commands.runs import Recording
 from domain.definition import parse
 from domain.errors import Invalid
-from domain.retrieval import Found, Search
+from domain.retrieval import Explained, Found, Passage, Place, Search
 from domain.retrieval_tool import MultiQuery, Rerank, RetrievalTool, Rewrite
 
 NOTES: Mapping[str, str] = {
@@ -103,20 +103,20 @@ class ToolSearches:
     ) -> Found:
         """Return what is found, with what each stage came to; a variant's settings have no defaults until parsed."""
         stages = Stages()
-        told: dict[str, Any] = {}
+        outcomes: dict[str, Mapping[str, Any]] = {}
         with stages.clocked("total"):
             if definition.get("rewrite") is not None:
                 with stages.clocked("rewrite"):
                     rewritten = await self.expanding.rewrite(
                         recording, parse(Rewrite, definition["rewrite"]), asked.query, subject=subject, parent=parent
                     )
-                asked, told["rewrite"] = replace(asked, query=rewritten.query), rewritten.outcome
+                asked, outcomes["rewrite"] = replace(asked, query=rewritten.query), rewritten.outcome
             if definition.get("multi_query") is not None:
                 with stages.clocked("multi_query"):
                     varied = await self.expanding.vary(
                         recording, parse(MultiQuery, definition["multi_query"]), asked.query, parent=parent
                     )
-                asked, told["multi_query"] = replace(asked, further=varied.queries), varied.outcome
+                asked, outcomes["multi_query"] = replace(asked, further=varied.queries), varied.outcome
             if definition.get("rerank") is None:
                 found = await self._searched(recording, asked, parent)
             else:
@@ -127,12 +127,22 @@ class ToolSearches:
                     reordered = await self.reranking.reorder(
                         recording, rerank, asked.query, found.passages, parent=parent
                     )
-                told["rerank"] = reordered.outcome
+                outcomes["rerank"] = reordered.outcome
                 with stages.clocked("sql"):
                     passages = await self.searcher.widen(reordered.passages[: asked.limit], asked.window)
-                found = replace(found, passages=passages)
-        notes = [NOTES[stage].format(code=outcome["failed"]) for stage, outcome in told.items() if "failed" in outcome]
-        return replace(found, **told, notes=[*found.notes, *notes], timings_ms=stages.beside(found.timings_ms))
+                explained = found.explained and with_reranking(found.explained, reordered.passages)
+                found = replace(found, passages=passages, explained=explained)
+        notes = [
+            NOTES[stage].format(code=outcome["failed"]) for stage, outcome in outcomes.items() if "failed" in outcome
+        ]
+        return replace(
+            found,
+            rewrite=outcomes.get("rewrite"),
+            multi_query=outcomes.get("multi_query"),
+            rerank=outcomes.get("rerank"),
+            notes=[*found.notes, *notes],
+            timings_ms=stages.beside(found.timings_ms),
+        )
 
     async def _searched(self, recording: Recording, asked: Search, parent: int) -> Found:
         try:
@@ -143,6 +153,14 @@ class ToolSearches:
         for embedded in found.embeddings:
             recording.called("embedding", embedded, parent)
         return found
+
+
+def with_reranking(explained: Explained, passages: Sequence[Passage]) -> Explained:
+    """Return how a search came to its order, with the places that the reranker gave."""
+    scores = [(passage.id, passage.scores["rerank"]) for passage in passages]
+    scored = [(id, score) for id, score in scores if score is not None]
+    places = {id: Place(rank=rank, score=score) for rank, (id, score) in enumerate(scored, 1)}
+    return replace(explained, stages={**explained.stages, "rerank": places})
 
 
 def asked_of(

@@ -20,6 +20,7 @@ class Search:
     filter (see domain.filters) whose fields must be known; `fixed_filter` holds besides it, and what
     it does not know matches nothing. `window` adds that many neighbours on either side. `further` are
     queries that are searched for besides, at once; what all of them find becomes one order by its ranks.
+    `explain` has it tell how it came to its order.
     """
 
     query: str
@@ -34,6 +35,7 @@ class Search:
     further: Sequence[str] = ()
     filter: Mapping[str, Any] | None = None
     fixed_filter: Mapping[str, Any] | None = None
+    explain: bool = False
 
     @property
     def queries(self) -> list[str]:
@@ -63,6 +65,27 @@ class Passage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a passage stood in a stage, from 1, and its score there."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """How a search came to its order.
+
+    `queries` has for each query the places in `vector`, `lexical` and `fused`, by passage; `stages` those in the whole
+    of it, `fused` and `rerank`. `statements` tells space, indexes and plan of each statement.
+    """
+
+    queries: Sequence[Mapping[str, Mapping[UUID, Place]]]
+    stages: Mapping[str, Mapping[UUID, Place]]
+    statements: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Found:
     """What a search gave.
 
@@ -82,6 +105,7 @@ class Found:
     rewrite: Mapping[str, Any] | None = None
     multi_query: Mapping[str, Any] | None = None
     rerank: Mapping[str, Any] | None = None
+    explained: Explained | None = None
 
 
 def space_name(model: UUID, provider_model: str) -> str:

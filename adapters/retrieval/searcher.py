@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
+from adapters.retrieval.explaining import places, places_of, plan_of
 from adapters.retrieval.fusion import Candidate, Scored, by_ranks, by_vector, by_words, fused, merged
 from adapters.retrieval.passages import fetched, widened
 from adapters.retrieval.rarity import TIERS, Rarity
@@ -25,7 +26,7 @@ from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoM
 from domain import filters
 from domain.errors import DomainError, Unavailable
 from domain.filters import FieldTypes, Filter
-from domain.retrieval import Found, Mode, Passage, Search
+from domain.retrieval import Explained, Found, Mode, Passage, Search
 
 FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
 """Passages up to which all that a filter leaves are compared: 1 in SHARE of what there is, within bounds."""
@@ -68,6 +69,15 @@ class Narrowing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Question:
+    """What PostgreSQL is asked about an area; no query where nothing can be found there."""
+
+    area: Area
+    query: bytes | statements.Composed | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What one attempt gave; not `whole` where what it searched changed in its middle."""
 
@@ -75,6 +85,7 @@ class Outcome:
     passages: list[Passage]
     areas: Sequence[Area]
     filter: Mapping[str, Any] | None
+    explained: Explained | None
     whole: bool
 
 
@@ -110,10 +121,15 @@ class PostgresSearcher:
             passages=outcome.passages,
             retrieval=outcome.mode,
             filter=outcome.filter,
-            timings_ms={stage: round(progress.milliseconds[stage], 3) for stage in ("embed", "sql", "fuse", "total")},
+            timings_ms={
+                stage: round(progress.milliseconds[stage], 3)
+                for stage in ("embed", "sql", "fuse", "explain", "total")
+                if stage != "explain" or search.explain
+            },
             indexes={source: index for area in outcome.areas for source, index in area.indexes.items()},
             embeddings=progress.embeddings,
             notes=progress.notes,
+            explained=outcome.explained,
         )
 
     async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
@@ -130,16 +146,34 @@ class PostgresSearcher:
         with progress.clocked("embed"):
             await self._embed(progress, areas)
         with progress.clocked("sql"):
-            answers = [await self._candidates(progress, area, narrowing) for area in areas]
+            asked = [await self._question(progress, area, narrowing) for area in areas]
+            answers = [await self._candidates(search, each) for each in asked]
         with progress.clocked("fuse"):
             mode = _mode(search, areas, progress.vectors)
             found = [[each for candidates, _ in answers for each in candidates[n]] for n in range(len(search.queries))]
-            chosen = merged([_ordered(search, mode, candidates) for candidates in found])[: search.limit]
+            ordered = [_ordered(search, mode, candidates) for candidates in found]
+            whole = merged(ordered)
+            chosen = whole[: search.limit]
         with progress.clocked("sql"):
             passages = await fetched(self._rows, chosen, search.window)
+        explained = None
+        if search.explain:
+            with progress.clocked("explain"):
+                explained = Explained(
+                    queries=[places_of(*each) for each in zip(found, ordered, strict=True)],
+                    stages={"fused": places(whole)},
+                    statements=[await self._plan(each) for each in asked],
+                )
         as_surveyed = all(indexes == area.indexes for area, (_, indexes) in zip(areas, answers, strict=True))
         missing = {each.candidate.id for each in chosen} - {passage.id for passage in passages}
-        return Outcome(mode=mode, passages=passages, areas=areas, filter=filter, whole=as_surveyed and not missing)
+        return Outcome(
+            mode=mode,
+            passages=passages,
+            areas=areas,
+            filter=filter,
+            explained=explained,
+            whole=as_surveyed and not missing,
+        )
 
     async def _narrowing(self, progress: Progress) -> tuple[Narrowing, Mapping[str, Any] | None]:
         """Return what may be found at all, and the caller's filter as it was understood."""
@@ -189,15 +223,12 @@ class PostgresSearcher:
         if refusals and search.mode == "vector":
             raise _with_attempts(refusals[0], progress.embeddings)
 
-    async def _candidates(
-        self, progress: Progress, area: Area, narrowing: Narrowing
-    ) -> tuple[list[list[Candidate]], Mapping[str, int]]:
-        """Return an area's candidates for each query, and the indexes that they really come from."""
+    async def _question(self, progress: Progress, area: Area, narrowing: Narrowing) -> Question:
+        """Return what PostgreSQL is asked about an area."""
         search, vectors = progress.search, progress.vectors.get(area.space)
-        found: list[list[Candidate]] = [[] for _ in search.queries]
         words = search.mode != "vector" or vectors is None
         if vectors is None and not any(area.lexemes):
-            return found, area.indexes
+            return Question(area=area, query=None, values={})
         condition = narrowing.condition
         if condition is None and area.is_part:
             condition = statements.SQL(SQL["everything"])
@@ -217,11 +248,23 @@ class PostgresSearcher:
         for number, lexemes in enumerate(area.lexemes):
             values[f"vector_{number}"] = None if vectors is None else vectors[number]
             values |= await self._words(number, lexemes, sought=words)
-        *rows, last = await self._rows.of(query, values)
+        return Question(area=area, query=query, values=values)
+
+    async def _candidates(self, search: Search, asked: Question) -> tuple[list[list[Candidate]], Mapping[str, int]]:
+        """Return an area's candidates for each query, and the indexes that they really come from."""
+        found: list[list[Candidate]] = [[] for _ in search.queries]
+        if asked.query is None:
+            return found, asked.area.indexes
+        *rows, last = await self._rows.of(asked.query, asked.values)
         for number, id, distance, rank, _ in rows:
             vector = None if distance is None else 1 - distance
             found[number].append(Candidate(id=id, vector=vector, lexical=rank))
         return found, last[4] or {}
+
+    async def _plan(self, asked: Question) -> Mapping[str, Any]:
+        """Return how PostgreSQL carries out what it is asked about an area."""
+        plan = None if asked.query is None else await plan_of(self._rows, asked.query, asked.values)
+        return {"space": asked.area.space, "index_version": dict(asked.area.indexes), "plan": plan}
 
     async def _words(self, number: int, lexemes: Collection[str], *, sought: bool) -> Mapping[str, Any]:
         """Return the words of a query, those that find passages, and what they count for."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 from starlette.responses import Response
 
-from api.call import Call, Operation
+from api.call import Call, Operation, Parameter
 from api.run_streams import answered
 from api.schemas import body_schema
 from commands.answer_run import AnswerQuestion, Choice, SearchByTool
@@ -72,8 +72,7 @@ async def search(call: Call) -> Response:
     asked = parse(SearchBody, body)
     tool = choice_of(RetrievalTool, call.path("ref"), asked)
     await call.wait_for_passages()
-    command = SearchByTool(tool=tool, query=asked.query, limit=asked.limit, filter=asked.filter)
-    return answered(await call.container.answer_runs.search(command, unrepeated(call)))
+    return await _searched(call, tool, asked)
 
 
 async def preview_search(call: Call) -> Response:
@@ -82,7 +81,14 @@ async def preview_search(call: Call) -> Response:
     asked = parse(SearchPreviewBody, body)
     tool = unsaved(RetrievalTool, asked)
     await call.wait_for_passages()
-    command = SearchByTool(tool=tool, query=asked.query, limit=asked.limit, filter=asked.filter)
+    return await _searched(call, tool, asked)
+
+
+async def _searched(call: Call, tool: Choice[RetrievalTool], asked: SearchBody | SearchPreviewBody) -> Response:
+    explain = call.flag("explain")
+    if explain:
+        call.must_be_allowed("search:explain")
+    command = SearchByTool(tool=tool, query=asked.query, limit=asked.limit, filter=asked.filter, explain=explain)
     return answered(await call.container.answer_runs.search(command, unrepeated(call)))
 
 
@@ -187,6 +193,48 @@ SPENT: Mapping[str, Any] = {
     "cost": {"type": "object"},
     "run_id": {"type": "string", "format": "uuid"},
 }
+EXPLAIN = Parameter(
+    name="explain",
+    schema={"type": "boolean", "default": False},
+    description="Tell how the search came to its order; needs the permission search:explain.",
+)
+PLACE: Mapping[str, Any] = {
+    "type": ["object", "null"],
+    "properties": {"rank": {"type": "integer", "minimum": 1}, "score": {"type": "number"}},
+}
+EXPLAINED: Mapping[str, Any] = {
+    "type": "object",
+    "description": "Only with `explain=true`: where each passage that was found stood in each stage, and the plans.",
+    "properties": {
+        "passages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "format": "uuid"},
+                    "queries": {
+                        "type": "array",
+                        "description": "For each query that was searched for, in their order.",
+                        "items": {"type": "object", "properties": dict.fromkeys(("vector", "lexical", "fused"), PLACE)},
+                    },
+                    "fused": PLACE,
+                    "rerank": PLACE,
+                },
+            },
+        },
+        "statements": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "space": {"type": ["string", "null"], "description": "That of the vectors; null: words only."},
+                    "index_version": {"type": "object", "additionalProperties": {"type": "integer"}},
+                    "plan": {"type": ["string", "null"], "description": "PostgreSQL's; null: nothing to be asked."},
+                },
+            },
+        },
+    },
+}
 SEARCH_ANSWER: Mapping[str, Any] = {
     "type": "object",
     "required": ["passages", "retrieval", "filter", "timings_ms", "index_version", "usage", "cost", "run_id"],
@@ -194,6 +242,7 @@ SEARCH_ANSWER: Mapping[str, Any] = {
         **FOUND,
         "filter": {"type": ["object", "null"], "description": "The caller's filter as it was understood."},
         "timings_ms": TIMINGS,
+        "explain": EXPLAINED,
         **SPENT,
     },
 }
@@ -237,6 +286,7 @@ OPERATIONS = (
         summary="Search the passages of a retrieval tool's sources",
         permission="search:run",
         handler=search,
+        parameters=(EXPLAIN,),
         body=body_schema(SearchBody),
         answer=SEARCH_ANSWER,
     ),
@@ -249,6 +299,7 @@ OPERATIONS = (
         summary="Search by settings that are not saved",
         permission="tools:preview",
         handler=preview_search,
+        parameters=(EXPLAIN,),
         body=body_schema(SearchPreviewBody),
         answer=SEARCH_ANSWER,
     ),

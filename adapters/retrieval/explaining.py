@@ -1,0 +1,33 @@
+"""Telling how a search came to its order: places in each stage, and the plans of its statements."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql as statements
+
+from adapters.retrieval.fusion import Candidate, Scored, by_vector
+from adapters.retrieval.rows import Rows
+from domain.retrieval import Place
+
+EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS) "
+
+
+async def plan_of(rows: Rows, query: bytes | statements.Composed, values: Mapping[str, Any]) -> str:
+    """Return PostgreSQL's plan of a statement, with what carrying it out once more took."""
+    explained: bytes | statements.Composed = (
+        EXPLAIN.encode() + query if isinstance(query, bytes) else statements.Composed([statements.SQL(EXPLAIN), query])
+    )
+    return "\n".join(line for (line,) in await rows.of(explained, values))
+
+
+def places_of(candidates: Sequence[Candidate], ordered: Sequence[Scored]) -> Mapping[str, Mapping[UUID, Place]]:
+    """Return where what one query found stands in each stage; by words, a passage's score is its rank there."""
+    words = [Scored(candidate=each, score=each.lexical) for each in candidates if each.lexical is not None]
+    by_words = sorted(words, key=lambda each: (-each.score, each.candidate.id.bytes))
+    return {"vector": places(by_vector(candidates)), "lexical": places(by_words), "fused": places(ordered)}
+
+
+def places(ordered: Sequence[Scored]) -> Mapping[UUID, Place]:
+    """Return the places of an order."""
+    return {each.candidate.id: Place(rank=rank, score=each.score) for rank, each in enumerate(ordered, 1)}
