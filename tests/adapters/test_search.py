@@ -129,6 +129,23 @@ async def test_a_window_gives_each_passage_once_by_document_in_the_order_of_firs
     assert told == (short + long if first == "short" else long + short)
 
 
+async def test_what_was_replaced_while_it_was_reranked_stays_as_it_was_found_without_neighbours(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "a", "zero", "needle one", "two")
+    await known.add("handbook", "b", "nothing", "needle needle", "end")
+    found = (await known.search("needle", mode="lexical")).passages
+    assert [p.text for p in await known.searcher.widen(found, 0)] == [p.text for p in found]
+    turned = list(reversed(found))
+    widened = [(p.external_id, p.text) for p in await known.searcher.widen(turned, 1)]
+    whole = {"a": ["zero", "needle one", "two"], "b": ["nothing", "needle needle", "end"]}
+    assert widened == [(p.external_id, text) for p in turned for text in whole[p.external_id]]
+    await known.add("handbook", "a", "nothing of the kind")
+    await known.side.caught_up("passages_v1")
+    whole["a"] = ["needle one"]
+    widened = [(p.external_id, p.text) for p in await known.searcher.widen(turned, 1)]
+    assert widened == [(p.external_id, text) for p in turned for text in whole[p.external_id]]
+
+
 async def test_a_provider_that_is_down_leaves_the_words_and_the_answer_says_so(known: Knowledge):
     await known.source()
     await known.add("handbook", "a", "Holidays are thirty days a year.")

@@ -327,3 +327,35 @@ async def test_a_provider_that_is_down_is_not_asked_again_and_searches_go_on(boo
     codes = [(await books.search("needle"))["rerank"]["failed"] for _ in range(6)]
     assert codes == ["provider_error"] * 5 + ["provider_unavailable"]
     assert len(server.requests) == 5
+
+
+HASTY = {"connect": 20, "first_token": 20, "idle": 0.3, "total": 20}
+
+
+@pytest.mark.parametrize("kind", ["rerank", "chat"])
+async def test_whatever_fault_a_reranker_has_no_passage_is_lost_and_what_it_took_sums_up(
+    books: Library, server: ModelServer, kind: str
+):
+    faults = [
+        name for name, step in FAULTS.items() if kind == "chat" or not (isinstance(step, Reply) or "long" in name)
+    ]
+    for name in faults:
+        named = {"name": name.replace("_", "-")}
+        timeouts = HASTY | ({"total": 0.3} if name == "hang_before_headers" else {})
+        provider = {**named, "type": "openai_compatible", "base_url": server.url, "timeouts": timeouts}
+        await books.magnet.do("POST", "/v1/providers", provider)  # of its own: none meets the breaker of another
+        model = {**named, "provider": provider["name"], "model": name, "kind": kind, "prices": PRICES}
+        await books.magnet.do("POST", "/v1/models", {**model, "routing": {"retries": 0}})
+        await set_to(books, rerank={"model": model["name"]})
+        server.script_for(name, FAULTS[name])
+        found = await books.search("needle")
+        run = await books.last_run()
+        assert texts_of(found) == TEXTS, name
+        failed = found["rerank"]["failed"]
+        assert [(s["kind"], s["outcome"]) for s in run["steps"][:2]] == [("search", "completed"), ("rerank", failed)]
+        assert sum(step["usage"]["total"] for step in run["steps"]) == run["usage"]["total"] == found["usage"]["total"]
+        assert run["outcome"] == "completed"
+    await server.until(lambda: all(request.ended for request in server.requests))
+    assert server.left == 0
+    rows = (await books.magnet.get("/v1/usage?by=kind"))["items"]
+    assert [(row["count"], row["errors"]) for row in rows] == [(len(faults), 0)]
