@@ -256,7 +256,7 @@ async def open_container(
             reader = reading
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
-        connectors = connectors_of(settings)
+        connectors = await stack.enter_async_context(connectors_of(settings))
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors
         )

@@ -1,10 +1,24 @@
 """The catalogue of connectors: which types of sources are synced, and by what."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from adapters.connectors.folder import FolderConnector
+from adapters.connectors.http_json import HttpJsonConnector
+from adapters.connectors.web import Web
+from adapters.egress import Egress
 from api.settings import Settings
 from commands.connectors import Connectors
 
 
-def connectors_of(settings: Settings) -> Connectors:
-    """Return type -> connector."""
-    return {"folder": FolderConnector(settings.folder_roots, forbidden=[settings.home])}
+@asynccontextmanager
+async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
+    """Yield type -> connector; afterwards their connections are closed."""
+    web = Web(Egress(settings.egress))
+    try:
+        yield {
+            "folder": FolderConnector(settings.folder_roots, forbidden=[settings.home]),
+            "http_json": HttpJsonConnector(web),
+        }
+    finally:
+        await web.close()

@@ -87,6 +87,9 @@ class Connector(Protocol):
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a document, or raise NotFetched or SourceUnavailable."""
 
+    def end(self, place: Place) -> None:
+        """Drop what was kept for fetching: the sync is over, or another process goes on with it."""
+
 
 Connectors = Mapping[str, Connector]
 """By the type of source."""

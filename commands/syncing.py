@@ -25,6 +25,7 @@ from commands.connectors import (
     connector_of,
 )
 from commands.document import Documents
+from commands.document_checks import line
 from commands.jobs import Finished, Job, Outcome
 from commands.ports import SYSTEM, Context, Things
 from commands.reading import Unreadable
@@ -123,7 +124,10 @@ class SyncSources:
                 raise Archived("The knowledge source was archived meanwhile.")
             connector = connector_of(self.connectors, source.definition["type"])
             place = Place(source=source.id, config=source.definition["config"], secrets=await self.secrets.of(source))
-            await Syncer(work=self, sync=sync, source=source, connector=connector, place=place).run()
+            try:
+                await Syncer(work=self, sync=sync, source=source, connector=connector, place=place).run()
+            finally:
+                connector.end(place)
         except Stopped:
             await self._end(id, "cancelled")
         except (SourceUnavailable, Archived, Invalid, NotSyncable) as error:
@@ -185,7 +189,7 @@ class Syncer:
         listed: dict[str, Listed] = {}
         left_out = 0
         async for each in self.connector.list(self.place):
-            if each is None:
+            if each is None or not can_be_stored(each.external_id):
                 left_out += 1
             else:
                 listed[each.external_id] = each
@@ -268,6 +272,14 @@ class Syncer:
     async def _note(self, totals: Counter[str], errors: Sequence[Mapping[str, str]]) -> None:
         command = NoteProgress(id=self.sync.id, totals={name: totals[name] for name in TOTALS}, errors=errors)
         await self.work.bus.dispatch(command, context_of(self.sync.id))
+
+
+def can_be_stored(external_id: str) -> bool:
+    """Return whether a document can have this id."""
+    try:
+        return bool(line(external_id, "/external_id", 1, 1000))
+    except Invalid:
+        return False
 
 
 def outcome_of(item: Item, sha256: str) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.filters import LONGEST_KEY, LONGEST_TEXT, as_text, canonical_time
+from domain.paths import at
 
 MOST_FIELDS = 200
 MOST_ITEMS = 1_000
@@ -25,7 +26,7 @@ def fields_of(metadata: Mapping[str, Any], mapping: Mapping[str, Mapping[str, An
             if value is not None:
                 found[key] = value
     for key, declared in mapping.items():
-        value = _typed(_at(metadata, declared["path"]), declared["type"])
+        value = _typed(at(metadata, declared["path"]), declared["type"])
         if value is not None:
             found[key] = value
     return found
@@ -34,18 +35,6 @@ def fields_of(metadata: Mapping[str, Any], mapping: Mapping[str, Mapping[str, An
 def types_of(fields: Fields, mapping: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return field -> type: text, number, boolean, time or list."""
     return {key: mapping[key]["type"] if key in mapping else _type(value) for key, value in fields.items()}
-
-
-def _at(metadata: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a dotted path; a key that has dots itself comes first."""
-    if path in metadata:
-        return metadata[path]
-    node: Any = metadata
-    for part in path.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return None
-        node = node[part]
-    return node
 
 
 def _type(value: Any) -> str:

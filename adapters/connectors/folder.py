@@ -54,6 +54,9 @@ class FolderConnector:
         settings = parse(FolderConfig, dict(place.config), "/config")
         return await asyncio.to_thread(self._read, self._folder(settings), external_id)
 
+    def end(self, place: Place) -> None:
+        """Keep nothing: there is nothing."""
+
     def _folder(self, settings: FolderConfig) -> Path:
         folder = Path(settings.path).resolve()
         if not any(folder.is_relative_to(root) for root in self._roots):

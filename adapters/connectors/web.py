@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore2
@@ -17,12 +17,18 @@ import orjson
 from adapters.egress import Egress, EgressRefused, checked_pool
 from commands.connectors import NotFetched, SourceUnavailable
 from commands.document_checks import MOST_BYTES
+from domain.errors import Invalid
 from domain.provider import origin
 
 ATTEMPTS = 5
 REDIRECTS = 5
+REFUSAL = 300
+MOST_TOLD = 300
 REDIRECTED = frozenset({301, 302, 303, 307, 308})
 AGAIN = frozenset({429, 500, 502, 503, 504})
+BROKEN = 500
+"""What stays so concerns this request alone; the others of AGAIN concern all."""
+
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 120.0
 """Seconds that are waited for a source that asks for it; one that asks for more is away."""
@@ -64,6 +70,34 @@ class Answer:
         except orjson.JSONDecodeError:
             raise SourceUnavailable(f"{place(self.url)} answered what is no JSON.") from None
 
+    def of_source(self) -> Self:
+        """Return it, or raise SourceUnavailable where it is a refusal: without it the source is not known whole."""
+        self._must_be_let_in()
+        if self.status >= REFUSAL:
+            raise SourceUnavailable(f"{place(self.url)} answered {self.status}{self._told()}.")
+        return self
+
+    def of_document(self) -> Self:
+        """Return it, or raise NotFetched where it is a refusal that concerns this document only."""
+        self._must_be_let_in()
+        if self.status in (404, 410):
+            raise NotFetched(f"{place(self.url)} is not there ({self.status}).", code="gone")
+        if self.status >= REFUSAL:
+            raise NotFetched(f"{place(self.url)} answered {self.status}{self._told()}.")
+        return self
+
+    def _must_be_let_in(self) -> None:
+        if self.status == 401:
+            raise SourceUnavailable(
+                f"{place(self.url)} does not know these credentials (401): set the source's secrets anew.",
+                code="credentials_refused",
+            )
+
+    def _told(self) -> str:
+        """Return what a refusal says, where it says it in short."""
+        told = self.body[:MOST_TOLD].decode(errors="replace").strip()
+        return f": {' '.join(told.split())}" if told.isprintable() and told and len(self.body) <= MOST_TOLD else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
@@ -88,7 +122,7 @@ class Web:
         self._not_before: dict[str, float] = {}
 
     async def ask(self, ask: Ask) -> Answer:
-        """Return the answer, whatever its status, unless that says to try again.
+        """Return the answer, whatever its status, unless that says to try again later.
 
         Raises SourceUnavailable where the source can't be reached or does not want to answer now, AddressRefused
         and TooLarge.
@@ -102,7 +136,7 @@ class Web:
             except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, TimeoutError) as error:
                 failure = f"can't be reached: {str(error) or type(error).__name__}"
             else:
-                if answer.status not in AGAIN:
+                if answer.status not in AGAIN or (answer.status == BROKEN and attempt + 1 == ATTEMPTS):
                     return answer
                 failure = f"answered {answer.status}"
                 pause = self._asked_pause(answer, pause)
@@ -217,6 +251,14 @@ def origin_of(url: str) -> str:
     if not found.startswith("http"):
         raise ValueError("a URL starts with http:// or https://")
     return found
+
+
+def must_be_address(url: str, pointer: str) -> None:
+    """Raise Invalid unless this is an address on the web; whether it may be asked is seen when it is."""
+    try:
+        origin_of(url)
+    except ValueError as error:
+        raise Invalid(f"This is no address: {error}.", code="invalid_url", pointer=pointer) from None
 
 
 def place(url: str) -> str:

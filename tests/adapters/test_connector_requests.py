@@ -73,10 +73,29 @@ async def test_who_asks_to_be_left_alone_for_long_is_away(web: Web, there: Site)
     assert len(there.asked) == 1
 
 
-async def test_a_source_that_stays_broken_is_away(web: Web, there: Site):
-    there.next = [Answer(status=500)] * ATTEMPTS
-    with pytest.raises(SourceUnavailable, match=r"/a answered 500 \(5 attempts\)"):
+async def test_a_source_that_stays_away_is_told_without_what_may_be_secret(web: Web, there: Site):
+    there.next = [Answer(status=503)] * ATTEMPTS
+    with pytest.raises(SourceUnavailable, match=r"/a answered 503 \(5 attempts\)") as told:
         await web.ask(Ask(url=f"{there.url}/a?key=canary"))
+    assert "canary" not in str(told.value)
+
+
+@pytest.mark.parametrize(("status", "source", "document"), [
+    (200, None, None), (404, SourceUnavailable, NotFetched), (410, SourceUnavailable, NotFetched),
+    (401, SourceUnavailable, SourceUnavailable), (403, SourceUnavailable, NotFetched),
+    (500, SourceUnavailable, NotFetched),
+])  # fmt: skip
+async def test_a_refusal_concerns_the_source_or_a_document(
+    web: Web, there: Site, status: int, source: type[Exception] | None, document: type[Exception] | None
+):
+    there.next = [Answer(status=status, body=b"for a reason")] * ATTEMPTS
+    answer = await web.ask(Ask(url=f"{there.url}/a"))
+    for expected, look in ((source, answer.of_source), (document, answer.of_document)):
+        if expected is None:
+            assert look() is answer
+        else:
+            with pytest.raises(expected):
+                look()
 
 
 async def test_an_answer_that_is_cut_is_asked_for_again(web: Web, there: Site):

@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Identifier
 
 from api.app import COLLECTIONS
 from domain.configuration import Configuration
+from domain.knowledge_source import KnowledgeSource
 from domain.provider import Provider
 from domain.webhook import Webhook
 from tests.support.postgres import Database
@@ -21,6 +22,7 @@ CORE = CANARY[4:-4]
 BODIES: dict[type[Configuration], dict[str, Any]] = {
     Provider: {"type": "openai", "base_url": "https://a.example.com"},
     Webhook: {"url": "https://a.example.com/hook"},
+    KnowledgeSource: {"type": "files"},
 }
 """What else a thing of each kind with secrets must have."""
 

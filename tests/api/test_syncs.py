@@ -22,48 +22,19 @@ from commands.syncing import MOST_DOCUMENTS, SyncSources
 from domain.errors import Unavailable
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
-from tests.support.server import Running, serving
-
-SOURCE = "/v1/knowledge-sources/docs"
+from tests.support.server import serving
+from tests.support.synced import SOURCE, SyncedSource, counts
 
 
 @dataclass
-class Folder:
+class Folder(SyncedSource):
     """A server whose source `docs` is a folder."""
 
-    magnet: Running
     path: Path
 
     def write(self, **texts: str) -> None:
         for name, text in texts.items():
             (self.path / f"{name}.txt").write_text(text)
-
-    async def begin(self, **body: Any) -> str:
-        answer = await self.magnet.call("POST", f"{SOURCE}/sync", body)
-        assert answer.status_code == 202, answer.text
-        assert answer.headers["Location"].endswith(f"/syncs/{answer.json()['id']}")
-        return str(answer.json()["id"])
-
-    async def ended(self, id: str) -> Any:
-        """Return a sync once it has ended and its documents are indexed."""
-        async with asyncio.timeout(30):
-            while (found := await self.magnet.get(f"{SOURCE}/syncs/{id}"))["ended_at"] is None:
-                await asyncio.sleep(0.02)
-            while await self.magnet.container.jobs.depth():
-                await asyncio.sleep(0.02)
-        self.magnet.position = await self.magnet.container.log.head()
-        return await self.magnet.get(f"{SOURCE}/syncs/{found['id']}")
-
-    async def sync(self, **body: Any) -> Any:
-        return await self.ended(await self.begin(**body))
-
-    async def documents(self) -> dict[str, int]:
-        """Return the version of each document."""
-        items = (await self.magnet.get(f"{SOURCE}/documents?limit=500"))["items"]
-        return {each["external_id"]: each["version"] for each in items}
-
-    async def last_synced(self) -> Any:
-        return (await self.magnet.get(f"{SOURCE}/syncs"))["last_synced"]
 
 
 @pytest.fixture
@@ -74,10 +45,6 @@ async def folder(database: Database, tmp_path: Path) -> AsyncIterator[Folder]:
         config = {"path": str(path)}
         await magnet.do("POST", "/v1/knowledge-sources", {"name": "docs", "type": "folder", "config": config})
         yield Folder(magnet=magnet, path=path)
-
-
-def counts(**more: int) -> dict[str, int]:
-    return {"added": 0, "changed": 0, "unchanged": 0, "failed": 0, "removed": 0, "left_out": 0} | more
 
 
 async def test_a_sync_takes_what_is_new_changed_and_gone(folder: Folder):
@@ -241,6 +208,9 @@ class Counting:
         if external_id in self.failing:
             raise self.failing[external_id]
         return await self.inner.fetch(place, external_id)
+
+    def end(self, place: Place) -> None:
+        self.inner.end(place)
 
 
 def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:

@@ -1,0 +1,50 @@
+"""Items that a source gives only in its list: kept from listing to fetching, so that each is not asked for again."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from commands.connectors import NotFetched, SourceUnavailable
+
+MOST_BYTES = 256_000_000
+"""Of all items together, packed."""
+
+
+class Remembered:
+    """JSON items by source and id; a process that did not list them lists once more."""
+
+    def __init__(self) -> None:
+        self._items: dict[UUID, dict[str, bytes]] = {}
+        self._size = 0
+        self._listing: dict[UUID, asyncio.Lock] = {}
+
+    def forget(self, source: UUID) -> None:
+        """Drop what is kept of a source."""
+        self._size -= sum(map(len, self._items.pop(source, {}).values()))
+
+    def keep(self, source: UUID, id: str, item: Any) -> None:
+        """Keep an item, or raise SourceUnavailable where they are too many."""
+        packed = zlib.compress(orjson.dumps(item), 1)
+        kept = self._items.setdefault(source, {})
+        self._size += len(packed) - len(kept.get(id, b""))
+        kept[id] = packed
+        if self._size > MOST_BYTES:
+            self.forget(source)
+            raise SourceUnavailable(
+                f"The list holds more than {MOST_BYTES:,} bytes: let `item_url` say where an item is had alone."
+            )
+
+    async def take(self, source: UUID, id: str, listing: Callable[[], AsyncIterator[Any]]) -> Any:
+        """Return an item; where none of the source is kept, `listing` is walked, which keeps them."""
+        async with self._listing.setdefault(source, asyncio.Lock()):
+            if source not in self._items:
+                async for _ in listing():
+                    pass
+        packed = self._items.get(source, {}).get(id)
+        if packed is None:
+            raise NotFetched("It is no longer in the list.", code="gone")
+        return orjson.loads(zlib.decompress(packed))

@@ -1,0 +1,135 @@
+"""Every connector: what is new, changed, renamed and gone is taken over; whatever goes wrong loses and doubles nothing."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.connectors import web
+from commands.syncing import FETCHED_AT_ONCE
+from tests.api.test_secrets import assert_nowhere, dumped
+from tests.support.connector_worlds import WORLDS, Make
+from tests.support.postgres import Database
+from tests.support.server import serving
+from tests.support.synced import SOURCE, SyncedSource, counts
+from tests.support.worlds import SiteWorld, World
+
+
+@pytest.fixture(params=WORLDS.values(), ids=WORLDS)
+async def world(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -> AsyncIterator[World]:
+    make: Make = request.param
+    async with make(tmp_path, database) as made:
+        yield made
+
+
+@pytest.fixture
+async def source(
+    world: World, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SyncedSource]:
+    monkeypatch.setattr(web, "FIRST_PAUSE", 0.001)
+    async with serving(
+        database, tmp_path / "home", MAGNET_EGRESS_ALLOW=world.allow, MAGNET_FOLDERS=str(tmp_path)
+    ) as magnet:
+        body = {"name": "docs", "type": world.type, "config": world.config, "secrets": dict(world.secrets)}
+        made = await magnet.call("POST", "/v1/knowledge-sources", body)
+        assert made.status_code == 201, made.text
+        await magnet.do("POST", "/v1/retrieval-tools", {"name": "docs", "sources": ["docs"], "mode": "lexical"})
+        yield SyncedSource(magnet=magnet)
+
+
+async def found(source: SyncedSource, world: World, *names: str) -> dict[str, list[str]]:
+    """Return by name, for documents `<word> text`, what is found of each: each once."""
+    passages: dict[str, list[str]] = {}
+    for name in names:
+        answer = await source.magnet.do("POST", "/v1/retrieval-tools/docs/search", {"query": f"{name}word"})
+        passages[name] = [
+            each["document"]["external_id"] for each in answer["passages"] if f"{name}word" in each["text"]
+        ]
+    return passages
+
+
+def only(world: World, *names: str) -> dict[str, list[str]]:
+    return {name: [world.external_id(name)] for name in names}
+
+
+async def test_what_is_new_changed_renamed_and_gone_is_taken_over(
+    source: SyncedSource, world: World, database: Database
+):
+    for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
+        await world.put(name, f"{name}word stands here.")
+    first = await source.sync()
+    assert (first["state"], first["counts"]) == ("completed", counts(listed=5, added=5)), first
+    names = ("alpha", "beta", "gamma", "delta", "epsilon")
+    assert await found(source, world, *names) == only(world, *names)
+
+    before = await source.documents()
+    unchanged = await source.sync()
+    assert (unchanged["state"], unchanged["counts"]) == ("completed", counts(listed=5, unchanged=5))
+    assert await source.documents() == before
+
+    await world.put("alpha", "omegaword stands here now.")
+    await world.remove("beta")
+    await world.remove("gamma")
+    await world.put("zeta", "gammaword stands here.")
+    second = await source.sync()
+    assert second["state"] == "completed", second
+    assert second["counts"] == counts(listed=4, added=1, changed=1, removed=2, unchanged=2)
+    assert set(await source.documents()) == {world.external_id(each) for each in ("alpha", "delta", "epsilon", "zeta")}
+    assert await found(source, world, "alpha", "omega", "beta") == {
+        "alpha": [], "omega": [world.external_id("alpha")], "beta": []
+    }  # fmt: skip
+    assert (await found(source, world, "gamma"))["gamma"] == [world.external_id("zeta")]
+
+    shown = await source.magnet.get(SOURCE)
+    assert {name: each["set"] for name, each in shown["secrets"].items()} == dict.fromkeys(world.secrets, True)
+    for table, rows in dumped(database).items():
+        assert_nowhere(rows, table, *world.secrets.values())
+
+
+async def test_whatever_goes_wrong_loses_and_doubles_nothing(source: SyncedSource, world: World):
+    names = [f"n{number:02}" for number in range(FETCHED_AT_ONCE + 4)]
+    for name in names:
+        await world.put(name, f"{name}word stands here.")
+    ids = {world.external_id(name) for name in names}
+
+    if isinstance(world, SiteWorld):
+        world.refusing = True
+        refused = await source.sync()
+        assert (refused["state"], refused["error"]["code"]) == ("failed", "credentials_refused"), refused
+        world.refusing = False
+        world.throttle(3)
+        world.broken = {names[3]}
+
+    first = await source.sync()
+    broken = {world.external_id(names[3])} if isinstance(world, SiteWorld) else set()
+    assert first["state"] == "completed", first
+    assert first["counts"]["failed"] == len(broken), first
+    assert set(await source.documents()) == ids - broken
+    if isinstance(world, SiteWorld):
+        world.broken = set()
+        assert (await source.sync())["counts"]["added"] == len(broken)
+
+    await world.leave()
+    away = await source.sync()
+    assert away["state"] == "failed", away
+    assert away["error"]["reason"]
+    assert set(await source.documents()) == ids
+    await world.come_back()
+
+    for name in names:
+        await world.put(name, f"new{name}word stands here.")
+    await world.leave(after=3)
+    half = await source.sync()
+    assert half["state"] == "failed", half
+    assert set(await source.documents()) == ids
+    await world.come_back()
+    done = await source.sync()
+    assert done["state"] == "completed", done
+    assert set(await source.documents()) == ids
+    changed = [f"new{name}" for name in names]
+    assert await found(source, world, *changed) == {
+        new: [world.external_id(name)] for new, name in zip(changed, names, strict=True)
+    }
+    log: Any = await source.magnet.get("/v1/events?type=document.removed")
+    assert log["items"] == []

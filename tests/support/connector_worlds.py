@@ -1,0 +1,35 @@
+"""The worlds that the connectors' contract is shown in: type of source -> how one is made."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from tests.support.postgres import Database
+from tests.support.site import site
+from tests.support.worlds import SiteWorld, World
+from tests.support.worlds.folder import FolderWorld
+from tests.support.worlds.http_json import HttpJsonWorld
+
+Make = Callable[[Path, Database], AbstractAsyncContextManager[World]]
+
+
+def on_a_site(kind: type[SiteWorld]) -> Make:
+    """Return how a world is made that is asked by HTTP."""
+
+    @asynccontextmanager
+    async def make(_: Path, __: Database) -> AsyncIterator[World]:
+        async with site() as made:
+            yield kind(made)
+
+    return make
+
+
+@asynccontextmanager
+async def a_folder(path: Path, _: Database) -> AsyncIterator[World]:
+    yield FolderWorld(path / "docs")
+
+
+WORLDS: dict[str, Make] = {
+    "folder": a_folder,
+    "http_json": on_a_site(HttpJsonWorld),
+}

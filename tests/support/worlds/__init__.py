@@ -1,0 +1,92 @@
+"""Sources as connectors find them: each with documents that come, change and go, and with what may go wrong there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from tests.support.site import Answer, Asked, Site
+
+CANARY = "canary-0815-CANARY-4711"
+"""What the secrets of sources look like; it must appear nowhere."""
+
+
+class World(ABC):
+    """One source. Names are those of the test; `external_id` says how the connector calls a document."""
+
+    type: ClassVar[str]
+    secrets: ClassVar[Mapping[str, str]] = {}
+    allow: str = ""
+    """What MAGNET_EGRESS_ALLOW has to name."""
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    async def put(self, name: str, text: str) -> None:
+        """Let there be a document, or let it say something else."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> None: ...
+
+    @abstractmethod
+    async def leave(self, *, after: int = 0) -> None:
+        """Be away, after so many more answers."""
+
+    @abstractmethod
+    async def come_back(self) -> None: ...
+
+    def external_id(self, name: str) -> str:
+        return name
+
+
+class SiteWorld(World):
+    """A source that is asked by HTTP: `answer` says what is there, everything else is what may go wrong."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.documents: dict[str, str] = {}
+        self.broken: set[str] = set()
+        self.refusing = False
+        self.left: int | None = None
+        site.answers = self._answers
+        self.allow = site.place
+
+    @abstractmethod
+    def answer(self, asked: Asked) -> Answer:
+        """Answer as the source's API does."""
+
+    @abstractmethod
+    def authorized(self, asked: Asked) -> bool:
+        """Return whether a request brings the secrets as this API wants them."""
+
+    @abstractmethod
+    def asks_for(self, asked: Asked) -> str | None:
+        """Return which document's text a request is for, None: it is for a list."""
+
+    async def put(self, name: str, text: str) -> None:
+        self.documents[name] = text
+
+    async def remove(self, name: str) -> None:
+        del self.documents[name]
+
+    async def leave(self, *, after: int = 0) -> None:
+        self.left = after
+
+    async def come_back(self) -> None:
+        self.left = None
+
+    def throttle(self, times: int) -> None:
+        """Have the next requests wait."""
+        self.site.next = [Answer(status=429, headers={"Retry-After": "0"})] * times
+
+    def _answers(self, asked: Asked) -> Answer:
+        if self.left is not None:
+            if self.left == 0:
+                return Answer(status=503)
+            self.left -= 1
+        if self.refusing or not self.authorized(asked):
+            return Answer(status=401)
+        if self.asks_for(asked) in self.broken:
+            return Answer(status=500)
+        return self.answer(asked)
