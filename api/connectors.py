@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from adapters.connectors.folder import FolderConnector
 from adapters.connectors.http_json import HttpJsonConnector
+from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
 from api.settings import Settings
@@ -19,6 +20,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
         yield {
             "folder": FolderConnector(settings.folder_roots, forbidden=[settings.home]),
             "http_json": HttpJsonConnector(web),
+            "url": UrlConnector(web),
         }
     finally:
         await web.close()

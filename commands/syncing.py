@@ -4,13 +4,13 @@ What a source listed, and what was taken of it, is on record beside the log. Eac
 before it is marked there, so that one that is done again is counted once.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from commands.at_once import at_once
 from commands.bus import Bus
 from commands.connectors import (
     Connector,
@@ -238,12 +238,7 @@ class Syncer:
             except NotFetched as error:
                 return error
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(fetched(item)) for item in items]
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return [(item, task.result()) for item, task in zip(items, tasks, strict=True)]
+        return list(zip(items, await at_once(fetched(item) for item in items), strict=True))
 
     async def _give(
         self, fetched: Sequence[tuple[Item, GivenDocument]], failed: list[tuple[Item, DomainError]]

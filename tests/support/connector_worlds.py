@@ -9,6 +9,7 @@ from tests.support.site import site
 from tests.support.worlds import SiteWorld, World
 from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
+from tests.support.worlds.url import UrlWorld
 
 Make = Callable[[Path, Database], AbstractAsyncContextManager[World]]
 
@@ -32,4 +33,5 @@ async def a_folder(path: Path, _: Database) -> AsyncIterator[World]:
 WORLDS: dict[str, Make] = {
     "folder": a_folder,
     "http_json": on_a_site(HttpJsonWorld),
+    "url": on_a_site(UrlWorld),
 }

@@ -1,0 +1,136 @@
+"""What a page, a sitemap and a robots.txt say to who walks a website."""
+
+import html
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
+
+from lxml import etree
+
+from commands.connectors import SourceUnavailable
+
+MOST_UNPACKED = 50_000_000
+"""Bytes of a sitemap, as its standard has it."""
+
+BEGINNING = 100_000
+"""Bytes of a page in which its title must stand."""
+
+TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,2000})</title", re.IGNORECASE)
+CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Where a page leads; `indexed`: it does not ask to be left out."""
+
+    addresses: Sequence[str]
+    indexed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sitemap:
+    """The pages of a sitemap with what changes with them, and further sitemaps."""
+
+    pages: Sequence[tuple[str, str | None]]
+    sitemaps: Sequence[str]
+
+
+def normal(url: str) -> str:
+    """Return an address as it stands for a page: without what leads inside of it."""
+    parts = urlsplit(urldefrag(url.strip()).url)
+    return urlunsplit(parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower(), path=parts.path or "/"))
+
+
+def links_of(url: str, body: bytes) -> Links:
+    """Return where an HTML page leads, in its order, each once; `nofollow` is honoured."""
+    parser = etree.HTMLParser(recover=True, no_network=True, huge_tree=False, remove_comments=True)
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.LxmlError:
+        root = None
+    if root is None:
+        return Links(addresses=[], indexed=True)
+    told = " ".join(
+        str(meta.get("content", "")).lower()
+        for meta in root.iter("meta")
+        if str(meta.get("name", "")).lower() == "robots"
+    )
+    followed = not re.search(r"\b(nofollow|none)\b", told)
+    indexed = not re.search(r"\b(noindex|none)\b", told)
+    base = next((str(each.get("href")) for each in root.iter("base") if each.get("href")), "")
+    home = joined(url, base) or url
+    found: dict[str, None] = {}
+    for link in root.iter("a", "area") if followed else ():
+        if link.get("href") and "nofollow" not in str(link.get("rel", "")).lower().split():
+            address = joined(home, str(link.get("href")))
+            if address is not None:
+                found[address] = None
+    return Links(addresses=list(found), indexed=indexed)
+
+
+def joined(base: str, link: str) -> str | None:
+    """Return where a link leads on the web; None: nowhere there."""
+    try:
+        address = normal(urljoin(base, link.strip()))
+    except ValueError:
+        return None
+    return address if address.startswith(("http://", "https://")) else None
+
+
+def title_of(body: bytes, charset: str) -> str:
+    """Return a page's title; empty where it has none."""
+    declared = CHARSET.search(body[:BEGINNING])
+    try:
+        text = body[:BEGINNING].decode(charset or (declared[1].decode() if declared else "utf-8"), errors="replace")
+    except LookupError:
+        text = body[:BEGINNING].decode(errors="replace")
+    found = TITLE.search(text)
+    title = " ".join(html.unescape(found[1]).split()) if found else ""
+    return "".join(each for each in title if each.isprintable())[:1000]
+
+
+def sitemap_of(url: str, body: bytes) -> Sitemap:
+    """Return what a sitemap or an index of sitemaps holds, packed or not, or one that is plain text."""
+    if body.startswith(b"\x1f\x8b"):
+        body = unpacked(url, body)
+    if not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        lines = [line.strip() for line in body.decode("utf-8-sig", errors="replace").splitlines()]
+        return Sitemap(pages=[(absolute(url, line), None) for line in lines if line], sitemaps=[])
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.LxmlError as error:
+        raise SourceUnavailable(f"The sitemap {url} is no XML: {error}"[:500]) from None
+    pages: list[tuple[str, str | None]] = []
+    sitemaps: list[str] = []
+    for entry in root.iter("{*}url", "{*}sitemap"):
+        place = (entry.findtext("{*}loc") or "").strip()
+        if not place:
+            continue
+        if etree.QName(entry).localname == "sitemap":
+            sitemaps.append(absolute(url, place))
+        else:
+            pages.append((absolute(url, place), (entry.findtext("{*}lastmod") or "").strip() or None))
+    return Sitemap(pages=pages, sitemaps=sitemaps)
+
+
+def absolute(base: str, place: str) -> str:
+    """Return an address that a sitemap names; one that is none stands for itself, and can't be fetched."""
+    try:
+        return normal(urljoin(base, place))
+    except ValueError:
+        return place
+
+
+def unpacked(url: str, body: bytes) -> bytes:
+    """Return what is packed by gzip, or raise SourceUnavailable where that is damaged or too much."""
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacking.decompress(body, MOST_UNPACKED)
+    except zlib.error:
+        raise SourceUnavailable(f"The sitemap {url} is packed, and damaged.") from None
+    if unpacking.unconsumed_tail or not unpacking.eof:
+        raise SourceUnavailable(f"The sitemap {url} is damaged, or has more than {MOST_UNPACKED:,} bytes.")
+    return plain

@@ -1,0 +1,230 @@
+"""Pages of websites: some by their addresses, those of a sitemap, or those that links lead to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+from urllib.parse import urljoin, urlsplit
+from urllib.robotparser import RobotFileParser
+
+from pydantic import Field
+
+from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
+from adapters.connectors.folder import Glob
+from adapters.connectors.pages import links_of, normal, sitemap_of, title_of
+from adapters.connectors.web import AddressRefused, Answer, Ask, Web, must_be_address, origin_of
+from adapters.reading.kinds import kind_of
+from commands.at_once import at_once
+from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.reading import Unreadable
+from domain.definition import Strict, parse
+
+AGENT = "Magnet"
+"""As which robots.txt is asked."""
+
+AT_ONCE = 8
+MOST_SITEMAPS = 1000
+HTML = ("text/html", "application/xhtml+xml")
+Address = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class UrlConfig(Strict):
+    """Pages of a website: some by their addresses, those of a sitemap, or those that links lead to."""
+
+    url: Address = Field(description="A page, a sitemap, or where a crawl begins.")
+    mode: Literal["page", "sitemap", "crawl"] = Field(
+        "page", description="`crawl` follows links to what lies below the directory of `url`."
+    )
+    pages: list[Address] = Field(default_factory=list, max_length=1000, description="More pages, with mode page.")
+    include: list[Glob] = Field(default_factory=list, max_length=100, description="Of whole addresses; empty = all.")
+    exclude: list[Glob] = Field(default_factory=list, max_length=100, description="Not taken, and not followed.")
+    depth: int = Field(5, ge=0, le=50, description="How many links from the first page a crawl goes.")
+    most_pages: int = Field(10_000, ge=1, le=100_000, description="A site with more is told as wrong, not cut.")
+    robots: bool = Field(True, description="Whether a crawl honours robots.txt.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A page that a crawl came to: None where nothing is to be taken of it; and where it leads."""
+
+    listed: Listed | None
+    leads: Sequence[str] = ()
+
+
+class UrlConnector:
+    """Lists and fetches pages; secrets go to the origin of `url` only."""
+
+    config = UrlConfig
+    secrets = HTTP_SECRETS
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Raise Invalid where an address is none."""
+        settings = parse(UrlConfig, dict(config), "/config")
+        must_be_address(settings.url, "/config/url")
+        for number, page in enumerate(settings.pages):
+            must_be_address(page, f"/config/pages/{number}")
+
+    async def list(self, place: Place) -> AsyncIterator[Listed | None]:
+        """Yield the pages, each once."""
+        walk = Walk(web=self._web, place=place, settings=parse(UrlConfig, dict(place.config), "/config"))
+        match walk.settings.mode:
+            case "page":
+                for page in dict.fromkeys(map(normal, [walk.settings.url, *walk.settings.pages])):
+                    yield Listed(external_id=page, version=None)
+            case "sitemap":
+                async for each in walk.sitemap():
+                    yield each
+            case "crawl":
+                async for each in walk.crawl():
+                    yield each
+
+    async def fetch(self, place: Place, external_id: str) -> GivenDocument:
+        """Return a page as a document."""
+        walk = Walk(web=self._web, place=place, settings=parse(UrlConfig, dict(place.config), "/config"))
+        answer = await walk.ask(external_id)
+        if answer.status == 401 and not place.secrets:
+            raise NotFetched(f"{external_id} is not for everybody (401).")
+        answer.of_document()
+        media_type, charset = media_type_of(answer)
+        return GivenDocument(
+            external_id=external_id,
+            title=(title_of(answer.body, charset) if media_type in HTML else "") or external_id[:1000],
+            url=answer.url,
+            media_type=media_type,
+            content=answer.body,
+            metadata={
+                name: answer.headers[header]
+                for name, header in (("last_modified", "last-modified"), ("language", "content-language"))
+                if header in answer.headers
+            },
+            acl=None,
+        )
+
+    def end(self, place: Place) -> None:
+        """Keep nothing: there is nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """One walk through a site."""
+
+    web: Web
+    place: Place
+    settings: UrlConfig
+
+    async def ask(self, url: str) -> Answer:
+        """Ask for an address, with the secrets where it is at home."""
+        at_home = origin_of(url) == origin_of(self.settings.url)
+        return await self.web.ask(Ask(url=url, credentials=http_credentials(self.place.secrets) if at_home else {}))
+
+    async def sitemap(self) -> AsyncIterator[Listed | None]:
+        """Yield the pages of a sitemap and of those that it names."""
+        waiting, seen, pages = [self.settings.url], {self.settings.url}, set[str]()
+        while waiting:
+            url = waiting.pop(0)
+            answer = (await self.ask(url)).of_source()
+            found = await asyncio.to_thread(sitemap_of, url, answer.body)
+            waiting += [each for each in found.sitemaps if each not in seen]
+            seen.update(found.sitemaps)
+            if len(seen) > MOST_SITEMAPS:
+                raise SourceUnavailable(f"There are more than {MOST_SITEMAPS} sitemaps.")
+            for page, version in found.pages:
+                if page not in pages:
+                    pages.add(page)
+                    self._must_be_few(pages)
+                    yield Listed(external_id=page, version=version) if self._wanted(page) else None
+
+    async def crawl(self) -> AsyncIterator[Listed | None]:
+        """Yield what links lead to, page by page, those that are nearer to the first one before the others."""
+        rules = await self._robots() if self.settings.robots else None
+        first = normal(self.settings.url)
+        below, seen, level = urljoin(first, "."), {first}, [first]
+        taken: set[str] = set()
+        for depth in range(self.settings.depth + 1):
+            leads: dict[str, None] = {}
+            for start in range(0, len(level), AT_ONCE):
+                part = level[start : start + AT_ONCE]
+                for each in await at_once(self._look(url, url == first, rules) for url in part):
+                    leads |= dict.fromkeys(each.leads)
+                    if each.listed is None or each.listed.external_id not in taken:
+                        taken |= {each.listed.external_id} if each.listed else set()
+                        yield each.listed
+            level = [
+                url for url in leads if url not in seen and url.startswith(below) and not self._excluded(url)
+            ]  # fmt: skip
+            seen.update(level)
+            self._must_be_few(seen)
+            if not level or depth == self.settings.depth:
+                return
+
+    async def _look(self, url: str, first: bool, rules: RobotFileParser | None) -> Seen:
+        """Ask for a page: what is there to be taken, and where it leads."""
+        if rules is not None and not rules.can_fetch(AGENT, url):
+            return Seen(listed=None)
+        try:
+            answer = await self.ask(url)
+        except AddressRefused:
+            if first:
+                raise SourceUnavailable(f"{url} may not be asked: let MAGNET_EGRESS_ALLOW name it.") from None
+            return Seen(listed=None)
+        except NotFetched:
+            return Seen(listed=Listed(external_id=url, version=None))  # is told as failed when it is fetched
+        if first:
+            answer.of_source()
+        if answer.status >= 500:
+            return Seen(listed=Listed(external_id=url, version=None))
+        here = normal(answer.url)
+        if answer.status >= 300 or origin_of(here) != origin_of(self.settings.url):
+            return Seen(listed=None)
+        media_type, _ = media_type_of(answer)
+        links = await asyncio.to_thread(links_of, here, answer.body) if media_type in HTML else None
+        wanted = self._wanted(here) and readable(media_type, here) and (links is None or links.indexed)
+        version = sha256(answer.body).hexdigest()
+        return Seen(
+            listed=Listed(external_id=here, version=version) if wanted else None,
+            leads=links.addresses if links else (),
+        )
+
+    async def _robots(self) -> RobotFileParser:
+        """Return what robots.txt asks for (RFC 9309: none, or one that is refused, allows all)."""
+        rules = RobotFileParser()
+        answer = await self.ask(urljoin(self.settings.url, "/robots.txt"))
+        if answer.status >= 500:
+            raise SourceUnavailable(f"{answer.url} answered {answer.status}: without it nothing is crawled.")
+        rules.parse(answer.body.decode(errors="replace").splitlines() if answer.status < 300 else [])
+        return rules
+
+    def _wanted(self, url: str) -> bool:
+        included = not self.settings.include or any(fnmatchcase(url, glob) for glob in self.settings.include)
+        return included and not self._excluded(url)
+
+    def _excluded(self, url: str) -> bool:
+        return any(fnmatchcase(url, glob) for glob in self.settings.exclude)
+
+    def _must_be_few(self, pages: set[str]) -> None:
+        if len(pages) > self.settings.most_pages:
+            raise SourceUnavailable(
+                f"There are more than {self.settings.most_pages:,} pages: set `most_pages` higher, or exclude some.",
+                code="too_many_pages",
+            )
+
+
+def media_type_of(answer: Answer) -> tuple[str, str]:
+    """Return an answer's media type in small letters, and its charset; empty where it tells none."""
+    kind, _, rest = answer.headers.get("content-type", "").partition(";")
+    charset = rest.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
+    return kind.strip().lower(), charset
+
+
+def readable(media_type: str, url: str) -> bool:
+    """Return whether there is a parser for a page."""
+    try:
+        kind_of(media_type, urlsplit(url).path)
+    except Unreadable:
+        return False
+    return True
