@@ -17,7 +17,7 @@ from commands.ports import Context, Things
 from commands.prompt_run import PromptRuns, RunPrompt
 from commands.retrieval import groups_of
 from commands.runs import Recording, model_document
-from commands.saying import say
+from commands.saying import said_in, say
 from domain import variants
 from domain.agent import Agent
 from domain.configuration import Configuration
@@ -41,8 +41,8 @@ Message = Mapping[str, Any]
 class Complete:
     """Answer messages, which have the form of OpenAI's; `created` is the second at which it was asked.
 
-    `model` names what answers. `parameters`, `tools`, `tool_choice` and `response_format` are for models
-    alone: what else answers has settings of its own. `variables` are for prompts and agents, `filter` for
+    `model` names what answers. `parameters` and `response_format` are for models alone: what else answers has
+    settings of its own. `tools` and `tool_choice` are for models and prompts. `variables` are for prompts and agents, `filter` for
     RAG tools. `metadata` is kept with the run's input.
     """
 
@@ -96,6 +96,9 @@ class Completions:
                         variables=command.variables,
                         messages=list(command.messages),
                         subject=command.subject,
+                        tools=command.tools,
+                        tool_choice=command.tool_choice,
+                        parallel_calls=command.parameters.get("parallel_tool_calls"),
                     )
                 )
             if kind is RagTool:
@@ -135,14 +138,14 @@ class Completions:
                     answer = piece
                 else:
                     yield piece
-        calls = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.tool_calls]
+        output, calls = said_in(answer)
         body = {
             "text": answer.text,
             "finish_reason": answer.finish_reason,
             "tool_calls": calls,
             "model": model_document(answer.model),
         }
-        yield Result(body=body, output={"text": answer.text, "tool_calls": calls} if calls else answer.text)
+        yield Result(body=body, output=output)
 
     async def _prepare_agent(self, target: UUID, command: Complete, context: Context) -> Prepared:
         id = uuid4()
@@ -245,13 +248,14 @@ def must_fit(kind: type[Configuration], command: Complete) -> None:
     """Raise Invalid where a request asks something of a kind that it can't do."""
     wrong: list[tuple[str, str]] = []
     word = word_for(kind)
-    if kind is not Model:
-        if (command.response_format or {}).get("type", "text") != "text":
-            wrong.append(("/response_format", f"which form its answer has is among the settings of a {word}"))
+    if kind is not Model and (command.response_format or {}).get("type", "text") != "text":
+        wrong.append(("/response_format", f"which form its answer has is among the settings of a {word}"))
+    if kind in (RagTool, Agent):
         for number, message in enumerate(command.messages):
             if message["role"] in ("tool", "function") or message.get("tool_calls") or message.get("function_call"):
-                wrong.append((f"/messages/{number}", f"calls of tools and their results are for models, not a {word}"))
-            elif kind is not Prompt and not isinstance(message["content"], str):
+                kinds = "calls of tools and their results are for models and prompts"
+                wrong.append((f"/messages/{number}", f"{kinds}, not for a {word}"))
+            elif not isinstance(message["content"], str):
                 wrong.append((f"/messages/{number}/content", f"a {word} takes text only"))
     if kind not in (Prompt, Agent) and command.variables:
         wrong.append(("/variables", f"variables are for prompts and agents, not for a {word}"))

@@ -1,8 +1,8 @@
 """Running a prompt: rendered, said to a model, checked, and recorded before the answer is given out."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallF
 from commands.ports import Context, PromptRenderer, Things
 from commands.rendering import render_prompt
 from commands.runs import Recording, model_document
-from commands.saying import say
+from commands.saying import said_in, say
 from domain import variants
 from domain.errors import Archived, NotFound
 from domain.prompt import Prompt
@@ -26,7 +26,11 @@ PARAMETERS = ("temperature", "top_p", "max_tokens", "stop", "seed")
 
 @dataclass(frozen=True, kw_only=True)
 class RunPrompt:
-    """Run a prompt at a version or label; further messages come after its own."""
+    """Run a prompt at a version or label; further messages come after its own.
+
+    `tools` are called by whoever asks: an answer may be calls of them, which they carry out and tell of in further
+    messages. `parallel_calls` says whether it may be several.
+    """
 
     prompt: UUID
     variables: Mapping[str, Any]
@@ -35,6 +39,9 @@ class RunPrompt:
     label: str = "live"
     variant: str | None = None
     subject: str | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: Any = None
+    parallel_calls: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +115,19 @@ class PromptRuns:
             input={"variables": dict(command.variables), "messages": [dict(each) for each in command.messages]},
             observability=chosen.definition["observability"],
         )
-        return Prepared(asked=asked, work=lambda recording: self._work(recording, chosen, messages))
+        return Prepared(asked=asked, work=lambda recording: self._work(recording, chosen, command, messages))
 
     async def _work(
-        self, recording: Recording, chosen: Chosen, messages: list[Mapping[str, Any]]
+        self, recording: Recording, chosen: Chosen, command: RunPrompt, messages: list[Mapping[str, Any]]
     ) -> AsyncGenerator[TextPiece | Result, None]:
         recording.versions["prompt"] = chosen.document()
-        async with aclosing(self._said(recording, chosen.definition, messages)) as pieces:
+        async with aclosing(self._said(recording, asking(chosen.definition, messages, command))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Checked):
                     said = piece
                 else:
                     yield piece
+        output, calls = said_in(said.answer)
         body = {
             "text": said.answer.text,
             "parsed": said.parsed,
@@ -127,14 +135,11 @@ class PromptRuns:
             "prompt": chosen.document(),
             "model": model_document(said.answer.model),
         }
-        yield Result(body=body, output=said.answer.text)
+        yield Result(body={**body, "tool_calls": calls} if calls else body, output=output)
 
-    async def _said(
-        self, recording: Recording, definition: Mapping[str, Any], messages: list[Mapping[str, Any]]
-    ) -> AsyncGenerator[TextPiece | Checked, None]:
+    async def _said(self, recording: Recording, request: ChatRequest) -> AsyncGenerator[TextPiece | Checked, None]:
         """Yield pieces, and last the answer; one that has to fit a schema comes whole, once it does."""
-        form = definition["response_format"]
-        request = request_of(definition, messages)
+        form, told = request.response_format or {"type": "text"}, request.messages
         for last_try in (False, True):
             async with aclosing(say(recording, self.models, request)) as pieces:
                 async for piece in pieces:
@@ -142,25 +147,28 @@ class PromptRuns:
                         answer = piece
                     elif form["type"] != "json_schema":
                         yield piece
-            if form["type"] == "text":
+            whole = form["type"] == "json_schema" and answer.text
+            if form["type"] == "text" or answer.tool_calls:
+                if whole:
+                    yield TextPiece(text=answer.text)
                 yield Checked(answer=answer, parsed=None)
                 return
             try:
-                parsed = fitting(answer, form.get("schema"))
+                parsed = fitting(answer, form["json_schema"]["schema"] if form["type"] == "json_schema" else None)
             except InvalidOutput as error:
                 if last_try or form["type"] != "json_schema":
                     raise
                 complaint = f"{error} Answer again with JSON that fits, and nothing else."
                 said = {"role": "assistant", "content": answer.text}
-                request = request_of(definition, [*messages, said, {"role": "user", "content": complaint}])
+                request = replace(request, messages=[*told, said, {"role": "user", "content": complaint}])
                 continue
-            if form["type"] == "json_schema" and answer.text:
+            if whole:
                 yield TextPiece(text=answer.text)
             yield Checked(answer=answer, parsed=parsed)
             return
 
 
-def request_of(definition: Mapping[str, Any], messages: list[Mapping[str, Any]]) -> ChatRequest:
+def request_of(definition: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> ChatRequest:
     """Return what a prompt asks of a model."""
     form = definition["response_format"]
     wanted: dict[str, Any] | None = None
@@ -173,6 +181,17 @@ def request_of(definition: Mapping[str, Any], messages: list[Mapping[str, Any]])
     return ChatRequest(
         model=None if model is None else UUID(model), messages=messages, parameters=parameters, response_format=wanted
     )
+
+
+def asking(definition: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], command: RunPrompt) -> ChatRequest:
+    """Return what a run of a prompt asks of a model: what the prompt does, with the tools of whoever asks."""
+    request = request_of(definition, messages)
+    if not command.tools:
+        return request
+    parameters = dict(request.parameters)
+    if command.parallel_calls is not None:
+        parameters["parallel_tool_calls"] = command.parallel_calls
+    return replace(request, parameters=parameters, tools=command.tools, tool_choice=command.tool_choice)
 
 
 def fitting(answer: ChatAnswer, schema: Mapping[str, Any] | None) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from commands.model_calls import (
@@ -30,13 +31,7 @@ async def say(
                     if isinstance(piece, ChatAnswer):
                         recording.called("attempt", piece, step.number)
                         step.model = model_document(piece.model)
-                        step.output = {
-                            "text": piece.text,
-                            "tool_calls": [
-                                {"id": call.id, "name": call.name, "arguments": call.arguments}
-                                for call in piece.tool_calls
-                            ],
-                        }
+                        step.output = {"text": piece.text, "tool_calls": calls_in(piece)}
                         step.note |= {"finish_reason": piece.finish_reason}
                         if piece.replaced:
                             step.note["replaced_characters"] = piece.replaced
@@ -45,6 +40,17 @@ async def say(
             recording.called("attempt", error, step.number)
             step.output = {"text": error.text}
             raise
+
+
+def calls_in(answer: ChatAnswer) -> list[dict[str, str]]:
+    """Return the calls of tools that a model asks for, as they are recorded and told."""
+    return [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.tool_calls]
+
+
+def said_in(answer: ChatAnswer) -> tuple[Any, list[dict[str, str]]]:
+    """Return what a run of one answer keeps as its output, and the calls that whoever asks is to carry out."""
+    calls = calls_in(answer)
+    return {"text": answer.text, "tool_calls": calls} if calls else answer.text, calls
 
 
 async def embed(recording: Recording, models: EmbeddingModels, model: UUID, texts: Sequence[str]) -> Embedded:

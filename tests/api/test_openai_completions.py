@@ -193,13 +193,22 @@ async def test_a_prompt_is_rendered_before_the_messages_that_are_given(
     assert text_of(await in_chunks(client, **asked)) == "echo: Hello there"
 
 
-async def test_a_models_tools_are_called_by_the_client(client: AsyncOpenAI, books: Library, server: ModelServer):
-    asked: Any = {"model": "chat", "messages": ASKED, "tools": [{"type": "function", "function": WEATHER}]}
+@pytest.mark.parametrize("model", ["chat", "prompt:greet"])
+async def test_the_tools_of_models_and_prompts_are_called_by_the_client(
+    client: AsyncOpenAI, books: Library, server: ModelServer, model: str
+):
+    variables = {"variables": {"name": "Ada"}} if model == "prompt:greet" else {}
+    asked: Any = {"model": model, "messages": ASKED, "tools": [{"type": "function", "function": WEATHER}]}
+    asked["extra_body"] = variables
     calling = Reply(text="Wait.", tool_calls=[ToolCalled(name="weather", arguments={"place": "Rome"}, id="c1")])
     server.script_for("chat-model", calling, calling, Reply(text="Sunny."))
-    plain = strict(await client.chat.completions.create(**asked, tool_choice="auto"))
+    plain = strict(await client.chat.completions.create(**asked, tool_choice="auto", parallel_tool_calls=False))
     message = plain.choices[0].message
     assert (message.content, plain.choices[0].finish_reason) == ("Wait.", "tool_calls")
+    run = await books.last_run()
+    told = [{"id": "c1", "name": "weather", "arguments": '{"place": "Rome"}'}]
+    assert run["output"] == {"text": "Wait.", "tool_calls": told}
+    assert server.last.body["tools"] == asked["tools"] and server.last.body["parallel_tool_calls"] is False
     assert message.tool_calls is not None
     [call] = message.tool_calls
     assert call.type == "function" and call.function.arguments == '{"place": "Rome"}'
@@ -211,11 +220,29 @@ async def test_a_models_tools_are_called_by_the_client(client: AsyncOpenAI, book
     assert chunks[-2].choices[0].finish_reason == "tool_calls"
     result = {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "sunny"}]}
     history: Any = [*ASKED, message.model_dump(), result]
-    final = await client.chat.completions.create(model="chat", messages=history)
+    final = await client.chat.completions.create(model=model, messages=history, extra_body=variables)
     assert final.choices[0].message.content == "Sunny."
-    given = server.last.body["messages"]
+    given = server.last.body["messages"][len(variables) :]
     assert given[1]["tool_calls"][0]["id"] == "c1"
     assert given[2] == {"role": "tool", "tool_call_id": "c1", "content": "sunny"}
+
+
+async def test_a_prompt_that_wants_json_may_call_tools_before_it_answers(
+    client: AsyncOpenAI, books: Library, server: ModelServer
+):
+    schema = {"type": "object", "required": ["sky"]}
+    form = {"type": "json_schema", "schema": schema}
+    await books.magnet.do("POST", "/v1/prompts", {"name": "sky", "text": "Say.", "response_format": form})
+    calling = Reply(tool_calls=[ToolCalled(name="weather", arguments={}, id="c1")])
+    server.script_for("chat-model", calling, Reply(text="Sunny."), Reply(text='{"sky": "blue"}'))
+    asked: Any = {"model": "prompt:sky", "tools": [{"type": "function", "function": WEATHER}]}
+    choice = strict(await client.chat.completions.create(**asked, messages=ASKED)).choices[0]
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
+    history: Any = [*ASKED, choice.message.model_dump(), {"role": "tool", "tool_call_id": "c1", "content": "sunny"}]
+    final = await client.chat.completions.create(**asked, messages=history)
+    assert final.choices[0].message.content == '{"sky": "blue"}'
+    assert [message["role"] for message in server.last.body["messages"][1:4]] == ["user", "assistant", "tool"]
+    assert server.last.body["tools"] == asked["tools"]
 
 
 async def test_functions_are_called_as_they_were_before_tools(client: AsyncOpenAI, books: Library, server: ModelServer):
