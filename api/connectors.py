@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from adapters.connectors.folder import FolderConnector
 from adapters.connectors.http_json import HttpJsonConnector
+from adapters.connectors.notion import NotionConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
@@ -21,6 +22,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "folder": FolderConnector(settings.folder_roots, forbidden=[settings.home]),
             "http_json": HttpJsonConnector(web),
             "url": UrlConnector(web),
+            "notion": NotionConnector(web),
         }
     finally:
         await web.close()

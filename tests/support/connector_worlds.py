@@ -9,6 +9,7 @@ from tests.support.site import site
 from tests.support.worlds import SiteWorld, World
 from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
+from tests.support.worlds.notion import NotionWorld
 from tests.support.worlds.url import UrlWorld
 
 Make = Callable[[Path, Database], AbstractAsyncContextManager[World]]
@@ -34,4 +35,5 @@ WORLDS: dict[str, Make] = {
     "folder": a_folder,
     "http_json": on_a_site(HttpJsonWorld),
     "url": on_a_site(UrlWorld),
+    "notion": on_a_site(NotionWorld),
 }
