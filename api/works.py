@@ -6,6 +6,7 @@ from adapters.event_store.data_keys import DataKeys
 from adapters.event_store.log import EventLog
 from adapters.event_store.stored_answers import PostgresStoredAnswers
 from adapters.knowledge.contents import PostgresContents
+from adapters.knowledge.scheduled_sources import PostgresScheduledSources, tell_refused
 from adapters.knowledge.source_documents import PostgresSourceDocuments
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.knowledge.texts import PostgresTexts
@@ -23,6 +24,7 @@ from commands.ports import Things
 from commands.reading import DocumentReader
 from commands.retention import EndRunTexts
 from commands.runs import Runs
+from commands.scheduling import SyncBySchedule
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
 
@@ -65,6 +67,9 @@ def works_of(
             items=PostgresSyncItems(pool),
             connectors=connectors,
             secrets=secrets,
+        ),
+        SyncBySchedule(
+            bus=bus, things=things, queue=jobs, sources=PostgresScheduledSources(pool), refused=tell_refused
         ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),

@@ -18,6 +18,9 @@ from domain.retrieval import space_name
 FILL_INDEX = "fill_index"
 """The kind of job that puts a source's documents into an index; its key is the source's id."""
 
+SCHEDULE = "schedule"
+"""The kind of job that looks at a source's schedule; its key is the source's id, or the kind itself for all."""
+
 FOLLOW_MODELS = "follow_models"
 """The kind of job that has sources follow a change of embedding models; its key is `all`."""
 
@@ -71,6 +74,8 @@ class IndexHandlers:
             must_know(connector, [each.partition("/")[2] for each in source.secrets])
             if change.before is None or change.before["config"] != source.definition["config"]:
                 must_fit(connector, source.definition["config"])
+        if source.definition["schedule"] != (change.before or {}).get("schedule"):
+            change.unit.effect("job", kind=SCHEDULE, key=str(source.id))
         await begin_index(source, self.things, change.unit)
 
     async def build(self, command: BuildIndex, unit: Unit) -> Done:

@@ -1,14 +1,16 @@
 """Knowledge source: where documents come from, how they are cut, and which of its indexes answers."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
 from domain.definition import JSON, Definition, Reference, Strict
+from domain.schedule import next_time
 from domain.values import Group
 
 Acl = Annotated[list[Group], Field(max_length=1000)]
@@ -38,6 +40,9 @@ class MetadataField(Strict):
     type: MetadataType = "text"
 
 
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 class KnowledgeSourceDefinition(Definition):
     """A knowledge source's settings."""
 
@@ -50,10 +55,19 @@ class KnowledgeSourceDefinition(Definition):
     metadata: dict[str, MetadataField] = Field(default_factory=dict, max_length=200)
     language: str | None = Field(None, max_length=40, description="Of its texts, such as 'english'; null = any.")
     acl: Acl | None = Field(None, description="Who may find documents that bring no acl of their own.")
-    schedule: str | None = Field(None, max_length=100, description="When it is synced, as cron.")
+    schedule: str | None = Field(
+        None, max_length=100, description="When it is synced: cron's five fields, after `CRON_TZ=Area/City` if not UTC."
+    )
 
     REFERENCES: ClassVar[Mapping[str, str]] = {"embedding_model": "model"}
     SECRETS: ClassVar[tuple[str, ...]] = ("secrets/*",)
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_comes(cls, schedule: str | None) -> str | None:
+        if schedule is not None:
+            next_time(schedule, LONG_AGO)
+        return schedule
 
 
 class KnowledgeSource(Configuration):
