@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from adapters.connectors.folder import FolderConnector
 from adapters.connectors.http_json import HttpJsonConnector
+from adapters.connectors.hubspot import HubSpotConnector
 from adapters.connectors.notion import NotionConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
@@ -23,6 +24,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "http_json": HttpJsonConnector(web),
             "url": UrlConnector(web),
             "notion": NotionConnector(web),
+            "hubspot": HubSpotConnector(web),
         }
     finally:
         await web.close()

@@ -9,6 +9,7 @@ from tests.support.site import site
 from tests.support.worlds import SiteWorld, World
 from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
+from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
 from tests.support.worlds.url import UrlWorld
 
@@ -36,4 +37,5 @@ WORLDS: dict[str, Make] = {
     "http_json": on_a_site(HttpJsonWorld),
     "url": on_a_site(UrlWorld),
     "notion": on_a_site(NotionWorld),
+    "hubspot": on_a_site(HubSpotWorld),
 }
