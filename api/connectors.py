@@ -7,6 +7,8 @@ from adapters.connectors.folder import FolderConnector
 from adapters.connectors.http_json import HttpJsonConnector
 from adapters.connectors.hubspot import HubSpotConnector
 from adapters.connectors.notion import NotionConnector
+from adapters.connectors.roots import Roots
+from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
@@ -17,14 +19,17 @@ from commands.connectors import Connectors
 @asynccontextmanager
 async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
     """Yield type -> connector; afterwards their connections are closed."""
-    web = Web(Egress(settings.egress))
+    egress = Egress(settings.egress)
+    web = Web(egress)
+    roots = Roots(settings.folder_roots, forbidden=[settings.home])
     try:
         yield {
-            "folder": FolderConnector(settings.folder_roots, forbidden=[settings.home]),
+            "folder": FolderConnector(roots),
             "http_json": HttpJsonConnector(web),
             "url": UrlConnector(web),
             "notion": NotionConnector(web),
             "hubspot": HubSpotConnector(web),
+            "sql": SqlConnector(egress, roots),
         }
     finally:
         await web.close()

@@ -4,29 +4,22 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
-from adapters.reading.kinds import kind_of
+from adapters.connectors.roots import Roots
+from adapters.connectors.selection import Selection, wanted
 from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.document_checks import MOST_BYTES
-from commands.reading import Unreadable
-from domain.definition import Strict, parse
-from domain.errors import Invalid
-
-Glob = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
-"""A pattern of names; `*` stands for anything, also across folders."""
+from domain.definition import parse
 
 
-class FolderConfig(Strict):
+class FolderConfig(Selection):
     """A folder on the server's machine, with what lies in it."""
 
     path: str = Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")
-    include: list[Glob] = Field(default_factory=list, max_length=100)
-    exclude: list[Glob] = Field(default_factory=list, max_length=100)
 
 
 class FolderConnector:
@@ -35,9 +28,8 @@ class FolderConnector:
     config = FolderConfig
     secrets: Mapping[str, str] = {}
 
-    def __init__(self, roots: Sequence[Path], *, forbidden: Sequence[Path]) -> None:
-        self._roots = [root.resolve() for root in roots]
-        self._forbidden = [each.resolve() for each in forbidden]
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise Invalid where a folder may not be read."""
@@ -58,19 +50,7 @@ class FolderConnector:
         """Keep nothing: there is nothing."""
 
     def _folder(self, settings: FolderConfig) -> Path:
-        folder = Path(settings.path).resolve()
-        if not any(folder.is_relative_to(root) for root in self._roots):
-            raise Invalid(
-                "Folders are read below the directories in MAGNET_FOLDERS; without it below where the server runs, not in /.",
-                code="folder_not_allowed",
-                pointer="/config/path",
-            )
-        if self._is_own(folder):
-            raise Invalid("This folder holds what is Magnet's own.", code="folder_not_allowed", pointer="/config/path")
-        return folder
-
-    def _is_own(self, path: Path) -> bool:
-        return any(path.is_relative_to(own) for own in self._forbidden)
+        return self._roots.allowed(settings.path, "/config/path")
 
     def _list(self, folder: Path, settings: FolderConfig) -> Sequence[Listed | None]:
         listed: list[Listed | None] = []
@@ -92,7 +72,7 @@ class FolderConnector:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                if not self._is_own(path.resolve()):
+                if not self._roots.is_own(path.resolve()):
                     yield from self._walk(path)
             else:
                 yield path
@@ -100,7 +80,7 @@ class FolderConnector:
     def _version(self, folder: Path, path: Path) -> str | None:
         """Return what changes with a file's content; None: it is none that is read."""
         inside = path.resolve()
-        if not inside.is_relative_to(folder) or self._is_own(inside):
+        if not inside.is_relative_to(folder) or self._roots.is_own(inside):
             return None
         try:
             status = path.stat()
@@ -112,7 +92,7 @@ class FolderConnector:
 
     def _read(self, folder: Path, external_id: str) -> GivenDocument:
         path = (folder / external_id).resolve()
-        if not path.is_relative_to(folder) or self._is_own(path):
+        if not path.is_relative_to(folder) or self._roots.is_own(path):
             raise NotFetched("It lies outside of the folder.")
         if not folder.is_dir():
             raise SourceUnavailable("The folder is gone.")
@@ -132,22 +112,3 @@ class FolderConnector:
             metadata={"path": external_id},
             acl=None,
         )
-
-
-def wanted(name: str, settings: FolderConfig) -> bool:
-    """Return whether a file is to be read: by its name, which is text, and not hidden."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    if not name.isprintable() or any(part.startswith(".") for part in name.split("/")):
-        return False
-    if any(fnmatchcase(name, glob) for glob in settings.exclude):
-        return False
-    if settings.include:
-        return any(fnmatchcase(name, glob) for glob in settings.include)
-    try:
-        kind_of("", name)
-    except Unreadable:
-        return False
-    return True

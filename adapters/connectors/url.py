@@ -12,8 +12,8 @@ from urllib.robotparser import RobotFileParser
 from pydantic import Field
 
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
-from adapters.connectors.folder import Glob
 from adapters.connectors.pages import links_of, normal, sitemap_of, title_of
+from adapters.connectors.selection import Glob
 from adapters.connectors.web import AddressRefused, Answer, Ask, Web, must_be_address, origin_of
 from adapters.reading.kinds import kind_of
 from commands.at_once import at_once

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from adapters.connectors.folder import FolderConnector
+from adapters.connectors.roots import Roots
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.secrets import KeyringSecretBox
@@ -217,7 +218,7 @@ def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:
     """Return what carries a sync out here, without the worker."""
     container = folder.magnet.container
     if connector is None:
-        connector = FolderConnector([folder.path.parent], forbidden=[])
+        connector = FolderConnector(Roots([folder.path.parent], forbidden=[]))
     work = SyncSources(
         bus=container.bus,
         things=container.store,
@@ -236,7 +237,7 @@ def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:
 @pytest.fixture
 async def counting(folder: Folder) -> Counting:
     await folder.magnet.container.jobs.close()
-    return Counting(FolderConnector([folder.path.parent], forbidden=[]))
+    return Counting(FolderConnector(Roots([folder.path.parent], forbidden=[])))
 
 
 async def read(folder: Folder, id: str) -> Any:
@@ -396,7 +397,7 @@ async def test_links_that_lead_outside_are_left_out(folder: Folder):
     folder.write(a="one")
     done = await folder.sync()
     assert done["counts"] == counts(listed=1, added=1, left_out=2)
-    connector = FolderConnector([folder.path.parent], forbidden=[])
+    connector = FolderConnector(Roots([folder.path.parent], forbidden=[]))
     for name in ("link.txt", "../secret.txt", str(secret)):
         with pytest.raises(NotFetched):
             await connector.fetch(Place(source=uuid4(), config={"path": str(folder.path)}), name)

@@ -11,6 +11,7 @@ from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
 from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
+from tests.support.worlds.sql import SqlWorld, relay
 from tests.support.worlds.url import UrlWorld
 
 Make = Callable[[Path, Database], AbstractAsyncContextManager[World]]
@@ -32,10 +33,17 @@ async def a_folder(path: Path, _: Database) -> AsyncIterator[World]:
     yield FolderWorld(path / "docs")
 
 
+@asynccontextmanager
+async def a_database(_: Path, database: Database) -> AsyncIterator[World]:
+    async with relay(database.owner_dsn) as opened:
+        yield SqlWorld(database, opened)
+
+
 WORLDS: dict[str, Make] = {
     "folder": a_folder,
     "http_json": on_a_site(HttpJsonWorld),
     "url": on_a_site(UrlWorld),
     "notion": on_a_site(NotionWorld),
     "hubspot": on_a_site(HubSpotWorld),
+    "sql": a_database,
 }
