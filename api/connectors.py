@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from adapters.connectors.confluence import ConfluenceConnector
 from adapters.connectors.folder import FolderConnector
 from adapters.connectors.http_json import HttpJsonConnector
 from adapters.connectors.hubspot import HubSpotConnector
@@ -29,6 +30,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "url": UrlConnector(web),
             "notion": NotionConnector(web),
             "hubspot": HubSpotConnector(web),
+            "confluence": ConfluenceConnector(web),
             "sql": SqlConnector(egress, roots),
         }
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.support.postgres import Database
 from tests.support.site import site
 from tests.support.worlds import SiteWorld, World
+from tests.support.worlds.confluence import CloudWorld, DataCenterWorld
 from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
 from tests.support.worlds.hubspot import HubSpotWorld
@@ -40,6 +41,8 @@ async def a_database(_: Path, database: Database) -> AsyncIterator[World]:
 
 
 WORLDS: dict[str, Make] = {
+    "confluence-cloud": on_a_site(CloudWorld),
+    "confluence-data-center": on_a_site(DataCenterWorld),
     "folder": a_folder,
     "http_json": on_a_site(HttpJsonWorld),
     "url": on_a_site(UrlWorld),
