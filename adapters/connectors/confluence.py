@@ -14,9 +14,10 @@ from adapters.connectors.confluence_data_center import DataCenterWiki
 from adapters.connectors.confluence_readers import Readers
 from adapters.connectors.confluence_storage import html_of
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
+from adapters.connectors.given_values import address, must_be_root, title
 from adapters.connectors.together import together
 from adapters.connectors.told import told
-from adapters.connectors.web import Answer, Ask, Web, must_be_address
+from adapters.connectors.web import Answer, Ask, Web
 from adapters.reading.kinds import kind_of
 from commands.connectors import GivenDocument, Listed, NotFetched, Place
 from commands.reading import Unreadable
@@ -64,7 +65,7 @@ class ConfluenceConnector:
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise Invalid where the address is none."""
-        must_be_address(parse(ConfluenceConfig, dict(config), "/config").url, "/config/url")
+        must_be_root(parse(ConfluenceConfig, dict(config), "/config").url, "/config/url")
 
     async def list(self, place: Place) -> AsyncIterator[Listed | None]:
         """Yield all pages, blog posts and attachments that are wanted."""
@@ -152,8 +153,8 @@ class Visit:
         }
         return GivenDocument(
             external_id=f"{kind}/{id}",
-            title=whole.content.title[:1000],
-            url=whole.link,
+            title=title(whole.content.title, id),
+            url=address(whole.link),
             media_type="text/html",
             content=html_of(whole.content.title, whole.stored),
             metadata=metadata,
@@ -169,7 +170,7 @@ class Visit:
         file = await self.wiki.file(attachment)
         return GivenDocument(
             external_id=f"attachment/{id}",
-            title=attachment.title[:1000],
+            title=title(attachment.title, id),
             url=None,
             media_type=media_type_of(attachment),
             content=file.body,

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from adapters.connectors.confluence_content import MOST_PAGES, Above, Content, Get, Kind, Space, Whole
+from adapters.connectors.confluence_content import Above, Content, Get, Kind, Space, Whole
+from adapters.connectors.paging import pages
 from adapters.connectors.told import needed, objects, told
 from adapters.connectors.web import Answer
 from commands.connectors import NotFetched, SourceUnavailable
@@ -129,26 +130,28 @@ class CloudWiki:
 
     async def _list(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         """Yield all objects of all pages of a list; of the address of a next page only the cursor is taken."""
-        cursor: str | None = None
-        seen = set[str]()
-        for _ in range(MOST_PAGES):
-            asked = {**query, "limit": str(LIMIT), **({} if cursor is None else {"cursor": cursor})}
-            answer = (await self._get(f"/api/v2/{path}?{urlencode(asked)}")).of_source().json()
+
+        async def ask(following: str | None) -> Any:
+            cursor = {} if following is None else {"cursor": cursor_of(following, path)}
+            asked = {**query, "limit": str(LIMIT), **cursor}
+            return (await self._get(f"/api/v2/{path}?{urlencode(asked)}")).of_source().json()
+
+        async for _, answer in pages(ask, items="results", next="_links.next"):
             for each in objects(answer, "results", path):
                 yield each
-            following = told(answer, "_links.next")
-            if following is None:
-                return
-            cursor = next(iter(parse_qs(urlsplit(following).query).get("cursor", [])), None)
-            if cursor is None or cursor in seen:
-                raise SourceUnavailable(f"The list of {path} names a next page without a cursor, or one that it had.")
-            seen.add(cursor)
-        raise SourceUnavailable(f"The list of {path} has more than {MOST_PAGES:,} pages.")
 
     def _link(self, answer: Any) -> str | None:
         """Return the address that people open."""
         shown = told(answer, "_links.webui")
         return None if shown is None else f"{told(answer, '_links.base') or self._base}{shown}"
+
+
+def cursor_of(following: str, path: str) -> str:
+    """Return the cursor in the address of a next page, or raise SourceUnavailable."""
+    named = parse_qs(urlsplit(following).query).get("cursor")
+    if not named:
+        raise SourceUnavailable(f"The list of {path} names a next page without a cursor.")
+    return named[0]
 
 
 def content_of(kind: Kind, answer: Any, on: Content | None = None) -> Content:

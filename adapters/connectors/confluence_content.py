@@ -14,8 +14,6 @@ Get = Callable[[str], Awaitable[Answer]]
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 """What an id of Confluence looks like."""
 
-MOST_PAGES = 100_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Space:

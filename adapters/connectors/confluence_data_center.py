@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from adapters.connectors.confluence_cloud import content_of
-from adapters.connectors.confluence_content import MOST_PAGES, Above, Content, Get, Kind, Space, Whole
+from adapters.connectors.confluence_content import Above, Content, Get, Kind, Space, Whole
+from adapters.connectors.paging import pages
 from adapters.connectors.told import needed, objects, told
 from adapters.connectors.web import Answer
 from commands.connectors import NotFetched, SourceUnavailable
@@ -87,21 +88,26 @@ class DataCenterWiki:
     async def _list(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         """Yield all objects of all pages of a list; of the address of a next page only its number is taken."""
         start = 0
-        for _ in range(MOST_PAGES):
+
+        async def ask(following: str | None) -> Any:
+            nonlocal start
+            start = start if following is None else start_of(following, start, path)
             asked = {**query, "start": str(start), "limit": str(LIMIT)}
-            answer = (await self._get(f"{path}?{urlencode(asked)}")).of_source().json()
+            return (await self._get(f"{path}?{urlencode(asked)}")).of_source().json()
+
+        async for _, answer in pages(ask, items="results", next="_links.next"):
             for each in objects(answer, "results", path):
                 yield each
-            following = told(answer, "_links.next")
-            if following is None:
-                return
-            named = next(iter(parse_qs(urlsplit(following).query).get("start", [])), "")
-            if not named.isdecimal() or int(named) <= start:
-                raise SourceUnavailable(f"The list at {path} names a next page that is not after this one.")
-            start = int(named)
-        raise SourceUnavailable(f"The list at {path} has more than {MOST_PAGES:,} pages.")
 
     def _link(self, answer: Any) -> str | None:
         """Return the address that people open."""
         shown = told(answer, "_links.webui")
         return None if shown is None else f"{told(answer, '_links.base') or self._base}{shown}"
+
+
+def start_of(following: str, before: int, path: str) -> int:
+    """Return the number that the address of a next page begins with, or raise SourceUnavailable."""
+    named = parse_qs(urlsplit(following).query).get("start", [""])[0]
+    if not named.isdecimal() or int(named) <= before:
+        raise SourceUnavailable(f"The list at {path} names a next page that is not after this one.")
+    return int(named)
