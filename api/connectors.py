@@ -9,6 +9,7 @@ from adapters.connectors.http_json import HttpJsonConnector
 from adapters.connectors.hubspot import HubSpotConnector
 from adapters.connectors.notion import NotionConnector
 from adapters.connectors.roots import Roots
+from adapters.connectors.salesforce import SalesforceConnector
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
@@ -30,6 +31,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "url": UrlConnector(web),
             "notion": NotionConnector(web),
             "hubspot": HubSpotConnector(web),
+            "salesforce": SalesforceConnector(web),
             "confluence": ConfluenceConnector(web),
             "sql": SqlConnector(egress, roots),
         }

@@ -8,9 +8,10 @@ from urllib.parse import quote
 from pydantic import Field
 
 from adapters.connectors.given_values import address, id_of, mapping, must_be_root, text, title
-from adapters.connectors.hubspot_text import body_of, is_public, is_published, record_html, record_title
+from adapters.connectors.hubspot_text import body_of, is_public, is_published, record_title
 from adapters.connectors.pace import Pace
 from adapters.connectors.paging import pages
+from adapters.connectors.record_html import record_html
 from adapters.connectors.web import Answer, Ask, Web
 from commands.connectors import GivenDocument, Listed, NotFetched, Place
 from domain.definition import Strict, parse

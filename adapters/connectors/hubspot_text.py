@@ -1,15 +1,14 @@
 """What HubSpot's content says, as HTML: posts have a body, pages are made of modules, records of properties."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from adapters.connectors.given_values import mapping, text
+from adapters.connectors.record_html import MARKUP, paragraph
 from commands.connectors import NotFetched
 
 DEEPEST = 100
-MARKUP = re.compile(r"<[a-zA-Z][^<>]*>")
 MODULES = ("layoutSections", "widgetContainers", "widgets")
 HEADINGS = frozenset({"title", "heading", "header", "headline", "subheading", "subtitle", "question"})
 WORDS = HEADINGS | {
@@ -65,22 +64,6 @@ def in_order(value: Mapping[str, Any]) -> Sequence[str]:
     """Return the names of a module's parts; columns are named by where they begin."""
     names = list(value)
     return sorted(names, key=int) if names and all(name.isdecimal() for name in names) else names
-
-
-def record_html(title: str, texts: Mapping[str, Any]) -> str:
-    """Return a record: its title, and the properties that are its text under their names."""
-    parts = [f"<h1>{escape(title)}</h1>"]
-    for name, value in texts.items():
-        told = text(value)
-        if told.strip():
-            parts += [f"<h2>{escape(name)}</h2>"] if len(texts) > 1 else []
-            parts.append(told if MARKUP.search(told) else paragraph(told))
-    return "\n".join(parts)
-
-
-def paragraph(words: str, tag: str = "p") -> str:
-    """Return plain text as HTML, line by line."""
-    return f"<{tag}>{escape(words, quote=False).replace(chr(10), '<br>')}</{tag}>"
 
 
 def is_public(item: Mapping[str, Any]) -> bool:

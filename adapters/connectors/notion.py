@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field
 
+from adapters.connectors.edit_times import version_of
 from adapters.connectors.given_values import address, id_of, items, mapping, must_be_root, text, title
 from adapters.connectors.notion_blocks import NOT_FOLLOWED, Block, markdown, unknown_kinds
 from adapters.connectors.notion_properties import is_told_in_part, title_of, values_of
@@ -59,12 +60,11 @@ class NotionConnector:
     async def list(self, place: Place) -> AsyncIterator[Listed | None]:
         """Yield all pages, and None for what lies in the trash."""
         notion = self._notion(place)
-        now = datetime.now(UTC)
         async for page in notion.every_page():
             if is_thrown_away(page):
                 yield None
             else:
-                yield Listed(external_id=id_of(page), version=version_of(page, now))
+                yield Listed(external_id=id_of(page), version=version_of(text(page.get("last_edited_time")), SETTLED))
 
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a page as Markdown, with its properties as metadata."""
@@ -226,13 +226,3 @@ def is_thrown_away(thing: Mapping[str, Any]) -> bool:
 def is_cut_off(told: Any) -> bool:
     """Return whether there is more than an answer, and those that follow, will give."""
     return bool(at(told, "request_status.type") == "incomplete")
-
-
-def version_of(page: Mapping[str, Any], now: datetime) -> str | None:
-    """Return when a page was edited; None where the next edit may bear the same time."""
-    edited = text(page.get("last_edited_time"))
-    try:
-        moment = datetime.fromisoformat(edited)
-    except ValueError:
-        return edited or None
-    return edited if moment.tzinfo is None or moment < now - SETTLED else None

@@ -12,6 +12,7 @@ from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
 from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
+from tests.support.worlds.salesforce import SalesforceWorld
 from tests.support.worlds.sql import SqlWorld, relay
 from tests.support.worlds.url import UrlWorld
 
@@ -48,5 +49,6 @@ WORLDS: dict[str, Make] = {
     "url": on_a_site(UrlWorld),
     "notion": on_a_site(NotionWorld),
     "hubspot": on_a_site(HubSpotWorld),
+    "salesforce": on_a_site(SalesforceWorld),
     "sql": a_database,
 }
