@@ -9,6 +9,7 @@ from adapters.connectors.http_json import HttpJsonConnector
 from adapters.connectors.hubspot import HubSpotConnector
 from adapters.connectors.notion import NotionConnector
 from adapters.connectors.roots import Roots
+from adapters.connectors.s3 import S3Connector
 from adapters.connectors.salesforce import SalesforceConnector
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
@@ -33,6 +34,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "hubspot": HubSpotConnector(web),
             "salesforce": SalesforceConnector(web),
             "confluence": ConfluenceConnector(web),
+            "s3": S3Connector(web),
             "sql": SqlConnector(egress, roots),
         }
     finally:

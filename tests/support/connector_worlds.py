@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from tests.support.postgres import Database
+from tests.support.s3_server import s3_server
 from tests.support.site import site
 from tests.support.worlds import SiteWorld, World
 from tests.support.worlds.confluence import CloudWorld, DataCenterWorld
@@ -12,6 +13,7 @@ from tests.support.worlds.folder import FolderWorld
 from tests.support.worlds.http_json import HttpJsonWorld
 from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
+from tests.support.worlds.s3 import S3World
 from tests.support.worlds.salesforce import SalesforceWorld
 from tests.support.worlds.sql import SqlWorld, relay
 from tests.support.worlds.url import UrlWorld
@@ -41,6 +43,13 @@ async def a_database(_: Path, database: Database) -> AsyncIterator[World]:
         yield SqlWorld(database, opened)
 
 
+@asynccontextmanager
+async def a_bucket(_: Path, __: Database) -> AsyncIterator[World]:
+    with s3_server() as store:
+        async with site() as made:
+            yield S3World(made, store)
+
+
 WORLDS: dict[str, Make] = {
     "confluence-cloud": on_a_site(CloudWorld),
     "confluence-data-center": on_a_site(DataCenterWorld),
@@ -51,4 +60,5 @@ WORLDS: dict[str, Make] = {
     "hubspot": on_a_site(HubSpotWorld),
     "salesforce": on_a_site(SalesforceWorld),
     "sql": a_database,
+    "s3": a_bucket,
 }
