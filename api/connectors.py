@@ -11,6 +11,7 @@ from adapters.connectors.notion import NotionConnector
 from adapters.connectors.roots import Roots
 from adapters.connectors.s3 import S3Connector
 from adapters.connectors.salesforce import SalesforceConnector
+from adapters.connectors.sharepoint import SharePointConnector
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
@@ -35,6 +36,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "salesforce": SalesforceConnector(web),
             "confluence": ConfluenceConnector(web),
             "s3": S3Connector(web),
+            "sharepoint": SharePointConnector(web),
             "sql": SqlConnector(egress, roots),
         }
     finally:

@@ -15,6 +15,7 @@ from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
 from tests.support.worlds.s3 import S3World
 from tests.support.worlds.salesforce import SalesforceWorld
+from tests.support.worlds.sharepoint import SharePointWorld
 from tests.support.worlds.sql import SqlWorld, relay
 from tests.support.worlds.url import UrlWorld
 
@@ -51,6 +52,7 @@ async def a_bucket(_: Path, __: Database) -> AsyncIterator[World]:
 
 
 WORLDS: dict[str, Make] = {
+    "sharepoint": on_a_site(SharePointWorld),
     "confluence-cloud": on_a_site(CloudWorld),
     "confluence-data-center": on_a_site(DataCenterWorld),
     "folder": a_folder,
