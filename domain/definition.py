@@ -40,6 +40,10 @@ class Definition(Strict):
     SECRETS: ClassVar[tuple[str, ...]] = ()
     """Write-only fields, kept beside the log; `x/*` for an object of them."""
 
+    LATER: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that came when things of the kind were stored already: only shown where there are some, so that
+    what was stored before comes out of the log as it did."""
+
     @field_validator("tags")
     @classmethod
     def _tags_are_distinct(cls, tags: list[str]) -> list[str]:

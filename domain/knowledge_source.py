@@ -61,6 +61,7 @@ class KnowledgeSourceDefinition(Definition):
 
     REFERENCES: ClassVar[Mapping[str, str]] = {"embedding_model": "model"}
     SECRETS: ClassVar[tuple[str, ...]] = ("secrets/*",)
+    LATER: ClassVar[frozenset[str]] = frozenset({"secrets"})
 
     @field_validator("schedule")
     @classmethod

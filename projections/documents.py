@@ -77,11 +77,13 @@ def secrets(thing: Configuration) -> dict[str, Any]:
     for declared in thing.DEFINITION.SECRETS:
         name, _, many = declared.partition("/")
         if many:
-            shown[name] = {
+            fields = {
                 field.partition("/")[2]: {"set": True, "hint": hint}
                 for field, hint in sorted(thing.secrets.items())
                 if field.startswith(f"{name}/")
             }
+            if fields or name not in thing.DEFINITION.LATER:
+                shown[name] = fields
         else:
             short = name.removeprefix("api_")
             shown[f"{short}_set"] = name in thing.secrets

@@ -12,21 +12,6 @@ from projections.recorded import Recorded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunBegin:
-    """A run that began."""
-
-    id: UUID
-    kind: str
-    target: Mapping[str, Any]
-    principal: Mapping[str, str]
-    subject: str | None
-    channel: str
-    attributes: Mapping[str, str]
-    position: int
-    started_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RunEnd:
     """How a run ended; counters and cost are those of all its calls."""
 
@@ -40,6 +25,22 @@ class RunEnd:
     usage: Mapping[str, Any]
     cost: Mapping[str, Any]
     unknown: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunBegin:
+    """A run that began, and how it ended where that is known already."""
+
+    id: UUID
+    kind: str
+    target: Mapping[str, Any]
+    principal: Mapping[str, str]
+    subject: str | None
+    channel: str
+    attributes: Mapping[str, str]
+    position: int
+    started_at: datetime
+    ended: RunEnd | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +63,13 @@ class RunsWriter(Protocol):
     """The read model inside the present transaction."""
 
     async def begin(self, rows: Sequence[RunBegin]) -> None:
-        """Insert runs that go on."""
+        """Insert runs, with their ends where those are known."""
 
-    async def end(self, rows: Sequence[RunEnd], calls: Sequence[CallRow]) -> None:
-        """Complete runs, and insert their calls."""
+    async def end(self, rows: Sequence[RunEnd]) -> None:
+        """Complete runs."""
+
+    async def call(self, rows: Sequence[CallRow]) -> None:
+        """Insert the calls of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,17 +132,23 @@ class RunsProjection:
 
     async def apply(self, events: Sequence[Recorded], view: RunsWriter) -> None:
         """Insert what began, complete what ended."""
-        begun = [begin_of(entry) for entry in events if isinstance(entry.event, Run.Created)]
-        ended = [end_of(entry) for entry in events if isinstance(entry.event, Run.Finished | Run.Interrupted)]
+        ends = {
+            entry.stream: end_of(entry) for entry in events if isinstance(entry.event, Run.Finished | Run.Interrupted)
+        }
+        begun = [
+            begin_of(entry, ends.pop(entry.stream, None)) for entry in events if isinstance(entry.event, Run.Created)
+        ]
         calls = [call for entry in events if isinstance(entry.event, Run.Finished) for call in calls_of(entry)]
         if begun:
             await view.begin(begun)
-        if ended:
-            await view.end(ended, calls)
+        if ends:
+            await view.end(list(ends.values()))
+        if calls:
+            await view.call(calls)
 
 
-def begin_of(entry: Recorded) -> RunBegin:
-    """Return the row of a run that began."""
+def begin_of(entry: Recorded, ended: RunEnd | None) -> RunBegin:
+    """Return the row of a run that began, and perhaps ended."""
     event: Run.Created = entry.event
     return RunBegin(
         id=entry.stream,
@@ -150,6 +160,7 @@ def begin_of(entry: Recorded) -> RunBegin:
         attributes=event.attributes,
         position=entry.position,
         started_at=entry.recorded_at,
+        ended=ended,
     )
 
 

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.event_store.choosing import LogFilter, statement
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres import sql
+from adapters.postgres.arrays import texts
 from adapters.postgres.reading import rows_of
 from projections.events import event_id
 from projections.recorded import LogEntry, Recorded
@@ -21,6 +22,9 @@ SQL = sql.load("adapters.event_store", "log.sql")
 END = 2**62
 IDENTITIES = 10_000
 """Events that are looked through at once for an id."""
+
+SPAN = 500_000
+"""Positions that one statement looks through for events that are wanted."""
 
 BREATH = 500
 """Events after which whatever else this process does gets its turn; some milliseconds."""
@@ -33,6 +37,20 @@ class Undecodable:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the log: the events wanted of it, up to which position it goes, and how many bytes they have.
+
+    `full`: there is more after it, as far as is known.
+    """
+
+    after: int
+    events: Sequence[Recorded]
+    upto: int
+    full: bool
+    weight: int
+
+
 class EventLog:
     """The log as one sequence."""
 
@@ -42,22 +60,45 @@ class EventLog:
         self._names: dict[UUID, str | None] = {}
         self._reading: dict[tuple[int, int, int], asyncio.Future[list[Any]]] = {}
 
-    async def section(self, after: int, limit: int, upto: int = END) -> list[Recorded]:
+    async def section(self, after: int, limit: int, upto: int = END) -> Sequence[Recorded]:
         """Return the events after a position, at most `limit`; what can't be read is Undecodable."""
-        return (await self.weighed_section(after, limit, upto))[0]
+        return (await self.follow(after, limit, upto=upto)).events
 
-    async def weighed_section(self, after: int, limit: int, upto: int = END) -> tuple[list[Recorded], int]:
-        """Return a section, and how many bytes its events have."""
+    async def follow(self, after: int, limit: int, passed: frozenset[str] = frozenset(), *, upto: int = END) -> Section:
+        """Return what the next `limit` events after a position are, without those of the topics that are passed over.
+
+        Whoever asks for the same section at the same time shares the reading, whatever they pass over.
+        """
         rows = await self._shared(after, limit, upto)
+        events, weight = await self._recorded(rows, passed)
+        reached = rows[-1][0] if rows else after
+        return Section(after=after, events=events, upto=reached, full=len(rows) == limit, weight=weight)
+
+    async def sift(self, after: int, limit: int, passed: frozenset[str]) -> Section:
+        """Return the next `limit` events after a position that are of no passed topic: the others are not even read."""
+        values = {"after": after, "limit": limit, "passed": texts(sorted(passed)), "span": SPAN}
+        rows = await self._rows("sifted", values)
+        bound, head = rows[0][:2]
+        found = [row[2:] for row in rows if row[2] is not None]
+        events, weight = await self._recorded(found, frozenset())
+        reached = found[-1][0] if len(found) == limit else max(after, bound)
+        return Section(after=after, events=events, upto=reached, full=reached < head, weight=weight)
+
+    def topics_besides(self, classes: tuple[type[Any], ...]) -> frozenset[str]:
+        """Return the topics of all events that are known and of none of these classes."""
+        return self._mapper.topics_besides(classes)
+
+    async def _recorded(self, rows: Sequence[Any], passed: frozenset[str]) -> tuple[list[Recorded], int]:
         decode = self._decode
-        section: list[Recorded] = []
+        events: list[Recorded] = []
         weight = 0
-        for position, stream, version, topic, state, recorded_at in rows:
-            section.append(Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state)))
-            weight += len(state)
-            if not len(section) % BREATH:
+        for number, (position, stream, version, topic, state, recorded_at) in enumerate(rows, 1):
+            if topic not in passed:
+                events.append(Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state)))
+                weight += len(state)
+            if not number % BREATH:
                 await asyncio.sleep(0)
-        return section, weight
+        return events, weight
 
     async def read(self, after: int, limit: int, asked: LogFilter, heaviest: int = END) -> list[LogEntry]:
         """Return the entries after a position that fit the filter, at most `limit`.

@@ -4,6 +4,19 @@ FROM magnet.magnet_events
 WHERE notification_id > %(after)s AND notification_id <= %(upto)s
 ORDER BY notification_id LIMIT %(limit)s
 
+-- name: sifted  -- the same without what a projection does not take; the first two columns are the same in all rows
+WITH bound AS (
+    SELECT least(h.head, %(after)s + %(span)s) AS upto, h.head
+    FROM (SELECT coalesce(max(notification_id), 0) AS head FROM magnet.magnet_events) AS h
+)
+SELECT b.upto, b.head, e.* FROM bound b LEFT JOIN LATERAL (
+    SELECT notification_id, originator_id, originator_version, topic, state, recorded_at
+    FROM magnet.magnet_events
+    WHERE notification_id > %(after)s AND notification_id <= b.upto AND topic <> ALL (%(passed)s)
+    ORDER BY notification_id LIMIT %(limit)s
+) AS e ON true
+ORDER BY e.notification_id
+
 -- name: stream  -- the entries of one stream, from the newest or the oldest on
 SELECT notification_id, originator_id, originator_version, recorded_at, topic, state,
     actor_type, actor_id, actor_name, correlation_id, causation_id, reason, hash

@@ -96,6 +96,10 @@ class EventMapper(Mapper[UUID]):
             originator_id=stream, originator_version=version, topic=topic, state=self.transcoder.encode(state)
         )
 
+    def topics_besides(self, classes: tuple[type[Any], ...]) -> frozenset[str]:
+        """Return the topics of all events that are of none of these classes."""
+        return frozenset(topic for topic, cls in self._classes.items() if not issubclass(cls, classes))
+
     def subjects(self, events: Iterable[DomainEventProtocol[UUID]]) -> set[str]:
         """Return the subjects and periods whose keys `to_stored_event` needs for these events."""
         found: set[str | None] = set()

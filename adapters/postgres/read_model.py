@@ -1,7 +1,6 @@
 """What the writers of read models share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar, LiteralString
 
 import orjson
@@ -31,4 +30,4 @@ class ReadModelWriter:
 
 def as_json(rows: Sequence[Any]) -> str:
     """Return rows, each a dataclass, as a JSON array."""
-    return orjson.dumps([asdict(row) for row in rows], default=str).decode()
+    return orjson.dumps(list(rows), default=str).decode()

@@ -28,14 +28,16 @@ class PostgresRunsWriter(ReadModelWriter):
     QUERIES = SQL
 
     async def begin(self, rows: Sequence[RunBegin]) -> None:
-        """Insert runs that go on."""
+        """Insert runs, with their ends where those are known."""
         await self._connection.execute(SQL["begin"], {"rows": as_json(rows)})
 
-    async def end(self, rows: Sequence[RunEnd], calls: Sequence[CallRow]) -> None:
-        """Complete runs, and insert their calls."""
+    async def end(self, rows: Sequence[RunEnd]) -> None:
+        """Complete runs."""
         await self._connection.execute(SQL["end"], {"rows": as_json(rows)})
-        if calls:
-            await self._connection.execute(SQL["calls"], {"rows": as_json(calls)})
+
+    async def call(self, rows: Sequence[CallRow]) -> None:
+        """Insert the calls of runs."""
+        await self._connection.execute(SQL["calls"], {"rows": as_json(rows)})
 
 
 class PostgresRunsView:

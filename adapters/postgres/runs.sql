@@ -54,40 +54,47 @@ CREATE TABLE calls (
     PRIMARY KEY (run, number)
 );
 
--- name: begin
+-- name: begin  -- with how those ended that began and ended at once
 INSERT INTO runs (id, position, kind, target_kind, target, target_id, version, variant, principal,
-    principal_type, principal_name, subject, channel, attributes, started_at)
-SELECT (v ->> 'id')::uuid, (v ->> 'position')::bigint, v ->> 'kind', v #>> '{target,kind}',
-    v #>> '{target,name}', (v #>> '{target,id}')::uuid, (v #>> '{target,version}')::bigint,
-    v #>> '{target,variant}', v #>> '{principal,id}', v #>> '{principal,type}', v #>> '{principal,name}',
-    v ->> 'subject', v ->> 'channel', v -> 'attributes', (v ->> 'started_at')::timestamptz
-FROM jsonb_array_elements(%(rows)s::jsonb) AS v
+    principal_type, principal_name, subject, channel, attributes, started_at, outcome, error, duration_ms,
+    first_token_ms, ended_at, versions, input, cache_read, cache_write, output, reasoning, estimated, amount,
+    currency, unknown)
+SELECT v.id, v.position, v.kind, v.target ->> 'kind', v.target ->> 'name', (v.target ->> 'id')::uuid,
+    (v.target ->> 'version')::bigint, v.target ->> 'variant', v.principal ->> 'id', v.principal ->> 'type',
+    v.principal ->> 'name', v.subject, v.channel, v.attributes, v.started_at,
+    e.outcome, e.error, e.duration_ms, e.first_token_ms, e.ended_at, coalesce(e.versions::text, '{}'),
+    coalesce(u.input, 0), coalesce(u.cache_read, 0), coalesce(u.cache_write, 0), coalesce(u.output, 0),
+    coalesce(u.reasoning, 0), coalesce(u.estimated, false), coalesce((e.cost ->> 'amount')::numeric, 0),
+    e.cost ->> 'currency', coalesce(e.unknown, false)
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS v (id uuid, position bigint, kind text, target jsonb, principal jsonb,
+        subject text, channel text, attributes jsonb, started_at timestamptz, ended jsonb)
+    LEFT JOIN LATERAL jsonb_to_record(v.ended) AS e (outcome text, error text, duration_ms float8,
+        first_token_ms float8, ended_at timestamptz, versions jsonb, usage jsonb, cost jsonb, unknown boolean) ON true
+    LEFT JOIN LATERAL jsonb_to_record(e.usage) AS u (input bigint, cache_read bigint, cache_write bigint,
+        output bigint, reasoning bigint, estimated boolean) ON true
 ON CONFLICT (id) DO NOTHING
 
 -- name: end
-UPDATE runs AS r SET outcome = v ->> 'outcome', error = v ->> 'error',
-    duration_ms = (v ->> 'duration_ms')::float8, first_token_ms = (v ->> 'first_token_ms')::float8,
-    ended_at = (v ->> 'ended_at')::timestamptz, versions = (v -> 'versions')::text,
-    input = coalesce((v #>> '{usage,input}')::bigint, 0),
-    cache_read = coalesce((v #>> '{usage,cache_read}')::bigint, 0),
-    cache_write = coalesce((v #>> '{usage,cache_write}')::bigint, 0),
-    output = coalesce((v #>> '{usage,output}')::bigint, 0),
-    reasoning = coalesce((v #>> '{usage,reasoning}')::bigint, 0),
-    estimated = coalesce((v #>> '{usage,estimated}')::boolean, false),
-    amount = (v #>> '{cost,amount}')::numeric, currency = v #>> '{cost,currency}',
-    unknown = (v ->> 'unknown')::boolean
-FROM jsonb_array_elements(%(rows)s::jsonb) AS v
-WHERE r.id = (v ->> 'id')::uuid
+UPDATE runs AS r SET outcome = e.outcome, error = e.error, duration_ms = e.duration_ms,
+    first_token_ms = e.first_token_ms, ended_at = e.ended_at, versions = e.versions::text,
+    input = coalesce(u.input, 0), cache_read = coalesce(u.cache_read, 0), cache_write = coalesce(u.cache_write, 0),
+    output = coalesce(u.output, 0), reasoning = coalesce(u.reasoning, 0), estimated = coalesce(u.estimated, false),
+    amount = (e.cost ->> 'amount')::numeric, currency = e.cost ->> 'currency', unknown = e.unknown
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS e (id uuid, outcome text, error text, duration_ms float8,
+        first_token_ms float8, ended_at timestamptz, versions jsonb, usage jsonb, cost jsonb, unknown boolean)
+    LEFT JOIN LATERAL jsonb_to_record(e.usage) AS u (input bigint, cache_read bigint, cache_write bigint,
+        output bigint, reasoning bigint, estimated boolean) ON true
+WHERE r.id = e.id
 
 -- name: calls
 INSERT INTO calls (run, number, model, provider, outcome, duration_ms, input, cache_read, cache_write,
     output, reasoning, estimated, amount, currency, unknown)
-SELECT (v ->> 'run')::uuid, (v ->> 'number')::integer, v ->> 'model', v ->> 'provider', v ->> 'outcome',
-    (v ->> 'duration_ms')::float8, (v #>> '{usage,input}')::bigint, (v #>> '{usage,cache_read}')::bigint,
-    (v #>> '{usage,cache_write}')::bigint, (v #>> '{usage,output}')::bigint,
-    (v #>> '{usage,reasoning}')::bigint, (v #>> '{usage,estimated}')::boolean, (v ->> 'amount')::numeric,
-    v ->> 'currency', (v ->> 'unknown')::boolean
-FROM jsonb_array_elements(%(rows)s::jsonb) AS v
+SELECT v.run, v.number, v.model, v.provider, v.outcome, v.duration_ms, u.input, u.cache_read, u.cache_write,
+    u.output, u.reasoning, u.estimated, v.amount, v.currency, v.unknown
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS v (run uuid, number integer, model text, provider text, outcome text,
+        duration_ms float8, usage jsonb, amount numeric, currency text, unknown boolean),
+    LATERAL jsonb_to_record(v.usage) AS u (input bigint, cache_read bigint, cache_write bigint,
+        output bigint, reasoning bigint, estimated boolean)
 ON CONFLICT (run, number) DO NOTHING
 
 -- name: checksum  -- of all rows, whatever their order on disk and the time zone of the session

@@ -8,7 +8,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from adapters.event_store.log import EventLog
+from adapters.event_store.log import EventLog, Section
 from adapters.projection_runner.batch import SQL, Batches, Fenced, ReadModel
 from domain.errors import Unavailable
 from projections.recorded import Recorded
@@ -40,15 +40,19 @@ class Follower:
         fence: int,
         position: int,
         moved: Callable[[int], None] = lambda _: None,
+        sifting: bool = False,
     ) -> None:
+        """`sifting`: it has a long way to go, alone, so that what it does not take is not even read."""
         self._log = log_reader
+        self._sifting = sifting
+        self._passed = log_reader.topics_besides(model.projection.takes)
         self._pool = pool
         self.batches = Batches(pool, model, schema=schema, fence=fence)
         self.position = position
         self._moved = moved
         self._parked: dict[UUID, int] = {}
         self._size = LEAST
-        self._ahead: tuple[Sequence[Recorded], int] = ([], 0)
+        self._ahead: Section | None = None
 
     async def refresh(self) -> None:
         """Read which streams are set aside, and take back those for which somebody asked."""
@@ -62,46 +66,51 @@ class Follower:
 
     async def step(self) -> bool:
         """Apply the next batch; return whether there may be more."""
-        section, weight = self._ahead
-        self._ahead = ([], 0)
-        if not section or section[0].position != self.position + 1:
-            section, weight = await self._log.weighed_section(self.position, self._size)
-        if not section:
+        section, self._ahead = self._ahead, None
+        if section is None or section.after != self.position:
+            section = await self._read(self.position)
+        if section.upto == self.position:
             self._size = LEAST
             return False
-        if len(section) < self._size:
-            await self._take(section)
+        if not section.full:
+            await self._take(section.events, section.upto)
             self._size = LEAST
             return False
-        self._size = max(self._size // 4, 1) if weight > HEAVY else min(2 * self._size, MOST)
+        self._size = max(self._size // 4, 1) if section.weight > HEAVY else min(2 * self._size, MOST)
         # Read and mapped while PostgreSQL writes the rows of this one.
-        reading = asyncio.create_task(self._log.weighed_section(section[-1].position, self._size))
+        reading = asyncio.create_task(self._read(section.upto))
         try:
-            await self._take(section)
+            await self._take(section.events, section.upto)
             self._ahead = await reading
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
         return True
 
-    async def _take(self, section: Sequence[Recorded]) -> None:
-        """Apply a section; where it fails, its halves, down to the event that is to blame."""
-        last = section[-1].position
-        wanted = [entry for entry in section if entry.stream not in self._parked] if self._parked else section
+    async def _read(self, after: int) -> Section:
+        if self._sifting:
+            return await self._log.sift(after, self._size, self._passed)
+        return await self._log.follow(after, self._size, self._passed)
+
+    async def _take(self, events: Sequence[Recorded], upto: int) -> None:
+        """Apply events and move on; where it fails, their halves, down to the event that is to blame."""
+        wanted = [entry for entry in events if entry.stream not in self._parked] if self._parked else events
         try:
-            await self._apply(wanted, last)
+            await self._apply(wanted, upto)
         except Fenced:
             raise
         except Exception as error:
-            if is_away(error):
+            if is_away(error) or not events:
                 raise
-            if len(section) == 1:
-                await self._try_again(section[0], error)
+            if len(events) == 1:
+                await self._try_again(events[0], error)
+                if upto > self.position:
+                    await self._apply([], upto)
                 return
-            log.warning("batch_failed", projection=self.batches.schema, error=type(error).__name__, events=len(section))
-            middle = len(section) // 2
-            await self._take(section[:middle])
-            await self._take(section[middle:])
+            log.warning("batch_failed", projection=self.batches.schema, error=type(error).__name__, events=len(events))
+            middle = len(events) // 2
+            await self._take(events[:middle], events[middle - 1].position)
+            await self._take(events[middle:], upto)
 
     async def _apply(self, events: Sequence[Recorded], position: int) -> None:
         await self.batches.apply(events, expected=self.position, position=position)

@@ -136,6 +136,7 @@ class ProjectionRunner:
         self._wakers: dict[str, asyncio.Event] = {model.name: asyncio.Event() for model in models}
         self._look: dict[str, bool] = {model.name: True for model in models}
         self._tasks: list[asyncio.Task[None]] = []
+        self._building = asyncio.Lock()
         listener.on("magnet_log", lambda head: self.wake(int(head) if head and head.isdigit() else 0))
         listener.on("magnet_read", self._heard)
 
@@ -193,47 +194,67 @@ class ProjectionRunner:
         waker = self._wakers[model.name]
         clock = asyncio.get_running_loop().time
         self._look[model.name] = True
-        while True:
-            waker.clear()
-            if self._look[model.name]:
-                self._look[model.name] = False
-                await follower.refresh()
-                await self._rebuild_if_asked(model, follower, upkeep, fence)
-            began = clock()
-            if await follower.step():
-                continue
-            # Under load, what a few milliseconds bring goes into one batch. So does what nobody waits for: whoever
-            # is asking for something else is answered first.
-            await asyncio.sleep(max(0, GATHER - (clock() - began)) if waker.is_set() else 0)
-            try:
-                async with asyncio.timeout(SAFETY_POLL):
-                    await waker.wait()
-                await self._positions.wanted(UNWANTED)
-            except TimeoutError:
-                await session.execute("SELECT 1")  # a lost session means a lost lock
-                self._look[model.name] = True
+        building: asyncio.Task[Follower] | None = None
+        try:
+            while True:
+                waker.clear()
+                if self._look[model.name]:
+                    self._look[model.name] = False
+                    await follower.refresh()
+                    if building is None and await self._rebuild_asked(model):
+                        building = asyncio.create_task(self._build(model, follower, fence))
+                        building.add_done_callback(lambda _: waker.set())
+                if building is not None and building.done():
+                    await self._put_in_place(model, building.result(), follower, upkeep)
+                    building, self._look[model.name] = None, True
+                began = clock()
+                if await follower.step():
+                    continue
+                # Under load, what a few milliseconds bring goes into one batch. So does what nobody waits for: whoever
+                # is asking for something else is answered first.
+                await asyncio.sleep(max(0, GATHER - (clock() - began)) if waker.is_set() else 0)
+                try:
+                    async with asyncio.timeout(SAFETY_POLL):
+                        await waker.wait()
+                    await self._positions.wanted(UNWANTED)
+                except TimeoutError:
+                    await session.execute("SELECT 1")  # a lost session means a lost lock
+                    self._look[model.name] = True
+        finally:
+            if building is not None:
+                await end_tasks(building)
 
-    def _follower(self, model: ReadModel, schema: str, fence: int, position: int) -> Follower:
+    def _follower(self, model: ReadModel, schema: str, fence: int, position: int, *, sifting: bool = False) -> Follower:
         def moved(to: int) -> None:
             if schema == model.name:
                 self._positions.moved(model.name, to)
 
-        return Follower(self._log, self._pool, model, schema=schema, fence=fence, position=position, moved=moved)
+        return Follower(
+            self._log, self._pool, model, schema=schema, fence=fence, position=position, moved=moved, sifting=sifting
+        )
 
-    async def _rebuild_if_asked(self, model: ReadModel, live: Follower, upkeep: Upkeep, fence: int) -> None:
-        """Build the read model anew beside the live one, which goes on meanwhile; then switch."""
+    async def _rebuild_asked(self, model: ReadModel) -> bool:
         async with self._pool.connection() as connection:
             asked = await (await connection.execute(SQL["rebuild_requested"], {"projection": model.name})).fetchone()
-            if not (asked and asked[0]):
-                return
+        return bool(asked and asked[0])
+
+    async def _build(self, model: ReadModel, live: Follower, fence: int) -> Follower:
+        """Build the read model anew beside the live one, which goes on meanwhile; one at a time in this process."""
+        async with self._building:
             names = {"projection": model.name, "next": f"{model.name}__next", "fence": fence}
-            await connection.execute(SQL["clear_quarantine"], {"projection": names["next"]})
-            await connection.execute(SQL["begin_rebuild"], names)
-        log.info("rebuild_begins", projection=model.name)
-        beside = self._follower(model, f"{model.name}__next", fence, 0)
-        await beside.batches.make_schema(anew=True)
-        await self._catch_up(beside, live)
-        await self._keep_beside(model, beside, live)
+            async with self._pool.connection() as connection:
+                await connection.execute(SQL["clear_quarantine"], {"projection": names["next"]})
+                await connection.execute(SQL["begin_rebuild"], names)
+            log.info("rebuild_begins", projection=model.name)
+            beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True)
+            await beside.batches.make_schema(anew=True)
+            await self._catch_up(beside, live)
+            await self._keep_beside(model, beside)
+            await self._catch_up(beside, live)
+            return beside
+
+    async def _put_in_place(self, model: ReadModel, beside: Follower, live: Follower, upkeep: Upkeep) -> None:
+        """Switch to what was built, as far as the live one has come."""
         await self._catch_up(beside, live)
         await upkeep.end()  # it would hold on to tables that the switch drops
         try:
@@ -244,20 +265,15 @@ class ProjectionRunner:
 
     async def _catch_up(self, beside: Follower, live: Follower) -> None:
         while await beside.step() or beside.position < live.position:
-            await live.step()
+            pass
 
-    async def _keep_beside(self, model: ReadModel, beside: Follower, live: Follower) -> None:
-        """Bring the new tables in order before anybody reads them, while both go on."""
-        waker = self._wakers[model.name]
+    async def _keep_beside(self, model: ReadModel, beside: Follower) -> None:
+        """Bring the new tables in order before anybody reads them, while they go on."""
         keeping = asyncio.create_task(Upkeep(self._pool, model, beside.batches.schema).once())
         try:
             while not keeping.done():
-                waker.clear()
-                if any([await live.step(), await beside.step()]):
-                    continue
-                waking = asyncio.create_task(waker.wait())
-                await asyncio.wait({keeping, waking}, timeout=SAFETY_POLL, return_when=asyncio.FIRST_COMPLETED)
-                waking.cancel()
+                if not await beside.step():
+                    await asyncio.wait({keeping}, timeout=SAFETY_POLL)
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.event_store import log
 from domain.prompt import Prompt
 from tests.support.log import ReadSide, read_side
 from tests.support.postgres import Database
@@ -77,3 +78,38 @@ async def test_who_gives_up_takes_nothing_from_those_who_asked_with_them(side: R
         await first
     held[0].set()
     assert len(await second) == 1
+
+
+async def test_events_of_topics_that_are_passed_over_are_left_out_and_the_way_goes_on(side: ReadSide):
+    prompts = [Prompt.create(name=f"p{number}", definition={"text": "a"}) for number in range(4)]
+    for prompt in prompts[:2]:
+        prompt.archive()
+    await side.record(*prompts)
+    besides = side.log.topics_besides((type(prompts[0]).Created,))
+    assert "prompt.archived" in besides
+    assert "prompt.created" not in besides
+    for read in (side.log.follow, side.log.sift):
+        everything = await read(0, 100, frozenset())
+        assert [entry.position for entry in everything.events] == list(range(1, 7))
+        some = await read(0, 100, besides)
+        assert [entry.position for entry in some.events] == [1, 3, 5, 6]
+        assert (some.after, some.upto, some.full) == (0, 6, False)
+        nothing = await read(6, 100, besides)
+        assert (nothing.events, nothing.upto, nothing.full) == ([], 6, False)
+    followed = await side.log.follow(0, 2, besides)
+    assert ([entry.position for entry in followed.events], followed.upto, followed.full) == ([1], 2, True)
+    sifted = await side.log.sift(0, 2, besides)
+    assert ([entry.position for entry in sifted.events], sifted.upto, sifted.full) == ([1, 3], 3, True)
+
+
+async def test_a_long_way_without_events_that_are_wanted_is_gone_in_parts(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(log, "SPAN", 3)
+    prompts = [Prompt.create(name=f"p{number}", definition={"text": "a"}) for number in range(4)]
+    await side.record(*prompts)
+    passed = frozenset({"prompt.created"})
+    first = await side.log.sift(0, 100, passed)
+    assert (first.events, first.upto, first.full) == ([], 3, True)
+    rest = await side.log.sift(3, 100, passed)
+    assert (rest.events, rest.upto, rest.full) == ([], 4, False)

@@ -207,3 +207,26 @@ async def test_what_does_not_exist_can_not_be_rebuilt_or_requeued(side: ReadSide
         await administration(side).rebuild("nothing_v1")
     with pytest.raises(NotFound):
         await administration(side).requeue(UUID(int=0))
+
+
+async def test_a_rebuild_holds_up_nobody_who_waits_for_the_live_read_model(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+):
+    sifted, goes_on = asyncio.Event(), asyncio.Event()
+    sift = side.log.sift
+
+    async def held(*arguments: Any) -> Any:
+        sifted.set()
+        await goes_on.wait()
+        return await sift(*arguments)
+
+    monkeypatch.setattr(side.log, "sift", held)
+    async with running(side.runner()):
+        await side.record(Prompt.create(name="before", definition={"text": "a"}))
+        rebuilding = asyncio.create_task(rebuilt(side))
+        await sifted.wait()
+        position = await side.record(Prompt.create(name="meanwhile", definition={"text": "a"}))
+        assert await side.positions.wait(NAME, position, 30)
+        assert not rebuilding.done()
+        goes_on.set()
+        await rebuilding
