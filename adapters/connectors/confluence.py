@@ -1,5 +1,6 @@
 """Pages, blog posts and attachments of Confluence, Cloud or Data Center, with who may read them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -35,7 +36,8 @@ class ConfluenceConfig(Strict):
     url: str = Field(
         min_length=1,
         max_length=2000,
-        description="Of Confluence: `https://example.atlassian.net`, or where a Data Center answers, with its path.",
+        description="Of Confluence: `https://example.atlassian.net` (with scoped tokens "
+        "`https://api.atlassian.com/ex/confluence/ID`), or where a Data Center answers, with its path.",
     )
     flavour: Literal["cloud", "data_center"] = Field("cloud", description="Which of Confluence's interfaces is there.")
     spaces: list[SpaceKey] = Field(
@@ -156,7 +158,7 @@ class Visit:
             title=title(whole.content.title, id),
             url=address(whole.link),
             media_type="text/html",
-            content=html_of(whole.content.title, whole.stored),
+            content=await asyncio.to_thread(html_of, whole.content.title, whole.stored),
             metadata=metadata,
             acl=await self._acl(whole.content, above),
         )

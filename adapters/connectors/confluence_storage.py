@@ -156,7 +156,8 @@ def parameters(element: Any) -> Iterator[tuple[str, str]]:
 
 def link(element: Any) -> None:
     """Keep the words of a link; one without any says what it leads to."""
-    words = "".join("".join(each.itertext()) for each in element if not str(each.tag).startswith("{")).strip()
+    inside = (each for each in element if not str(each.tag).startswith("{"))
+    words = any(text.strip() for each in inside for text in each.itertext())
     named = [each.get(f"{{{RI}}}{name}") for each in element if str(each.tag).startswith(f"{{{RI}}}") for name in NAMES]
     for each in list(element):
         if str(each.tag).startswith("{"):
