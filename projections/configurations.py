@@ -19,7 +19,7 @@ from projections.documents import document, referred
 from projections.recorded import Recorded
 
 WHOLE_PAGE = 500
-BREATH = 200
+BREATH = 50
 """Events or rows after which whatever else this process does gets its turn; some milliseconds."""
 
 KINDS = {kind.TOPIC: kind for kind in CONFIGURATIONS}

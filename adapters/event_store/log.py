@@ -26,7 +26,7 @@ IDENTITIES = 10_000
 SPAN = 500_000
 """Positions that one statement looks through for events that are wanted."""
 
-BREATH = 500
+BREATH = 100
 """Events after which whatever else this process does gets its turn; some milliseconds."""
 
 

@@ -13,7 +13,7 @@ from adapters.projection_runner.batch import SQL, Batches, Fenced, ReadModel
 from domain.errors import Unavailable
 from projections.recorded import Recorded
 
-LEAST, MOST = 250, 4000
+LEAST, MOST = 250, 1000
 """Events of one transaction; doubled while there is more, since a thing that changes often is then
 written once for many events."""
 
