@@ -18,7 +18,7 @@ from api import documentation, health, metrics
 from api.accesses import access
 from api.bootstrap import Container
 from api.call import Call, Operation, must_be_allowed
-from api.commands import answers, completions, conversations, documents, prompt_runs, subjects, syncs
+from api.commands import answers, completions, conversations, documents, prompt_runs, responses, subjects, syncs
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -40,6 +40,7 @@ from api.queries import event_stream, openai_models, searches
 from api.queries import log as log_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
+from api.queries import responses as response_queries
 from api.queries import runs as run_queries
 from api.queries import syncs as sync_queries
 from api.queries import webhooks as webhook_queries
@@ -100,6 +101,8 @@ def operations() -> list[Operation]:
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
         *completions.OPERATIONS,
+        *responses.OPERATIONS,
+        *response_queries.OPERATIONS,
         *openai_models.OPERATIONS,
         *mcp_exchange.OPERATIONS,
         *event_stream.OPERATIONS,  # before what stands at /v1/events/{ref}

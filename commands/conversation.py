@@ -53,10 +53,17 @@ class BeginConversation(ByOwner):
 
 @dataclass(frozen=True, kw_only=True)
 class StartTurn(ByOwner):
-    """Take what a person said (or try a turn again) and begin its run, leased by a process."""
+    """Take what a person said (or try a turn again) and begin its run, leased by a process.
+
+    With `begins`, it is the first that is said. With `after`, it is refused unless the newest turn is this run.
+    `noted` is kept with the run's input.
+    """
 
     content: str | None
     retry: str | None
+    begins: BeginConversation | None
+    after: UUID | None
+    noted: Mapping[str, Any]
     agent: Mapping[str, Any]
     channel: str
     attributes: Mapping[str, str]
@@ -139,6 +146,12 @@ class ConversationHandlers:
 
     async def begin(self, command: BeginConversation, unit: Unit) -> Done:
         """Begin."""
+        conversation, agent = await self._begun(command, unit)
+        unit.save(conversation)
+        return Done(aggregate=conversation, shown={"agent": {"id": str(agent.id), "name": agent.name}})
+
+    async def _begun(self, command: BeginConversation, unit: Unit) -> tuple[Conversation, Agent]:
+        """Return a conversation that begins, not saved yet, and with whom."""
         try:
             agent = await self.things.newest(Agent, command.agent)
         except NotFound:
@@ -153,17 +166,21 @@ class ConversationHandlers:
             welcome=agent.labels[LIVE]["definition"]["welcome_message"],
         )
         unit.effect("needs", kind=Agent.TOPIC, id=str(command.agent), pointer="/agent")
-        unit.save(conversation)
-        return Done(aggregate=conversation, shown={"agent": {"id": str(agent.id), "name": agent.name}})
+        return conversation, agent
 
     async def start_turn(self, command: StartTurn, unit: Unit) -> Done:
         """Take a message: recorded before anything else is done with it."""
-        conversation = await own(unit, command)
+        if command.begins is not None:
+            conversation, _ = await self._begun(command.begins, unit)
+        else:
+            conversation = await own(unit, command)
+        if command.after is not None:
+            conversation.must_be_newest(command.after)
         if command.retry is not None:
             turn = conversation.retry(command.retry, agent=command.agent)
         else:
             turn = conversation.post(content=command.content or "", agent=command.agent)
-        return self._leg(unit, conversation, turn, command)
+        return self._leg(unit, conversation, turn, command, command.noted)
 
     async def decide(self, command: Decide, unit: Unit) -> Done:
         """Take a decision; the turn goes on once nothing is left to be decided."""
@@ -171,7 +188,7 @@ class ConversationHandlers:
         goes_on = conversation.decide(command.confirmation, approved=command.approved)
         turn = conversation.confirmations[command.confirmation]["turn"]
         if goes_on:
-            return self._leg(unit, conversation, turn, command)
+            return self._leg(unit, conversation, turn, command, {})
         unit.save(conversation)
         return Done(aggregate=conversation, shown=leg_shown(conversation.turn(turn), begins=False))
 
@@ -183,7 +200,9 @@ class ConversationHandlers:
         return Done(aggregate=conversation)
 
     @staticmethod
-    def _leg(unit: Unit, conversation: Conversation, turn: str, command: StartTurn | Decide) -> Done:
+    def _leg(
+        unit: Unit, conversation: Conversation, turn: str, command: StartTurn | Decide, noted: Mapping[str, Any]
+    ) -> Done:
         """Begin the run that a turn is, or goes on as."""
         begun = conversation.turn(turn)
         run = Run.start(
@@ -194,7 +213,7 @@ class ConversationHandlers:
             subject=conversation.subject,
             channel=command.channel,
             attributes=command.attributes,
-            input={"content": begun["content"]} if command.observability == "full" else None,
+            input={"content": begun["content"], **noted} if command.observability == "full" else None,
         )
         unit.effect("lease", id=turn, kind="turn", stream=str(conversation.id), owner=str(command.owner), seconds=LEASE)
         unit.save(run, conversation)

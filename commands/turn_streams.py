@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from domain.conversation import Conversation
-
 TERMINAL = frozenset({"turn.completed", "turn.failed", "turn.cancelled", "turn.awaiting_confirmation"})
 
 
@@ -65,6 +63,6 @@ class TurnStream:
                 await changed.wait()
 
 
-def key_subject(conversation: Conversation) -> str:
+def key_subject(conversation: UUID, subject: str | None) -> str:
     """Return whose data key seals what is said in a conversation: its subject's, else its own."""
-    return conversation.subject or f"\0{conversation.id}"
+    return subject or f"\0{conversation}"

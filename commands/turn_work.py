@@ -1,11 +1,13 @@
 """What is asked of turns, and one that a process carries out."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from commands.actions import ActionDone
-from commands.conversation import NoteAction
+from commands.conversation import BeginConversation, NoteAction
 from commands.ports import Context, Receipt
 from commands.runs import Recording
 from commands.turn_streams import TurnStream
@@ -14,12 +16,27 @@ from domain.turn import Pause, Reply
 
 @dataclass(frozen=True, kw_only=True)
 class Say:
-    """Say something in a conversation, or (with `retry`) have the newest turn tried again."""
+    """Say something in a conversation, or (with `retry`) have the newest turn tried again.
+
+    With `begins`, the conversation is begun by that. With `after`, only where the newest turn is, or goes on as, this
+    run. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
+    with the input of its run.
+    """
 
     conversation: UUID
     content: str | None = None
     retry: str | None = None
     expected: int | None = None
+    begins: BeginConversation | None = None
+    after: UUID | None = None
+    instructions: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What is kept with the input of the run besides what was said."""
+        given = {"instructions": self.instructions, "metadata": dict(self.metadata)}
+        return {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +64,12 @@ class Begun:
     receipt: Receipt
 
     @classmethod
-    def of(cls, conversation: UUID, receipt: Receipt) -> "Begun":
-        """Return what a receipt says."""
+    def of(cls, receipt: Receipt) -> "Begun":
+        """Return what a receipt of a conversation says."""
         shown = receipt.shown
         turn, run = UUID(shown["turn"]), UUID(shown["run_id"])
         begins = bool(shown["begins"]) and not receipt.replayed
-        return cls(conversation=conversation, turn=turn, run_id=run, leg=shown["leg"], begins=begins, receipt=receipt)
+        return cls(conversation=receipt.id, turn=turn, run_id=run, leg=shown["leg"], begins=begins, receipt=receipt)
 
     @property
     def repeated(self) -> bool:
@@ -69,6 +86,7 @@ class Work:
     context: Context
     recording: Recording
     stream: TurnStream
+    instructions: str | None = None
     answering: asyncio.Task[Reply | Pause] | None = None
     task: asyncio.Task[None] | None = None
     gives_up: bool = False

@@ -69,19 +69,19 @@ class Turns:
         """Record what was said, and begin to answer it; or raise."""
         earlier = await self._bus.earlier(context)
         if earlier is not None:
-            return Begun.of(command.conversation, earlier)
+            return Begun.of(earlier)
         if self._closing:
             raise ShuttingDown
-        # Whose it is and who answers is said in its first event; where it stands now, the command itself looks at.
-        begun = await self._things.at_version(Conversation, command.conversation, 1)
-        conversation = owned(begun, principal_of(context.actor))
-        subject = conversation.subject or str(conversation.id)
-        agent = await choose(self._things, Agent, UUID(conversation.agent), subject=subject)
+        subject, answers = await self._held(command, context)
+        agent = await choose(self._things, Agent, answers, subject=subject or str(command.conversation))
         start = StartTurn(
             id=command.conversation,
             expected=command.expected,
             content=command.content,
             retry=command.retry,
+            begins=command.begins,
+            after=command.after,
+            noted=command.noted,
             agent=agent.document(),
             principal=principal_of(context.actor),
             channel=context.channel,
@@ -89,16 +89,26 @@ class Turns:
             observability=agent.definition["observability"],
             owner=self._runs.owner,
         )
-        made = Begun.of(command.conversation, await self._bus.dispatch(start, context))
+        made = Begun.of(await self._bus.dispatch(start, context))
         if made.begins:
-            self._start(made, agent, context, key_subject(conversation))
+            sealed_for = key_subject(made.conversation, subject)
+            self._start(made, agent, context, sealed_for, command.instructions)
         return made
+
+    async def _held(self, command: Say, context: Context) -> tuple[str | None, UUID]:
+        """Return for whom a conversation is held, and with which agent; or raise NotFound."""
+        if command.begins is not None:
+            return command.begins.subject, command.begins.agent
+        # Whose it is and who answers is said in its first event; where it stands now, the command itself looks at.
+        begun = await self._things.at_version(Conversation, command.conversation, 1)
+        conversation = owned(begun, principal_of(context.actor))
+        return conversation.subject, UUID(conversation.agent)
 
     async def decide(self, command: Confirm, context: Context) -> Begun:
         """Record a decision, and let the turn go on where nothing is left to be decided; or raise."""
         earlier = await self._bus.earlier(context)
         if earlier is not None:
-            return Begun.of(command.conversation, earlier)
+            return Begun.of(earlier)
         if self._closing:
             raise ShuttingDown
         conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
@@ -123,18 +133,21 @@ class Turns:
             observability=agent.definition["observability"],
             owner=self._runs.owner,
         )
-        made = Begun.of(command.conversation, await self._bus.dispatch(decide, context))
+        made = Begun.of(await self._bus.dispatch(decide, context))
         if made.begins:
-            self._start(made, agent, context, key_subject(conversation))
+            self._start(made, agent, context, key_subject(conversation.id, conversation.subject))
         return made
 
-    def _start(self, made: Begun, agent: Chosen, context: Context, subject: str) -> None:
+    def _start(
+        self, made: Begun, agent: Chosen, context: Context, subject: str, instructions: str | None = None
+    ) -> None:
         work = Work(
             conversation=made.conversation,
             turn=made.turn,
             context=context,
             recording=Recording(self._runs, made.run_id, context, agent.definition["observability"]),
             stream=TurnStream(made.run_id, subject, self._journal),
+            instructions=instructions,
         )
         work.stream.publish("turn.started", started(made.conversation, made.turn, made.run_id))
         self._works[made.run_id] = work
@@ -295,7 +308,8 @@ class Turns:
         async def note(done: ActionDone) -> None:
             work.note(asyncio.ensure_future(self._bus.dispatch(action_of(work, done), work.inside)), done)
 
-        messages = [*earlier, {"role": "user", "content": turn["content"]}]
+        told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
+        messages = [*earlier, *told, {"role": "user", "content": turn["content"]}]
         resumed = resumption_of(conversation, str(work.turn))
         if resumed is not None:
             work.said.append(resumed.content)

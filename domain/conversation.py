@@ -17,6 +17,7 @@ from domain.turn import (
     Reply,
     TurnEnded,
     TurnInProgress,
+    TurnNotNewest,
     answer_id,
     content_of,
     history_of,
@@ -294,6 +295,19 @@ class Conversation(Aggregate):
         """Raise TurnInProgress where a turn goes on."""
         if (turn := self.running) is not None and turn["state"] == "running":
             raise TurnInProgress(details={"turn": turn["id"]})
+
+    def must_be_newest(self, run: UUID) -> None:
+        """Raise TurnNotNewest unless the newest turn is, or goes on as, this run."""
+        newest = next(reversed(self.turns.values()), None)
+        if newest is None or newest["run_id"] != str(run):
+            raise TurnNotNewest
+
+    def turn_of(self, run: UUID) -> dict[str, Any]:
+        """Return the turn that is, was, or went on as a run, or raise NotFound."""
+        for turn in self.turns.values():
+            if str(run) in (turn["run_id"], *(leg["run_id"] for leg in turn["legs"])):
+                return turn
+        raise NotFound("There is no such turn in this conversation.")
 
     def _must_go_on(self, turn: str) -> None:
         if self.turn(turn)["state"] != "running":

@@ -39,6 +39,12 @@ class ConfirmationDecided(Conflict):
     code = "confirmation_decided"
 
 
+class TurnNotNewest(Conflict):
+    """Something was said since then: a conversation goes on from its newest turn."""
+
+    code = "turn_not_newest"
+
+
 class TurnEnded(Conflict):
     """This turn has ended already."""
 

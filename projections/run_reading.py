@@ -32,14 +32,19 @@ class RunReader:
     log: RunLog
     revealer: Revealer
 
+    async def events(self, id: UUID, *, with_texts: bool) -> Sequence[Any]:
+        """Return what is on record of a run, the newest first; the log never lags behind."""
+        events = [entry.event for entry in await self.log.stream(id, after=0, before=2**62, limit=3)]
+        if with_texts:
+            await self.revealer.reveal(events)
+        return events
+
     async def read(self, id: UUID, *, with_texts: bool) -> Mapping[str, Any] | None:
         """Return a run with its steps, or None; without `with_texts`, what was said is withheld."""
         row = await self.view.get(id)
         if row is None:
             return None
-        events = [entry.event for entry in await self.log.stream(id, after=0, before=2**62, limit=3)]
-        if with_texts:
-            await self.revealer.reveal(events)
+        events = await self.events(id, with_texts=with_texts)
         started = next((event for event in events if isinstance(event, Run.Created)), None)
         finished = next((event for event in events if isinstance(event, Run.Finished)), None)
         said = finished.said if with_texts and finished is not None and isinstance(finished.said, dict) else {}

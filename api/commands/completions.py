@@ -77,12 +77,13 @@ def answered(call: Call, ran: RunAnswer, value: Any) -> Response:
     return answer(value, position=ran.position, headers=headers)
 
 
-def _operation(
+def openai_operation(
     root: str, path: str, name: str, summary: str, permission: str, handler: Callable[[Call], Awaitable[Response]],
-    **more: Any,
+    *, method: str = "POST", **more: Any,
 ) -> Operation:  # fmt: skip
+    """Return a command in OpenAI's form, under one of the roots."""
     return Operation(
-        method="POST",
+        method=method,
         path=f"{root}/v1/{path}",
         side="commands",
         tag="openai",
@@ -126,7 +127,7 @@ OPERATIONS = tuple(
     operation
     for root in ROOTS
     for operation in (
-        _operation(
+        openai_operation(
             root,
             "chat/completions",
             "create_chat_completion",
@@ -136,7 +137,7 @@ OPERATIONS = tuple(
             body=body_schema(ChatBody),
             answer=CHAT_ANSWER,
         ),
-        _operation(
+        openai_operation(
             root,
             "embeddings",
             "create_embeddings",

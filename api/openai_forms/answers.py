@@ -69,8 +69,15 @@ def annotations(text: str, citations: Sequence[Mapping[str, Any]]) -> list[dict[
     `start_index` and `end_index` are where the marker stands in the text; the `citation` beside tells the
     document's version, the passage and its characters.
     """
+    return [
+        {"type": "url_citation", "url_citation": place, "citation": dict(citation)}
+        for place, citation in places(text, citations)
+    ]
+
+
+def places(text: str, citations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """Yield each place where the text cites something, as OpenAI describes it, with the citation."""
     by_number = {citation["marker"].strip("[]"): citation for citation in citations}
-    found = []
     for marker in MARKER.finditer(text):
         for number in marker[1].split(","):
             citation = by_number.get(number.strip())
@@ -81,8 +88,7 @@ def annotations(text: str, citations: Sequence[Mapping[str, Any]]) -> list[dict[
                     "title": citation["title"] or citation["external_id"],
                     "url": citation["url"] or f"urn:uuid:{citation['document_id']}",
                 }
-                found.append({"type": "url_citation", "url_citation": place, "citation": dict(citation)})
-    return found
+                yield place, citation
 
 
 def chat_usage(usage: Mapping[str, Any]) -> dict[str, Any]:

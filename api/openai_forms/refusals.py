@@ -12,6 +12,13 @@ INDEX = re.compile(r"/(\d+)(?=/|\Z)")
 HOPELESS = frozenset({502, 504})
 """What was tried again here already, as often as the model's settings allow: the client is told not to."""
 
+NAMED: Mapping[str, str] = {
+    "model_not_found": "model",
+    "previous_response_not_found": "previous_response_id",
+    "conversation_not_found": "conversation",
+}
+"""The parameter that a code means."""
+
 MOST_TOLD = 10
 """Errors that a message names."""
 
@@ -34,8 +41,8 @@ def with_error(document: Mapping[str, Any]) -> dict[str, Any]:
         places = (f"{place_of(each['pointer']) or 'body'}: {each['message']}" for each in wrong[:MOST_TOLD])
         message = f"{message} {'; '.join(places)}"
     param = next((place_of(each["pointer"]) for each in wrong if each["pointer"]), None)
-    if document["code"] == "model_not_found" and status == 404:
-        param = "model"
+    if status == 404:
+        param = NAMED.get(document["code"], param)
     error = {
         "message": message,
         "type": TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),

@@ -142,6 +142,23 @@ async def talked(books: Library, key: str) -> list[httpx.Response]:
     return [begun, *said, seen, *streams, *ended, *lists, *rest]
 
 
+async def responded(books: Library, key: str) -> list[httpx.Response]:
+    """Return all that responses give."""
+    magnet, question = books.magnet, "canary-question: how many holidays are ninety days?"
+    answers: list[httpx.Response] = []
+    for root in ("", "/openai"):
+        path = f"{root}/v1/responses"
+        for model in ("agent:helper", "rag:ask"):
+            for stream in (False, True):
+                body = {"model": model, "input": question, "stream": stream}
+                answers.append(await books.call(path, body, X_API_Key=key))
+            id = f"{path}/{answers[-2].json()['id']}"
+            answers += [await magnet.call("GET", f"{id}{how}", X_API_Key=key) for how in ("", "?stream=true")]
+            answers.append(await magnet.call("POST", f"{id}/cancel", X_API_Key=key))
+            answers.append(await magnet.call("DELETE", id, X_API_Key=key))
+    return answers
+
+
 async def looked_at(books: Library, key: str) -> list[httpx.Response]:
     """Return all that documents and jobs give, also those of others, which are asked for by their ids."""
     magnet, path = books.magnet, "/v1/knowledge-sources/handbook/documents"
@@ -178,6 +195,7 @@ async def everything_seen(books: Library, server: ModelServer, key: str) -> list
         server.script_for("chat-model", server_error())
         answers.append(await books.call(ASK, {"question": "holidays", "stream": stream}, X_API_Key=key))
     answers += await talked(books, key)
+    answers += await responded(books, key)
     answers += await looked_at(books, key)
     magnet.position = await magnet.container.log.head()
     runs = await magnet.call("GET", "/v1/runs?limit=500", X_API_Key=key)
