@@ -14,6 +14,8 @@ COPY api api
 RUN pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
+# For sources of type git.
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --user-group --create-home --home-dir /var/lib/magnet magnet
 COPY --from=build /opt/magnet /opt/magnet
 ENV PATH=/opt/magnet/bin:$PATH MAGNET_HOME=/var/lib/magnet PYTHONUNBUFFERED=1

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from adapters.connectors.confluence import ConfluenceConnector
 from adapters.connectors.folder import FolderConnector
+from adapters.connectors.git import GitConnector
 from adapters.connectors.http_json import HttpJsonConnector
 from adapters.connectors.hubspot import HubSpotConnector
 from adapters.connectors.notion import NotionConnector
@@ -35,6 +36,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "hubspot": HubSpotConnector(web),
             "salesforce": SalesforceConnector(web),
             "confluence": ConfluenceConnector(web),
+            "git": GitConnector(settings.home / "cache" / "git", egress, roots),
             "s3": S3Connector(web),
             "sharepoint": SharePointConnector(web),
             "sql": SqlConnector(egress, roots),

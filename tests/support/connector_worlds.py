@@ -10,6 +10,7 @@ from tests.support.site import site
 from tests.support.worlds import SiteWorld, World
 from tests.support.worlds.confluence import CloudWorld, DataCenterWorld
 from tests.support.worlds.folder import FolderWorld
+from tests.support.worlds.git import GitWorld
 from tests.support.worlds.http_json import HttpJsonWorld
 from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
@@ -51,6 +52,12 @@ async def a_bucket(_: Path, __: Database) -> AsyncIterator[World]:
             yield S3World(made, store)
 
 
+@asynccontextmanager
+async def a_repository(path: Path, _: Database) -> AsyncIterator[World]:
+    async with site() as made:
+        yield GitWorld(made, path / "repositories")
+
+
 WORLDS: dict[str, Make] = {
     "sharepoint": on_a_site(SharePointWorld),
     "confluence-cloud": on_a_site(CloudWorld),
@@ -63,4 +70,5 @@ WORLDS: dict[str, Make] = {
     "salesforce": on_a_site(SalesforceWorld),
     "sql": a_database,
     "s3": a_bucket,
+    "git": a_repository,
 }
