@@ -18,7 +18,17 @@ from api import documentation, health, metrics
 from api.accesses import access
 from api.bootstrap import Container
 from api.call import Call, Operation, must_be_allowed
-from api.commands import answers, completions, conversations, documents, prompt_runs, responses, subjects, syncs
+from api.commands import (
+    answers,
+    completions,
+    conversations,
+    documents,
+    prompt_runs,
+    responses,
+    source_trials,
+    subjects,
+    syncs,
+)
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
@@ -96,6 +106,7 @@ def operations() -> list[Operation]:
         *provider_queries.OPERATIONS,
         *documents.OPERATIONS,
         *document_queries.OPERATIONS,
+        *source_trials.OPERATIONS,
         *syncs.OPERATIONS,
         *sync_queries.OPERATIONS,
         *tag_commands.OPERATIONS,

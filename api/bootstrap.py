@@ -78,6 +78,7 @@ from commands.provider import ProviderTrials
 from commands.reading import DocumentReader
 from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
+from commands.source_trial import SourceTrials
 from commands.turns import Turns
 from domain import AGGREGATES
 from projections.configurations import ConfigurationsView
@@ -145,6 +146,7 @@ class Container:
     embedding_models: EmbeddingModels
     offered_models: OfferedModels
     provider_trials: ProviderTrials
+    source_trials: SourceTrials
     runs: Runs
     leases: Leases
     prompt_runs: PromptRuns
@@ -274,6 +276,8 @@ async def open_container(
         agent_loop = AgentLoop(
             models=chat_models, actions=Actions(things=store, answerer=answerer, prompts=prompt_runs)
         )
+        source_secrets = SealedSourceSecrets(store, secret_box)
+        source_trials = SourceTrials(bus=bus, things=store, connectors=connectors, secrets=source_secrets)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         documents = Documents(bus=bus, contents=contents, uploads=uploads, things=store)
         jobs = Jobs(pool, runs.owner)
@@ -292,20 +296,9 @@ async def open_container(
             await runner.open()
             stack.push_async_callback(runner.close)
             works = works_of(
-                bus=bus,
-                things=store,
-                pool=pool,
-                jobs=jobs,
-                models=embedding_models,
-                runs=runs,
-                reader=reader,
-                given=documents,
-                connectors=connectors,
-                secrets=SealedSourceSecrets(store, secret_box),
-                log=log,
-                keys=keys,
-                run_texts_days=settings.run_texts_days,
-            )
+                bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
+                given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
+            )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
             dispatcher = WebhookDispatcher(
@@ -358,6 +351,7 @@ async def open_container(
             embedding_models=embedding_models,
             offered_models=models,
             provider_trials=ProviderTrials(bus=bus, offered=models),
+            source_trials=source_trials,
             runs=runs,
             leases=leases,
             prompt_runs=prompt_runs,

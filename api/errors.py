@@ -10,6 +10,7 @@ import orjson
 import structlog
 from starlette.responses import Response
 
+from commands.connectors import NotFetched, SourceUnavailable
 from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
 from commands.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
 from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
@@ -29,6 +30,8 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (ModelLimitReached, 429),
     (ModelCallTimedOut, 504),
     (ModelCallFailed, 502),
+    (SourceUnavailable, 502),
+    (NotFetched, 502),
     (TooLarge, 413),
     (UnsupportedMediaType, 415),
     (Unreadable, 422),

@@ -13,7 +13,6 @@ from adapters.knowledge.texts import PostgresTexts
 from adapters.knowledge.vectors import PostgresVectors
 from adapters.postgres.passages.upkeep import PostgresVectorTables
 from commands.bus import Bus
-from commands.connectors import Connectors, SourceSecrets
 from commands.document import Documents
 from commands.embedding_texts import Embedder
 from commands.index_building import FillIndexes, FollowModels
@@ -25,6 +24,7 @@ from commands.reading import DocumentReader
 from commands.retention import EndRunTexts
 from commands.runs import Runs
 from commands.scheduling import SyncBySchedule
+from commands.source_trial import SourceTrials
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
 
@@ -39,8 +39,7 @@ def works_of(
     runs: Runs,
     reader: DocumentReader,
     given: Documents,
-    connectors: Connectors,
-    secrets: SourceSecrets,
+    sources: SourceTrials,
     log: EventLog,
     keys: DataKeys,
     run_texts_days: int | None,
@@ -65,8 +64,8 @@ def works_of(
             things=things,
             documents=given,
             items=PostgresSyncItems(pool),
-            connectors=connectors,
-            secrets=secrets,
+            connectors=sources.connectors,
+            secrets=sources.secrets,
         ),
         SyncBySchedule(
             bus=bus, things=things, queue=jobs, sources=PostgresScheduledSources(pool), refused=tell_refused

@@ -31,7 +31,6 @@ from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, 
 from commands.model import settle_model
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
-from commands.provider import ShowTrial, show_trial
 from commands.retention import DestroyRunTexts, RetentionHandlers
 from commands.retrieval_tool import ModelKinds
 from commands.run_handlers import RunHandlers
@@ -39,6 +38,7 @@ from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
 from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
+from commands.trials import ShowTrial, show_trial
 from commands.webhook import SigningSecrets
 from domain.api_key import ApiKey
 from domain.knowledge_source import KnowledgeSource

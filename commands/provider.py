@@ -1,14 +1,13 @@
 """Trying a provider out: it is called, and nothing is changed."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from commands.bus import Bus, Done
+from commands.bus import Bus
 from commands.configuration import OnThing
 from commands.model_calls import OfferedModels
-from commands.ports import Context, Receipt, Unit
+from commands.ports import Context, Receipt
+from commands.trials import ShowTrial
 from domain.provider import Provider
 
 
@@ -17,21 +16,6 @@ class TryProvider(OnThing):
     """Call a provider."""
 
     kind: type[Provider] = Provider
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShowTrial(OnThing):
-    """Give the receipt of a provider that was called, with what came of it."""
-
-    kind: type[Provider] = Provider
-    shown: Mapping[str, Any]
-
-
-async def show_trial(command: ShowTrial, unit: Unit) -> Done:
-    """Return what is shown; nothing happened to the provider."""
-    provider = await unit.load(Provider, command.id)
-    provider.must_be_at(command.if_match)
-    return Done(aggregate=provider, shown=command.shown)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,4 +33,6 @@ class ProviderTrials:
         began = time.perf_counter()
         names = await self.offered.available(command.id)
         shown = {"ok": True, "models": len(names), "duration_ms": round((time.perf_counter() - began) * 1000, 3)}
-        return await self.bus.dispatch(ShowTrial(id=command.id, if_match=command.if_match, shown=shown), context)
+        return await self.bus.dispatch(
+            ShowTrial(kind=Provider, id=command.id, if_match=command.if_match, shown=shown), context
+        )

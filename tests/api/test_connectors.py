@@ -133,3 +133,24 @@ async def test_whatever_goes_wrong_loses_and_doubles_nothing(source: SyncedSourc
     }
     log: Any = await source.magnet.get("/v1/events?type=document.removed")
     assert log["items"] == []
+
+
+async def test_a_source_is_tried_out_before_it_is_synced(source: SyncedSource, world: World):
+    await world.put("alpha", "alphaword stands here.")
+    tried = await source.magnet.do("POST", f"{SOURCE}/test")
+    assert tried["ok"] is True
+    assert tried["documents"] == [world.external_id("alpha")]
+    assert tried["sample"]["external_id"] == world.external_id("alpha")
+    assert tried["sample"]["bytes"] > 0
+    assert await source.documents() == {}
+    proposed = tried["proposed_metadata"]
+    await source.magnet.do("PATCH", SOURCE, {"metadata": proposed})
+    await world.leave()
+    away = await source.magnet.call("POST", f"{SOURCE}/test")
+    assert (away.status_code, away.json()["code"]) == (502, "source_unavailable"), away.text
+    assert away.json()["detail"]
+    if isinstance(world, SiteWorld):
+        await world.come_back()
+        world.refusing = True
+        refused = await source.magnet.call("POST", f"{SOURCE}/test")
+        assert (refused.status_code, refused.json()["code"]) == (502, "credentials_refused")
