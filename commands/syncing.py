@@ -188,13 +188,16 @@ class Syncer:
         """Return what the source lists, each document once, and how many things it leaves out."""
         listed: dict[str, Listed] = {}
         left_out = 0
-        async for each in self.connector.list(self.place):
-            if each is None or not can_be_stored(each.external_id):
-                left_out += 1
-            else:
-                listed[each.external_id] = each
-            if (len(listed) + left_out) % LOOK_EVERY == 0:
-                await self._must_go_on()
+        try:
+            async for each in self.connector.list(self.place):
+                if each is None or not can_be_stored(each.external_id):
+                    left_out += 1
+                else:
+                    listed[each.external_id] = each
+                if (len(listed) + left_out) % LOOK_EVERY == 0:
+                    await self._must_go_on()
+        except NotFetched as error:  # a part of the list itself, so that not all is told
+            raise SourceUnavailable(str(error), code=error.error_code) from None
         return list(listed.values()), left_out
 
     async def _next(self) -> Sequence[Item]:

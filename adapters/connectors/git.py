@@ -1,10 +1,11 @@
 """Documents from a git repository: the files of one branch, tag or commit."""
 
 import asyncio
+import os
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +32,9 @@ MOST_LISTED = 256_000_000
 
 MOST_KEPT = 4_000_000_000
 """Bytes that are kept of a repository between syncs; with more, it is fetched anew."""
+
+UNUSED_SECONDS = 30 * 86_400
+"""After which a copy is taken away: its source is archived, or synced elsewhere."""
 
 QUICK = 60.0
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -179,13 +183,22 @@ NO_WAY = Way(protocol="none")
 
 
 def prepare(directory: Path) -> None:
-    """Make the directory of a copy; one that has grown too large begins anew, and locks of the dead are taken away."""
-    with suppress(FileNotFoundError):
-        if sum(each.stat().st_size for each in directory.rglob("*") if each.is_file()) > MOST_KEPT:
-            shutil.rmtree(directory)
+    """Make the directory of a copy; one that has grown too large begins anew, and locks of the dead are taken away.
+
+    Copies that the same source had of another address go, and those that no sync has used for long.
+    """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    source, _, _ = directory.name.rpartition("-")
+    unused = time.time() - UNUSED_SECONDS
+    for other in directory.parent.iterdir():
+        if other != directory and (other.name.startswith(source) or other.stat().st_mtime < unused):
+            shutil.rmtree(other)
+    if sum(each.stat().st_size for each in directory.rglob("*") if each.is_file()) > MOST_KEPT:
+        shutil.rmtree(directory)
+        directory.mkdir(mode=0o700)
     for lock in directory.rglob("*.lock"):
-        lock.unlink(missing_ok=True)
+        lock.unlink()
+    os.utime(directory)
 
 
 def listed(entry: bytes, settings: GitConfig) -> Listed | None:

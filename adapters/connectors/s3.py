@@ -86,7 +86,7 @@ class S3Connector:
             url = f"{address(settings)}?{urlencode(query, quote_via=quote, safe=UNRESERVED)}"
             try:
                 answer = await self._ask(settings, place, url)
-            except NotFetched as error:
+            except NotFetched as error:  # whatever refuses the list
                 raise SourceUnavailable(str(error), code=error.error_code) from None
             return page_of(answer.of_source())
 

@@ -168,6 +168,22 @@ async def test_a_copy_that_is_broken_or_was_left_locked_is_made_anew(
     assert list(await listed(connector, where)) == ["a.md"]
 
 
+async def test_copies_that_nobody_needs_are_taken_away(
+    connector: GitConnector, docs: Repository, door: Site, tmp_path: Path
+):
+    repository(docs.path.parent / "others")
+    one, two = place(f"{door.url}/docs"), place(f"{door.url}/docs")
+    await listed(connector, one)
+    await listed(connector, two)
+    moved = Place(source=one.source, config={"url": f"{door.url}/others"})
+    await listed(connector, moved)
+    copies = {each.name.rpartition("-")[0]: each for each in (tmp_path / "home/cache").iterdir()}
+    assert len(copies) == len(list((tmp_path / "home/cache").iterdir())) == 2
+    os.utime(copies[str(two.source)], (0, 0))
+    await listed(connector, moved)
+    assert list((tmp_path / "home/cache").iterdir()) == [copies[str(one.source)]]
+
+
 # Secrets and addresses --------------------------------------------------------
 
 

@@ -154,3 +154,16 @@ async def test_a_source_is_tried_out_before_it_is_synced(source: SyncedSource, w
         world.refusing = True
         refused = await source.magnet.call("POST", f"{SOURCE}/test")
         assert (refused.status_code, refused.json()["code"]) == (502, "credentials_refused")
+
+
+async def test_an_address_that_is_not_allowed_is_not_asked(world: World, database: Database, tmp_path: Path):
+    if not world.allow:
+        return
+    async with serving(database, tmp_path / "home", MAGNET_FOLDERS=str(tmp_path)) as magnet:
+        body = {"name": "docs", "type": world.type, "config": world.config, "secrets": dict(world.secrets)}
+        made = await magnet.call("POST", "/v1/knowledge-sources", body)
+        assert made.status_code == 201, made.text
+        refused = await SyncedSource(magnet=magnet).sync()
+        assert (refused["state"], refused["error"]["code"]) == ("failed", "address_refused"), refused
+        if isinstance(world, SiteWorld):
+            assert world.site.asked == []
