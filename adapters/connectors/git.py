@@ -1,11 +1,13 @@
 """Documents from a git repository: the files of one branch, tag or commit."""
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +38,8 @@ MOST_KEPT = 4_000_000_000
 UNUSED_SECONDS = 30 * 86_400
 """After which a copy is taken away: its source is archived, or synced elsewhere."""
 
+LOCKS = ".locks"
+LOOK_AGAIN_SECONDS = 0.1
 QUICK = 60.0
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 REFUSED = re.compile(r"Authentication failed|could not read (Username|Password)|returned error: 40[13]")
@@ -155,6 +159,11 @@ class GitConnector:
             way = await way_to(settings.url, place.secrets, self._egress)
         of_url = sha256(settings.url.encode()).hexdigest()[:16]
         directory = self._cache / f"{place.source}-{of_url}"
+        async with alone_with(self._cache / LOCKS / directory.name, settings.seconds):
+            return await self._brought_up(place, settings, way, directory)
+
+    async def _brought_up(self, place: Place, settings: GitConfig, way: Way, directory: Path) -> Copy:
+        """Return a copy that has the commit of now."""
         await asyncio.to_thread(prepare, directory)
         try:
             if not (directory / "HEAD").exists():
@@ -182,6 +191,23 @@ NO_WAY = Way(protocol="none")
 """For what is done with a copy: git may go nowhere."""
 
 
+@asynccontextmanager
+async def alone_with(lock: Path, seconds: float) -> AsyncIterator[None]:
+    """Keep other processes, and trials beside a sync, from a copy while it changes; reading goes on meanwhile."""
+    lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    until = time.monotonic() + seconds
+    with lock.open("wb") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise SourceUnavailable("The repository is being fetched already, for too long.") from None
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        yield
+
+
 def prepare(directory: Path) -> None:
     """Make the directory of a copy; one that has grown too large begins anew, and locks of the dead are taken away.
 
@@ -191,7 +217,11 @@ def prepare(directory: Path) -> None:
     source, _, _ = directory.name.rpartition("-")
     unused = time.time() - UNUSED_SECONDS
     for other in directory.parent.iterdir():
-        if other != directory and (other.name.startswith(source) or other.stat().st_mtime < unused):
+        if (
+            other.name != LOCKS
+            and other != directory
+            and (other.name.startswith(source) or other.stat().st_mtime < unused)
+        ):
             shutil.rmtree(other)
     if sum(each.stat().st_size for each in directory.rglob("*") if each.is_file()) > MOST_KEPT:
         shutil.rmtree(directory)

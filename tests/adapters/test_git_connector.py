@@ -156,7 +156,7 @@ async def test_a_copy_that_is_broken_or_was_left_locked_is_made_anew(
     docs.commit()
     where = place(f"{door.url}/docs")
     await listed(connector, where)
-    [copy] = (tmp_path / "home/cache").iterdir()
+    [copy] = (tmp_path / "home/cache").glob("[!.]*")
     (copy / "shallow.lock").touch()
     assert list(await listed(connector, where)) == ["a.md"]
     for pack in (copy / "objects/pack").iterdir():
@@ -168,6 +168,21 @@ async def test_a_copy_that_is_broken_or_was_left_locked_is_made_anew(
     assert list(await listed(connector, where)) == ["a.md"]
 
 
+async def test_several_may_fetch_the_same_at_once(
+    connector: GitConnector, docs: Repository, door: Site, tmp_path: Path
+):
+    docs.write("a.md", "a")
+    docs.commit()
+    where = place(f"{door.url}/docs")
+    others = [at(tmp_path, Egress([door.place])) for _ in range(3)]
+    found = await asyncio.gather(*(listed(each, where) for each in (connector, *others)))
+    assert [list(each) for each in found] == [["a.md"]] * 4
+    docs.write("b.md", "b")
+    docs.commit()
+    await listed(others[0], where)
+    assert (await connector.fetch(where, "a.md")).content == b"a"
+
+
 async def test_copies_that_nobody_needs_are_taken_away(
     connector: GitConnector, docs: Repository, door: Site, tmp_path: Path
 ):
@@ -177,11 +192,11 @@ async def test_copies_that_nobody_needs_are_taken_away(
     await listed(connector, two)
     moved = Place(source=one.source, config={"url": f"{door.url}/others"})
     await listed(connector, moved)
-    copies = {each.name.rpartition("-")[0]: each for each in (tmp_path / "home/cache").iterdir()}
-    assert len(copies) == len(list((tmp_path / "home/cache").iterdir())) == 2
+    copies = {each.name.rpartition("-")[0]: each for each in (tmp_path / "home/cache").glob("[!.]*")}
+    assert len(copies) == len(list((tmp_path / "home/cache").glob("[!.]*"))) == 2
     os.utime(copies[str(two.source)], (0, 0))
     await listed(connector, moved)
-    assert list((tmp_path / "home/cache").iterdir()) == [copies[str(one.source)]]
+    assert list((tmp_path / "home/cache").glob("[!.]*")) == [copies[str(one.source)]]
 
 
 # Secrets and addresses --------------------------------------------------------
