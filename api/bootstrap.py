@@ -65,6 +65,7 @@ from commands.agent_loop import AgentLoop
 from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.bus import Bus, Command
+from commands.checkpoint import TellCheckpoints
 from commands.completion import Completions
 from commands.conversation import InterruptTurn
 from commands.document import Documents
@@ -307,6 +308,7 @@ async def open_container(
             )  # fmt: skip
             await dispatcher.open()
             stack.push_async_callback(dispatcher.close)
+            evidence.sealing.tell = TellCheckpoints(bus=bus)
             await evidence.sealing.open()
             stack.push_async_callback(evidence.sealing.close)
             if settings.kafka_bootstrap_servers is not None:

@@ -2,6 +2,7 @@
 
 from commands.api_key import Credentials
 from commands.bus import Answers, Handlers
+from commands.checkpoint import NoteCheckpoint, note_checkpoint
 from commands.configuration import (
     Archive,
     ChangeThing,
@@ -108,6 +109,7 @@ def handlers(
         Restore: configuration.restore,
         RenameTag: rename_tag,
         ShowTrial: show_trial,
+        NoteCheckpoint: note_checkpoint,
         ExportSubject: subjects.export,
         EraseSubject: subjects.erase,
         NoteAnswersRemoved: subjects.note_answers_removed,

@@ -26,6 +26,7 @@ from eventsourcing.domain import Aggregate
 
 from domain.agent import Agent
 from domain.api_key import ApiKey
+from domain.checkpoint import Checkpoint
 from domain.configuration import Configuration
 from domain.conversation import Conversation
 from domain.document import Document
@@ -66,5 +67,6 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Conversation,
     Subject,
     RunTexts,
+    Checkpoint,
 )
 """Every aggregate whose events the log may hold."""

@@ -4,6 +4,9 @@ SELECT pg_try_advisory_xact_lock(5577006791947779412)
 -- name: head
 SELECT coalesce(max(notification_id), 0) FROM magnet.magnet_events
 
+-- name: topic_at
+SELECT topic FROM magnet.magnet_events WHERE notification_id = %(position)s
+
 -- name: hashes  -- of the events after a position, as one value
 SELECT coalesce(string_agg(e.hash, '' ORDER BY e.notification_id), '') FROM magnet.magnet_events e
 WHERE e.notification_id > %(after)s AND e.notification_id <= %(upto)s

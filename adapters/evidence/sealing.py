@@ -1,6 +1,8 @@
 """Sealing the log: as it grows, its root is signed, noted in the database, and written outside of it."""
 
 import asyncio
+import base64
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -11,9 +13,16 @@ from adapters.ending import end_tasks
 from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import BadNote, Checkpoint, Signer
 from adapters.evidence.tree import AT_ONCE, SQL, LogTree
+from domain.errors import Unavailable
 
 EVERY = 60.0
 """Seconds between two checkpoints, while the log grows."""
+
+TOLD = "checkpoint.signed"
+"""The event that tells of a checkpoint: by itself it is no reason for another one."""
+
+Tell = Callable[[int, str, str], Awaitable[None]]
+"""Tells of a checkpoint: size, root in base64, note."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +43,8 @@ class Sealing:
         self._every = every
         self._task: asyncio.Task[None] | None = None
         self.intact = True
+        self.tell: Tell | None = None
+        """Tells others of each new checkpoint."""
 
     async def open(self) -> None:
         """Begin."""
@@ -53,7 +64,7 @@ class Sealing:
             except Tampered as error:
                 self.intact = False
                 log.error("evidence_broken", reason=str(error))
-            except (psycopg.Error, PoolTimeout, OSError) as error:
+            except (psycopg.Error, PoolTimeout, OSError, Unavailable) as error:
                 log.warning("sealing_waits", error=type(error).__name__)
 
     async def seal(self) -> Checkpoint | None:
@@ -68,7 +79,7 @@ class Sealing:
             tree = LogTree(connection)
             size, last = await tree.head(), await self._last(connection)
             await self._must_go_on(tree, size, last)
-            if size == 0 or (last is not None and last.size == size):
+            if size == 0 or (last is not None and await self._nothing_new(connection, last.size, size)):
                 await self._write_outside(tree, size, None)
                 return None
             await tree.grow(size)
@@ -76,7 +87,15 @@ class Sealing:
             note = self._signer.sign(size, root)
             await connection.execute(SQL["add_checkpoint"], {"size": size, "root": root, "note": note})
             await self._write_outside(tree, size, note)
+        if self.tell is not None:
+            await self.tell(size, base64.b64encode(root).decode(), note)
         return self._signer.read(note)
+
+    async def _nothing_new(self, connection: psycopg.AsyncConnection[Any], sealed: int, size: int) -> bool:
+        if sealed + 1 != size:
+            return sealed == size
+        row = await (await connection.execute(SQL["topic_at"], {"position": size})).fetchone()
+        return row is not None and row[0] == TOLD
 
     async def _last(self, connection: psycopg.AsyncConnection[Any]) -> Checkpoint | None:
         row = await (await connection.execute(SQL["last_checkpoint"])).fetchone()

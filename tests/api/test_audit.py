@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from adapters.evidence.notes import read
+from commands.checkpoint import TellCheckpoints
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -19,6 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "docs" / "verify_proof.py"
 @pytest.fixture
 async def magnet(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
     async with serving(database, tmp_path) as running:
+        running.container.evidence.sealing.tell = None  # the last test has it: here each event is counted
         for number in range(5):
             await running.do("POST", "/v1/prompts", {"name": f"p{number}", "text": "Hello"})
         await running.container.evidence.sealing.seal()
@@ -93,3 +96,22 @@ async def test_what_is_asked_wrongly_is_refused(magnet: Running, method: str, pa
 async def test_a_note_that_is_none_is_told(magnet: Running):
     verdict = await magnet.do("POST", "/v1/audit/verify", {"checkpoints": ["nonsense\x00"[:8]]})
     assert (verdict["ok"], verdict["first_bad"]) == (False, None)
+
+
+async def test_a_checkpoint_is_told_in_the_log_and_is_by_itself_no_reason_for_another(magnet: Running):
+    await magnet.do("POST", "/v1/prompts", {"name": "one", "text": "Hello"})
+    sealing = magnet.container.evidence.sealing
+    sealing.tell = TellCheckpoints(bus=magnet.container.bus)
+    checkpoint = await sealing.seal()
+    assert checkpoint is not None
+    magnet.position = await magnet.container.log.head()
+    [told] = (await magnet.get("/v1/events?type=checkpoint.signed"))["items"]
+    assert told["data"]["size"] == checkpoint.size == told["position"] - 1
+    key = (await magnet.get("/v1/audit/checkpoints"))["key"]
+    noted = read(told["data"]["note"], key["name"], base64.b64decode(key["public_key"]))
+    assert (noted.size, noted.root) == (checkpoint.size, checkpoint.root)
+    assert await sealing.seal() is None
+    await magnet.do("POST", "/v1/prompts", {"name": "two", "text": "Hello"})
+    following = await sealing.seal()
+    assert following is not None
+    assert following.size == told["position"] + 1
