@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Actions, Asker
 from commands.agent_talk import (
+    NO_TOOLS,
     Acting,
+    ClientTools,
     Note,
     Talk,
     assistant_message,
@@ -40,7 +42,14 @@ class ActionStarted:
     type: str
 
 
-Piece = TextPiece | ActionStarted | ActionDone | Cited | Reply | Pause
+@dataclass(frozen=True, kw_only=True)
+class Handed:
+    """What whoever asks is to do before the agent can go on."""
+
+    calls: Sequence[ToolCall]
+
+
+Piece = TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
 NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
 """What a model is told of an action that nobody can agree to."""
 
@@ -62,15 +71,17 @@ class AgentLoop:
         *,
         resumed: Resumption | None = None,
         confirms: bool = False,
+        tools: ClientTools = NO_TOOLS,
     ) -> AsyncGenerator[Piece, None]:
         """Yield what happens, and last the Reply; raise ModelCallFailed, or TurnTimedOut at the agent's limit.
 
         Where somebody `confirms`, the last may be a Pause, and a turn be `resumed`; else what needs a confirmation is
-        not done, and the model is told so.
+        not done, and the model is told so. A call of one of the `tools` ends it with Handed before the Reply: what
+        the model asked for besides is not done, since the next reply would know nothing of it.
         """
         limits = agent.definition["limits"]
         deadline = asyncio.get_running_loop().time() + limits["seconds"]
-        replying = self._reply(recording, agent, messages, asker, note, resumed, confirms)
+        replying = self._reply(recording, agent, messages, asker, note, resumed, confirms, tools)
         async with aclosing(replying) as pieces:
             while True:
                 try:
@@ -91,6 +102,7 @@ class AgentLoop:
         note: Note,
         resumed: Resumption | None,
         confirms: bool,
+        tools: ClientTools,
     ) -> AsyncGenerator[Piece, None]:
         talk = Talk.of(resumed)
         definition = agent.definition
@@ -110,7 +122,7 @@ class AgentLoop:
             if talk.answered:
                 yield talk.reply()
                 return
-        functions = await self.actions.functions(definition["actions"], asker)
+        functions = [*await self.actions.functions(definition["actions"], asker), *tools.functions]
         system = {"role": "system", "content": definition["instructions"]}
         for iteration in range(definition["limits"]["iterations"] + 1):
             # At the limit the model is asked once more, and may only answer.
@@ -119,10 +131,13 @@ class AgentLoop:
                 model=None if definition["model"] is None else UUID(definition["model"]),
                 messages=[system, *messages, *talk.history],
                 parameters={
-                    name: definition[name] for name in ("temperature", "max_tokens") if definition[name] is not None
+                    **{
+                        name: definition[name] for name in ("temperature", "max_tokens") if definition[name] is not None
+                    },
+                    **(tools.first() if iteration == 0 else {}),
                 },
                 tools=functions,
-                tool_choice="none" if last and functions else None,
+                tool_choice="none" if last and functions else tools.choice if iteration == 0 else None,
             )
             answer: ChatAnswer | None = None
             try:
@@ -144,6 +159,10 @@ class AgentLoop:
                 yield shown
             talk.paragraph = True
             calls = () if last else answer.tool_calls
+            theirs = tools.theirs(calls)
+            if theirs:
+                yield Handed(calls=theirs)
+                break
             talk.history.append(assistant_message(answer.text, calls))
             if not calls:
                 break
@@ -232,7 +251,7 @@ class AgentLoop:
         action = next((each for each in agent.definition["actions"] if each["type"] == "rag_tool"), None)
         if action is None:
             raise NoModel
-        question = str(messages[-1]["content"])
+        question = next(str(each["content"]) for each in reversed(messages) if each["role"] == "user")
         call = ToolCall(id=f"call_{uuid4().hex}", name=action["function"], arguments="{}")
         yield ActionStarted(call=call, type="rag_tool")
         chosen = await choose(self.actions.things, RagTool, UUID(action["tool"]), subject=asker.subject)

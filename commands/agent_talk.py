@@ -17,6 +17,35 @@ Note = Callable[[ActionDone], Awaitable[None]]
 """Records what was done, before anything else happens."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClientTools:
+    """What whoever asks can do itself, in the form of OpenAI's tools: a call of it ends the reply.
+
+    `choice` and `parallel_calls` are how its model is to call at first.
+    """
+
+    functions: Sequence[Mapping[str, Any]] = ()
+    choice: Any = None
+    parallel_calls: bool | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What they are called by."""
+        described = (tool[tool["type"]] if "type" in tool else tool for tool in self.functions)
+        return frozenset(each["name"] for each in described)
+
+    def theirs(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """Return the calls that whoever asks carries out."""
+        return [call for call in calls if call.name in self.names]
+
+    def first(self) -> dict[str, Any]:
+        """Return the parameters of a model's first call."""
+        return {} if self.parallel_calls is None else {"parallel_tool_calls": self.parallel_calls}
+
+
+NO_TOOLS = ClientTools()
+
+
 @dataclass(kw_only=True)
 class Talk:
     """What a turn has said and seen so far."""

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Asker
-from commands.agent_loop import AgentLoop
+from commands.agent_loop import AgentLoop, Handed
+from commands.agent_talk import ClientTools
 from commands.answer_run import AnswerQuestion, AnswerRuns, Choice
 from commands.answering import Cited
 from commands.choosing import Chosen, choose
@@ -17,7 +18,7 @@ from commands.ports import Context, Things
 from commands.prompt_run import PromptRuns, RunPrompt
 from commands.retrieval import groups_of
 from commands.runs import Recording, model_document
-from commands.saying import said_in, say
+from commands.saying import calls_shown, said_in, say
 from domain import variants
 from domain.agent import Agent
 from domain.configuration import Configuration
@@ -42,7 +43,7 @@ class Complete:
     """Answer messages, which have the form of OpenAI's; `created` is the second at which it was asked.
 
     `model` names what answers. `parameters` and `response_format` are for models alone: what else answers has
-    settings of its own. `tools` and `tool_choice` are for models and prompts. `variables` are for prompts and agents, `filter` for
+    settings of its own. `tools` and `tool_choice` are for models, prompts and agents. `variables` are for prompts and agents, `filter` for
     RAG tools. `metadata` is kept with the run's input.
     """
 
@@ -151,6 +152,7 @@ class Completions:
         id = uuid4()
         subject = command.subject or str(id)
         chosen = await choose(self.things, Agent, target, subject=subject)
+        tools = tools_of(command, chosen)
         asker = Asker(subject=subject, groups=groups_of(context.actor), variables=command.variables)
         asked = Asked(
             id=id,
@@ -160,19 +162,23 @@ class Completions:
             input={"messages": [dict(each) for each in command.messages], "variables": dict(command.variables)},
             observability=chosen.definition["observability"],
         )
-        return Prepared(asked=asked, work=lambda recording: self._by_agent(recording, chosen, command.messages, asker))
+        messages = command.messages
+        return Prepared(asked=asked, work=lambda recording: self._by_agent(recording, chosen, messages, asker, tools))
 
     async def _by_agent(
-        self, recording: Recording, chosen: Chosen, messages: Sequence[Message], asker: Asker
+        self, recording: Recording, chosen: Chosen, messages: Sequence[Message], asker: Asker, tools: ClientTools
     ) -> AsyncGenerator[TextPiece | Cited | Result, None]:
         recording.versions[chosen.kind] = chosen.document()
 
         async def note(_: ActionDone) -> None:
             """Note nothing: the run's steps have it, and there is no conversation."""
 
-        async with aclosing(self.loop.reply(recording, chosen, messages, asker, note)) as pieces:
+        calls: list[dict[str, str]] = []
+        async with aclosing(self.loop.reply(recording, chosen, messages, asker, note, tools=tools)) as pieces:
             async for piece in pieces:
                 match piece:
+                    case Handed():
+                        calls = calls_shown(piece.calls)
                     case Reply():
                         reply = piece
                     case TextPiece() | Cited():
@@ -182,7 +188,8 @@ class Completions:
             "citations": [dict(each) for each in reply.citations],
             "actions": [dict(each) for each in reply.tool_calls],
         }
-        yield Result(body=body, output={"text": reply.content, "citations": body["citations"]})
+        asks = {"tool_calls": calls} if calls else {}
+        yield Result(body={**body, **asks}, output={"text": reply.content, "citations": body["citations"], **asks})
 
 
 async def dated(pieces: AsyncGenerator[Any, None], created: int) -> AsyncGenerator[Any, None]:
@@ -239,6 +246,24 @@ async def chosen_model(things: Things, id: UUID, kind: str) -> Chosen:
     )
 
 
+def tools_of(command: Complete, agent: Chosen) -> ClientTools:
+    """Return the tools of whoever asks, or raise Invalid where an action of the agent has a name of theirs."""
+    if not command.tools:
+        return ClientTools()
+    tools = ClientTools(
+        functions=command.tools,
+        choice=command.tool_choice,
+        parallel_calls=command.parameters.get("parallel_tool_calls"),
+    )
+    if tools.names & {action["function"] for action in agent.definition["actions"]}:
+        raise Invalid(
+            "An action of the agent has the name of one of these tools: rename the tool.",
+            code="not_supported",
+            pointer="/tools",
+        )
+    return tools
+
+
 def question_of(messages: Sequence[Message]) -> str:
     """Return the text of the user's last message; empty where there is none."""
     return next((each["content"] for each in reversed(messages) if each["role"] == "user"), "")
@@ -251,11 +276,12 @@ def must_fit(kind: type[Configuration], command: Complete) -> None:
     if kind is not Model and (command.response_format or {}).get("type", "text") != "text":
         wrong.append(("/response_format", f"which form its answer has is among the settings of a {word}"))
     if kind in (RagTool, Agent):
+        takes_calls = kind is Agent
         for number, message in enumerate(command.messages):
-            if message["role"] in ("tool", "function") or message.get("tool_calls") or message.get("function_call"):
-                kinds = "calls of tools and their results are for models and prompts"
-                wrong.append((f"/messages/{number}", f"{kinds}, not for a {word}"))
-            elif not isinstance(message["content"], str):
+            calls = message.get("tool_calls") or message.get("function_call")
+            if not takes_calls and (message["role"] in ("tool", "function") or calls):
+                wrong.append((f"/messages/{number}", f"a {word} calls no tools, and takes no results of theirs"))
+            elif not (isinstance(message["content"], str) or (calls and message["content"] is None)):
                 wrong.append((f"/messages/{number}/content", f"a {word} takes text only"))
     if kind not in (Prompt, Agent) and command.variables:
         wrong.append(("/variables", f"variables are for prompts and agents, not for a {word}"))
@@ -263,8 +289,10 @@ def must_fit(kind: type[Configuration], command: Complete) -> None:
         wrong.append(("/filter", f"a filter is for RAG tools, not for a {word}"))
     if kind is RagTool and not wrong and not question_of(command.messages).strip():
         wrong.append(("/messages", "a RAG tool answers the last message of the user: there is none, or it is empty"))
-    if kind is Agent and command.messages[-1]["role"] != "user":
-        wrong.append(("/messages", "an agent answers a message of the user: the last one is none"))
+    if kind is Agent and command.messages[-1]["role"] not in ("user", "tool", "function"):
+        wrong.append(("/messages", "an agent answers a message of the user, or goes on by results of tools"))
+    elif kind is Agent and not any(message["role"] == "user" for message in command.messages):
+        wrong.append(("/messages", "an agent answers a message of the user: there is none"))
     if wrong:
         errors = [FieldError(pointer=at, message=message, code="not_supported") for at, message in wrong]
         raise Invalid(f"This does not go together: {wrong[0][1]}.", code="not_supported", errors=errors)

@@ -14,6 +14,7 @@ from commands.model_calls import (
     EmbeddingModels,
     ModelCallFailed,
     TextPiece,
+    ToolCall,
 )
 from commands.runs import Recording, model_document
 
@@ -31,7 +32,7 @@ async def say(
                     if isinstance(piece, ChatAnswer):
                         recording.called("attempt", piece, step.number)
                         step.model = model_document(piece.model)
-                        step.output = {"text": piece.text, "tool_calls": calls_in(piece)}
+                        step.output = {"text": piece.text, "tool_calls": calls_shown(piece.tool_calls)}
                         step.note |= {"finish_reason": piece.finish_reason}
                         if piece.replaced:
                             step.note["replaced_characters"] = piece.replaced
@@ -42,14 +43,14 @@ async def say(
             raise
 
 
-def calls_in(answer: ChatAnswer) -> list[dict[str, str]]:
-    """Return the calls of tools that a model asks for, as they are recorded and told."""
-    return [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in answer.tool_calls]
+def calls_shown(calls: Sequence[ToolCall]) -> list[dict[str, str]]:
+    """Return calls of tools, as they are recorded and told."""
+    return [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
 
 
 def said_in(answer: ChatAnswer) -> tuple[Any, list[dict[str, str]]]:
     """Return what a run of one answer keeps as its output, and the calls that whoever asks is to carry out."""
-    calls = calls_in(answer)
+    calls = calls_shown(answer.tool_calls)
     return {"text": answer.text, "tool_calls": calls} if calls else answer.text, calls
 
 

@@ -41,7 +41,7 @@ async def create_response(call: Call) -> Response:
     asked = parse(ResponseBody, body)
     kind, target = aim(asked.model)
     asked.must_be_supported()
-    said = said_in(asked.input, kind)
+    said = said_in(asked.input, kind, calls=asked.takes_calls)
     if kind in (Agent, RagTool):
         await call.wait_for_passages()
     if kind is Agent and goes_into_conversation(asked, said):

@@ -101,8 +101,11 @@ class Input:
         calls.append({"id": item.call_id, "type": "function", "function": function})
 
 
-def said_in(value: str | Sequence[JSON], kind: type[Configuration]) -> Input:
-    """Return what input says to a kind of thing, or raise Invalid that names what it does not understand."""
+def said_in(value: str | Sequence[JSON], kind: type[Configuration], *, calls: bool) -> Input:
+    """Return what input says to a kind of thing, or raise Invalid that names what it does not understand.
+
+    `calls` says whether there may be calls of functions, and their results.
+    """
     said, text_only = Input(), kind in (Agent, RagTool)
     if isinstance(value, str):
         said.messages.append({"role": "user", "content": value})
@@ -122,9 +125,9 @@ def said_in(value: str | Sequence[JSON], kind: type[Configuration]) -> Input:
         elif type == "mcp_approval_response" and kind is Agent:
             decision = parse(ApprovalItem, item, at)
             said.decisions[approval_in(decision.approval_request_id)] = decision.approve
-        elif type == "function_call" and not text_only:
+        elif type == "function_call" and calls:
             said.call(parse(CallItem, item, at))
-        elif type == "function_call_output" and not text_only:
+        elif type == "function_call_output" and calls:
             output = parse(OutputItem, item, at)
             content = content_of(output.output, f"{at}/output", text_only=True)
             said.messages.append({"role": "tool", "tool_call_id": output.call_id, "content": content})

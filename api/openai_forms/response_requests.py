@@ -129,6 +129,11 @@ class ResponseBody(Asking):
         return PREFIXES.get(prefix, Model) if colon else Model
 
     @property
+    def takes_calls(self) -> bool:
+        """Whether what answers may call functions of the client: a conversation has no place for their results."""
+        return self.kind in (Model, Prompt) or (self.kind is Agent and self.store is False)
+
+    @property
     def subject(self) -> str | None:
         """Whom it is for."""
         return self.safety_identifier or self.user or None
@@ -179,7 +184,7 @@ class ResponseBody(Asking):
         wrong = [("prompt", "a prompt answers where `model` is prompt:NAME, by `variables`")] if self.prompt else []
         if self.previous_response_id is not None and self.conversation is not None:
             wrong.append(("conversation", "send one of previous_response_id and conversation"))
-        wrong += [*self._about_tools(kind), *self._about_conversations(kind)]
+        wrong += [*self._about_tools(), *self._about_conversations(kind)]
         if kind is not Model and self.form is not None:
             wrong.append(("text/format", "the settings of what answers say which form its answer has"))
         if kind is RagTool and self.instructions:
@@ -195,10 +200,10 @@ class ResponseBody(Asking):
                 errors=[FieldError(pointer=f"/{at}", message=why, code=UNSUPPORTED) for at, why in wrong],
             )
 
-    def _about_tools(self, kind: type[Configuration]) -> Iterator[tuple[str, str]]:
-        takes = kind in (Model, Prompt)
+    def _about_tools(self) -> Iterator[tuple[str, str]]:
+        takes = self.takes_calls
         if self.tools and not takes:
-            yield "tools", "tools of the client are for models and prompts; an agent has its own actions"
+            yield "tools", "tools of the client are for models, prompts, and agents with store: false"
         for number, tool in enumerate(self.tools or () if takes else ()):
             if tool.get("type") != "function":
                 yield f"tools/{number}/type", "only functions, which the client carries out, can be called"

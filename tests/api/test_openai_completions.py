@@ -227,6 +227,36 @@ async def test_the_tools_of_models_and_prompts_are_called_by_the_client(
     assert given[2] == {"role": "tool", "tool_call_id": "c1", "content": "sunny"}
 
 
+async def test_an_agent_calls_tools_of_the_client_besides_its_own_actions(
+    client: AsyncOpenAI, books: Library, server: ModelServer
+):
+    own = ToolCalled(name="look_up", arguments={"question": "How many holidays?"}, id="o1")
+    theirs = ToolCalled(name="weather", arguments={"place": "Rome"}, id="c1")
+    asks = [Reply(tool_calls=[own]), Reply(text="Thirty [1]."), Reply(text="Wait [1].", tool_calls=[own, theirs])]
+    server.script_for("chat-model", *asks, *asks, Reply(text="Sunny."))
+    asked: Any = {"model": "agent:helper", "messages": ASKED, "tools": [{"type": "function", "function": WEATHER}]}
+    choice = strict(await client.chat.completions.create(**asked, tool_choice="required")).choices[0]
+    sent = [received.body for received in server.requests if received.body.get("tools")]
+    assert [body.get("tool_choice") for body in sent] == ["required", None]
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Wait [1].")
+    assert choice.message.tool_calls is not None and [call.id for call in choice.message.tool_calls] == ["c1"]
+    assert choice.message.annotations is not None and choice.message.annotations[0].url_citation.title == "Leave"
+    run = await books.last_run()
+    assert run["output"]["tool_calls"] == [{"id": "c1", "name": "weather", "arguments": '{"place": "Rome"}'}]
+    chunks = await in_chunks(client, **asked)
+    [streamed] = [delta for c in chunks if c.choices for delta in c.choices[0].delta.tool_calls or ()]
+    assert (streamed.id, chunks[-2].choices[0].finish_reason) == ("c1", "tool_calls")
+    result = {"role": "tool", "tool_call_id": "c1", "content": "sunny"}
+    history: Any = [*ASKED, choice.message.model_dump(), result]
+    final = await client.chat.completions.create(**{**asked, "messages": history})
+    assert final.choices[0].message.content == "Sunny."
+    assert [message["role"] for message in server.last.body["messages"]] == ["system", "user", "assistant", "tool"]
+    same = {"type": "function", "function": {"name": "look_up"}}
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        await client.chat.completions.create(**{**asked, "tools": [same]})
+    assert (raised.value.code, raised.value.param) == ("not_supported", "tools")
+
+
 async def test_a_prompt_that_wants_json_may_call_tools_before_it_answers(
     client: AsyncOpenAI, books: Library, server: ModelServer
 ):
@@ -304,7 +334,7 @@ async def test_every_documented_field_is_accepted(books: Library, server: ModelS
         assert sent["logit_bias"] == {"50256": -100}
         assert "logprobs" not in sent and "audio" not in sent
     elif model == "agent:helper":
-        assert [tool["function"]["name"] for tool in server.last.body["tools"]] == ["look_up"]
+        assert [tool["function"]["name"] for tool in server.last.body["tools"]] == ["look_up", "weather"]
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,13 @@ async def test_a_prompt_and_a_model_respond_and_call_functions_of_the_client(
     client: AsyncOpenAI, books: Library, server: ModelServer
 ):
     extra: Any
-    for model, extra in (("prompt:greet", {"variables": {"name": "Ada"}}), ("chat", {})):
+    own: Any
+    greeting = {"role": "user", "content": "Greet Ada"}
+    for model, extra, own in (
+        ("prompt:greet", {"variables": {"name": "Ada"}}, [greeting]),
+        ("chat", {}, []),
+        ("agent:other", {"store": False}, [{"role": "system", "content": "You are another."}]),
+    ):
         calling = Reply(text="Wait.", tool_calls=[ToolCalled(name="weather", arguments={"place": "Rome"}, id="c1")])
         server.script_for("chat-model", calling, calling, Reply(text="Sunny."))
         asked: Any = {"model": model, "tools": [FUNCTION], "extra_body": extra, "max_output_tokens": 50}
@@ -246,7 +252,6 @@ async def test_a_prompt_and_a_model_respond_and_call_functions_of_the_client(
         ]
         final = await client.responses.create(model=model, input=history, extra_body=extra, instructions="Be brief.")
         assert final.output_text == "Sunny."
-        own = [{"role": "user", "content": "Greet Ada"}] if extra else []
         function = {"name": "weather", "arguments": '{"place": "Rome"}'}
         assert server.last.body["messages"] == [
             *own,
