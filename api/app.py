@@ -48,6 +48,7 @@ from api.queries import conversations as conversation_queries
 from api.queries import documents as document_queries
 from api.queries import event_stream, openai_models, searches
 from api.queries import log as log_queries
+from api.queries import plugins as plugin_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
 from api.queries import responses as response_queries
@@ -109,6 +110,7 @@ def operations() -> list[Operation]:
         *source_trials.OPERATIONS,
         *syncs.OPERATIONS,
         *sync_queries.OPERATIONS,
+        *plugin_queries.OPERATIONS,
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,
         *completions.OPERATIONS,

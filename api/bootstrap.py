@@ -27,6 +27,7 @@ from adapters.knowledge.uploads import PostgresUploads
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
+from adapters.plugins.plugins import Plugins
 from adapters.postgres.access_log import AccessLog
 from adapters.postgres.configurations import PostgresConfigurationsView
 from adapters.postgres.conversations import PostgresConversationsView
@@ -148,6 +149,7 @@ class Container:
     offered_models: OfferedModels
     provider_trials: ProviderTrials
     source_trials: SourceTrials
+    plugins: Plugins
     runs: Runs
     leases: Leases
     prompt_runs: PromptRuns
@@ -259,7 +261,8 @@ async def open_container(
             reader = reading
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
-        connectors = await stack.enter_async_context(connectors_of(settings))
+        plugins = await stack.enter_async_context(connectors_of(settings))
+        connectors = plugins.connectors
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors
         )
@@ -354,6 +357,7 @@ async def open_container(
             offered_models=models,
             provider_trials=ProviderTrials(bus=bus, offered=models),
             source_trials=source_trials,
+            plugins=plugins,
             runs=runs,
             leases=leases,
             prompt_runs=prompt_runs,

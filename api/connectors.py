@@ -1,4 +1,4 @@
-"""The catalogue of connectors: which types of sources are synced, and by what."""
+"""The catalogue of connectors: which types of sources are synced, and by what; plugins add to it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,18 +17,19 @@ from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
+from adapters.plugins.plugins import Plugins
 from api.settings import Settings
 from commands.connectors import Connectors
 
 
 @asynccontextmanager
-async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
-    """Yield type -> connector; afterwards their connections are closed."""
+async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
+    """Yield what has type -> connector; afterwards plugins are stopped, and connections closed."""
     egress = Egress(settings.egress)
     web = Web(egress)
     roots = Roots(settings.folder_roots, forbidden=[settings.home])
     try:
-        yield {
+        built_in: Connectors = {
             "folder": FolderConnector(roots),
             "http_json": HttpJsonConnector(web),
             "url": UrlConnector(web),
@@ -41,5 +42,11 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Connectors]:
             "sharepoint": SharePointConnector(web),
             "sql": SqlConnector(egress, roots),
         }
+        plugins = Plugins(built_in, settings.plugin_modules)
+        try:
+            await plugins.open()
+            yield plugins
+        finally:
+            await plugins.close()
     finally:
         await web.close()

@@ -155,6 +155,11 @@ class Settings(BaseSettings):
         return self.evidence_dir or self.home / "evidence"
 
     @property
+    def plugin_modules(self) -> list[str]:
+        """Modules that name plugins beside those of installed packages."""
+        return _listed(self.plugins)
+
+    @property
     def folder_roots(self) -> list[Path]:
         """Directories under which folders may be synced.
 

@@ -17,7 +17,8 @@ MOST_BYTES = 256_000_000
 class Remembered:
     """JSON items by source and id; a process that did not list them lists once more."""
 
-    def __init__(self) -> None:
+    def __init__(self, advice: str = "let `item_url` say where an item is had alone") -> None:
+        self._advice = advice
         self._items: dict[UUID, dict[str, bytes]] = {}
         self._size = 0
         self._listing: dict[UUID, asyncio.Lock] = {}
@@ -34,9 +35,7 @@ class Remembered:
         kept[id] = packed
         if self._size > MOST_BYTES:
             self.forget(source)
-            raise SourceUnavailable(
-                f"The list holds more than {MOST_BYTES:,} bytes: let `item_url` say where an item is had alone."
-            )
+            raise SourceUnavailable(f"The list holds more than {MOST_BYTES:,} bytes: {self._advice}.")
 
     async def take(self, source: UUID, id: str, listing: Callable[[], AsyncIterator[Any]]) -> Any:
         """Return an item; where none of the source is kept, `listing` is walked, which keeps them."""

@@ -13,6 +13,7 @@ from api.cli.doctor import doctor
 from api.cli.events import events
 from api.cli.ingest import ingest
 from api.cli.keys import keys
+from api.cli.plugins import plugins
 from api.cli.projections import projections
 from api.cli.replay import replay
 from api.cli.serving import serve, worker
@@ -44,4 +45,5 @@ app.command()(export)
 app.command()(backup)
 app.command()(restore)
 app.command()(replay)
+app.command()(plugins)
 app.command()(doctor)

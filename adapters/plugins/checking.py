@@ -1,0 +1,84 @@
+"""What a plugin has to be: an object with a name, a `Config`, and the method of its group."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from adapters.plugins.readers import is_reader, source_of
+
+SOURCES = "magnet.knowledge_sources"
+METHODS: Mapping[str, str] = {
+    SOURCES: "load",
+    "magnet.tools": "call",
+    "magnet.chunkers": "chunk",
+    "magnet.embedders": "embed",
+    "magnet.rerankers": "rerank",
+    "magnet.vector_stores": "search",
+    "magnet.scorers": "score",
+}
+"""The groups of plugins, each with the method that its plugins have."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+class NoPlugin(Exception):
+    """An object is no plugin of its group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """An object that is a plugin of its group, with what is shown of it."""
+
+    group: str
+    name: str
+    object: Any
+    config: type[BaseModel]
+    schema: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    description: str
+
+
+def plugin_of(group: str, found: Any, named: str | None) -> Plugin:
+    """Return the plugin that an object is, or raise NoPlugin; a class is called without arguments.
+
+    `named` is how its entry point calls it; it counts for readers of LlamaIndex, which have no name of their own.
+    """
+    made: Any = found
+    if group == SOURCES and is_reader(found):
+        made = source_of(found, named)
+    elif inspect.isclass(found):
+        made = found()
+    name = getattr(made, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise NoPlugin("its `name` is no text of small letters, digits, `_`, `.` and `-`, at most 63 of them")
+    config = getattr(made, "Config", None)
+    if not (inspect.isclass(config) and issubclass(config, BaseModel)):
+        raise NoPlugin("its `Config` is no pydantic model")
+    method = METHODS[group]
+    if not callable(getattr(made, method, None)):
+        raise NoPlugin(f"it has no method `{method}`, which plugins of {group} have")
+    secrets = getattr(made, "secrets", {})
+    if not isinstance(secrets, Mapping) or not all(isinstance(each, str) for pair in secrets.items() for each in pair):
+        raise NoPlugin("its `secrets` are no mapping from names to what they are")
+    return Plugin(
+        group=group,
+        name=name,
+        object=made,
+        config=config,
+        schema=config.model_json_schema(),
+        secrets=dict(secrets),
+        description=described(made, config),
+    )
+
+
+def described(made: Any, config: type[BaseModel]) -> str:
+    """Return what a plugin says of itself: its description, or the first line that its documentation begins with."""
+    own = getattr(made, "description", None)
+    if isinstance(own, str) and own:
+        return own
+    documentation = type(made).__doc__ or config.__doc__ or ""
+    return next((line.strip() for line in documentation.splitlines() if line.strip()), "")

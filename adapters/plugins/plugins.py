@@ -1,0 +1,161 @@
+"""The plugins of an installation: found, checked and started with it, asked how they are, and stopped."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from adapters.plugins.checking import SOURCES, NoPlugin, Plugin, plugin_of
+from adapters.plugins.connector import PluginConnector
+from adapters.plugins.discovery import Found, installed, of_module
+from adapters.plugins.listed import ListedPlugin, built_in
+from adapters.plugins.own_thread import OwnThread, TookTooLong, called
+from adapters.plugins.reasons import reason
+from commands.connectors import Connector, Connectors
+
+START_SECONDS = 30.0
+HEALTH_SECONDS = 5.0
+STOP_SECONDS = 10.0
+NOT_FETCHED = frozenset({"files"})
+"""Types of sources that have no connector."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Started:
+    """A plugin that runs; `silent` is the thread that it was asked in how it is, where it has not answered."""
+
+    plugin: Plugin
+    shown: ListedPlugin
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    silent: OwnThread | None = None
+
+
+class Plugins:
+    """Each plugin for itself: one that fails is listed with its error and hurts nothing else."""
+
+    def __init__(self, connectors: Connectors, modules: Sequence[str] = ()) -> None:
+        self._built_in = dict(connectors)
+        self._modules = modules
+        self._started: list[Started] = []
+        self._failed: list[ListedPlugin] = []
+
+    async def open(self) -> None:
+        """Find, check and start them."""
+        for each in installed():
+            await self._take(each)
+        for module in dict.fromkeys(self._modules):
+            try:
+                found = await called(module, of_module, module, seconds=START_SECONDS)
+            except Exception as error:
+                self._fail(Found(group="", name=module, package=module, version=None, load=dict), error)
+                continue
+            for each in found:
+                await self._take(each)
+
+    async def close(self) -> None:
+        """Stop them, the last one first."""
+        while self._started:
+            started = self._started.pop()
+            stop = getattr(started.plugin.object, "stop", None)
+            if stop is not None:
+                try:
+                    await called(started.plugin.name, stop, seconds=STOP_SECONDS)
+                except Exception as error:
+                    log.warning("plugin_not_stopped", plugin=started.plugin.name, error=reason(error))
+
+    @property
+    def connectors(self) -> Connectors:
+        """By the type of source: the built-in ones, and those of plugins."""
+        found: dict[str, Connector] = dict(self._built_in)
+        for each in self._started:
+            if each.plugin.group == SOURCES:
+                found[each.plugin.name] = PluginConnector(each.plugin)
+        return found
+
+    async def shown(self) -> Sequence[ListedPlugin]:
+        """Return all of them as they are now, those that failed too."""
+        now = await asyncio.gather(*map(self._now, self._started))
+        found = [*built_in(self._built_in), *now, *self._failed]
+        return sorted(found, key=lambda each: (each.group, not each.built_in, each.name, each.package))
+
+    async def _take(self, found: Found) -> None:
+        """Load, check and start one."""
+        try:
+            plugin = await called(found.name, _made, found, seconds=START_SECONDS)
+            self._must_be_free(plugin)
+            start = getattr(plugin.object, "start", None)
+            if start is not None:
+                await called(plugin.name, start, seconds=START_SECONDS)
+        except Exception as error:
+            self._fail(found, error)
+            return
+        shown = ListedPlugin(
+            group=plugin.group,
+            name=plugin.name,
+            package=found.package,
+            version=found.version,
+            description=plugin.description,
+            state="ready",
+            error=None,
+            schema=plugin.schema,
+            secrets=plugin.secrets,
+        )
+        self._started.append(Started(plugin=plugin, shown=shown))
+
+    def _must_be_free(self, plugin: Plugin) -> None:
+        own = plugin.group == SOURCES and (plugin.name in self._built_in or plugin.name in NOT_FETCHED)
+        taken = (
+            each.shown.package for each in self._started if (each.plugin.group, each.plugin.name) == name_of(plugin)
+        )
+        by = "magnet" if own else next(taken, None)
+        if by is not None:
+            raise NoPlugin(f"the name {plugin.name} is taken in {plugin.group}, by {by}")
+
+    def _fail(self, found: Found, error: Exception) -> None:
+        why = reason(error)
+        log.warning("plugin_failed", group=found.group, plugin=found.name, package=found.package, error=why)
+        self._failed.append(
+            ListedPlugin(
+                group=found.group,
+                name=found.name,
+                package=found.package,
+                version=found.version,
+                description="",
+                state="failed",
+                error=why,
+                schema=None,
+            )
+        )
+
+    async def _now(self, started: Started) -> ListedPlugin:
+        """Return one with what it says of its health; while it has not answered it is not asked again."""
+        health: Callable[[], Any] | None = getattr(started.plugin.object, "health", None)
+        if health is None:
+            return started.shown
+        async with started.asking:
+            if started.silent is not None and not started.silent.ended:
+                return replace(started.shown, state="unhealthy", error="It has not said yet how it is.")
+            thread = OwnThread(started.plugin.name)
+            try:
+                answered = await thread.call(health, seconds=HEALTH_SECONDS)
+            except Exception as error:
+                started.silent = thread if isinstance(error, TookTooLong) else None
+                return replace(started.shown, state="unhealthy", error=reason(error))
+            finally:
+                thread.end()
+        if answered is False:
+            return replace(started.shown, state="unhealthy", error="It says that it is not well.")
+        return started.shown
+
+
+def name_of(plugin: Plugin) -> tuple[str, str]:
+    """Return what no two plugins have in common."""
+    return plugin.group, plugin.name
+
+
+def _made(found: Found) -> Plugin:
+    return plugin_of(found.group, found.load(), found.named)
