@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,7 +13,6 @@ from adapters.connectors.database_address import POSTGRES, DatabaseAddress, data
 from adapters.connectors.postgres_rows import PostgresRows
 from adapters.connectors.query import NotSelected, Row, SqlConfig, selectable
 from adapters.connectors.roots import Roots
-from adapters.connectors.sqlalchemy_rows import SqlalchemyRows
 from adapters.egress import Egress
 from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import parse
@@ -41,9 +41,16 @@ class SqlConnector:
     def __init__(self, egress: Egress, roots: Roots) -> None:
         self._roots = roots
         self._postgres: Rows = PostgresRows(egress)
-        self._others: Rows = SqlalchemyRows(egress)
+        self._egress = egress
         self._waiting: dict[UUID, dict[str, asyncio.Future[GivenDocument]]] = {}
         self._turns: dict[UUID, asyncio.Lock] = {}
+
+    @cached_property
+    def _others(self) -> Rows:
+        """What runs queries in all databases but PostgreSQL."""
+        from adapters.connectors.sqlalchemy_rows import SqlalchemyRows  # noqa: PLC0415  # half a second for those alone
+
+        return SqlalchemyRows(self._egress)
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise Invalid where the address or the query is none that may be used."""
