@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter
 
 from tests.support.library import Library
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled, server_error
-from tests.support.server import Running
+from tests.support.server import Running, serving
 from tests.support.talks import ACTIONS, Talks, talks
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -379,6 +380,39 @@ async def test_a_client_that_leaves_does_not_stop_a_turn(client: AsyncOpenAI, ta
         while (done := await client.responses.retrieve(begun.response.id)).status == "in_progress":
             pass
     assert done.output_text == "one two three"
+
+
+async def test_a_response_is_followed_cancelled_and_gone_on_from_in_another_process(
+    client: AsyncOpenAI, talk: Talks, server: ModelServer
+):
+    server.script_for("chat-model", Reply(text="one two three", gate=Gate()))
+    begun = await client.responses.create(model="agent:helper", input="Count.", background=True)
+    async with (
+        serving(talk.magnet.database, Path(talk.magnet.container.settings.home)) as other,
+        connected(other) as elsewhere,
+    ):
+        assert (await elsewhere.responses.retrieve(begun.id)).status == "in_progress"
+        stream = await elsewhere.responses.retrieve(begun.id, stream=True)
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                break
+        assert (await elsewhere.responses.cancel(begun.id)).status == "cancelled"
+        assert [event.type async for event in stream][-1] == "response.incomplete"
+        after = await elsewhere.responses.create(model="agent:helper", input="Hi", previous_response_id=begun.id)
+    assert (await client.responses.retrieve(after.id)).output_text == "echo: Hi"
+
+
+async def test_of_who_was_erased_responses_tell_nothing_that_was_said(client: AsyncOpenAI, talk: Talks):
+    said = [
+        await client.responses.create(model=model, input="My canary", user="u1", metadata={"a": "canary"})
+        for model in ("agent:helper", "chat")
+    ]
+    await talk.magnet.do("POST", "/v1/subjects/u1/erase", {"message": "as asked"})
+    for each in said:
+        for stream in ("", "?stream=true"):
+            answer = await talk.magnet.call("GET", f"/v1/responses/{each.id}{stream}")
+            assert answer.status_code == 200 and "canary" not in answer.text, answer.text
+            assert "[erased]" in answer.text
 
 
 async def test_only_the_newest_response_is_gone_on_from(client: AsyncOpenAI, talk: Talks):
