@@ -12,7 +12,7 @@ from commands.connectors import GivenDocument
 from commands.document_checks import checked, must_be_distinct
 from commands.knowledge_source import FILL_INDEX, ensure_index
 from commands.ports import SYSTEM, Actor, Context, Receipt, Things, Unit
-from commands.retrieval import groups_of
+from commands.retrieval import groups_of, may_find
 from domain.document import Document
 from domain.errors import Archived, Conflict, NotFound
 from domain.knowledge_source import KnowledgeSource
@@ -168,7 +168,7 @@ def sees(groups: frozenset[str] | None, document: Document, source: KnowledgeSou
     """Return whether a caller of these groups may find a document; None: everything."""
     own = document.details["acl"]
     acl = source.definition["acl"] if own is None else own
-    return groups is None or acl is None or not groups.isdisjoint(acl)
+    return may_find(groups, acl)
 
 
 def take(document: Document, given: NamedDocument) -> bool:

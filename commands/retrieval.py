@@ -26,6 +26,11 @@ def groups_of(actor: Actor) -> frozenset[str] | None:
     return None if "admin" in actor.roles else actor.groups
 
 
+def may_find(groups: frozenset[str] | None, acl: Sequence[str] | None) -> bool:
+    """Return whether a caller of these groups may find a document; `acl` None: whoever may search."""
+    return groups is None or acl is None or not groups.isdisjoint(acl)
+
+
 def search_of(
     definition: Mapping[str, Any],
     query: str,

@@ -12,6 +12,7 @@ from commands.bus import Bus
 from commands.configuration import OnThing
 from commands.connectors import Connectors, GivenDocument, Listed, Place, SourceSecrets, connector_of
 from commands.ports import Context, Receipt, Things
+from commands.retrieval import groups_of, may_find
 from commands.trials import ShowTrial
 from domain.errors import Archived
 from domain.knowledge_source import KnowledgeSource
@@ -54,6 +55,9 @@ class SourceTrials:
             given = await connector.fetch(place, listed[0].external_id) if listed else None
         finally:
             connector.end(place)
+        acl = source.definition["acl"] if given is None or given.acl is None else given.acl
+        if not may_find(groups_of(context.actor), acl):
+            given = None  # it is not for the caller's eyes
         shown = {
             "ok": True,
             "documents": [each.external_id for each in listed],

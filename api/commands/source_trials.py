@@ -43,7 +43,7 @@ OPERATIONS = (
                 },
                 "sample": {
                     "type": ["object", "null"],
-                    "description": "`{external_id, title, url, media_type, bytes, metadata, acl}` of the first.",
+                    "description": "`{external_id, title, url, media_type, bytes, metadata, acl}` of the first; null where the caller may not find it.",
                 },
                 "proposed_metadata": {"type": "object", "description": "What `metadata` of the source could be."},
                 "duration_ms": {"type": "number"},

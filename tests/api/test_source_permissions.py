@@ -9,7 +9,7 @@ from adapters.connectors import web
 from tests.support.postgres import Database
 from tests.support.server import serving
 from tests.support.site import site
-from tests.support.synced import SyncedSource
+from tests.support.synced import SOURCE, SyncedSource
 from tests.support.worlds import SiteWorld
 from tests.support.worlds.confluence import CloudWorld, ConfluenceWorld, DataCenterWorld
 from tests.support.worlds.sharepoint import SharePointWorld, granted
@@ -81,3 +81,17 @@ async def test_a_restriction_holds_from_the_next_sync_on_although_the_content_is
     assert (await source.sync())["state"] == "completed"
     assert [await found(source, each) for each in keys] == [0, 0, 1]
     assert len(await source.documents()) == 1
+
+
+async def test_a_trial_shows_no_sample_to_who_may_not_find_it(source: SyncedSource, world: SiteWorld):
+    await world.put("plan", "The planword stands here.")
+    let_read(world, "plan", ["board"])
+    magnet = source.magnet
+    admin = await magnet.do("POST", "/v1/api-keys", {"name": "admin", "roles": ["admin"]})
+    magnet.client.headers["X-API-Key"] = admin["key"]
+    samples = {}
+    for group in ("board", "staff"):
+        key = await magnet.do("POST", "/v1/api-keys", {"name": group, "roles": ["operator"], "groups": [group]})
+        told = await magnet.do("POST", f"{SOURCE}/test", X_API_Key=key["key"])
+        samples[group] = (told["sample"] is None, told["proposed_metadata"] == {})
+    assert samples == {"board": (False, False), "staff": (True, True)}
