@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 from adapters.plugins.readers import is_reader, source_of
@@ -64,15 +65,34 @@ def plugin_of(group: str, found: Any, named: str | None) -> Plugin:
     secrets = getattr(made, "secrets", {})
     if not isinstance(secrets, Mapping) or not all(isinstance(each, str) for pair in secrets.items() for each in pair):
         raise NoPlugin("its `secrets` are no mapping from names to what they are")
+    schema, description = config.model_json_schema(), described(made, config)
+    if holds_secret(schema):
+        raise NoPlugin("its `Config` has a field for a secret, which would be on record: name it in `secrets`")
+    try:
+        orjson.dumps([schema, description, dict(secrets)])
+    except TypeError as error:
+        raise NoPlugin(f"what it says of itself can't be told in JSON: {error}") from None
     return Plugin(
         group=group,
         name=name,
         object=made,
         config=config,
-        schema=config.model_json_schema(),
+        schema=schema,
         secrets=dict(secrets),
-        description=described(made, config),
+        description=description,
     )
+
+
+def holds_secret(schema: Any) -> bool:
+    """Return whether a schema has a field of the kind that pydantic has for secrets."""
+    match schema:
+        case {"format": "password", "writeOnly": True}:
+            return True
+        case dict():
+            return any(map(holds_secret, schema.values()))
+        case list():
+            return any(map(holds_secret, schema))
+    return False
 
 
 def described(made: Any, config: type[BaseModel]) -> str:

@@ -25,6 +25,7 @@ LOAD_SECONDS = 600.0
 MOST_LEFT = 4
 """Threads of loads that were given up and did not return; more of them are not begun."""
 
+LONGEST_VERSION = 200
 END = object()
 
 
@@ -52,7 +53,7 @@ class PluginConnector:
                     continue
                 id = id_of(document)
                 if id in seen:
-                    raise SourceUnavailable(f"The plugin gives more than one document with the id {id[:200]}.")
+                    raise SourceUnavailable(f"The plugin gives more than one document with the id {id[:200]!a}.")
                 seen.add(id)
                 kept = plain(document)
                 self._documents.keep(place.source, id, kept)
@@ -107,7 +108,7 @@ class PluginConnector:
             raise
         except Exception as error:
             why = reason(error, place.secrets.values())
-            raise SourceUnavailable(f"The plugin {self._plugin.name} failed: {why}", code="plugin_failed") from None
+            raise SourceUnavailable(f"The plugin {self._plugin.name} failed: {why}") from None
 
 
 def given(found: Any) -> Document | None:
@@ -126,8 +127,10 @@ def id_of(document: Document) -> str:
 
 def version_of(document: Document, kept: Mapping[str, Any]) -> str:
     """Return what changes with a document."""
-    if isinstance(document.version, str) and document.version:
-        return document.version
+    version = document.version
+    if isinstance(version, str) and version:
+        storable = version.isprintable() and len(version) <= LONGEST_VERSION
+        return version if storable else sha256(version.encode(errors="replace")).hexdigest()
     return sha256(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -163,7 +166,7 @@ def wrong_with(document: Any) -> str | None:
     ):
         return "Its `acl` is no list of names of groups."
     try:
-        orjson.dumps([document.metadata, document.url, document.media_type, list(acl or ())])
+        orjson.dumps([document.title, document.url, document.media_type, document.metadata, list(acl or ())])
     except TypeError as error:
         return f"Its metadata or another of its values can't be told in JSON: {reason(error)}"
     return None if isinstance(document.metadata, Mapping) else "Its `metadata` is no mapping."

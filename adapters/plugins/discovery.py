@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
 from adapters.plugins.checking import METHODS, NoPlugin
@@ -26,16 +26,20 @@ class Found:
 
 
 def installed() -> Iterator[Found]:
-    """Yield the entry points of all installed packages, in the order of their names."""
-    for distribution in _distributions():
-        try:
-            package, version = str(distribution.name), str(distribution.version)
-            points = [each for each in distribution.entry_points if each.group in METHODS]
-        except Exception as error:
-            yield Found(group="", name=_place(distribution), package="", version=None, load=partial(_raise, error))
+    """Yield the entry points of all installed packages; of one that several directories have, the one that is imported."""
+    seen = set()
+    for distribution in distributions():
+        directory = str(getattr(getattr(distribution, "_path", None), "name", distribution))
+        name = directory.partition("-")[0].lower()  # its metadata hold the name too, but reading all of them takes long
+        if name in seen:
             continue
-        for point in sorted(points, key=lambda each: (each.group, each.name)):
-            yield _of(point, package, version)
+        seen.add(name)
+        try:
+            points = [each for each in distribution.entry_points if each.group in METHODS]
+            for point in sorted(points, key=lambda each: (each.group, each.name)):
+                yield _of(point, str(distribution.name), str(distribution.version))
+        except Exception as error:
+            yield Found(group="", name=directory, package=directory, version=None, load=partial(_raise, error))
 
 
 def of_module(module: str) -> Sequence[Found]:
@@ -64,32 +68,17 @@ def of_module(module: str) -> Sequence[Found]:
     return found
 
 
-def _distributions() -> Iterator[Distribution]:
-    """Yield each installed package once: the one that is imported, where several directories have it."""
-    seen = set()
-    for each in distributions():
-        try:
-            name = each.name
-        except Exception:
-            yield each  # what is wrong with it is told where its entry points are asked for
-            continue
-        if name not in seen:
-            seen.add(name)
-            yield each
-
-
 def _of(point: EntryPoint, package: str, version: str) -> Found:
     return Found(
         group=point.group, name=point.name, package=package, version=version, load=point.load, named=point.name
     )
 
 
-def _place(distribution: Distribution) -> str:
-    return str(getattr(getattr(distribution, "_path", None), "name", "unknown"))
-
-
 def _name(found: Any) -> str:
-    name = getattr(found, "name", None)
+    try:
+        name = getattr(found, "name", None)
+    except Exception:
+        name = None  # it is told when the object is checked, without harm to the others of its module
     return name if isinstance(name, str) else str(getattr(found, "__name__", type(found).__name__))
 
 

@@ -58,7 +58,7 @@ class OwnThread:
 
 
 async def in_time(work: Any, seconds: float) -> Any:
-    """Await something; raise TookTooLong where it takes longer."""
+    """Await something; raise TookTooLong where it takes longer, and what would end who asked as an ordinary error."""
     try:
         async with asyncio.timeout(seconds) as limit:
             return await work
@@ -66,6 +66,11 @@ async def in_time(work: Any, seconds: float) -> Any:
         if not limit.expired():
             raise
         raise TookTooLong(f"it did not answer within {seconds:g} seconds") from None
+    except (asyncio.CancelledError, SystemExit) as raised:
+        task = asyncio.current_task()
+        if isinstance(raised, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
+        raise RuntimeError(f"it raised {type(raised).__name__}") from None
 
 
 async def called(name: str, function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:

@@ -1,9 +1,11 @@
 """The plugins of an installation: found, checked and started with it, asked how they are, and stopped."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
 
 import structlog
 
@@ -44,7 +46,11 @@ class Plugins:
         self._failed: list[ListedPlugin] = []
 
     async def open(self) -> None:
-        """Find, check and start them."""
+        """Find, check and start them; what they print meanwhile is no answer of a command."""
+        with redirect_stdout(sys.stderr):
+            await self._open()
+
+    async def _open(self) -> None:
         for each in installed():
             await self._take(each)
         for module in dict.fromkeys(self._modules):
@@ -60,12 +66,12 @@ class Plugins:
         """Stop them, the last one first."""
         while self._started:
             started = self._started.pop()
-            stop = getattr(started.plugin.object, "stop", None)
-            if stop is not None:
-                try:
+            try:
+                stop = getattr(started.plugin.object, "stop", None)
+                if stop is not None:
                     await called(started.plugin.name, stop, seconds=STOP_SECONDS)
-                except Exception as error:
-                    log.warning("plugin_not_stopped", plugin=started.plugin.name, error=reason(error))
+            except Exception as error:
+                log.warning("plugin_not_stopped", plugin=started.plugin.name, error=reason(error))
 
     @property
     def connectors(self) -> Connectors:
@@ -76,10 +82,14 @@ class Plugins:
                 found[each.plugin.name] = PluginConnector(each.plugin)
         return found
 
+    @cached_property
+    def _own(self) -> Sequence[ListedPlugin]:
+        return built_in(self._built_in)
+
     async def shown(self) -> Sequence[ListedPlugin]:
         """Return all of them as they are now, those that failed too."""
         now = await asyncio.gather(*map(self._now, self._started))
-        found = [*built_in(self._built_in), *now, *self._failed]
+        found = [*self._own, *now, *self._failed]
         return sorted(found, key=lambda each: (each.group, not each.built_in, each.name, each.package))
 
     async def _take(self, found: Found) -> None:
@@ -133,15 +143,13 @@ class Plugins:
 
     async def _now(self, started: Started) -> ListedPlugin:
         """Return one with what it says of its health; while it has not answered it is not asked again."""
-        health: Callable[[], Any] | None = getattr(started.plugin.object, "health", None)
-        if health is None:
-            return started.shown
         async with started.asking:
             if started.silent is not None and not started.silent.ended:
                 return replace(started.shown, state="unhealthy", error="It has not said yet how it is.")
             thread = OwnThread(started.plugin.name)
             try:
-                answered = await thread.call(health, seconds=HEALTH_SECONDS)
+                health = getattr(started.plugin.object, "health", None)
+                answered = None if health is None else await thread.call(health, seconds=HEALTH_SECONDS)
             except Exception as error:
                 started.silent = thread if isinstance(error, TookTooLong) else None
                 return replace(started.shown, state="unhealthy", error=reason(error))

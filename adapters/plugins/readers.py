@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 
 from adapters.plugins.document import Document
@@ -33,7 +33,9 @@ class Argument:
 
     @property
     def is_secret(self) -> bool:
-        """Whether it goes by a name that secrets have, and is text."""
+        """Whether it is text that goes by a name that secrets have, or is a secret by its type."""
+        if self.type in (SecretStr, SecretStr | None):
+            return True
         parts = set(self.name.lower().split("_"))
         secret = bool(parts & SECRET_PARTS) or self.name.lower().endswith(SECRET_ENDS)
         return secret and self.type in (str, str | None, Any)
@@ -69,9 +71,12 @@ class ReaderSource:
             each.name: getattr(config, field_of(number))
             for number, each in enumerate(self._shown)
             if field_of(number) in config.model_fields_set
-        } | {name: secret for name, secret in secrets.items() if name in self.secrets}
+        }
         for each in self._arguments:
-            if each.is_secret and each.default is inspect.Parameter.empty and each.name not in given:
+            if each.is_secret and each.name in secrets:
+                secret = secrets[each.name]
+                given[each.name] = SecretStr(secret) if each.type in (SecretStr, SecretStr | None) else secret
+            elif each.is_secret and each.default is inspect.Parameter.empty:
                 raise ValueError(f"the secret `{each.name}` is not set")
         making = {each.name: given[each.name] for each in self._arguments if each.making and each.name in given}
         loading = {each.name: given[each.name] for each in self._arguments if each.loading and each.name in given}

@@ -8,6 +8,7 @@ import pytest
 from llama_index.core.readers import SimpleDirectoryReader, StringIterableReader
 from llama_index.core.readers.base import BaseReader
 from llama_index.core.schema import Document as LoadedDocument
+from pydantic import SecretStr
 
 from adapters.plugins.checking import SOURCES
 from commands.connectors import SourceUnavailable
@@ -30,6 +31,11 @@ class WikiReader(BaseReader):
             metadata = {"url": f"https://wiki.example/{self.space}/{number}", "title": f"Page {number}"}
             yield LoadedDocument(text=f"page {number} {len(self.token)}", metadata=metadata)
         yield LoadedDocument(text="")
+
+
+class Sealed(BaseReader):
+    def load_data(self, pin: SecretStr) -> list[LoadedDocument]:
+        return [LoadedDocument(text=pin.get_secret_value()[:6], id_="one")]
 
 
 class AsyncReader(BaseReader):
@@ -68,6 +74,15 @@ async def test_its_arguments_are_its_config_and_its_secrets_stand_apart():
             await listed(source, place_of({"limit": "many"}, {"token": SECRET}))
         with pytest.raises(SourceUnavailable, match="secret `token`"):
             await listed(source, place_of({}, {}))
+
+
+async def test_what_is_a_secret_by_its_type_is_one():
+    async with opened({SOURCES: [Sealed]}) as made:
+        source = made.connectors["sealed"]
+        assert set(source.secrets) == {"pin"}
+        place = place_of({}, {"pin": SECRET})
+        await listed(source, place)
+        assert (await source.fetch(place, "one")).content == SECRET[:6].encode()
 
 
 async def test_texts_without_a_place_keep_their_ids_as_long_as_they_are_the_same():

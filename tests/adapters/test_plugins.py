@@ -1,6 +1,7 @@
 """Plugins: found, checked, started, asked how they are and stopped; one that fails is told and hurts nothing else."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from adapters.plugins import connector, plugins
 from adapters.plugins.checking import METHODS, SOURCES
@@ -21,6 +22,9 @@ from tests.support.asked_connectors import listed, place_of
 from tests.support.plugin_modules import module_of
 
 SECRET = "canary-0815-CANARY-4711"
+
+
+GOOD = b"[magnet.knowledge_sources]\nthings = tests.adapters.test_plugins:Source\n"
 
 
 class Settings(BaseModel, extra="forbid"):
@@ -38,6 +42,10 @@ class Source:
 
     def load(self, config: Settings, secrets: Mapping[str, str]) -> Any:
         return [Document(id=f"d{number}", text=f"text {number}") for number in range(config.count)]
+
+
+class Sealed(BaseModel):
+    inner: dict[str, SecretStr] = {}
 
 
 class Loading(Source):
@@ -93,6 +101,9 @@ async def test_a_plugin_of_every_group_is_found_and_shown_with_its_schema():
         ({"Config": dict}, "pydantic"),
         ({"load": None}, "method `load`"),
         ({"secrets": ["token"]}, "secrets"),
+        ({"Config": Sealed}, "field for a secret"),
+        ({"description": "\ud800"}, "JSON"),
+        ({"name": property(lambda self: 1 / 0)}, "ZeroDivisionError"),
         ({"name": "files"}, "taken"),
     ],
     ids=lambda value: str(value)[:30],
@@ -130,6 +141,31 @@ async def test_a_module_that_is_not_there_or_raises_hurts_no_other(tmp_path: Pat
     assert found["things"] == ("ready", None)
     assert "ModuleNotFoundError" in str(found["no_such_module"][1])
     assert "SystemExit" in str(found["raising_module"][1])
+
+
+async def test_what_it_prints_while_it_is_loaded_is_no_answer(capsys: pytest.CaptureFixture[str]):
+    class Chatting(Source):
+        def start(self) -> None:
+            sys.stdout.write("here I am\n")
+
+    async with opened({SOURCES: [Chatting]}):
+        said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "here I am\n")
+
+
+async def test_a_package_with_broken_metadata_hurts_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, points in (("broken", b"[magnet.knowledge_sources]\nwrong = \xff:\n"), ("good", GOOD)):
+        directory = tmp_path / f"{name}_things-1.dist-info"
+        directory.mkdir()
+        (directory / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-things\nVersion: 1\n")
+        (directory / "entry_points.txt").write_bytes(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = Plugins({})
+    await made.open()
+    shown = {each.package: each for each in await made.shown()}
+    await made.close()
+    assert shown["good-things"].state == "ready"
+    assert shown["broken_things-1.dist-info"].state == "failed"
 
 
 async def test_it_is_started_asked_how_it_is_and_stopped():
@@ -195,14 +231,17 @@ async def test_what_hangs_is_given_up_and_hurts_no_other(monkeypatch: pytest.Mon
 
 async def test_an_error_tells_no_secret(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ACME_API_KEY", SECRET)
+    monkeypatch.setenv("ACME_DATABASE_URL", "postgresql://me:open-sesame@db.example/acme")
 
     class Telling(Source):
         def start(self) -> None:
-            raise OSError(f"no way to https://me:hunter22@acme.example/ with {SECRET}\x00 or " + "x" * 1000)
+            raise OSError(
+                f"no way to https://me:hunter22@acme.example/ with {SECRET}\x00 nor open-sesame " + "x" * 1000
+            )
 
     async with opened({SOURCES: [Telling]}) as made:
         error = str((await states(made))["things"][1])
-    assert error.startswith("OSError: no way to https://***@acme.example/ with ***")
+    assert error.startswith("OSError: no way to https://***@acme.example/ with *** nor *** ")
     assert error.endswith("…") and SECRET not in error
 
 
@@ -252,6 +291,15 @@ async def test_a_document_brings_what_a_source_may_tell():
     assert (given.metadata, given.acl) == ({"of": [1]}, ["staff"])
 
 
+async def test_a_version_that_can_not_be_stored_is_told_by_its_hash():
+    versions = ["a\x00", "\ud800", "x" * 10_000]
+    documents = [Document(id=str(number), text="a", version=each) for number, each in enumerate(versions)]
+    async with loading(lambda _, __: documents) as source:
+        found = await listed(source, place_of({}, {}))
+    assert len(set(found.values())) == 3
+    assert all(version is not None and len(version) == 64 and version.isalnum() for version in found.values())
+
+
 WRONG: dict[str, Any] = {
     "neither": {},
     "both": {"text": "a", "content": b"a"},
@@ -261,6 +309,7 @@ WRONG: dict[str, Any] = {
     "list": {"text": "a", "metadata": []},
     "version": {"text": "a", "version": 7},
     "url": {"text": "a", "url": 7},
+    "surrogate": {"text": "a", "title": "\ud800"},
 }
 
 
@@ -272,6 +321,23 @@ async def test_a_document_that_is_wrong_harms_no_other(fields: dict[str, Any]):
         assert (await source.fetch(place, "a")).content == b"one"
         with pytest.raises(NotFetched):
             await source.fetch(place, "w")
+
+
+async def exiting(config: Settings, secrets: Mapping[str, str]) -> Any:
+    raise SystemExit(3)
+
+
+async def cancelled(config: Settings, secrets: Mapping[str, str]) -> Any:
+    raise asyncio.CancelledError
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def unreadable(config: Settings, secrets: Mapping[str, str]) -> Any:
+    raise Unreadable
 
 
 def raising(config: Settings, secrets: Mapping[str, str]) -> Any:
@@ -289,6 +355,9 @@ def raising(config: Settings, secrets: Mapping[str, str]) -> Any:
         (lambda _, __: [Document(id="", text="a")], "`id`"),
         (lambda _, __: [Document(id="a", text="a"), Document(id="a", text="b")], "more than one document"),
         (lambda _, __: exit(3), "SystemExit"),
+        (exiting, "SystemExit"),
+        (cancelled, "CancelledError"),
+        (unreadable, "Unreadable: its message can't be read"),
         (lambda _, __: next(iter(())), "StopIteration"),
     ],
 )

@@ -29,8 +29,9 @@ async def source(
 ) -> AsyncIterator[SyncedSource]:
     monkeypatch.setattr(web, "FIRST_PAUSE", 0.001)
     async with serving(
-        database, tmp_path / "home", MAGNET_EGRESS_ALLOW=world.allow, MAGNET_FOLDERS=str(tmp_path)
-    ) as magnet:
+        database, tmp_path / "home", MAGNET_EGRESS_ALLOW=world.allow, MAGNET_FOLDERS=str(tmp_path),
+        MAGNET_PLUGINS=world.plugins,
+    ) as magnet:  # fmt: skip
         body = {"name": "docs", "type": world.type, "config": world.config, "secrets": dict(world.secrets)}
         made = await magnet.call("POST", "/v1/knowledge-sources", body)
         assert made.status_code == 201, made.text

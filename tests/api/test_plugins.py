@@ -86,7 +86,7 @@ async def test_the_example_is_installed_listed_and_synced(importable: Path, data
         assert (await source.sync())["counts"] == counts(listed=2, changed=1, unchanged=1)
         notes.rename(tmp_path / "away.txt")
         away = await source.sync()
-        assert (away["state"], away["error"]["code"]) == ("failed", "plugin_failed")
+        assert (away["state"], away["error"]["code"]) == ("failed", "source_unavailable")
         assert "FileNotFoundError" in away["error"]["reason"]
         assert set(await source.documents()) == {"Returns", "Hours"}
 
@@ -106,6 +106,21 @@ async def test_a_reader_of_llama_index_is_named_by_a_module_and_synced(database:
             assert (await source.sync())["counts"] == counts(listed=1, added=1)
             assert (await source.sync())["counts"] == counts(listed=1, unchanged=1)
             assert list(await source.documents()) == [str(folder / "returns.txt")]
+
+
+async def test_a_source_whose_plugin_is_gone_keeps_its_documents_and_says_so(database: Database, tmp_path: Path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "returns.txt").write_text("Goods come back within 30 days.")
+    with module_of("house_readers", {SOURCES: [SimpleDirectoryReader]}):
+        async with serving(database, tmp_path / "home", MAGNET_PLUGINS="house_readers") as magnet:
+            body = {"name": "docs", "type": "simple_directory_reader", "config": {"input_dir": str(folder)}}
+            await magnet.do("POST", "/v1/knowledge-sources", body)
+            await SyncedSource(magnet=magnet).sync()
+    async with serving(database, tmp_path / "home") as magnet:
+        refused = await magnet.call("POST", f"{SOURCE}/sync", {})
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_syncable")
+        assert list(await SyncedSource(magnet=magnet).documents()) == [str(folder / "returns.txt")]
 
 
 async def test_built_in_connectors_stand_beside_what_failed_to_load(database: Database, tmp_path: Path):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from tests.support.plugin_modules import module_of
 from tests.support.postgres import Database
 from tests.support.s3_server import s3_server
 from tests.support.site import site
@@ -14,6 +15,7 @@ from tests.support.worlds.git import GitWorld
 from tests.support.worlds.http_json import HttpJsonWorld
 from tests.support.worlds.hubspot import HubSpotWorld
 from tests.support.worlds.notion import NotionWorld
+from tests.support.worlds.plugin import PluginWorld, Shelf
 from tests.support.worlds.s3 import S3World
 from tests.support.worlds.salesforce import SalesforceWorld
 from tests.support.worlds.sharepoint import SharePointWorld
@@ -58,6 +60,13 @@ async def a_repository(path: Path, _: Database) -> AsyncIterator[World]:
         yield GitWorld(made, path / "repositories")
 
 
+@asynccontextmanager
+async def a_plugin(_: Path, __: Database) -> AsyncIterator[World]:
+    shelf = Shelf()
+    with module_of(PluginWorld.plugins, {"magnet.knowledge_sources": [shelf]}):
+        yield PluginWorld(shelf)
+
+
 WORLDS: dict[str, Make] = {
     "sharepoint": on_a_site(SharePointWorld),
     "confluence-cloud": on_a_site(CloudWorld),
@@ -71,4 +80,5 @@ WORLDS: dict[str, Make] = {
     "sql": a_database,
     "s3": a_bucket,
     "git": a_repository,
+    "plugin": a_plugin,
 }

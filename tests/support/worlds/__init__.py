@@ -18,6 +18,9 @@ class World(ABC):
     allow: str = ""
     """What MAGNET_EGRESS_ALLOW has to name."""
 
+    plugins: str = ""
+    """What MAGNET_PLUGINS has to name."""
+
     @property
     @abstractmethod
     def config(self) -> dict[str, Any]: ...
