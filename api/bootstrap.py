@@ -288,7 +288,7 @@ async def open_container(
         listener.on(JOBS, jobs.hear)
         runs_view = PostgresRunsView(pool)
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
-            await Batches(pool, model, schema=model.name, fence=0).make_schema(anew=False)
+            await Batches(pool, model, schema=model.name, fence=0).make_schema()
         journal = PostgresTurnJournal(pool, keys)
         turns = Turns(bus=bus, things=store, places=store, loop=agent_loop, runs=runs, journal=journal)
         journal.on_cancel = turns.stop

@@ -6,7 +6,7 @@ ORDER BY notification_id LIMIT %(limit)s
 
 -- name: sifted  -- the same without what a projection does not take; the first two columns are the same in all rows
 WITH bound AS (
-    SELECT least(h.head, %(after)s + %(span)s) AS upto, h.head
+    SELECT least(h.head, %(after)s::bigint + %(span)s) AS upto, h.head
     FROM (SELECT coalesce(max(notification_id), 0) AS head FROM magnet.magnet_events) AS h
 )
 SELECT b.upto, b.head, e.* FROM bound b LEFT JOIN LATERAL (

@@ -58,7 +58,7 @@ class KafkaFeed:
 
     async def run(self) -> None:
         """Follow the topic until cancelled; raise what a batch fails with that nothing can be waited for."""
-        await self._batches.make_schema(anew=False)
+        await self._batches.make_schema()
         await self._consumer.start()
         try:
             self._consumer.subscribe([self._topic], listener=Assigned(self))

@@ -105,19 +105,40 @@ class Batches:
             values = {"projection": self.schema, "stream": stream, "position": at, "error": error}
             await connection.execute(SQL["park"], values)
 
-    async def make_schema(self, *, anew: bool) -> None:
-        """Make the schema with empty tables where it is missing; `anew`: in any case."""
-        name = statements.Identifier(self.schema)
+    async def make_schema(self) -> None:
+        """Make the schema with empty tables where it is missing."""
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(SQL["schema_lock"], {"projection": self.schema})
             cursor = await connection.execute(SQL["schema_exists"], {"schema": self.schema})
-            if await cursor.fetchone() is not None:
-                if not anew:
-                    return
-                await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=name))
-            await connection.execute(statements.SQL(SQL["create_schema"]).format(schema=name))
-            await connection.execute(SQL["into_schema"], {"schema": self.schema})
-            await self._model.writer.create(connection)
+            if await cursor.fetchone() is None:
+                await self._create(connection)
+
+    async def make_anew(self) -> None:
+        """Make the schema with empty tables and begin at 0, whatever was there; or raise Fenced.
+
+        In one transaction: an owner that was overtaken must not empty what its successor fills.
+        """
+        name = statements.Identifier(self.schema)
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(SQL["schema_lock"], {"projection": self.schema})
+            values = {"projection": self.schema, "fence": self._fence}
+            if (await connection.execute(SQL["begin_anew"], values)).rowcount != 1:
+                raise Fenced
+            await connection.execute(SQL["clear_quarantine"], {"projection": self.schema})
+            await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=name))
+            await self._create(connection)
+
+    async def _create(self, connection: AsyncConnection[Any]) -> None:
+        name = statements.Identifier(self.schema)
+        await connection.execute(statements.SQL(SQL["create_schema"]).format(schema=name))
+        await connection.execute(SQL["into_schema"], {"schema": self.schema})
+        await self._model.writer.create(connection)
+
+    async def hold(self, connection: AsyncConnection[Any], expected: int) -> None:
+        """See that this owner's work stands at a position, and stays so until the transaction ends; or raise Fenced."""
+        values = {"projection": self.schema, "fence": self._fence, "expected": expected}
+        if await (await connection.execute(SQL["hold"], values)).fetchone() is None:
+            raise Fenced
 
     async def advance(
         self, connection: AsyncConnection[Any], expected: int, position: int, *, query: str = "advance"

@@ -67,15 +67,17 @@ class Follower:
     async def step(self) -> bool:
         """Apply the next batch; return whether there may be more."""
         section, self._ahead = self._ahead, None
-        if section is None or section.after != self.position:
+        # Read a while ago: there may be more by now, of which whoever calls was told before.
+        old = section is not None and section.after == self.position
+        if section is None or not old:
             section = await self._read(self.position)
         if section.upto == self.position:
             self._size = LEAST
-            return False
+            return old
         if not section.full:
             await self._take(section.events, section.upto)
             self._size = LEAST
-            return False
+            return old
         self._size = max(self._size // 4, 1) if section.weight > HEAVY else min(2 * self._size, MOST)
         # Read and mapped while PostgreSQL writes the rows of this one.
         reading = asyncio.create_task(self._read(section.upto))

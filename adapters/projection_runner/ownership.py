@@ -38,4 +38,7 @@ async def keep_owning(dsn: str, name: str, work: Callable[[Session], Awaitable[N
         except (*AWAY, psycopg.Error) as error:
             log.warning("projection_waits", projection=name, error=type(error).__name__)
             pause = min(2 * pause, LONGEST_PAUSE)
+        except Exception as error:  # without its owner a projection would stand still, and nobody would hear of it
+            log.exception("projection_failed", projection=name, error=type(error).__name__)
+            pause = LONGEST_PAUSE
         await asyncio.sleep(pause)

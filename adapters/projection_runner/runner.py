@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.ending import end_tasks
 from adapters.event_store.log import EventLog
 from adapters.postgres.listener import Listener
-from adapters.projection_runner.batch import SQL, ReadModel
+from adapters.projection_runner.batch import SQL, Fenced, ReadModel
 from adapters.projection_runner.follower import Follower
 from adapters.projection_runner.ownership import Session, keep_owning
 from adapters.projection_runner.upkeep import Upkeep
@@ -31,6 +31,9 @@ UNWANTED = 0.025
 
 WANTED = 0.1
 """Seconds in which nothing waits so, after somebody at another process has asked for a position."""
+
+BUILD_AGAIN = 5.0
+"""Seconds from a rebuild that failed to the next try."""
 
 CLEAN_EVERY = 3600.0
 log = structlog.get_logger(__name__)
@@ -177,7 +180,7 @@ class ProjectionRunner:
         assert row is not None
         position, fence = row
         follower = self._follower(model, model.name, fence, position)
-        await follower.batches.make_schema(anew=False)
+        await follower.batches.make_schema()
         self._positions.moved(model.name, position)
         upkeep = Upkeep(self._pool, model, model.name, lambda: follower.position)
         upkeep.begin()
@@ -194,7 +197,7 @@ class ProjectionRunner:
         waker = self._wakers[model.name]
         clock = asyncio.get_running_loop().time
         self._look[model.name] = True
-        building: asyncio.Task[Follower] | None = None
+        building: asyncio.Task[Follower | None] | None = None
         try:
             while True:
                 waker.clear()
@@ -202,10 +205,11 @@ class ProjectionRunner:
                     self._look[model.name] = False
                     await follower.refresh()
                     if building is None and await self._rebuild_asked(model):
-                        building = asyncio.create_task(self._build(model, follower, fence))
+                        building = asyncio.create_task(self._built(model, follower, fence))
                         building.add_done_callback(lambda _: waker.set())
                 if building is not None and building.done():
-                    await self._put_in_place(model, building.result(), follower, upkeep)
+                    if (beside := building.result()) is not None:
+                        await self._put_in_place(model, beside, follower, upkeep)
                     building, self._look[model.name] = None, True
                 began = clock()
                 if await follower.step():
@@ -238,16 +242,24 @@ class ProjectionRunner:
             asked = await (await connection.execute(SQL["rebuild_requested"], {"projection": model.name})).fetchone()
         return bool(asked and asked[0])
 
+    async def _built(self, model: ReadModel, live: Follower, fence: int) -> Follower | None:
+        """Build the read model anew; None where that failed: it may be tried again at once, a pause is over then."""
+        try:
+            return await self._build(model, live, fence)
+        except Fenced:
+            raise
+        except Exception as error:  # the live one goes on
+            told = not isinstance(error, psycopg.Error)  # PostgreSQL's texts may hold what persons wrote
+            log.error("rebuild_failed", projection=model.name, error=type(error).__name__, exc_info=told)
+            await asyncio.sleep(BUILD_AGAIN)
+            return None
+
     async def _build(self, model: ReadModel, live: Follower, fence: int) -> Follower:
         """Build the read model anew beside the live one, which goes on meanwhile; one at a time in this process."""
         async with self._building:
-            names = {"projection": model.name, "next": f"{model.name}__next", "fence": fence}
-            async with self._pool.connection() as connection:
-                await connection.execute(SQL["clear_quarantine"], {"projection": names["next"]})
-                await connection.execute(SQL["begin_rebuild"], names)
-            log.info("rebuild_begins", projection=model.name)
             beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True)
-            await beside.batches.make_schema(anew=True)
+            await beside.batches.make_anew()
+            log.info("rebuild_begins", projection=model.name)
             await self._catch_up(beside, live)
             await self._keep_beside(model, beside)
             await self._catch_up(beside, live)
@@ -285,6 +297,7 @@ class ProjectionRunner:
         )
         values = {"projection": model.name, "next": f"{model.name}__next"}
         async with live.batches.transaction() as connection:
+            await beside.batches.hold(connection, beside.position)
             # Both may differ by a batch: the position goes with the rows that are switched in.
             await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=gone))
             await connection.execute(statements.SQL(SQL["rename_schema"]).format(schema=old, other=gone))

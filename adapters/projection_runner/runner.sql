@@ -65,9 +65,13 @@ UPDATE magnet_read.tracking SET rebuild_requested = true WHERE projection = %(pr
 -- name: rebuild_requested
 SELECT rebuild_requested FROM magnet_read.tracking WHERE projection = %(projection)s
 
--- name: begin_rebuild
-INSERT INTO magnet_read.tracking (projection, fence) VALUES (%(next)s, %(fence)s)
-ON CONFLICT (projection) DO UPDATE SET position = 0, fence = excluded.fence
+-- name: begin_anew  -- no row: a later owner is at it
+INSERT INTO magnet_read.tracking AS t (projection, fence) VALUES (%(projection)s, %(fence)s)
+ON CONFLICT (projection) DO UPDATE SET position = 0, fence = excluded.fence WHERE t.fence <= excluded.fence
+
+-- name: hold  -- as it is, until the transaction ends; no row: another owner has taken over
+SELECT 1 FROM magnet_read.tracking
+WHERE projection = %(projection)s AND fence = %(fence)s AND position = %(expected)s FOR UPDATE
 
 -- name: end_rebuild
 WITH gone AS (DELETE FROM magnet_read.tracking WHERE projection = %(next)s)

@@ -67,10 +67,9 @@ async def try_out(
     schema, fence = f"{model.name}__dry", secrets.randbelow(2**62)
     follower = Follower(log, pool, model, schema=schema, fence=fence, position=0)
     async with pool.connection() as connection:
-        await connection.execute(TRACKING["begin_rebuild"], {"next": schema, "fence": fence})
-        await connection.execute(TRACKING["clear_quarantine"], {"projection": schema})
+        await connection.execute(SQL["begin"], {"trial": schema, "fence": fence})
     try:
-        await follower.batches.make_schema(anew=True)
+        await follower.batches.make_anew()
         async with asyncio.timeout(None) as limit:
             while True:
                 while await follower.step():

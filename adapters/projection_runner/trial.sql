@@ -2,6 +2,10 @@
 SELECT (SELECT t.position FROM magnet_read.tracking t WHERE t.projection = %(projection)s),
     (SELECT t.position FROM magnet_read.tracking t WHERE t.projection = %(trial)s)
 
+-- name: begin  -- whatever another dry run has there
+INSERT INTO magnet_read.tracking (projection, fence) VALUES (%(trial)s, %(fence)s)
+ON CONFLICT (projection) DO UPDATE SET position = 0, fence = excluded.fence
+
 -- name: end
 DELETE FROM magnet_read.tracking WHERE projection = %(trial)s
 

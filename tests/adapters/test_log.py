@@ -113,3 +113,9 @@ async def test_a_long_way_without_events_that_are_wanted_is_gone_in_parts(
     assert (first.events, first.upto, first.full) == ([], 3, True)
     rest = await side.log.sift(3, 100, passed)
     assert (rest.events, rest.upto, rest.full) == ([], 4, False)
+
+
+async def test_a_log_may_grow_past_two_thousand_million_events(side: ReadSide):
+    await side.record(prompt("a"))
+    nothing = await side.log.sift(2**31 - 2, 100, frozenset())
+    assert (nothing.events, nothing.upto, nothing.full) == ([], 2**31 - 2, False)

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from adapters.projection_runner.administration import ProjectionAdministration
-from adapters.projection_runner.batch import ReadModel
+from adapters.projection_runner.batch import SQL, ReadModel
+from adapters.projection_runner.follower import LEAST, Follower
 from domain.prompt import Prompt
 from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
@@ -92,3 +93,19 @@ async def test_an_event_that_can_be_taken_the_second_time_is_not_set_aside(side:
         await side.caught_up()
     assert await letters(side, model_of(shaky)) == []
     assert await side.view.get(prompt.id) is not None
+
+
+@pytest.mark.parametrize("rest", [0, 3])
+async def test_what_came_while_a_section_was_read_ahead_is_looked_for_at_once(side: ReadSide, rest: int):
+    await prompts(side, LEAST + rest)
+    follower = Follower(side.log, side.pool, CONFIGURATIONS, schema=CONFIGURATIONS.name, fence=1, position=0)
+    async with side.pool.connection() as connection:
+        await connection.execute(SQL["register"], {"projection": CONFIGURATIONS.name})
+        await connection.execute(SQL["take_over"], {"projection": CONFIGURATIONS.name})
+    await follower.batches.make_schema()
+    assert await follower.step()
+    assert follower.position == LEAST
+    head = await side.record(Prompt.create(name="late", definition={"text": "a"}))
+    while await follower.step():
+        pass
+    assert follower.position == head

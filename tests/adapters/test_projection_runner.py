@@ -11,7 +11,7 @@ import pytest
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches, Fenced, ReadModel
 from adapters.projection_runner.runner import Positions
-from domain.errors import NotFound
+from domain.errors import Busy, Invalid, NotFound
 from domain.prompt import Prompt
 from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
@@ -230,3 +230,74 @@ async def test_a_rebuild_holds_up_nobody_who_waits_for_the_live_read_model(
         assert not rebuilding.done()
         goes_on.set()
         await rebuilding
+
+
+async def test_an_owner_that_was_overtaken_can_not_empty_what_its_successor_builds(side: ReadSide):
+    old, new = (Batches(side.pool, CONFIGURATIONS, schema=f"{NAME}__next", fence=fence) for fence in (1, 2))
+    await old.make_anew()
+    await new.make_anew()
+    await new.apply([], expected=0, position=7)
+    with pytest.raises(Fenced):
+        await old.make_anew()
+    assert await administration(side).position(f"{NAME}__next") == 7
+
+
+async def test_what_another_owner_made_anew_does_not_go_live(side: ReadSide):
+    emptied = asyncio.Event()
+
+    async def empty(pool: Any, schema: str, before: Any) -> dict[str, int]:
+        """Do what another owner does, as soon as everything is built."""
+        if schema == f"{NAME}__next" and not emptied.is_set():
+            emptied.set()
+            async with pool.connection() as connection:
+                [fence] = await (
+                    await connection.execute("SELECT fence FROM magnet_read.tracking WHERE projection = %s", [NAME])
+                ).fetchone()
+            await Batches(pool, CONFIGURATIONS, schema=schema, fence=fence + 1).make_anew()
+        return {}
+
+    model = ReadModel(projection=CONFIGURATIONS.projection, writer=CONFIGURATIONS.writer, upkeep=empty)
+    async with running(side.runner([model])):
+        await changes(side, 5, 2)
+        await side.caught_up()
+        before = await checksum(side)
+        await rebuilt(side)
+        assert emptied.is_set()
+        assert await checksum(side) == before
+
+
+async def test_a_rebuild_that_fails_is_tried_again_and_the_live_one_goes_on(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("adapters.projection_runner.runner.BUILD_AGAIN", 0.01)
+    sift, failures = side.log.sift, iter([Busy(), Invalid(), RuntimeError()])
+
+    async def failing(*arguments: Any) -> Any:
+        if error := next(failures, None):
+            raise error
+        return await sift(*arguments)
+
+    monkeypatch.setattr(side.log, "sift", failing)
+    async with running(side.runner()):
+        await changes(side, 5, 2)
+        await side.caught_up()
+        await rebuilt(side)
+        assert next(failures, None) is None
+        await changes_of(side, "later")
+        await side.caught_up()
+
+
+async def test_an_unexpected_error_does_not_end_a_projection(side: ReadSide, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("adapters.projection_runner.ownership.LONGEST_PAUSE", 0.01)
+    follow, failures = side.log.follow, iter([Busy(), Invalid(), RuntimeError()])
+
+    async def failing(*arguments: Any) -> Any:
+        if error := next(failures, None):
+            raise error
+        return await follow(*arguments)
+
+    monkeypatch.setattr(side.log, "follow", failing)
+    async with running(side.runner()):
+        await changes_of(side, "one")
+        await side.caught_up()
+        assert next(failures, None) is None
