@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
@@ -62,6 +62,8 @@ class Place:
     source: UUID
     config: Mapping[str, Any]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    visit: UUID = field(default_factory=uuid4)
+    """What is kept from listing to fetching is kept for one visit: a trial beside a sync shares nothing with it."""
 
 
 class Connector(Protocol):

@@ -57,6 +57,8 @@ def _checked(value: Any, pointer: str) -> SecretChange:
             code="invalid_secret",
             pointer=pointer,
         )
+    if value != value.strip():
+        raise Invalid("A secret has no blank at its ends.", code="invalid_secret", pointer=pointer)
     return value
 
 

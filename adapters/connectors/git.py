@@ -98,7 +98,7 @@ class GitConnector:
     async def list(self, place: Place) -> AsyncIterator[Listed | None]:
         """Yield all files of the commit that the reference stands for now."""
         settings = self._settings(place.config)
-        self._copies.pop(place.source, None)
+        self._copies.pop(place.visit, None)
         copy = await self._copy(place, settings)
         try:
             told = await git(
@@ -106,7 +106,7 @@ class GitConnector:
                 seconds=QUICK, most=MOST_LISTED,
             )  # fmt: skip
         except GitFailed as error:
-            self._drop(place.source, copy.directory)
+            self._drop(place.visit, copy.directory)
             raise SourceUnavailable(f"The copy of the repository can't be read: {error}.") from None
         if len(told) > MOST_LISTED:
             raise SourceUnavailable(f"The list of its files has more than {MOST_LISTED:,} bytes.")
@@ -130,8 +130,8 @@ class GitConnector:
 
     def end(self, place: Place) -> None:
         """Forget which commit was listed; the copy stays for the next sync."""
-        self._copies.pop(place.source, None)
-        self._turns.pop(place.source, None)
+        self._copies.pop(place.visit, None)
+        self._turns.pop(place.visit, None)
 
     def _settings(self, config: Mapping[str, Any]) -> GitConfig:
         settings = parse(GitConfig, dict(config), "/config")
@@ -147,10 +147,10 @@ class GitConnector:
 
     async def _copy(self, place: Place, settings: GitConfig) -> Copy:
         """Return the copy that was fetched for this sync; a process that did not list fetches once."""
-        async with self._turns.setdefault(place.source, asyncio.Lock()):
-            if place.source not in self._copies:
-                self._copies[place.source] = await self._fetched(place, settings)
-            return self._copies[place.source]
+        async with self._turns.setdefault(place.visit, asyncio.Lock()):
+            if place.visit not in self._copies:
+                self._copies[place.visit] = await self._fetched(place, settings)
+            return self._copies[place.visit]
 
     async def _fetched(self, place: Place, settings: GitConfig) -> Copy:
         if settings.url.startswith("file:"):
@@ -176,14 +176,14 @@ class GitConnector:
             said = await git(directory, NO_WAY, "log", "-1", "--format=%H %cI", HEAD, "--", seconds=QUICK, most=1000)
         except GitFailed as error:
             if "unable to access" not in str(error):
-                self._drop(place.source, directory)  # so that a copy that is broken is not the reason for ever
+                self._drop(place.visit, directory)  # so that a copy that is broken is not the reason for ever
             code = "credentials_refused" if REFUSED.search(str(error)) else None
             raise SourceUnavailable(f"The repository can't be fetched: {error}.", code=code) from None
         commit, _, date = said.decode().strip().partition(" ")
         return Copy(directory=directory, commit=commit, date=date)
 
-    def _drop(self, source: UUID, directory: Path) -> None:
-        self._copies.pop(source, None)
+    def _drop(self, visit: UUID, directory: Path) -> None:
+        self._copies.pop(visit, None)
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -7,20 +7,22 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 import orjson
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
 from adapters.connectors.remembered import Remembered
-from adapters.connectors.web import Answer, Ask, Web, must_be_address, origin_of
+from adapters.connectors.web import Answer, Ask, Web, at_home, must_be_address, origin_of
 from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 from domain.paths import at
+from domain.provider import CREDENTIAL_HEADERS
 
 Path = Annotated[str, Field(max_length=200)]
 Header = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 HeaderValue = Annotated[str, Field(max_length=8000, pattern=r"^[ -~]*$")]
 MOST_PAGES = 100_000
+OF_THE_CONNECTION = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "te"})
 NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next\b')
 
 
@@ -46,6 +48,16 @@ class HttpJsonConfig(Strict):
     page_parameter: str | None = Field(None, max_length=100, description="The query's name for a page's number.")
     first_page: Literal[0, 1] = 1
 
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_public(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name in headers:
+            if name.lower() in CREDENTIAL_HEADERS:
+                raise ValueError("a header that carries a credential is one of the secrets: token, basic or api_key")
+            if name.lower() in OF_THE_CONNECTION:
+                raise ValueError(f"{name} belongs to the connection")
+        return headers
+
 
 class HttpJsonConnector:
     """Walks the pages of a list: by what an answer names as next, by its `Link` header, or by numbers."""
@@ -69,11 +81,11 @@ class HttpJsonConnector:
     async def list(self, place: Place) -> AsyncIterator[Listed | None]:
         """Yield all items of all pages."""
         settings = parse(HttpJsonConfig, dict(place.config), "/config")
-        self._items.forget(place.source)
+        self._items.forget(place.visit)
         async for item in self._walk(settings, place):
             id = id_of(item, settings)
             if settings.item_url is None:
-                self._items.keep(place.source, id, item)
+                self._items.keep(place.visit, id, item)
             version = None if settings.version is None else at(item, settings.version)
             yield Listed(external_id=id, version=digest(item) if version is None else str(version))
 
@@ -81,7 +93,7 @@ class HttpJsonConnector:
         """Return an item as a document."""
         settings = parse(HttpJsonConfig, dict(place.config), "/config")
         if settings.item_url is None:
-            item = await self._items.take(place.source, external_id, lambda: self.list(place))
+            item = await self._items.take(place.visit, external_id, lambda: self.list(place))
         else:
             url = settings.item_url.replace("{id}", quote(external_id, safe=""))
             item = (await self._ask(settings, place, url)).of_document().json()
@@ -89,7 +101,7 @@ class HttpJsonConnector:
 
     def end(self, place: Place) -> None:
         """Drop the items that were kept for fetching."""
-        self._items.forget(place.source)
+        self._items.end(place.visit)
 
     async def _walk(self, settings: HttpJsonConfig, place: Place) -> AsyncIterator[Any]:
         url: str | None = settings.url
@@ -104,7 +116,10 @@ class HttpJsonConnector:
                 raise SourceUnavailable(f"Page {number + 1} has no list at `items` ({settings.items or 'the whole'}).")
             for item in items:
                 yield item
-            before, url = url, following(url, answer, told, items, number, settings)
+            try:
+                before, url = url, following(url, answer, told, items, number, settings)
+            except ValueError:
+                raise SourceUnavailable(f"Page {number + 1} names what is no address as the next one.") from None
             if url is None:
                 return
             if url == before:
@@ -112,9 +127,8 @@ class HttpJsonConnector:
         raise SourceUnavailable(f"There are more than {MOST_PAGES:,} pages.")
 
     async def _ask(self, settings: HttpJsonConfig, place: Place, url: str) -> Answer:
-        at_home = origin_of(url) == origin_of(settings.url)
-        credentials = http_credentials(place.secrets) if at_home else {}
-        return await self._web.ask(Ask(url=url, headers=settings.headers, credentials=credentials))
+        own = {**settings.headers, **http_credentials(place.secrets)} if at_home(url, settings.url) else {}
+        return await self._web.ask(Ask(url=url, credentials=own))
 
 
 def following(

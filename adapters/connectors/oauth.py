@@ -92,7 +92,7 @@ class Tokens:
             raise SourceUnavailable(f"{where} gives no token: it answered {answer.status}.")
         told = mapping(answer.json())
         value = text(told.get("access_token"))
-        if not value.isascii() or not value.isprintable() or not value:
+        if not value.isascii() or not value.isprintable() or not value or " " in value:
             raise SourceUnavailable(f"{where} answered without a token.")
         return Token(value=value, until=self._clock() + max(0.0, life_of(told) - LEEWAY))
 

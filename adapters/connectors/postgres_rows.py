@@ -36,6 +36,7 @@ NOTHING_OF_OURS = {
 
 WRONG = ("42", "25", "0A000", "3F000")
 REFUSED = ("28",)
+OF_VALUES = ("22",)
 OF_A_ROW = ("22", "21", "54")
 
 
@@ -169,6 +170,8 @@ def told(address: DatabaseAddress, *, of_rows: bool) -> Iterator[None]:
     except psycopg.Error as error:
         reason = " ".join((error.diag.message_primary or str(error)).split())[:300]
         state = error.sqlstate or ""
+        if state.startswith(OF_VALUES):
+            reason = f"{type(error).__name__} ({state})"  # what PostgreSQL says repeats the value
         if state.startswith(REFUSED) or not_let_in(error):
             raise SourceUnavailable(
                 f"{address.shown} does not let this user in: {reason}. Set the secret `password` anew.",

@@ -15,7 +15,7 @@ MOST_BYTES = 256_000_000
 
 
 class Remembered:
-    """JSON items by source and id; a process that did not list them lists once more."""
+    """JSON items by visit and id; a visit that did not list them, as after a crash, lists once more."""
 
     def __init__(self, advice: str = "let `item_url` say where an item is had alone") -> None:
         self._advice = advice
@@ -23,27 +23,32 @@ class Remembered:
         self._size = 0
         self._listing: dict[UUID, asyncio.Lock] = {}
 
-    def forget(self, source: UUID) -> None:
-        """Drop what is kept of a source."""
-        self._size -= sum(map(len, self._items.pop(source, {}).values()))
+    def forget(self, visit: UUID) -> None:
+        """Drop what is kept of a visit: it lists again."""
+        self._size -= sum(map(len, self._items.pop(visit, {}).values()))
 
-    def keep(self, source: UUID, id: str, item: Any) -> None:
+    def end(self, visit: UUID) -> None:
+        """Drop all of a visit: it is over."""
+        self.forget(visit)
+        self._listing.pop(visit, None)
+
+    def keep(self, visit: UUID, id: str, item: Any) -> None:
         """Keep an item, or raise SourceUnavailable where they are too many."""
         packed = zlib.compress(orjson.dumps(item), 1)
-        kept = self._items.setdefault(source, {})
+        kept = self._items.setdefault(visit, {})
         self._size += len(packed) - len(kept.get(id, b""))
         kept[id] = packed
         if self._size > MOST_BYTES:
-            self.forget(source)
+            self.forget(visit)
             raise SourceUnavailable(f"The list holds more than {MOST_BYTES:,} bytes: {self._advice}.")
 
-    async def take(self, source: UUID, id: str, listing: Callable[[], AsyncIterator[Any]]) -> Any:
-        """Return an item; where none of the source is kept, `listing` is walked, which keeps them."""
-        async with self._listing.setdefault(source, asyncio.Lock()):
-            if source not in self._items:
+    async def take(self, visit: UUID, id: str, listing: Callable[[], AsyncIterator[Any]]) -> Any:
+        """Return an item; where none of the visit is kept, `listing` is walked, which keeps them."""
+        async with self._listing.setdefault(visit, asyncio.Lock()):
+            if visit not in self._items:
                 async for _ in listing():
                     pass
-        packed = self._items.get(source, {}).get(id)
+        packed = self._items.get(visit, {}).get(id)
         if packed is None:
             raise NotFetched("It is no longer in the list.", code="gone")
         return orjson.loads(zlib.decompress(packed))

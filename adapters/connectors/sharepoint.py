@@ -87,12 +87,12 @@ class SharePointConnector:
 
     def end(self, place: Place) -> None:
         """Forget what was told during a sync."""
-        self._visits.pop(place.source, None)
+        self._visits.pop(place.visit, None)
 
     def _visit(self, place: Place) -> "Visit":
-        if place.source not in self._visits:
-            self._visits[place.source] = Visit(self._tokens, place)
-        return self._visits[place.source]
+        if place.visit not in self._visits:
+            self._visits[place.visit] = Visit(self._tokens, place)
+        return self._visits[place.visit]
 
 
 class Visit:

@@ -71,12 +71,12 @@ class SqlConnector:
 
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a row as a document; what is asked for at once is selected at once."""
-        waiting = self._waiting.setdefault(place.source, {})
+        waiting = self._waiting.setdefault(place.visit, {})
         if external_id not in waiting:
             waiting[external_id] = asyncio.get_running_loop().create_future()
         mine = waiting[external_id]
         await asyncio.sleep(0)  # so that the others that begin now are there too
-        async with self._turns.setdefault(place.source, asyncio.Lock()):
+        async with self._turns.setdefault(place.visit, asyncio.Lock()):
             if not mine.done():
                 taken = dict(waiting)
                 waiting.clear()
@@ -89,8 +89,8 @@ class SqlConnector:
 
     def end(self, place: Place) -> None:
         """Forget who waited."""
-        self._waiting.pop(place.source, None)
-        self._turns.pop(place.source, None)
+        self._waiting.pop(place.visit, None)
+        self._turns.pop(place.visit, None)
 
     def _settings(self, config: Mapping[str, Any]) -> tuple[SqlConfig, DatabaseAddress]:
         settings = parse(SqlConfig, dict(config), "/config")

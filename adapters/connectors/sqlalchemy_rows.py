@@ -181,8 +181,9 @@ def told(address: DatabaseAddress, *, of_rows: bool) -> Iterator[None]:
     """Raise what went wrong as what it means for the source; nothing of the statement or its values is repeated."""
     try:
         yield
-    except DataError as error:
-        raise (NotSelected if of_rows else SourceUnavailable)(reason_of(error)) from None
+    except DataError:
+        # What a driver says of it repeats the value.
+        raise (NotSelected if of_rows else SourceUnavailable)("A value is none of its type.") from None
     except ProgrammingError as error:
         raise refused(reason_of(error)) from None
     except DatabaseError as error:

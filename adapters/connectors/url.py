@@ -14,7 +14,7 @@ from pydantic import Field
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
 from adapters.connectors.pages import links_of, normal, sitemap_of, title_of
 from adapters.connectors.selection import Glob
-from adapters.connectors.web import AddressRefused, Answer, Ask, Web, must_be_address, origin_of
+from adapters.connectors.web import AddressRefused, Answer, Ask, Web, at_home, must_be_address
 from adapters.reading.kinds import kind_of
 from commands.at_once import at_once
 from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
@@ -23,6 +23,9 @@ from domain.definition import Strict, parse
 
 AGENT = "Magnet"
 """As which robots.txt is asked."""
+
+MOST_RULES = 512_000
+"""Bytes of a robots.txt: as many as its standard has read at least."""
 
 AT_ONCE = 8
 MOST_SITEMAPS = 1000
@@ -119,8 +122,8 @@ class Walk:
 
     async def ask(self, url: str) -> Answer:
         """Ask for an address, with the secrets where it is at home."""
-        at_home = origin_of(url) == origin_of(self.settings.url)
-        return await self.web.ask(Ask(url=url, credentials=http_credentials(self.place.secrets) if at_home else {}))
+        credentials = http_credentials(self.place.secrets) if at_home(url, self.settings.url) else {}
+        return await self.web.ask(Ask(url=url, credentials=credentials))
 
     async def sitemap(self) -> AsyncIterator[Listed | None]:
         """Yield the pages of a sitemap and of those that it names."""
@@ -164,7 +167,7 @@ class Walk:
 
     async def _look(self, url: str, first: bool, rules: RobotFileParser | None) -> Seen:
         """Ask for a page: what is there to be taken, and where it leads."""
-        if rules is not None and not rules.can_fetch(AGENT, url):
+        if rules is not None and not await asyncio.to_thread(rules.can_fetch, AGENT, url):
             return Seen(listed=None)
         try:
             answer = await self.ask(url)
@@ -179,7 +182,7 @@ class Walk:
         if answer.status >= 500:
             return Seen(listed=Listed(external_id=url, version=None))
         here = normal(answer.url)
-        if answer.status >= 300 or origin_of(here) != origin_of(self.settings.url):
+        if answer.status >= 300 or not at_home(here, self.settings.url):
             return Seen(listed=None)
         media_type, _ = media_type_of(answer)
         links = await asyncio.to_thread(links_of, here, answer.body) if media_type in HTML else None
@@ -193,10 +196,11 @@ class Walk:
     async def _robots(self) -> RobotFileParser:
         """Return what robots.txt asks for (RFC 9309: none, or one that is refused, allows all)."""
         rules = RobotFileParser()
-        answer = await self.ask(urljoin(self.settings.url, "/robots.txt"))
+        answer = await self.web.ask(Ask(url=urljoin(self.settings.url, "/robots.txt"), most=MOST_RULES))
         if answer.status >= 500:
             raise SourceUnavailable(f"{answer.url} answered {answer.status}: without it nothing is crawled.")
-        rules.parse(answer.body.decode(errors="replace").splitlines() if answer.status < 300 else [])
+        lines = answer.body.decode(errors="replace").splitlines() if answer.status < 300 else []
+        await asyncio.to_thread(rules.parse, lines)
         return rules
 
     def _wanted(self, url: str) -> bool:

@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,6 +40,7 @@ SECONDS = 120.0
 
 TIMEOUTS = {"connect": 5.0, "read": 30.0, "write": 30.0, "pool": SECONDS}
 CONNECTIONS = 32
+WORD = re.compile(r"[^\s&=\"',:;{}\[\]]{6,}")
 SAFE = "/?#[]@!$&'()*+,;=%:~"
 """What may stand in a URL as it is; all else that is no letter or digit is percent-encoded."""
 
@@ -62,6 +65,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    hidden: frozenset[str] = field(default=frozenset(), repr=False)
+    """What the request brought that must not be repeated."""
 
     def json(self) -> Any:
         """Return the body, or raise SourceUnavailable where it is no JSON."""
@@ -96,6 +101,8 @@ class Answer:
     def _told(self) -> str:
         """Return what a refusal says, where it says it in short."""
         told = self.body[:MOST_TOLD].decode(errors="replace").strip()
+        if any(secret in told for secret in self.hidden):
+            return ""
         return f": {' '.join(told.split())}" if told.isprintable() and told and len(self.body) <= MOST_TOLD else ""
 
 
@@ -133,7 +140,12 @@ class Web:
             pause = FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)
             try:
                 answer = await self._follow(ask)
-            except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, TimeoutError) as error:
+            except httpcore2.LocalProtocolError:
+                # What it says repeats the header, which may hold a secret.
+                raise SourceUnavailable(f"{place(ask.url)}: a header or secret holds what can't be sent.") from None
+            except httpcore2.RemoteProtocolError:
+                failure = "answered what is no HTTP, or in part"
+            except (httpcore2.NetworkError, httpcore2.TimeoutException, TimeoutError) as error:
                 failure = f"can't be reached: {str(error) or type(error).__name__}"
             else:
                 if answer.status not in AGAIN or (answer.status == BROKEN and attempt + 1 == ATTEMPTS):
@@ -159,7 +171,7 @@ class Web:
         try:
             left = self._not_before.get(origin_of(url), 0.0) - time.monotonic()
         except ValueError as error:
-            raise AddressRefused(f"{url[:200]!r} is no address that can be asked: {error}.") from None
+            raise AddressRefused(f"{place(url)!r} is no address that can be asked: {error}.") from None
         if left > 0:
             await self._pause(left)
 
@@ -167,10 +179,7 @@ class Web:
         """Send a request and follow where it is sent on to."""
         url, home = ask.url, origin_of(ask.url)
         for _ in range(REDIRECTS + 1):
-            try:
-                here = origin_of(url)
-            except ValueError as error:
-                raise AddressRefused(f"{place(ask.url)} leads to what is no address: {error}.") from None
+            here = origin_of(url)
             headers = {**ask.headers, **(ask.credentials if here == home else {})}
             try:
                 async with asyncio.timeout(SECONDS):
@@ -182,7 +191,11 @@ class Web:
                 return answer
             if ask.body is not None:
                 raise SourceUnavailable(f"{place(url)} sends a POST on to another address: set that one.")
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+                origin_of(url)
+            except ValueError as error:
+                raise AddressRefused(f"{place(ask.url)} leads to what is no address: {error}.") from None
         raise NotFetched(f"{place(ask.url)} was sent on more than {REDIRECTS} times.", code="too_many_redirects")
 
     async def _send(self, url: str, headers: Mapping[str, str], body: bytes | None, most: int) -> Answer:
@@ -212,11 +225,21 @@ class Web:
                     if size > most:
                         raise TooLarge(f"{place(url)} has more than {most:,} bytes.")
                     pieces.append(piece)
-        return Answer(url=url, status=answer.status, headers=told, body=b"".join(pieces))
+        hidden = hidden_in([*headers.values(), (body or b"").decode(errors="replace")])
+        return Answer(url=url, status=answer.status, headers=told, body=b"".join(pieces), hidden=hidden)
 
     async def close(self) -> None:
         """Disconnect."""
         await self._pool.aclose()
+
+
+def hidden_in(sent: Iterable[str]) -> frozenset[str]:
+    """Return the words of what is sent that may be secrets: an answer that repeats one is not told."""
+    words = {word for text in sent for word in WORD.findall(text)}
+    for word in list(words):
+        with suppress(ValueError):
+            words |= set(WORD.findall(b64decode(word + "=" * (-len(word) % 4), validate=True).decode()))
+    return frozenset(words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +276,14 @@ def origin_of(url: str) -> str:
     return found
 
 
+def at_home(url: str, home: str) -> bool:
+    """Return whether an address is of the origin that secrets are for; what is no address is not."""
+    try:
+        return origin_of(url) == origin_of(home)
+    except ValueError:
+        return False
+
+
 def must_be_address(url: str, pointer: str) -> None:
     """Raise Invalid unless this is an address on the web; whether it may be asked is seen when it is."""
     try:
@@ -270,7 +301,7 @@ def retry_after(value: str | None) -> float | None:
     """Return the seconds that an answer asks to be waited for: a number of them, or a date."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

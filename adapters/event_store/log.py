@@ -39,7 +39,7 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the log: the events wanted of it, up to which position it goes, and how many bytes they have.
+    """A part of the log: the events wanted of it, up to which position it goes, and how many bytes were read.
 
     `full`: there is more after it, as far as is known.
     """
@@ -93,9 +93,9 @@ class EventLog:
         events: list[Recorded] = []
         weight = 0
         for number, (position, stream, version, topic, state, recorded_at) in enumerate(rows, 1):
+            weight += len(state)
             if topic not in passed:
                 events.append(Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state)))
-                weight += len(state)
             if not number % BREATH:
                 await asyncio.sleep(0)
         return events, weight

@@ -44,7 +44,7 @@ class PluginConnector:
 
     async def list(self, place: Place) -> AsyncIterator[Listed | None]:
         """Yield all documents of one load; raise SourceUnavailable with what it says went wrong."""
-        self._documents.forget(place.source)
+        self._documents.forget(place.visit)
         seen: set[str] = set()
         async with aclosing(self._load(place)) as loading:
             async for document in loading:
@@ -56,19 +56,19 @@ class PluginConnector:
                     raise SourceUnavailable(f"The plugin gives more than one document with the id {id[:200]!a}.")
                 seen.add(id)
                 kept = plain(document)
-                self._documents.keep(place.source, id, kept)
+                self._documents.keep(place.visit, id, kept)
                 yield Listed(external_id=id, version=version_of(document, kept))
 
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a document of the load."""
-        kept = await self._documents.take(place.source, external_id, lambda: self.list(place))
+        kept = await self._documents.take(place.visit, external_id, lambda: self.list(place))
         if "wrong" in kept:
             raise NotFetched(kept["wrong"], code="invalid_document")
         return GivenDocument(external_id=external_id, **{**kept, "content": b64decode(kept["content"])})
 
     def end(self, place: Place) -> None:
         """Drop the documents that were kept for fetching."""
-        self._documents.forget(place.source)
+        self._documents.end(place.visit)
 
     async def _load(self, place: Place) -> AsyncGenerator[Document | None, None]:
         """Yield what the plugin gives, in a thread where it is not asynchronous."""

@@ -192,3 +192,40 @@ async def test_hostile_addresses_are_not_asked(url: str, there: Site):
         await web.ask(Ask(url=url))
     await web.close()
     assert there.asked == []
+
+
+@pytest.mark.parametrize("value", ["Bearer canary ", " canary", "can\nary", "can\x00ary"])
+async def test_a_secret_that_can_not_be_sent_is_not_repeated(web: Web, there: Site, value: str):
+    with pytest.raises(SourceUnavailable) as told:
+        await web.ask(Ask(url=f"{there.url}/a", credentials={"Authorization": value}))
+    assert "can" not in str(told.value).replace("can't", "")
+    assert there.asked == []
+
+
+@pytest.mark.parametrize("credentials", [BEARER, {"Authorization": "Basic dXNlcjpjYW5hcnk="}, {"X-API-Key": "canary"}])
+async def test_an_answer_that_repeats_a_secret_is_not_told(web: Web, there: Site, credentials: dict[str, str]):
+    there.next = [Answer(status=403, body=b"no canary here"), Answer(status=403, body=b"for a reason")]
+    for expected in ("answered 403.", "answered 403: for a reason."):
+        answer = await web.ask(Ask(url=f"{there.url}/a", credentials=credentials))
+        with pytest.raises(NotFetched) as told:
+            answer.of_document()
+        assert str(told.value).endswith(expected)
+
+
+async def test_what_is_sent_in_a_body_is_not_told_either(web: Web, there: Site):
+    there.next = [Answer(status=400, body=b"wrong client_secret canary1")]
+    answer = await web.ask(Ask(url=f"{there.url}/a", body=b"grant_type=x&client_secret=canary1"))
+    with pytest.raises(SourceUnavailable, match=r"answered 400\.$"):
+        answer.of_source()
+
+
+async def test_a_redirect_to_what_is_no_address_is_told(web: Web, there: Site):
+    there.next = [Answer(status=302, headers={"Location": "http://["})]
+    with pytest.raises(AddressRefused, match="no address"):
+        await web.ask(Ask(url=f"{there.url}/a"))
+
+
+@pytest.mark.parametrize("asked", ["\xb2", "soon", "-1", "", "1e3"])
+async def test_a_retry_after_that_says_nothing_is_no_reason_to_fail(web: Web, there: Site, asked: str):
+    there.next = [Answer(status=429, headers={"Retry-After": asked})]
+    assert (await web.ask(Ask(url=f"{there.url}/a"))).body == b"/a"

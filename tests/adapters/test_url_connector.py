@@ -208,3 +208,21 @@ def test_titles_are_found_where_they_are():
 async def test_settings_that_can_not_be_right_are_refused(connector: UrlConnector, field: str, value: Any):
     with pytest.raises(Invalid):
         connector.check({"url": "http://example.com/", field: value})
+
+
+async def test_a_sitemap_s_entry_that_is_no_address_fails_alone(connector: UrlConnector, there: Site):
+    urls = f"{there.url}/a\nmailto:a@b\nhttp://["
+    pages(there, {"/sitemap.txt": Answer(body=urls.encode()), "/a": page()})
+    place = Place(source=uuid4(), config={"url": f"{there.url}/sitemap.txt", "mode": "sitemap"})
+    listed = [each.external_id async for each in connector.list(place) if each is not None]
+    assert len(listed) == 3
+    await connector.fetch(place, listed[0])
+    for wrong in listed[1:]:
+        with pytest.raises(NotFetched):
+            await connector.fetch(place, wrong)
+
+
+async def test_rules_that_are_too_many_are_not_read(connector: UrlConnector, there: Site):
+    pages(there, {"/docs/": page(), "/robots.txt": Answer(body=b"Disallow: /x\n" * 100_000)})
+    with pytest.raises(NotFetched, match="more than"):
+        await listed(connector, there)

@@ -75,7 +75,7 @@ class Site:
             return
         content = answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
         kind = {} if isinstance(answer.body, bytes) else {"content-type": "application/json"}
-        headers = [(k.lower().encode(), v.encode()) for k, v in {**kind, **answer.headers}.items()]
+        headers = [(k.lower().encode(), v.encode("latin-1")) for k, v in {**kind, **answer.headers}.items()]
         headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
