@@ -29,6 +29,9 @@ INSERT INTO magnet.checkpoints (size, root, note) VALUES (%(size)s, %(root)s, %(
 -- name: last_checkpoint
 SELECT size, root, note FROM magnet.checkpoints ORDER BY size DESC LIMIT 1
 
+-- name: begun  -- whether a stream is there
+SELECT EXISTS (SELECT FROM magnet.magnet_events WHERE originator_id = %(stream)s AND originator_version = 1)
+
 -- name: checkpoint_at  -- the first that vouches for a position
 SELECT size, root, note FROM magnet.checkpoints WHERE size >= %(size)s ORDER BY size LIMIT 1
 

@@ -13,7 +13,8 @@ from adapters.ending import end_tasks
 from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import BadNote, Checkpoint, Signer
 from adapters.evidence.tree import AT_ONCE, SQL, LogTree
-from domain.errors import Unavailable
+from domain.checkpoint import Checkpoint as ToldCheckpoint
+from domain.errors import DomainError
 
 EVERY = 60.0
 """Seconds between two checkpoints, while the log grows."""
@@ -64,7 +65,7 @@ class Sealing:
             except Tampered as error:
                 self.intact = False
                 log.error("evidence_broken", reason=str(error))
-            except (psycopg.Error, PoolTimeout, OSError, Unavailable) as error:
+            except (psycopg.Error, PoolTimeout, OSError, DomainError) as error:
                 log.warning("sealing_waits", error=type(error).__name__)
 
     async def seal(self) -> Checkpoint | None:
@@ -72,6 +73,8 @@ class Sealing:
 
         Raises Tampered where the log does not go on from what was sealed last.
         """
+        if self.tell is not None:
+            await self._tell_last(self.tell)
         async with self._pool.connection() as connection, connection.transaction():
             row = await (await connection.execute(SQL["try_lock"])).fetchone()
             if not (row and row[0]):
@@ -90,6 +93,21 @@ class Sealing:
         if self.tell is not None:
             await self.tell(size, base64.b64encode(root).decode(), note)
         return self._signer.read(note)
+
+    async def _tell_last(self, tell: Tell) -> None:
+        """Tell of the last checkpoint where that did not come about: it was made, and then something failed."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await (await connection.execute(SQL["last_checkpoint"])).fetchone()
+            if row is None:
+                return
+            size, root, note = row
+            stream = {"stream": ToldCheckpoint.create_id(size)}
+            begun = await (await connection.execute(SQL["begun"], stream)).fetchone()
+            if begun and begun[0]:
+                return
+            tree = LogTree(connection)
+            await self._must_go_on(tree, await tree.head(), await self._last(connection))
+        await tell(size, base64.b64encode(root).decode(), note)
 
     async def _nothing_new(self, connection: psycopg.AsyncConnection[Any], sealed: int, size: int) -> bool:
         if sealed + 1 != size:

@@ -1,5 +1,6 @@
 """Evidence: whatever is done to the log behind its function's back, verification finds the first bad position."""
 
+import asyncio
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import BadNote, Signer, notes_in, read
 from adapters.evidence.sealing import Sealing, Tampered
 from adapters.evidence.verifying import Verdict, verify_on
+from domain.errors import Busy, Invalid, Unavailable
 from domain.merkle import leaf, root_of
 from tests.support.postgres import Database
 
@@ -249,3 +251,37 @@ async def test_notes_are_read_back_from_a_file_as_they_were_written(sealed: Seal
     assert notes_in("\n".join(notes)) == notes
     sizes = [read(note, sealed.signer.origin, sealed.signer.public_key).size for note in notes]
     assert sizes == list(SEALED)
+
+
+async def test_a_refusal_does_not_end_sealing_and_what_was_not_told_is_told_in_the_next_round(empty: Sealed):
+    await empty.grow(3)
+    refusals, told = iter([Busy(), Invalid(), Unavailable()]), asyncio.Queue[int]()
+
+    async def tell(size: int, _root: str, _note: str) -> None:
+        if refusal := next(refusals, None):
+            raise refusal
+        await told.put(size)
+
+    sealing = Sealing(empty.pool, empty.signer, empty.directory, every=0.01)
+    sealing.tell = tell
+    await sealing.open()
+    try:
+        async with asyncio.timeout(30):
+            assert await told.get() == 3
+    finally:
+        await sealing.close()
+
+
+async def test_nothing_is_told_of_a_log_that_is_not_what_was_sealed(sealed: Sealed):
+    with sealed.owner() as connection:
+        connection.execute("DELETE FROM magnet.magnet_events WHERE notification_id > 500")
+    told: list[int] = []
+
+    async def tell(size: int, _root: str, _note: str) -> None:
+        told.append(size)
+
+    sealing = sealed.sealing
+    sealing.tell = tell
+    with pytest.raises(Tampered):
+        await sealing.seal()
+    assert told == []

@@ -12,6 +12,7 @@ import pytest
 
 from adapters.evidence.notes import read
 from commands.checkpoint import TellCheckpoints
+from domain.errors import Unavailable
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -105,8 +106,9 @@ async def test_a_checkpoint_is_told_in_the_log_and_is_by_itself_no_reason_for_an
     checkpoint = await sealing.seal()
     assert checkpoint is not None
     magnet.position = await magnet.container.log.head()
-    [told] = (await magnet.get("/v1/events?type=checkpoint.signed"))["items"]
-    assert told["data"]["size"] == checkpoint.size == told["position"] - 1
+    signed = (await magnet.get("/v1/events?type=checkpoint.signed"))["items"]
+    [told] = [each for each in signed if each["data"]["size"] == checkpoint.size]
+    assert told["position"] == checkpoint.size + 1
     key = (await magnet.get("/v1/audit/checkpoints"))["key"]
     noted = read(told["data"]["note"], key["name"], base64.b64decode(key["public_key"]))
     assert (noted.size, noted.root) == (checkpoint.size, checkpoint.root)
@@ -115,3 +117,25 @@ async def test_a_checkpoint_is_told_in_the_log_and_is_by_itself_no_reason_for_an
     following = await sealing.seal()
     assert following is not None
     assert following.size == told["position"] + 1
+
+
+async def test_a_checkpoint_that_could_not_be_told_is_told_in_the_next_round_once(magnet: Running):
+    sealing = magnet.container.evidence.sealing
+
+    async def away(*_: Any) -> None:
+        raise Unavailable
+
+    await magnet.do("POST", "/v1/prompts", {"name": "one", "text": "Hello"})
+    head = await magnet.container.log.head()
+    sealing.tell = TellCheckpoints(bus=magnet.container.bus)
+    await sealing.seal()  # the one of the preparations is told too
+    await magnet.do("POST", "/v1/prompts", {"name": "two", "text": "Hello"})
+    sealing.tell = away
+    with pytest.raises(Unavailable):
+        await sealing.seal()
+    sealing.tell = TellCheckpoints(bus=magnet.container.bus)
+    for _ in range(2):
+        assert await sealing.seal() is None
+    magnet.position = await magnet.container.log.head()
+    signed = (await magnet.get("/v1/events?type=checkpoint.signed"))["items"]
+    assert sorted(each["data"]["size"] for each in signed) == [head - 1, head + 1, head + 3]
