@@ -6,7 +6,7 @@ from adapters.event_store.data_keys import DataKeys
 from adapters.event_store.log import EventLog
 from adapters.event_store.stored_answers import PostgresStoredAnswers
 from adapters.knowledge.contents import PostgresContents
-from adapters.knowledge.scheduled_sources import PostgresScheduledSources, tell_refused
+from adapters.knowledge.scheduled_sources import PostgresScheduledSources, tell_failed, tell_refused
 from adapters.knowledge.source_documents import PostgresSourceDocuments
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.knowledge.texts import PostgresTexts
@@ -68,7 +68,12 @@ def works_of(
             secrets=sources.secrets,
         ),
         SyncBySchedule(
-            bus=bus, things=things, queue=jobs, sources=PostgresScheduledSources(pool), refused=tell_refused
+            bus=bus,
+            things=things,
+            queue=jobs,
+            sources=PostgresScheduledSources(pool),
+            refused=tell_refused,
+            failed=tell_failed,
         ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
