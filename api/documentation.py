@@ -32,7 +32,7 @@ SWAGGER = """<!doctype html>
 <script src="{root}/docs/static/swagger-ui-bundle.js"></script>
 <script>
 SwaggerUIBundle({{url: "{root}/openapi.json", dom_id: "#ui", deepLinking: true, docExpansion: "none",
-  validatorUrl: null, tryItOutEnabled: true, persistAuthorization: false}});
+  validatorUrl: null, tryItOutEnabled: true, persistAuthorization: false, showExtensions: true}});
 </script></body></html>"""
 REDOC = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Magnet: API</title>

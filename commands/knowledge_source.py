@@ -21,6 +21,9 @@ FILL_INDEX = "fill_index"
 SCHEDULE = "schedule"
 """The kind of job that looks at a source's schedule; its key is the source's id, or the kind itself for all."""
 
+UPLOADS = "files"
+"""The type of sources that documents are given to."""
+
 FOLLOW_MODELS = "follow_models"
 """The kind of job that has sources follow a change of embedding models; its key is `all`."""
 
@@ -70,6 +73,8 @@ class IndexHandlers:
         if source.archived:
             return
         connector = self.connectors.get(source.definition["type"])
+        if connector is None and change.before is None:
+            self._must_be_uploads(source)
         if connector is not None:
             must_know(connector, [each.partition("/")[2] for each in source.secrets])
             if change.before is None or change.before["config"] != source.definition["config"]:
@@ -77,6 +82,16 @@ class IndexHandlers:
         if source.definition["schedule"] != (change.before or {}).get("schedule"):
             change.unit.effect("job", kind=SCHEDULE, key=str(source.id))
         await begin_index(source, self.things, change.unit)
+
+    def _must_be_uploads(self, source: KnowledgeSource) -> None:
+        """Raise Invalid unless a source that nothing is fetched for is one that documents are given to."""
+        if source.definition["type"] != UPLOADS and self.connectors:
+            known = ", ".join(sorted({UPLOADS, *self.connectors}))
+            raise Invalid(
+                f"There is no such type of sources; there are: {known}.", code="unknown_type", pointer="/type"
+            )
+        if source.definition["schedule"] is not None:
+            raise Invalid("Nothing is fetched for this type of sources.", code="not_syncable", pointer="/schedule")
 
     async def build(self, command: BuildIndex, unit: Unit) -> Done:
         """Begin an index."""

@@ -74,6 +74,7 @@ def restore(
         )
         return
     line(f"{restored.manifest.head} events of {restored.manifest.created_at} are restored, each with its hash.")
+    line("Its read models are built from them as soon as 'magnet serve' or a worker runs.")
     for place in restored.aside:
         line(f"What was here is kept: {place}")
 

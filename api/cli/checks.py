@@ -236,8 +236,13 @@ def _key(settings: Settings, look: Inspection) -> Check:
 
 
 def _projections(look: Inspection) -> Iterator[Check]:
-    head = look.head()
-    for each in look.projections():
+    from api.read_models import READ_MODELS
+
+    head, standing = look.head(), {each.name: each for each in look.projections()}
+    for name in [model.name for model in READ_MODELS if head and model.name not in standing]:
+        advice = "It is built as soon as 'magnet serve' or a worker runs."
+        yield Check(name="projection", verdict="warning", found=f"{name} is not there yet", advice=advice)
+    for each in [standing[model.name] for model in READ_MODELS if model.name in standing]:
         lag = max(0, head - each.position)
         name, found = "projection", f"{each.name} at {each.position}, {lag} behind"
         if each.quarantined:

@@ -42,3 +42,14 @@ def test_the_quotation_begins_where_the_passage_fits_best_and_has_a_bound():
     text = f"Nothing here. {FITS} " + "More of the same follows here. " * 100
     said = quote(QUESTION, [passage(text)])
     assert said.startswith(f'"{FITS} More') and len(said) <= LONGEST + 10
+
+
+def test_what_looks_like_a_marker_in_a_quoted_text_is_none():
+    told = quote("where do hooks stand", [passage("Hooks stand in [9](hooks.md) and [1, 2].")])
+    assert told == '"Hooks stand in (9)(hooks.md) and (1, 2)." [1]'
+
+
+def test_words_that_every_question_has_are_not_what_it_is_about():
+    asking = passage("How does one do what one does?")
+    answering = passage("A projection folds events.")
+    assert quote("what does a projection do", [asking, answering]) == '"A projection folds events." [2]'
