@@ -72,11 +72,11 @@ class NoSecrets:
 
     def seal(self, secret: str, *, owner: UUID, field: str, origin: str) -> bytes:
         """Refuse."""
-        raise NotImplementedError
+        raise AssertionError("no command that is measured has a secret")
 
     def mac(self, purpose: str, data: bytes) -> bytes:
         """Refuse."""
-        raise NotImplementedError
+        raise AssertionError("no command that is measured has a secret")
 
 
 class NoTemplates:
@@ -84,11 +84,11 @@ class NoTemplates:
 
     async def render(self, templates: Any, variables: Any, includes: Any) -> list[str]:
         """Refuse."""
-        raise NotImplementedError
+        raise AssertionError("no prompt that is measured has a template")
 
     async def check(self, templates: Any) -> list[set[str]]:
         """Refuse."""
-        raise NotImplementedError
+        raise AssertionError("no prompt that is measured has a template")
 
 
 class PlainAnswers:

@@ -210,7 +210,7 @@ class Recording:
             with suppress(RunEnded):  # where it was left while its end was being recorded
                 await asyncio.shield(asyncio.ensure_future(self.finish("cancelled", answer=left)))
             raise
-        except Exception:
+        except Exception:  # whatever it is, the run has its end on record before it goes on its way
             defect = DomainError("This is a defect.", code="internal_error")
             await self.finish("failed", error=defect, answer=failure_of(defect))
             raise

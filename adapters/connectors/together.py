@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from commands.at_once import at_once
+
 AT_ONCE = 8
 
 T = TypeVar("T")
@@ -18,9 +20,4 @@ async def together(what: Sequence[T], do: Callable[[T], Awaitable[R]]) -> list[R
         async with free:
             return await do(one)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(done(one)) for one in what]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return await at_once(done(one) for one in what)

@@ -77,8 +77,8 @@ def _of(point: EntryPoint, package: str, version: str) -> Found:
 def _name(found: Any) -> str:
     try:
         name = getattr(found, "name", None)
-    except Exception:
-        name = None  # it is told when the object is checked, without harm to the others of its module
+    except Exception:  # a stranger's property may raise anything: it is told when the object is checked
+        name = None
     return name if isinstance(name, str) else str(getattr(found, "__name__", type(found).__name__))
 
 

@@ -55,6 +55,7 @@ class Archive:
             raise Unreadable(f"The {self.called} is damaged: it names a part {name[:200]!r} that it does not have.")
         try:
             return self._zip.read(name)
+        # zipfile has NotImplementedError for a packing that it does not know.
         except (BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
             raise Unreadable(
                 f"The {self.called} is damaged: {name[:200]!r} can't be unpacked ({type(error).__name__})."

@@ -91,7 +91,7 @@ async def test_while_much_is_embedded_requests_are_answered_and_a_short_one_is_e
 
 
 async def test_a_real_model_finds_what_means_the_same(magnet: Running):
-    if REAL_MODEL is None:
+    if REAL_MODEL is None:  # no package brings one: where a machine has a model's directory, it says where
         pytest.skip("not run: MAGNET_BENCH_MODEL names no directory of a model")
     await a_provider(magnet, REAL_MODEL)
     listed = await magnet.get("/v1/providers/here/available-models")

@@ -440,3 +440,13 @@ async def test_what_can_not_be_synced_says_why(folder: Folder):
     await magnet.do("DELETE", SOURCE)
     refused = await magnet.call("POST", f"{SOURCE}/sync")
     assert (refused.status_code, refused.json()["code"]) == (409, "archived")
+
+
+async def test_a_type_that_nothing_serves_and_a_schedule_where_nothing_is_fetched_are_refused(folder: Folder):
+    for more, code, pointer in (
+        ({"type": "nope"}, "unknown_type", "/type"),
+        ({"type": "files", "schedule": "0 3 * * *"}, "not_syncable", "/schedule"),
+    ):
+        refused = await folder.magnet.call("POST", "/v1/knowledge-sources", {"name": "other", **more})
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+        assert [each["pointer"] for each in refused.json()["errors"]] == [pointer]

@@ -1,6 +1,7 @@
 """Confluence Cloud and Data Center: a space DOC with pages, two on a page of its list."""
 
 import base64
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -81,8 +82,9 @@ class ConfluenceWorld(SiteWorld):
             return self.restriction(self.things[parts[3]], asked) if parts[3] in self.things else Answer(status=404)
         return self.told(parts, asked)
 
+    @abstractmethod
     def told(self, parts: list[str], asked: Asked) -> Answer:
-        raise NotImplementedError
+        """Answer what is no restriction, as this flavour does."""
 
     def restriction(self, thing: Thing, asked: Asked) -> Answer:
         start, limit = int(asked.query["start"]), 2
