@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from api import documentation, health, metrics
 from api.accesses import access
-from api.bootstrap import Container
 from api.call import Call, Operation, must_be_allowed
 from api.commands import (
     answers,
@@ -34,6 +33,7 @@ from api.commands import projections as projection_commands
 from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
 from api.commands import webhooks as webhook_commands
+from api.container import Container
 from api.errors import problem, problem_of
 from api.event_schemas import asyncapi_document
 from api.mcp_server import exchange as mcp_exchange

@@ -1,22 +1,16 @@
 """The composition root: the only module that knows which adapter stands behind each port."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
-from psycopg_pool import AsyncConnectionPool
+from contextlib import AsyncExitStack
 
 from adapters.egress import Egress
 from adapters.event_store.appender import Appender
-from adapters.event_store.choosing import LogFilter
 from adapters.event_store.data_keys import CHANNEL, DataKeys
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.event_store.stretches import StretchReader
-from adapters.event_store.subscription import Subscription, Subscriptions
+from adapters.event_store.subscription import Subscriptions
 from adapters.evidence.evidence import Evidence
 from adapters.jobs import CHANNEL as JOBS
 from adapters.jobs import Jobs
@@ -27,15 +21,12 @@ from adapters.knowledge.uploads import PostgresUploads
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
-from adapters.plugins.plugins import Plugins
 from adapters.postgres.access_log import AccessLog
 from adapters.postgres.configurations import PostgresConfigurationsView
 from adapters.postgres.conversations import PostgresConversationsView
 from adapters.postgres.credentials import Credentials
-from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.installation import claim
 from adapters.postgres.listener import Listener
-from adapters.postgres.migrations import migrate, role_of
 from adapters.postgres.pools import pool_of
 from adapters.postgres.runs import PostgresRunsView
 from adapters.postgres.source_documents import PostgresSourceDocumentsView
@@ -53,18 +44,17 @@ from adapters.webhooks.administration import WebhookAdministration
 from adapters.webhooks.dispatcher import WebhookDispatcher
 from adapters.webhooks.sending import WebhookSender
 from api.answering_parts import answerer_of
-from api.auth import Authenticates, Authenticator
+from api.auth import Authenticator
 from api.connectors import connectors_of
+from api.container import Container
 from api.event_frames import EventFrames
 from api.kafka_parts import followers, kafka_relay
-from api.metrics import Metrics
 from api.read_models import READ_MODELS
 from api.settings import Settings
 from api.works import works_of
 from commands.actions import Actions
 from commands.agent_loop import AgentLoop
 from commands.answer_run import AnswerRuns
-from commands.answering import Answerer
 from commands.bus import Bus, Command
 from commands.checkpoint import TellCheckpoints
 from commands.completion import Completions
@@ -73,138 +63,18 @@ from commands.document import Documents
 from commands.embedding import Embeddings
 from commands.execution import Execution
 from commands.handlers import handlers
-from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
-from commands.ports import SYSTEM, Actor, Context, PromptRenderer
+from commands.model_calls import ChatModels, EmbeddingModels
+from commands.ports import SYSTEM, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
 from commands.reading import DocumentReader
-from commands.retrieval import Searcher
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.source_trial import SourceTrials
 from commands.turns import Turns
 from domain import AGGREGATES
-from projections.configurations import ConfigurationsView
 from projections.conversation_reading import ConversationReader
-from projections.event_changes import events_with_changes
-from projections.events import public_events
 from projections.history import History
-from projections.recorded import LogEntry
 from projections.run_reading import RunReader
-from projections.runs import RunsView
-from projections.source_documents import SourceDocumentsView
-from projections.syncs import SyncsView
-
-APP_ROLE = "magnet_app"
-NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
-LOOK_EVERY = 0.25
-"""Seconds between two looks at a position that no notification has told of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dsns:
-    """Connection strings: of the application's role, and of the owner of the tables."""
-
-    app: str
-    owner: str
-
-
-@contextmanager
-def database(settings: Settings) -> Iterator[Dsns]:
-    """Give a migrated database: the one of DATABASE_URL, or the embedded one for as long as the block lasts."""
-    if settings.database_url is not None:
-        app = settings.database_url.get_secret_value()
-        owner = (settings.migration_database_url or settings.database_url).get_secret_value()
-        migrate(owner, role_of(app))
-        yield Dsns(app=app, owner=owner)
-        return
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with EmbeddedPostgres(settings.home) as postgres:
-        migrate(postgres.dsn(), APP_ROLE, create_role=True)
-        yield Dsns(app=postgres.dsn(user=APP_ROLE), owner=postgres.dsn())
-
-
-@dataclass(kw_only=True)
-class Container:
-    """Everything that routes and commands need, put together."""
-
-    settings: Settings
-    pool: AsyncConnectionPool
-    keyring: Keyring
-    secret_box: KeyringSecretBox
-    listener: Listener
-    log: EventLog
-    subscriptions: Subscriptions
-    event_frames: EventFrames
-    stretches: StretchReader
-    store: EventStore
-    bus: Bus
-    view: ConfigurationsView
-    history: History
-    positions: Positions
-    administration: ProjectionAdministration
-    credentials: Credentials
-    renderer: PromptRenderer
-    chat_models: ChatModels
-    embedding_models: EmbeddingModels
-    offered_models: OfferedModels
-    provider_trials: ProviderTrials
-    source_trials: SourceTrials
-    plugins: Plugins
-    runs: Runs
-    leases: Leases
-    prompt_runs: PromptRuns
-    searcher: Searcher
-    answerer: Answerer
-    answer_runs: AnswerRuns
-    completions: Completions
-    embeddings: Embeddings
-    turns: Turns
-    conversation_reader: ConversationReader
-    documents: Documents
-    documents_view: SourceDocumentsView
-    syncs_view: SyncsView
-    uploads: PostgresUploads
-    jobs: Jobs
-    runs_view: RunsView
-    run_reader: RunReader
-    evidence: Evidence
-    access_log: AccessLog
-    webhooks: WebhookAdministration
-    authenticator: Authenticates
-    metrics: Metrics = field(default_factory=Metrics)
-    runner: ProjectionRunner | None = None
-    nobody: Actor = NOBODY
-    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-
-    async def reached(self, name: str, position: int, seconds: float) -> bool:
-        """Wait until a read model has passed a position, whichever process runs it; return whether it has."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + seconds
-        if name not in self.positions.followed and not self.positions.passed(name, position):
-            await self.administration.want()
-        while not await self.positions.wait(name, position, max(0, min(LOOK_EVERY, deadline - clock()))):
-            self.positions.moved(name, await self.administration.position(name))
-            if clock() >= deadline:
-                return self.positions.passed(name, position)
-        return True
-
-    async def read_log(self, after: int, limit: int, filters: Mapping[str, Any], heaviest: int) -> list[LogEntry]:
-        """Return entries of the log after a position, up to the one that makes them so heavy."""
-        return await self.log.read(after, limit, LogFilter(**filters), heaviest)
-
-    async def shown_events(self, entries: Sequence[LogEntry], *, changes: bool) -> list[dict[str, Any]]:
-        """Return the public form of entries, with what they changed where that is asked for."""
-        if changes:
-            return await events_with_changes(entries, self.log, self.stretches)
-        return await public_events(entries, self.log)
-
-    def follow_log(self, after: int, filters: Mapping[str, Any], *, limit: int, heaviest: int) -> Subscription:
-        """Return the batches after a position and all that come; each ends with what makes it so heavy."""
-        return self.subscriptions.follow(after, LogFilter(**filters), limit=limit, heaviest=heaviest)
-
-    async def close(self) -> None:
-        """Finish what is under way, and let everything go."""
-        await self.stack.aclose()
 
 
 async def open_container(

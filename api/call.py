@@ -22,7 +22,7 @@ from domain.values import moment
 from projections.passages import PassagesProjection
 
 if TYPE_CHECKING:
-    from api.bootstrap import Container
+    from api.container import Container
 
 PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}\Z")
 ETAG = re.compile(r'"(\d{1,18})"\Z')

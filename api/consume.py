@@ -8,7 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.kafka.consumer import SQL, InboxConsumer
 from adapters.postgres.reading import rows_of
-from api.bootstrap import database
+from api.database import database
 from api.settings import Settings, SettingsError
 
 

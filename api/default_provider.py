@@ -13,7 +13,7 @@ from domain.provider import Provider
 from domain.references import identify
 
 if TYPE_CHECKING:
-    from api.bootstrap import Container
+    from api.container import Container
 
 ENVIRONMENT = Actor(type="system", id="environment", name="environment")
 BASE_URL = "https://api.openai.com/v1"

@@ -15,7 +15,9 @@ import uvicorn
 import uvloop
 
 from api.app import create_app
-from api.bootstrap import Container, Dsns, database, open_container
+from api.bootstrap import open_container
+from api.container import Container
+from api.database import Dsns, database
 from api.default_provider import ensure_default_provider
 from api.process import calm_collector
 from api.protocol import Protocol

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable, Sequence
 
 from adapters.projection_runner.batch import ReadModel
-from api.bootstrap import database, open_container
+from api.bootstrap import open_container
+from api.database import database
 from api.kafka_parts import kafka_feeds
 from api.process import calm_collector
 from api.read_models import READ_MODELS

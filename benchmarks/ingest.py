@@ -19,7 +19,8 @@ import httpx2
 from psycopg import AsyncConnection
 
 from adapters.postgres.sql import load
-from api.bootstrap import Container, open_container
+from api.bootstrap import open_container
+from api.container import Container
 from api.settings import Settings
 from benchmarks.corpus import LENGTH, corpus
 from benchmarks.database import Databases

@@ -19,7 +19,8 @@ from adapters.event_store.requests import Request
 from adapters.postgres.passages.spaces import tables
 from adapters.postgres.passages.upkeep import MOST_FRESH, SMALL
 from adapters.postgres.sql import load
-from api.bootstrap import Container, open_container
+from api.bootstrap import open_container
+from api.container import Container
 from api.settings import Settings
 from benchmarks.corpus import SHARES, Corpus
 from benchmarks.database import Databases

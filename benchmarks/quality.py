@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from adapters.local_embeddings.models import LocalEmbeddings
-from api.bootstrap import Container
+from api.container import Container
 from benchmarks.corpus import Corpus
 from benchmarks.database import Databases
 from benchmarks.knowledge import knowing, passage_ids

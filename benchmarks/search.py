@@ -13,7 +13,7 @@ import psycopg
 
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.searcher import PostgresSearcher, search_session
-from api.bootstrap import Container
+from api.container import Container
 from benchmarks.corpus import SHARES, Corpus, corpus
 from benchmarks.database import Databases
 from benchmarks.knowledge import SOURCE, knowing, passage_ids, query

@@ -27,8 +27,8 @@ def archive(
     from uuid import UUID
 
     from adapters.archive.files import ArchiveRefused, write
-    from api.bootstrap import database
     from api.cli.backups import local_settings
+    from api.database import database
     from domain.references import UUID_FORM
     from domain.values import moment
 

@@ -23,7 +23,7 @@ def backup(
 ) -> None:
     """Write the database and its key into one file, while writing goes on; the file holds secrets."""
     from adapters.backup.dump import back_up
-    from api.bootstrap import database
+    from api.database import database
 
     settings = local_settings("Backups are made where the database is")
     if file.exists() and not force:

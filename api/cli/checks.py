@@ -17,7 +17,7 @@ from adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresFailed
 from adapters.postgres.inspection import Inspection
 from adapters.postgres.log_check import check_log
 from adapters.postgres.migrations import MigrationRefused, SchemaOutdated, require_current
-from api.bootstrap import APP_ROLE
+from api.database import APP_ROLE
 from api.logging import configure
 from api.settings import Settings, SettingsError, load, unknown_variables
 

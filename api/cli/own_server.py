@@ -13,7 +13,8 @@ from starlette.requests import Request
 
 from api.app import create_app
 from api.auth import Authenticates, token_in
-from api.bootstrap import database, open_container
+from api.bootstrap import open_container
+from api.database import database
 from api.default_provider import ensure_default_provider
 from api.serve import Server
 from api.settings import Settings

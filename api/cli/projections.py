@@ -87,8 +87,8 @@ async def _try_out(name: str, examples: int, *, as_json: bool) -> None:
 
     from adapters.projection_runner.trial import try_out
     from adapters.replay.rebuilding import place
-    from api.bootstrap import database
     from api.cli.backups import local_settings
+    from api.database import database
     from api.read_models import READ_MODELS
     from domain.errors import DomainError
 

@@ -29,8 +29,8 @@ def replay(
     """Build a second system from the log: its events, checked, and every read model made anew from them."""
     from adapters.postgres.migrations import role_of
     from adapters.replay.copying import ReplayRefused, copy_log
-    from api.bootstrap import database
     from api.cli.backups import local_settings
+    from api.database import database
     from api.read_models import READ_MODELS
 
     settings = local_settings("The log is replayed where the database is")

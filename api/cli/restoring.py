@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from adapters.backup.load import Target
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.migrations import role_of
-from api.bootstrap import APP_ROLE
+from api.database import APP_ROLE
 from api.read_models import READ_MODELS
 from api.settings import Settings
 

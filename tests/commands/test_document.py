@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.bootstrap import Container, open_container
+from api.bootstrap import open_container
+from api.container import Container
 from api.settings import Settings
 from commands.configuration import Archive, CreateThing
 from commands.connectors import GivenDocument

@@ -13,7 +13,8 @@ import pytest
 
 from adapters.postgres.passages import upkeep
 from adapters.projection_runner import upkeep as tending
-from api.bootstrap import Container, open_container
+from api.bootstrap import open_container
+from api.container import Container
 from api.settings import Settings
 from commands import index_building
 from commands.configuration import ChangeThing, CreateThing

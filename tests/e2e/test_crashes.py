@@ -21,7 +21,7 @@ import pytest
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.migrations import migrate
 from adapters.postgres.postmaster import Postmaster
-from api.bootstrap import APP_ROLE
+from api.database import APP_ROLE
 from tests.support.homes import short_lived
 
 WRITERS = 16

@@ -9,7 +9,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from api.bootstrap import APP_ROLE, Container, open_container
+from api.bootstrap import open_container
+from api.container import Container
+from api.database import APP_ROLE
 from api.settings import Settings
 from commands.configuration import ChangeThing, CreateThing
 from commands.connectors import GivenDocument

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from adapters.projection_runner.batch import ReadModel
-from api.bootstrap import READ_MODELS
+from api.read_models import READ_MODELS
 from domain import AGGREGATES
 from projections.event_types import event_classes
 from projections.recorded import Recorded

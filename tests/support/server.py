@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from api.app import create_app
-from api.bootstrap import Container, open_container
+from api.bootstrap import open_container
+from api.container import Container
 from api.serve import Server, listen, server_config
 from api.settings import Settings
 from commands.model_calls import ChatModels
