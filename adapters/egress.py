@@ -7,6 +7,7 @@ a name that changes its address in between leads elsewhere.
 import asyncio
 import ssl
 from collections.abc import Iterable, Sequence
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -121,10 +122,16 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+@cache
+def trust() -> ssl.SSLContext:
+    """Return whose certificates are believed: what this machine believes, read once."""
+    return ssl.create_default_context()
+
+
 def checked_pool(egress: Egress, *, connections: int) -> httpcore2.AsyncConnectionPool:
     """Return a pool of connections to where users' addresses may lead; it follows no redirect."""
     return httpcore2.AsyncConnectionPool(
-        ssl_context=ssl.create_default_context(),
+        ssl_context=trust(),
         max_connections=connections,
         keepalive_expiry=30,
         network_backend=CheckedBackend(egress),

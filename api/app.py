@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
@@ -84,7 +85,8 @@ OWN_PERMISSIONS: Mapping[type[Configuration], str] = {ApiKey: "keys:manage", Web
 """Of kinds that not everybody may read or change who may do so with other things."""
 
 
-def operations() -> list[Operation]:
+@cache
+def operations() -> Sequence[Operation]:
     """Return every operation of the API."""
     found: list[Operation] = [*health.OPERATIONS, *metrics.OPERATIONS]
     found += [
@@ -153,11 +155,14 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         middleware=middleware,
     )
     app.state.side = side
-    document = openapi_document(chosen)
     app.router.routes.append(IndexedRoutes([route(operation, container) for operation in chosen]))
     settings = container.settings
-    events = asyncapi_document(topic=settings.kafka_topic, servers=settings.kafka_bootstrap_servers)
-    documentation.add_routes(app, document, events, settings.root_path)
+    documentation.add_routes(
+        app,
+        partial(openapi_document, chosen),
+        partial(asyncapi_document, topic=settings.kafka_topic, servers=settings.kafka_bootstrap_servers),
+        settings.root_path,
+    )
     app.add_exception_handler(HTTPException, _refused)
     return app
 

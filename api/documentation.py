@@ -1,7 +1,8 @@
 """The documentation pages, served from the installation itself: they work without a network."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ ASSETS: Mapping[str, str] = {
     "swagger-ui-bundle.js": "text/javascript",
     "redoc.standalone.js": "text/javascript",
 }
+Document = Callable[[], Mapping[str, Any]]
 KEPT = "public, max-age=86400"
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -46,18 +48,19 @@ Redoc.init("{root}/openapi.json", {{disableGoogleFont: true, hideLoading: true, 
 </script></body></html>"""
 
 
-def add_routes(app: FastAPI, document: Mapping[str, Any], events: Mapping[str, Any], root: str) -> None:
+def add_routes(app: FastAPI, document: Document, events: Document, root: str) -> None:
     """Add /openapi.json, /asyncapi.json, /docs and /redoc; they are public, as the routes they describe are not.
 
-    `root` is the path under which a proxy serves.
+    `root` is the path under which a proxy serves. Documents are made when they are first asked for, in a thread:
+    no start waits for them.
     """
-    body, messages = orjson.dumps(document), orjson.dumps(events)
+    body, messages = (cache(lambda made=made: orjson.dumps(made())) for made in (document, events))
 
     async def openapi(_: Request) -> Response:
-        return Response(body, media_type="application/json")
+        return Response(await asyncio.to_thread(body), media_type="application/json")
 
     async def asyncapi(_: Request) -> Response:
-        return Response(messages, media_type="application/json")
+        return Response(await asyncio.to_thread(messages), media_type="application/json")
 
     async def docs(_: Request) -> Response:
         return HTMLResponse(SWAGGER.format(root=root), headers={"Content-Security-Policy": POLICY})

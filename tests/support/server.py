@@ -83,7 +83,7 @@ async def serving(
             task = asyncio.create_task(server.serve(sockets=[listening]))
             try:
                 url = f"http://127.0.0.1:{port}"
-                async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+                async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=False) as client:
                     yield Running(url=url, port=port, container=container, client=client, database=database)
             finally:
                 server.should_exit = True
