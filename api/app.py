@@ -44,10 +44,10 @@ from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, WATCHED
 from api.queries import accesses as access_queries
 from api.queries import audit as audit_queries
+from api.queries import chunking_previews, event_stream, openai_models, searches
 from api.queries import configurations as configuration_queries
 from api.queries import conversations as conversation_queries
 from api.queries import documents as document_queries
-from api.queries import event_stream, openai_models, searches
 from api.queries import log as log_queries
 from api.queries import plugins as plugin_queries
 from api.queries import prompts as prompt_queries
@@ -109,6 +109,7 @@ def operations() -> Sequence[Operation]:
         *provider_queries.OPERATIONS,
         *documents.OPERATIONS,
         *document_queries.OPERATIONS,
+        *chunking_previews.OPERATIONS,
         *source_trials.OPERATIONS,
         *syncs.OPERATIONS,
         *sync_queries.OPERATIONS,

@@ -57,6 +57,7 @@ from commands.agent_loop import AgentLoop
 from commands.answer_run import AnswerRuns
 from commands.bus import Bus, Command
 from commands.checkpoint import TellCheckpoints
+from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
 from commands.conversation import InterruptTurn
 from commands.document import Documents
@@ -248,6 +249,7 @@ async def open_container(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store
             ),
             documents=documents,
+            chunking_previews=ChunkingPreviews(reader=reader),
             documents_view=PostgresSourceDocumentsView(pool),
             syncs_view=PostgresSyncsView(pool),
             uploads=uploads,

@@ -33,6 +33,7 @@ from api.settings import Settings
 from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.bus import Bus
+from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
 from commands.document import Documents
 from commands.embedding import Embeddings
@@ -98,6 +99,7 @@ class Container:
     turns: Turns
     conversation_reader: ConversationReader
     documents: Documents
+    chunking_previews: ChunkingPreviews
     documents_view: SourceDocumentsView
     syncs_view: SyncsView
     uploads: PostgresUploads

@@ -21,7 +21,7 @@ PERMISSIONS: Mapping[str, str] = {
     "conversations:use": "begin conversations with agents, and go on with one's own",
     "conversations:read": "list and read one's own conversations",
     "conversations:read_all": "list and read everybody's conversations",
-    "tools:preview": "search or answer by settings that are not saved",
+    "tools:preview": "search, answer or cut documents by settings that are not saved",
     "completions:run": "have an agent, RAG tool, prompt or model answer messages in OpenAI's form",
     "embeddings:run": "embed texts",
     "mcp:use": "ask over MCP what is offered there; each tool needs the permission of what it does besides",

@@ -34,13 +34,17 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A piece of a text: always `text[start:end]` of it; the page (from 1) and the heading it begins under."""
+    """A piece of a text: always `text[start:end]` of it; the page (from 1) and the heading it begins under.
+
+    `tokens` is its size as it was counted when the text was cut.
+    """
 
     start: int
     end: int
     text: str
     page: int | None = None
     heading: str | None = None
+    tokens: int = 0
 
 
 class Unreadable(DomainError):

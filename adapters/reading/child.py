@@ -78,7 +78,7 @@ def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
             must_not_be_longer("document", len(text.text))
             return json.dumps(text_document(text)).encode(), text.text.encode()
         chunks = cut(text_of(head["text"], body.decode()), head["chunking"])
-        places = [[each.start, each.end, each.page, each.heading] for each in chunks]
+        places = [[each.start, each.end, each.page, each.heading, each.tokens] for each in chunks]
         return b"{}", json.dumps(places).encode()
     except Unreadable as error:
         return refused(error)

@@ -140,6 +140,7 @@ def _chunk(text: Text, start: int, end: int) -> Chunk:
         text=text.text[start:end],
         page=bisect_right(text.pages, start) if text.pages else None,
         heading=_heading(text, start),
+        tokens=tokens(text.text[start:end]),
     )
 
 

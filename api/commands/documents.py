@@ -111,25 +111,27 @@ def documents_of(body: Mapping[str, Any]) -> list[GivenDocument]:
 
 
 def _document(body: DocumentBody, pointer: str) -> GivenDocument:
-    if (body.text is None) == (body.content_base64 is None):
-        raise Invalid("One of text and content_base64 is needed.", code="missing", pointer=f"{pointer}/text")
-    if body.text is not None:
-        content = body.text.encode()
-    else:
-        try:
-            content = b64decode(body.content_base64 or "", validate=True)
-        except (binascii.Error, ValueError):
-            pointer = f"{pointer}/content_base64"
-            raise Invalid("This is no base64.", code="invalid_base64", pointer=pointer) from None
     return GivenDocument(
         external_id=body.external_id,
         title=body.title,
         url=body.url,
         media_type=body.media_type or ("" if body.text is None else "text/plain"),
-        content=content,
+        content=content_of(body.text, body.content_base64, pointer),
         metadata=body.metadata,
         acl=body.acl,
     )
+
+
+def content_of(text: str | None, content_base64: str | None, pointer: str) -> bytes:
+    """Return the content that a body gives in one of two ways."""
+    if (text is None) == (content_base64 is None):
+        raise Invalid("One of text and content_base64 is needed.", code="missing", pointer=f"{pointer}/text")
+    if text is not None:
+        return text.encode()
+    try:
+        return b64decode(content_base64 or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("This is no base64.", code="invalid_base64", pointer=f"{pointer}/content_base64") from None
 
 
 def files_of(parts: Sequence[Part]) -> tuple[list[GivenDocument], str | None]:

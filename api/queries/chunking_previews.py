@@ -1,0 +1,99 @@
+"""Previewing how documents are cut over HTTP."""
+
+import asyncio
+from typing import Any
+
+from pydantic import Field
+from starlette.responses import Response
+
+from api.body import read_object
+from api.call import Call, Operation, answer
+from api.commands.documents import LARGEST_JSON, content_of
+from api.schemas import body_schema
+from commands.chunking_preview import PreviewChunking
+from commands.document_checks import line, media_type
+from domain.definition import Strict, parse
+from domain.knowledge_source import Chunking
+
+
+class PreviewedDocument(Strict):
+    """A document that is cut and forgotten: what it says stands in `text`, or in base64 as any file."""
+
+    text: str | None = None
+    content_base64: str | None = None
+    media_type: str = Field("", description="Such as text/markdown; left out: plain text, or told by external_id.")
+    external_id: str = Field("", description="What its source would call it, such as a file's name.")
+    title: str = ""
+
+
+class ChunkingPreviewBody(Strict):
+    """What is cut, and how."""
+
+    chunking: Chunking = Field(default_factory=Chunking)
+    document: PreviewedDocument
+    limit: int = Field(
+        200, ge=1, le=1000, description="Chunks that are shown; `chunks_total` tells how many there are."
+    )
+
+
+async def preview(call: Call) -> Response:
+    """Show how a document would be cut."""
+    body, _ = await read_object(call.request, limit=LARGEST_JSON)
+    asked = await asyncio.to_thread(preview_of, body)
+    shown = await call.container.chunking_previews.show(asked)
+    return answer(shown, position=await call.container.log.head())
+
+
+def preview_of(body: dict[str, Any]) -> PreviewChunking:
+    """Return what a body asks for."""
+    given = parse(ChunkingPreviewBody, body)
+    document, pointer = given.document, "/document"
+    name = line(document.external_id or document.title, f"{pointer}/external_id", 0, 1000)
+    return PreviewChunking(
+        chunking=given.chunking.model_dump(),
+        content=content_of(document.text, document.content_base64, pointer),
+        media_type=media_type(document.media_type, f"{pointer}/media_type")
+        or ("" if document.text is None else "text/plain"),
+        name=name,
+        most=given.limit,
+    )
+
+
+TEXT = {"type": "string"}
+CHUNK: dict[str, Any] = {
+    "type": "object",
+    "required": ["text", "start", "end", "page", "headings", "tokens"],
+    "properties": {
+        "text": TEXT,
+        "start": {"type": "integer", "description": "Offset of its first character in the document's text."},
+        "end": {"type": "integer"},
+        "page": {"type": ["integer", "null"]},
+        "headings": {"type": "array", "items": TEXT, "description": "What it begins under, the outermost first."},
+        "tokens": {"type": "integer"},
+    },
+}
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/v1/knowledge-sources:preview",
+        side="queries",
+        tag="knowledge-sources",
+        name="preview_chunking",
+        summary="Show how a document would be cut, by settings that are not saved",
+        permission="tools:preview",
+        handler=preview,
+        body=body_schema(ChunkingPreviewBody),
+        answer={
+            "type": "object",
+            "required": ["chunks", "chunks_total", "characters", "parser", "title", "tokens"],
+            "properties": {
+                "chunks": {"type": "array", "items": CHUNK},
+                "chunks_total": {"type": "integer"},
+                "characters": {"type": "integer", "description": "Of the document's text."},
+                "parser": TEXT,
+                "title": {"type": ["string", "null"], "description": "What the document calls itself."},
+                "tokens": {"enum": ["exact", "estimated"], "description": "How sizes were counted."},
+            },
+        },
+    ),
+)

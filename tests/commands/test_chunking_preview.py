@@ -1,0 +1,44 @@
+"""Previewing how a document is cut: the chunks as they would be, and nothing stored."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from adapters.reading.reader import Reader
+from commands.chunking_preview import ChunkingPreviews, PreviewChunking
+from commands.reading import UnsupportedMediaType
+from domain.knowledge_source import Chunking
+
+MANUAL = "# Pump\n\nFor water.\n\n## Setup\n\nOpen the valve.\n\n## Faults\n\n" + "It hums and stands still. " * 30
+
+
+@pytest.fixture
+async def previews() -> AsyncIterator[ChunkingPreviews]:
+    reader = Reader()
+    yield ChunkingPreviews(reader=reader)
+    await reader.close()
+
+
+def asked(text: str, media_type: str = "text/markdown", most: int = 200, **chunking: Any) -> PreviewChunking:
+    settings = Chunking(**chunking).model_dump()
+    return PreviewChunking(chunking=settings, content=text.encode(), media_type=media_type, name="", most=most)
+
+
+async def test_a_preview_shows_each_chunk_with_its_place_headings_and_size(previews: ChunkingPreviews):
+    shown = await previews.show(asked(MANUAL, strategy="markdown", size=64, overlap=0))
+    assert [each["headings"] for each in shown["chunks"][:3]] == [["Pump"], ["Pump", "Setup"], ["Pump", "Faults"]]
+    assert all(MANUAL[each["start"] : each["end"]] == each["text"] for each in shown["chunks"])
+    assert all(0 < each["tokens"] <= 64 for each in shown["chunks"])
+    assert (shown["parser"], shown["title"], shown["characters"]) == ("markdown", "Pump", len(MANUAL))
+    assert shown["chunks_total"] == len(shown["chunks"]) > 4
+
+
+async def test_of_many_chunks_the_first_are_shown_and_all_are_counted(previews: ChunkingPreviews):
+    shown = await previews.show(asked("A sentence. " * 400, "text/plain", most=3, size=16, overlap=0))
+    assert len(shown["chunks"]) == 3 < shown["chunks_total"]
+
+
+async def test_what_can_not_be_read_is_told_as_it_would_be_of_a_document(previews: ChunkingPreviews):
+    with pytest.raises(UnsupportedMediaType):
+        await previews.show(asked("x", "image/png"))
