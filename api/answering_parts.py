@@ -1,6 +1,9 @@
-"""What searches and answers are put together of."""
+"""What searches, answers and agents are put together of."""
 
+from commands.actions import Actions
+from commands.agent_loop import AgentLoop
 from commands.answering import Answerer
+from commands.classifying import Classifier
 from commands.expanding import Expanding
 from commands.model_calls import ChatModels, RerankModels
 from commands.ports import Things
@@ -18,3 +21,9 @@ def answerer_of(
     expanding = Expanding(things=things, chat=chat, prompts=prompts)
     searches = ToolSearches(things=things, searcher=searcher, expanding=expanding, reranking=reranking)
     return Answerer(things=things, searches=searches, models=chat, prompts=prompts)
+
+
+def agent_loop_of(*, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns) -> AgentLoop:
+    """Return what lets agents answer."""
+    actions = Actions(things=things, answerer=answerer, prompts=prompts)
+    return AgentLoop(models=chat, actions=actions, classifier=Classifier(things=things, models=chat, prompts=prompts))

@@ -43,7 +43,7 @@ from adapters.turn_journal import PostgresTurnJournal
 from adapters.webhooks.administration import WebhookAdministration
 from adapters.webhooks.dispatcher import WebhookDispatcher
 from adapters.webhooks.sending import WebhookSender
-from api.answering_parts import answerer_of
+from api.answering_parts import agent_loop_of, answerer_of
 from api.auth import Authenticator
 from api.connectors import connectors_of
 from api.container import Container
@@ -52,8 +52,6 @@ from api.kafka_parts import followers, kafka_relay
 from api.read_models import READ_MODELS
 from api.settings import Settings
 from api.works import works_of
-from commands.actions import Actions
-from commands.agent_loop import AgentLoop
 from commands.answer_run import AnswerRuns
 from commands.bus import Bus, Command
 from commands.checkpoint import TellCheckpoints
@@ -148,9 +146,7 @@ async def open_container(
         searcher = PostgresSearcher(searching, embedding_models)
         answerer = answerer_of(things=store, searcher=searcher, chat=chat_models, rerankers=models, prompts=prompt_runs)
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
-        agent_loop = AgentLoop(
-            models=chat_models, actions=Actions(things=store, answerer=answerer, prompts=prompt_runs)
-        )
+        agent_loop = agent_loop_of(things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs)
         source_secrets = SealedSourceSecrets(store, secret_box)
         source_trials = SourceTrials(bus=bus, things=store, connectors=connectors, secrets=source_secrets)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)

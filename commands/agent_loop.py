@@ -8,10 +8,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Actions, Asker
+from commands.agent_brief import Brief, brief_of
 from commands.agent_talk import (
+    BEGINNING,
     NO_TOOLS,
     Acting,
     ClientTools,
+    Course,
     Note,
     Talk,
     assistant_message,
@@ -20,6 +23,7 @@ from commands.agent_talk import (
 )
 from commands.answering import Cited
 from commands.choosing import Chosen, choose
+from commands.classifying import Classifier, TopicChosen
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, TextPiece, ToolCall
 from commands.pausing import Resumption
 from commands.runs import Recording
@@ -49,7 +53,7 @@ class Handed:
     calls: Sequence[ToolCall]
 
 
-Piece = TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
+Piece = TopicChosen | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
 NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
 """What a model is told of an action that nobody can agree to."""
 
@@ -60,6 +64,7 @@ class AgentLoop:
 
     models: ChatModels
     actions: Actions
+    classifier: Classifier
 
     async def reply(
         self,
@@ -72,16 +77,17 @@ class AgentLoop:
         resumed: Resumption | None = None,
         confirms: bool = False,
         tools: ClientTools = NO_TOOLS,
+        course: Course = BEGINNING,
     ) -> AsyncGenerator[Piece, None]:
         """Yield what happens, and last the Reply; raise ModelCallFailed, or TurnTimedOut at the agent's limit.
 
         Where somebody `confirms`, the last may be a Pause, and a turn be `resumed`; else what needs a confirmation is
-        not done, and the model is told so. A call of one of the `tools` ends it with Handed before the Reply: what
+        not done, and the model is told so. Where the agent has topics, the first is a TopicChosen. A call of one of the `tools` ends it with Handed before the Reply: what
         the model asked for besides is not done, since the next reply would know nothing of it.
         """
         limits = agent.definition["limits"]
         deadline = asyncio.get_running_loop().time() + limits["seconds"]
-        replying = self._reply(recording, agent, messages, asker, note, resumed, confirms, tools)
+        replying = self._reply(recording, agent, messages, asker, note, resumed, confirms, tools, course)
         async with aclosing(replying) as pieces:
             while True:
                 try:
@@ -103,12 +109,21 @@ class AgentLoop:
         resumed: Resumption | None,
         confirms: bool,
         tools: ClientTools,
+        course: Course,
     ) -> AsyncGenerator[Piece, None]:
         talk = Talk.of(resumed)
         definition = agent.definition
+        choice = course.choice
+        if resumed is None:
+            choice = await self.classifier.choose(
+                recording, agent, messages, present=course.topic, subject=asker.subject
+            )
+            if choice is not None:
+                yield TopicChosen(choice=choice)
+        brief = brief_of(definition, choice)
         acting = Acting(
             recording=recording,
-            by_name={action["function"]: action for action in definition["actions"]},
+            by_name={action["function"]: action for action in brief.actions},
             asker=asker,
             given=talk.given,
             seconds=definition["limits"]["action_seconds"],
@@ -122,8 +137,8 @@ class AgentLoop:
             if talk.answered:
                 yield talk.reply()
                 return
-        functions = [*await self.actions.functions(definition["actions"], asker), *tools.functions]
-        system = {"role": "system", "content": definition["instructions"]}
+        functions = [*await self.actions.functions(brief.actions, asker), *tools.functions]
+        system = {"role": "system", "content": brief.instructions}
         for iteration in range(definition["limits"]["iterations"] + 1):
             # At the limit the model is asked once more, and may only answer.
             last = iteration == definition["limits"]["iterations"]
@@ -150,7 +165,7 @@ class AgentLoop:
                             for shown in talk.say(talk.filter.feed(spoken.text)):
                                 yield shown
             except NoModel:
-                async with aclosing(self._without_model(recording, agent, messages, asker, talk, note)) as quoted:
+                async with aclosing(self._without_model(recording, brief, messages, asker, talk, note)) as quoted:
                     async for piece in quoted:
                         yield piece
                 return
@@ -241,14 +256,14 @@ class AgentLoop:
     async def _without_model(
         self,
         recording: Recording,
-        agent: Chosen,
+        brief: Brief,
         messages: Sequence[Mapping[str, Any]],
         asker: Asker,
         talk: Talk,
         note: Note,
     ) -> AsyncGenerator[Piece, None]:
         """Hand the message to the agent's first RAG tool, which can answer without a model; else raise NoModel."""
-        action = next((each for each in agent.definition["actions"] if each["type"] == "rag_tool"), None)
+        action = next((each for each in brief.actions if each["type"] == "rag_tool"), None)
         if action is None:
             raise NoModel
         question = next(str(each["content"]) for each in reversed(messages) if each["role"] == "user")

@@ -11,6 +11,7 @@ from commands.pausing import Resumption, kept
 from commands.runs import Recording
 from domain.citations import CitationFilter, citations_of
 from domain.retrieval import Passage
+from domain.topics import TopicChoice
 from domain.turn import Pause, Reply
 
 Note = Callable[[ActionDone], Awaitable[None]]
@@ -44,6 +45,17 @@ class ClientTools:
 
 
 NO_TOOLS = ClientTools()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How it came to what an agent is to answer: the topic so far, and of a turn that goes on, its own."""
+
+    topic: str | None = None
+    choice: TopicChoice | None = None
+
+
+BEGINNING = Course()
 
 
 @dataclass(kw_only=True)

@@ -59,5 +59,5 @@ async def choose(
         name=thing.name,
         version=version,
         variant=variant,
-        definition=variants.apply(definition, variant),
+        definition=kind.as_variant(definition, variant),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Asker
+from commands.agent_brief import functions_of
 from commands.agent_loop import AgentLoop, Handed
 from commands.agent_talk import ClientTools
 from commands.answer_run import AnswerQuestion, AnswerRuns, Choice
@@ -255,7 +256,7 @@ def tools_of(command: Complete, agent: Chosen) -> ClientTools:
         choice=command.tool_choice,
         parallel_calls=command.parameters.get("parallel_tool_calls"),
     )
-    if tools.names & {action["function"] for action in agent.definition["actions"]}:
+    if tools.names & functions_of(agent.definition):
         raise Invalid(
             "An action of the agent has the name of one of these tools: rename the tool.",
             code="not_supported",

@@ -26,6 +26,7 @@ from commands.conversation import (
     NoteAction,
     StartTurn,
 )
+from commands.conversation_course import NoteTopic, topic_noted
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
@@ -93,6 +94,7 @@ def handlers(
         Decide: conversations.decide,
         Decline: conversations.decline,
         NoteAction: conversations.note_action,
+        NoteTopic: topic_noted,
         EndTurn: conversations.end_turn,
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from commands.actions import ActionDone, Asker
 from commands.agent_loop import ActionStarted, AgentLoop
+from commands.agent_talk import Course
 from commands.answering import Cited
 from commands.bus import Bus, Command
 from commands.choosing import Chosen, choose
+from commands.classifying import TopicChosen
 from commands.conversation import (
     Decide,
     Decline,
@@ -22,6 +24,7 @@ from commands.conversation import (
     owned,
     principal_of,
 )
+from commands.conversation_course import NoteTopic
 from commands.model_calls import TextPiece
 from commands.pausing import resumption_of
 from commands.ports import Context, Receipt, Things
@@ -35,6 +38,7 @@ from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.errors import Busy, DomainError, Unavailable
 from domain.run import Outcome, RunEnded
+from domain.topics import TopicChoice
 from domain.turn import Pause, Reply, TurnEnded
 
 DRAIN = 20.0
@@ -314,13 +318,20 @@ class Turns:
         if resumed is not None:
             work.said.append(resumed.content)
         reply: Reply | Pause | None = None
-        replying = self._loop.reply(work.recording, agent, messages, asker, note, resumed=resumed, confirms=True)
+        course = Course(topic=conversation.topic, choice=TopicChoice.of(turn.get("topic")))
+        replying = self._loop.reply(
+            work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
+        )
         async with aclosing(replying) as pieces:
             async for piece in pieces:
                 if isinstance(piece, ActionDone):
                     continue  # told when it is recorded; meanwhile the model may be asked again
                 await work.noted()
                 match piece:
+                    case TopicChosen(choice=choice):
+                        noting = NoteTopic(id=work.conversation, turn=str(work.turn), choice=choice)
+                        await self._bus.dispatch(noting, work.inside)
+                        work.stream.publish("topic.chosen", choice.document())
                     case TextPiece(text=text):
                         work.said.append(text)
                         work.stream.publish("message.delta", {"text": text})

@@ -17,6 +17,7 @@ Glossary
     index       a source's documents, cut in one way and embedded in one space
     passage     a piece of a document that a search can find
     action      what an agent may do: search, answer from passages, run a prompt
+    topic       what an agent is asked about, with instructions and actions of its own
     subject     whom a conversation or a run is for
     turn        what a person says in a conversation, and what comes of it
     reference   an id or a name by which one thing means another

@@ -10,6 +10,7 @@ from domain import variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
+from domain.topics import Classification
 
 FUNCTIONS: Mapping[str, str] = {"rag_tool": "ask", "retrieval_tool": "search", "prompt": "run_prompt"}
 FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
@@ -47,6 +48,25 @@ def named(actions: Sequence[Action]) -> list[str]:
     return names
 
 
+def with_functions(actions: Sequence[Action]) -> list[Action]:
+    """Return actions that all have a function; raise ValueError where two have the same."""
+    given = [action.function for action in actions if action.function is not None]
+    if len(set(given)) != len(given):
+        raise ValueError("two actions have the same function")
+    return [action.model_copy(update={"function": name}) for action, name in zip(actions, named(actions), strict=True)]
+
+
+class Topic(Strict):
+    """Something that an agent is asked about, with instructions and actions of its own."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="What it is called in records.")
+    description: str = Field(min_length=1, max_length=4000, description="What messages are about that belong to it.")
+    instructions: str = Field("", max_length=200_000, description="What its model is told besides the agent's own.")
+    actions: list[Action] = Field(default_factory=list, max_length=100)
+
+    _functions_differ = field_validator("actions")(with_functions)
+
+
 class Limits(Strict):
     """How far a turn may go."""
 
@@ -73,15 +93,31 @@ class AgentSettings(Strict):
     memory: Memory = Field(default_factory=Memory)
     limits: Limits = Field(default_factory=Limits)
 
-    @field_validator("actions")
+    topics: list[Topic] = Field(
+        default_factory=list, max_length=50, description="Where there are some, their actions serve, not the agent's."
+    )
+    classification: Classification | None = Field(
+        None, description="How a message's topic is found out; null = it is always the first."
+    )
+
+    _functions_differ = field_validator("actions")(with_functions)
+
+    @field_validator("topics")
     @classmethod
-    def _functions_differ(cls, actions: list[Action]) -> list[Action]:
-        given = [action.function for action in actions if action.function is not None]
-        if len(set(given)) != len(given):
-            raise ValueError("two actions have the same function")
-        return [
-            action.model_copy(update={"function": name}) for action, name in zip(actions, named(actions), strict=True)
-        ]
+    def _topics_differ(cls, topics: list[Topic]) -> list[Topic]:
+        if len({topic.name for topic in topics}) != len(topics):
+            raise ValueError("two topics have the same name")
+        return topics
+
+
+REFERRED: Mapping[str, str] = {
+    "model": "model",
+    "actions/*/tool": "@type",
+    "topics/*/actions/*/tool": "@type",
+    "classification/prompt": "prompt",
+    "classification/model": "model",
+}
+"""What an agent, and each of its variants, refers to."""
 
 
 class AgentDefinition(Definition, AgentSettings):
@@ -93,10 +129,7 @@ class AgentDefinition(Definition, AgentSettings):
     variants: dict[str, dict[str, JSON]] = Field(default_factory=dict, max_length=20)
 
     REFERENCES: ClassVar[Mapping[str, str]] = {
-        "model": "model",
-        "actions/*/tool": "@type",
-        "variants/*/model": "model",
-        "variants/*/actions/*/tool": "@type",
+        f"{place}{path}": kind for place in ("", "variants/*/") for path, kind in REFERRED.items()
     }
 
     @model_validator(mode="after")
@@ -111,6 +144,12 @@ class Agent(Configuration):
 
     TOPIC = "agent"
     DEFINITION = AgentDefinition
+
+    @classmethod
+    def as_variant(cls, definition: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return the definition as the variant has it, with what the variant leaves open inside its fields."""
+        varied = super().as_variant(definition, name)
+        return varied if name == variants.DEFAULT else cls.normal(varied)
 
     class InstructionsChanged(Changed):
         """Who it is and what it does changed."""
@@ -131,6 +170,13 @@ class Agent(Configuration):
 
         TOPIC = "agent.actions_changed"
         actions: list[dict[str, Any]]
+
+    class TopicsChanged(Changed):
+        """What it is asked about, or how that is found out, changed."""
+
+        TOPIC = "agent.topics_changed"
+        topics: list[dict[str, Any]]
+        classification: dict[str, Any] | None
 
     class MemoryChanged(Changed):
         """Which earlier messages its model is told again changed."""

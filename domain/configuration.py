@@ -16,7 +16,7 @@ from eventsourcing.domain import Aggregate, BaseAggregate
 from eventsourcing.domain import Snapshot as LibrarySnapshot
 from pydantic_core import to_jsonable_python
 
-from domain import configuration_events
+from domain import configuration_events, variants
 from domain.configuration_events import (
     LABEL_EVENTS,
     LIVE,
@@ -125,6 +125,11 @@ class Configuration(Aggregate):
     def normal(cls, definition: Mapping[str, Any]) -> dict[str, Any]:
         """Return the definition with every field, checked and in its JSON form, or raise Invalid."""
         return parse(cls.DEFINITION, definition).model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def as_variant(cls, definition: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return the definition as the variant has it, or raise NotFound."""
+        return variants.apply(definition, name)
 
     def change(self, definition: Mapping[str, Any]) -> None:
         """Set the definition: one event for each group of fields that differs."""

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain import conversation_events
+from domain import conversation_course, conversation_events
 from domain.errors import NotFound, StaleVersion
 from domain.turn import (
     OPEN_STATES,
@@ -44,6 +44,7 @@ class Conversation(Aggregate):
     TurnInterrupted = conversation_events.TurnInterrupted
     FeedbackGiven = conversation_events.FeedbackGiven
     Closed = conversation_events.Closed
+    TopicChosen = conversation_course.TopicChosen
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Conversation(Aggregate):
         self.feedback: dict[str, dict[str, Any]] = {}
         self.confirmations: dict[str, dict[str, Any]] = {}
         self.closed = False
+        self.topic: str | None = None
 
     @classmethod
     def begin(
@@ -133,7 +135,7 @@ class Conversation(Aggregate):
         self, turn: str, *, call: str, function: str, type: str, arguments: str, result: str, outcome: str, ms: float
     ) -> None:
         """Note what the agent did in a turn that goes on."""
-        self._must_go_on(turn)
+        self.must_go_on(turn)
         self.trigger_event(
             self.ActionCompleted,
             turn=turn,
@@ -149,7 +151,7 @@ class Conversation(Aggregate):
 
     def complete(self, turn: str, reply: Reply) -> None:
         """End a turn with an answer."""
-        self._must_go_on(turn)
+        self.must_go_on(turn)
         self.trigger_event(
             self.TurnCompleted,
             turn=turn,
@@ -164,7 +166,7 @@ class Conversation(Aggregate):
 
     def request_confirmation(self, turn: str, pause: Pause) -> None:
         """Have a turn wait until a person has decided on some calls."""
-        self._must_go_on(turn)
+        self.must_go_on(turn)
         leg = len(self.turns[turn]["legs"]) + 1
         confirmations = [
             {"id": str(uuid5(UUID(turn), f"confirmation:{leg}:{number}")), **call}
@@ -218,7 +220,7 @@ class Conversation(Aggregate):
 
     def fail(self, turn: str, *, code: str, message: str, reply: Reply) -> None:
         """End a turn that can't be answered; the reply is what there was of one."""
-        self._must_go_on(turn)
+        self.must_go_on(turn)
         self.trigger_event(
             self.TurnFailed,
             turn=turn,
@@ -231,7 +233,7 @@ class Conversation(Aggregate):
 
     def cancel(self, turn: str, reply: Reply) -> None:
         """End a turn because someone asked for it; the reply is what there was of one."""
-        self._must_go_on(turn)
+        self.must_go_on(turn)
         self.trigger_event(
             self.TurnCancelled,
             turn=turn,
@@ -309,7 +311,8 @@ class Conversation(Aggregate):
                 return turn
         raise NotFound("There is no such turn in this conversation.")
 
-    def _must_go_on(self, turn: str) -> None:
+    def must_go_on(self, turn: str) -> None:
+        """Raise TurnEnded unless a turn runs."""
         if self.turn(turn)["state"] != "running":
             raise TurnEnded
 

@@ -121,6 +121,7 @@ class ConversationReader:
             "variables": conversation.variables,
             "status": "closed" if conversation.closed else "open",
             "state": turns[-1]["state"] if turns else None,
+            "topic": conversation.topic,
             "welcome_message": conversation.welcome,
             "messages": [message for turn in turns for message in messages_of(turn, conversation.feedback)],
             "turns": [turn_shown(turn) for turn in turns],
@@ -173,6 +174,7 @@ def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: turn[name] for name in names},
         "earlier_runs": [leg["run_id"] for leg in turn["legs"]],
+        "topic": turn.get("topic"),
         **{name: turn["details"].get(name) for name in ("usage", "cost")},
         "started_at": moment(turn["started_at"]),
         "ended_at": moment(turn["ended_at"]),

@@ -58,3 +58,26 @@ def test_an_action_without_a_function_is_called_by_its_type_and_numbered_where_t
     ask = {"type": "rag_tool", "tool": HANDBOOK}
     agent = an_agent(actions=[ask, an_action(function="ask_2"), ask, {**ask, "type": "prompt"}])
     assert [each["function"] for each in agent.definition["actions"]] == ["ask", "ask_2", "ask_3", "run_prompt"]
+
+
+def test_functions_are_unique_within_a_topic_and_topics_by_name():
+    topic = {"name": "orders", "description": "Orders."}
+    agent = an_agent(topics=[{**topic, "actions": [an_action()]}, {**topic, "name": "all", "actions": [an_action()]}])
+    assert [pointer for pointer, _, _ in references(agent.DEFINITION, agent.definition)] == [
+        "/topics/0/actions/0/tool",
+        "/topics/1/actions/0/tool",
+    ]
+    for topics, pointer in (
+        ([{**topic, "actions": [an_action(), an_action()]}], "/topics/0/actions"),
+        ([topic, topic], "/topics"),
+    ):
+        with pytest.raises(Invalid) as refusal:
+            an_agent(topics=topics)
+        assert refusal.value.errors[0].pointer == pointer
+
+
+def test_what_a_variant_leaves_open_inside_its_fields_is_filled_in():
+    brief = {"actions": [{"type": "rag_tool", "tool": HANDBOOK}], "limits": {"iterations": 2}}
+    agent = an_agent(variants={"brief": brief})
+    varied = Agent.as_variant(agent.definition, "brief")
+    assert (varied["actions"][0]["function"], varied["limits"]["seconds"]) == ("ask", 300.0)

@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 
 from domain.conversation import Conversation
+from domain.conversation_course import note_topic
+from domain.topics import TopicChoice
 from domain.turn import (
     DECLINED,
     ConfirmationDecided,
@@ -100,3 +102,17 @@ def test_a_model_is_told_a_result_of_every_call_whatever_became_of_it():
     conversation.interrupt(turn)
     following = conversation.post(content="And?", agent=AGENT)
     assert conversation.history(following)[-1] == {**result, "content": "HEY"}
+
+
+def test_what_a_turn_is_about_is_noted_and_stays_until_another_topic_is_chosen():
+    conversation, turn = asked()
+    choice = TopicChoice(intent="topic", topic="orders")
+    given(conversation).when(lambda it: note_topic(it, turn, choice)).then(
+        (Conversation.TopicChosen, {"turn": turn, "intent": "topic", "topic": "orders", "fell_back": False})
+    )
+    given(conversation).when(lambda it: note_topic(it, turn, choice)).then_nothing()
+    conversation.complete(turn, Reply(content="Hi."))
+    given(conversation).when(lambda it: note_topic(it, turn, choice)).then_refused(TurnEnded)
+    following = conversation.post(content="Bye.", agent=AGENT)
+    note_topic(conversation, following, TopicChoice(intent="farewell", topic=None))
+    assert conversation.topic == "orders"

@@ -1,0 +1,47 @@
+"""What an agent is told in a turn, and what it may do there: by the topic, or by what the message is else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from domain.topics import TOPIC_INTENTS, TopicChoice
+
+WORDS: Mapping[str, str] = {
+    "greeting": "The person greets you: greet them back in one or two sentences, and say what you can help with.",
+    "farewell": "The person takes leave: take leave of them in one or two sentences.",
+    "unclear": "It is not clear what the person means: ask them one short question that tells you.",
+    "off_topic": "The message is about nothing that you help with: say so kindly, answer nothing of it, and say what "
+    "you can help with.",
+}
+"""What an agent is told where a message belongs to no topic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What an agent is told and may do; `actions` as its definition has them."""
+
+    instructions: str
+    actions: Sequence[Mapping[str, Any]]
+
+
+def brief_of(definition: Mapping[str, Any], choice: TopicChoice | None) -> Brief:
+    """Return what an agent is told and may do, where a message was taken for this."""
+    told = [definition["instructions"]]
+    topics: list[Mapping[str, Any]] = definition.get("topics") or []
+    if choice is None or not topics:
+        return Brief(instructions=told[0], actions=definition["actions"])
+    if choice.intent not in TOPIC_INTENTS:
+        helps = "\n".join(f"- {topic['name']}: {topic['description']}" for topic in topics)
+        told.append(f"{WORDS[choice.intent]}\nWhat you help with:\n{helps}")
+        return Brief(instructions="\n\n".join(told), actions=())
+    topic = next((each for each in topics if each["name"] == choice.topic), topics[0])
+    if topic["instructions"]:
+        told.append(topic["instructions"])
+    return Brief(instructions="\n\n".join(told), actions=topic["actions"])
+
+
+def functions_of(definition: Mapping[str, Any]) -> set[str]:
+    """Return all functions that an agent may have in a turn."""
+    topics: list[Mapping[str, Any]] = definition.get("topics") or []
+    actions = [action for topic in topics for action in topic["actions"]] if topics else definition["actions"]
+    return {action["function"] for action in actions}
