@@ -21,6 +21,7 @@ from api.call import Call, Operation, must_be_allowed
 from api.commands import (
     answers,
     completions,
+    conversation_forks,
     conversations,
     documents,
     prompt_runs,
@@ -95,6 +96,7 @@ def operations() -> Sequence[Operation]:
         *searches.OPERATIONS,
         *answers.OPERATIONS,
         *conversations.OPERATIONS,
+        *conversation_forks.OPERATIONS,
         *conversation_queries.OPERATIONS,
         *subjects.OPERATIONS,
         *run_queries.OPERATIONS,

@@ -11,6 +11,7 @@ from commands.runs import LEASE
 from domain.agent import Agent
 from domain.configuration_events import LIVE
 from domain.conversation import Conversation
+from domain.conversation_forks import Cut, fork
 from domain.errors import Invalid, NotFound
 from domain.run import End, Run
 from domain.turn import Pause, Reply
@@ -49,6 +50,19 @@ class BeginConversation(ByOwner):
     agent: UUID
     subject: str | None
     variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkConversation(BeginConversation):
+    """Begin a conversation with what was said in another one up to a message (None: all of it).
+
+    With `edits`, up to before a message of a person's (None: the last), which is said otherwise then. `expected` is the
+    version of the origin; agent and variables are the origin's.
+    """
+
+    origin: UUID
+    message: str | None
+    edits: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,16 +171,30 @@ class ConversationHandlers:
         except NotFound:
             raise Invalid("There is no agent of this name or id.", code="unknown_reference", pointer="/agent") from None
         agent.must_be_active()
-        conversation = Conversation.begin(
-            id=command.id,
-            agent=command.agent,
-            subject=command.subject,
-            principal=command.principal,
-            variables=command.variables,
-            welcome=agent.labels[LIVE]["definition"]["welcome_message"],
-        )
+        if isinstance(command, ForkConversation):
+            conversation = await self._forked(command, unit)
+        else:
+            conversation = Conversation.begin(
+                id=command.id,
+                agent=command.agent,
+                subject=command.subject,
+                principal=command.principal,
+                variables=command.variables,
+                welcome=agent.labels[LIVE]["definition"]["welcome_message"],
+            )
         unit.effect("needs", kind=Agent.TOPIC, id=str(command.agent), pointer="/agent")
         return conversation, agent
+
+    @staticmethod
+    async def _forked(command: ForkConversation, unit: Unit) -> Conversation:
+        """Return a fork, not saved yet; its origin is read anew, since nothing is recorded that would refuse a stale one."""
+        found = (await unit.find_many(Conversation, [command.origin])).get(command.origin)
+        if found is None:
+            raise absent()
+        origin = owned(found, command.principal)
+        origin.must_be_at(command.expected)
+        cut = (Cut.before if command.edits else Cut.after)(origin, command.message)
+        return fork(origin, cut, id=command.id, subject=command.subject, principal=command.principal)
 
     async def start_turn(self, command: StartTurn, unit: Unit) -> Done:
         """Take a message: recorded before anything else is done with it."""
@@ -299,8 +327,13 @@ def owned(conversation: Conversation, principal: Mapping[str, str]) -> Conversat
     began = conversation.principal
     here = began["type"] in THIS_MACHINE and principal["type"] in THIS_MACHINE
     if not here and (began["type"], began["id"]) != (principal["type"], principal["id"]):
-        raise NotFound("There is no such conversation.")
+        raise absent()
     return conversation
+
+
+def absent() -> NotFound:
+    """Return the refusal of what is not there, or somebody else's."""
+    return NotFound("There is no such conversation.")
 
 
 def principal_of(actor: Actor) -> dict[str, str]:

@@ -13,7 +13,7 @@ from commands.turn_ends import leg_of
 from commands.turn_ends import told as told_of
 from commands.turn_streams import TERMINAL, TurnEvent, TurnJournal, TurnStream
 from domain.conversation import Conversation
-from domain.turn import content_of
+from domain.turn import content_of, run_of
 
 GRACE = 3.0
 """Seconds after a turn's end in which its process may still write the last events of its stream."""
@@ -68,8 +68,11 @@ class TurnFollowing:
         async def goes_on() -> bool:
             return may_say_more(await self._leg(conversation, turn, run))
 
+        leg = await self._leg(conversation, turn, run)
+        # What was copied from another conversation was told there: here the log tells of it.
+        kept = run if leg["copied_from"] is None else run_of(turn)
         # From the beginning, also where the rest is asked for: the text so far says what is missing in the end.
-        async with aclosing(self.journal.follow(run, 0, goes_on)) as events:
+        async with aclosing(self.journal.follow(kept, 0, goes_on)) as events:
             async for event in events:
                 told.take(event)
                 if event.sequence > after:

@@ -33,6 +33,7 @@ class Conversation(Aggregate):
     SNAPSHOTS = False
 
     Created = conversation_events.Created
+    HistoryCopied = conversation_events.HistoryCopied
     TurnStarted = conversation_events.TurnStarted
     ActionCompleted = conversation_events.ActionCompleted
     ConfirmationRequested = conversation_events.ConfirmationRequested
@@ -59,6 +60,7 @@ class Conversation(Aggregate):
         self.principal = principal
         self.variables = variables
         self.welcome = welcome
+        self.origin: dict[str, Any] | None = None
         self.turns: dict[str, dict[str, Any]] = {}
         self.feedback: dict[str, dict[str, Any]] = {}
         self.confirmations: dict[str, dict[str, Any]] = {}

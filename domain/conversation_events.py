@@ -4,10 +4,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from eventsourcing.domain import Aggregate
 
+from domain.turn import new_turn
+
 if TYPE_CHECKING:
     from domain.conversation import Conversation
 
 SPOKEN = frozenset({"content"})
+UNREADABLE: dict[str, Any] = {"content": "[erased]"}
+"""What stands for the texts of a copied turn whose speaker was erased."""
 
 
 class Created(Aggregate.Created):
@@ -37,28 +41,40 @@ class TurnStarted(Aggregate.Event):
     agent: dict[str, Any]
 
     def apply(self, aggregate: "Conversation") -> None:
-        aggregate.turns = aggregate.turns | {
-            self.turn: {
-                "id": self.turn,
-                "number": self.number,
-                "state": "running",
-                "run_id": self.run,
-                "legs": [],
-                "before": "",
-                "pause": None,
-                "message_id": self.message,
-                "content": self.content,
-                "retry_of": self.retry_of,
-                "agent": self.agent,
-                "started_at": self.timestamp.isoformat(),
-                "actions": [],
-                "reply": None,
-                "error": None,
-                "partial": "",
-                "details": {},
-                "ended_at": None,
-                "ended_version": None,
-            }
+        turn = new_turn(
+            id=self.turn,
+            number=self.number,
+            state="running",
+            run_id=self.run,
+            message_id=self.message,
+            content=self.content,
+            retry_of=self.retry_of,
+            agent=self.agent,
+            started_at=self.timestamp.isoformat(),
+        )
+        aggregate.turns = aggregate.turns | {self.turn: turn}
+
+
+class HistoryCopied(Aggregate.Event):
+    """It began with what had been said in another conversation until then.
+
+    `turns` are the turns as they stand here, each with the id of its origin as `copied_from`; what was said in them
+    stands in `texts`, in their order.
+    """
+
+    TOPIC = "conversation.history_copied"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"texts"})
+    origin: dict[str, Any]
+    subject: str | None
+    turns: list[dict[str, Any]]
+    texts: list[dict[str, Any]]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.origin = self.origin
+        texts = self.texts or [UNREADABLE] * len(self.turns)
+        aggregate.turns = {
+            turn["id"]: new_turn(**turn, **text, ended_version=self.originator_version)
+            for turn, text in zip(self.turns, texts, strict=True)
         }
 
 

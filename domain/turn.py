@@ -91,6 +91,27 @@ def run_of(turn: UUID, leg: int = 1) -> UUID:
     return uuid5(turn, "run" if leg == 1 else f"run:{leg}")
 
 
+def new_turn(**known: Any) -> dict[str, Any]:
+    """Return what a conversation keeps of a turn: what is known of it, and nothing of the rest yet.
+
+    Known are at least `id`, `number`, `state`, `run_id`, `message_id`, `content`, `retry_of`, `agent` and `started_at`.
+    """
+    return {
+        "legs": [],
+        "before": "",
+        "pause": None,
+        "actions": [],
+        "reply": None,
+        "error": None,
+        "partial": "",
+        "details": {},
+        "ended_at": None,
+        "ended_version": None,
+        "copied_from": None,
+        **known,
+    }
+
+
 def content_of(turn: Mapping[str, Any]) -> str:
     """Return what the agent has said in a turn, as a conversation keeps it."""
     whole = turn["state"] in ("completed", "awaiting_confirmation")

@@ -123,6 +123,7 @@ class ConversationReader:
             "state": turns[-1]["state"] if turns else None,
             "topic": conversation.topic,
             "welcome_message": conversation.welcome,
+            "forked_from": conversation.origin,
             "messages": [message for turn in turns for message in messages_of(turn, conversation.feedback)],
             "turns": [turn_shown(turn) for turn in turns],
             "confirmations": list(conversation.confirmations.values()),
@@ -170,7 +171,7 @@ def messages_of(turn: Mapping[str, Any], feedback: Mapping[str, Any]) -> list[di
 
 def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Return a turn's public form."""
-    names = ("id", "number", "state", "run_id", "message_id", "retry_of", "agent", "actions", "error")
+    names = ("id", "number", "state", "run_id", "message_id", "retry_of", "agent", "actions", "error", "copied_from")
     return {
         **{name: turn[name] for name in names},
         "earlier_runs": [leg["run_id"] for leg in turn["legs"]],

@@ -116,12 +116,16 @@ def begin_of(entry: Recorded) -> ConversationBegin:
 def changed(before: ConversationChange | None, entry: Recorded) -> ConversationChange:
     """Return what a batch does to a conversation, with one more event."""
     event = entry.event
-    turns = event.number if isinstance(event, Conversation.TurnStarted) else before.turns if before else None
+    turns, state = (before.turns, before.state) if before else (None, None)
+    if isinstance(event, Conversation.TurnStarted):
+        turns = event.number
+    elif isinstance(event, Conversation.HistoryCopied) and event.turns:
+        turns, state = len(event.turns), event.turns[-1]["state"]
     return ConversationChange(
         id=entry.stream,
         version=entry.version,
         updated_at=entry.recorded_at,
         turns=turns,
-        state=STATES.get(type(event), before.state if before else None),
+        state=STATES.get(type(event), state),
         closed=isinstance(event, Conversation.Closed) or (before is not None and before.closed),
     )

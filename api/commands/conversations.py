@@ -205,7 +205,8 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-def _command(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
+def conversation_command(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
+    """Return an operation on conversations."""
     return Operation(
         method="POST",
         path=f"/v1/conversations{path}",
@@ -220,10 +221,10 @@ def _command(path: str, name: str, summary: str, handler: Any, **more: Any) -> O
 
 
 OPERATIONS = (
-    _command(
+    conversation_command(
         "", "begin_conversation", "Begin a conversation with an agent", begin, body=body_schema(BeginBody), status=201
     ),
-    _command(
+    conversation_command(
         "/{id}/messages",
         "say_in_conversation",
         "Say something: a plain answer, with `stream` server-sent events, with `background` 202 at once",
@@ -231,7 +232,7 @@ OPERATIONS = (
         body=body_schema(MessageBody),
         answer=MESSAGE,
     ),
-    _command(
+    conversation_command(
         "/{id}/confirmations",
         "confirm_in_conversation",
         "Agree to what an agent wants to do, or decline it; the last decision lets the turn go on",
@@ -239,7 +240,7 @@ OPERATIONS = (
         body=body_schema(ConfirmationBody),
         answer=MESSAGE,
     ),
-    _command(
+    conversation_command(
         "/{id}/turns/{turn}/retry",
         "retry_turn",
         "Try the newest turn again, which has no answer",
@@ -248,15 +249,17 @@ OPERATIONS = (
         body_required=False,
         answer=MESSAGE,
     ),
-    _command(
+    conversation_command(
         "/{id}/turns/{turn}/cancel", "cancel_turn", "Stop a turn, wherever it is carried out", cancel, answer=MESSAGE
     ),
-    _command(
+    conversation_command(
         "/{id}/feedback",
         "give_feedback",
         "Say what one thinks of an answer; also while a turn runs",
         give_feedback,
         body=body_schema(FeedbackBody),
     ),
-    _command("/{id}/close", "close_conversation", "Close a conversation: nothing more is said in it", close),
+    conversation_command(
+        "/{id}/close", "close_conversation", "Close a conversation: nothing more is said in it", close
+    ),
 )

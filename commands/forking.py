@@ -1,0 +1,70 @@
+"""Forking conversations, also to say something otherwise and have it answered anew."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from commands.bus import Bus
+from commands.conversation import ForkConversation, owned, principal_of
+from commands.ports import Context, Receipt, Things
+from commands.turn_work import Begun, Say
+from commands.turns import Turns
+from domain.conversation import Conversation
+from domain.conversation_forks import held_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forking:
+    """Forks conversations."""
+
+    bus: Bus
+    things: Things
+    turns: Turns
+
+    async def fork(
+        self, origin: UUID, message: str | None, context: Context, *, subject: str | None, expected: int | None
+    ) -> Receipt:
+        """Begin a conversation with what was said in another one up to a message, or raise."""
+        command = await self._command(origin, message, context, subject=subject, expected=expected, edits=False)
+        return await self.bus.dispatch(command, context)
+
+    async def edit(
+        self,
+        origin: UUID,
+        message: str | None,
+        content: str,
+        context: Context,
+        *,
+        subject: str | None,
+        expected: int | None,
+    ) -> Begun:
+        """Begin a conversation with what was said before a person's message, and answer the content in its place."""
+        earlier = await self.bus.earlier(context)
+        if earlier is not None:
+            return Begun.of(earlier)
+        begins = await self._command(origin, message, context, subject=subject, expected=expected, edits=True)
+        return await self.turns.begin(Say(conversation=begins.id, content=content, begins=begins), context)
+
+    async def _command(
+        self,
+        origin: UUID,
+        message: str | None,
+        context: Context,
+        *,
+        subject: str | None,
+        expected: int | None,
+        edits: bool,
+    ) -> ForkConversation:
+        principal = principal_of(context.actor)
+        # Whose it is and with whom it is held is said in its first event; the command itself looks at the rest.
+        found = owned(await self.things.at_version(Conversation, origin, 1), principal)
+        return ForkConversation(
+            id=uuid4(),
+            expected=expected,
+            principal=principal,
+            agent=UUID(found.agent),
+            subject=held_for(found, subject),
+            variables={},
+            origin=origin,
+            message=message,
+            edits=edits,
+        )

@@ -1,0 +1,150 @@
+"""Forks: conversations that begin with what was said in another one until then, and go their own way.
+
+A fork keeps nothing of its origin by reference: what it was begun with stands in its own stream, under the data key
+of the same subject. Its origin is not changed by it, so one that is closed can be forked too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+from uuid import UUID, uuid5
+
+from domain.conversation import Conversation
+from domain.errors import Conflict, Invalid, NotFound
+from domain.turn import TurnInProgress, answer_id, content_of, turn_id
+
+
+class NothingToEdit(Conflict):
+    """Nothing was said in this conversation yet that could be said otherwise."""
+
+    code = "nothing_to_edit"
+
+
+class Cut:
+    """Where a conversation is forked: the turns that come along, and what the last of them leaves out."""
+
+    def __init__(self, turns: Sequence[Mapping[str, Any]], message: str | None, *, unanswered: bool = False) -> None:
+        self.turns = turns
+        self.message = message
+        self.unanswered = unanswered
+
+    @classmethod
+    def after(cls, origin: Conversation, message: str | None) -> Self:
+        """Return the cut after a message (None: after the newest); raise NotFound or TurnInProgress.
+
+        After what a person said, its answer is left out: the fork can be asked for one by trying the turn again.
+        """
+        turns = list(origin.turns.values())
+        if message is None:
+            return cls.whole(turns, None)
+        place, is_answer = place_of(turns, message)
+        kept = turns[: place + 1]
+        return cls.whole(kept, message) if is_answer else cls(kept, message, unanswered=True)
+
+    @classmethod
+    def before(cls, origin: Conversation, message: str | None) -> Self:
+        """Return the cut before what a person said (None: the last time); raise NotFound, Invalid or NothingToEdit."""
+        turns = list(origin.turns.values())
+        if message is None:
+            if not turns:
+                raise NothingToEdit
+            message = str(turns[-1]["message_id"])
+        place, is_answer = place_of(turns, message)
+        if is_answer:
+            raise Invalid("Only what a person said can be said otherwise: name their message.", pointer="/message_id")
+        return cls(turns[:place], message)
+
+    @classmethod
+    def whole(cls, turns: Sequence[Mapping[str, Any]], message: str | None) -> Self:
+        """Return the cut after turns that have all ended, or raise TurnInProgress."""
+        if turns and turns[-1]["state"] == "running":
+            raise TurnInProgress(details={"turn": turns[-1]["id"]})
+        return cls(turns, message)
+
+
+def place_of(turns: Sequence[Mapping[str, Any]], message: str) -> tuple[int, bool]:
+    """Return in which turn a message was said first, and whether it answers; or raise NotFound."""
+    for place, turn in enumerate(turns):
+        if turn["message_id"] == message:
+            return place, False
+        if str(answer_id(UUID(turn["id"]))) == message and (turn["reply"] is not None or turn["partial"]):
+            return place, True
+    raise NotFound("There is no such message in this conversation.")
+
+
+def fork(
+    origin: Conversation, cut: Cut, *, id: UUID, subject: str | None, principal: Mapping[str, str]
+) -> Conversation:
+    """Begin a conversation with the turns of a cut."""
+    made = Conversation.begin(
+        id=id,
+        agent=UUID(origin.agent),
+        subject=held_for(origin, subject),
+        principal=principal,
+        variables=origin.variables,
+        welcome=origin.welcome,
+    )
+    ids = {turn["id"]: str(turn_id(id, number)) for number, turn in enumerate(cut.turns, 1)}
+    messages: dict[str, str] = {}
+    turns = []
+    for number, turn in enumerate(cut.turns, 1):
+        mine = ids[turn["id"]]
+        said = messages.setdefault(turn["message_id"], str(uuid5(UUID(mine), "user")))
+        turns.append(frame(turn, cut, id=mine, number=number, message_id=said, retry_of=ids.get(turn["retry_of"])))
+    made.trigger_event(
+        Conversation.HistoryCopied,
+        origin={
+            "conversation": str(origin.id),
+            "version": origin.version,
+            "turn": cut.turns[-1]["id"] if cut.turns else None,
+            "message": cut.message,
+        },
+        subject=made.subject,
+        turns=turns,
+        texts=[texts(turn, UUID(ids[turn["id"]]), unanswered=left_out(turn, cut)) for turn in cut.turns],
+    )
+    return made
+
+
+def held_for(origin: Conversation, subject: str | None) -> str | None:
+    """Return for whom a fork is held, or raise Invalid: for whom its origin is, or for somebody where that is nobody."""
+    if origin.subject is not None and subject not in (None, origin.subject):
+        raise Invalid(
+            "What was said in this conversation is its subject's: it can't be forked for another one.",
+            code="other_subject",
+            pointer="/subject",
+        )
+    return origin.subject or subject
+
+
+def left_out(turn: Mapping[str, Any], cut: Cut) -> bool:
+    """Return whether the answer of a turn does not come along."""
+    return cut.unanswered and turn is cut.turns[-1]
+
+
+def frame(turn: Mapping[str, Any], cut: Cut, **here: Any) -> dict[str, Any]:
+    """Return what a fork keeps of a turn without what was said in it; what waited for a person there, does not here."""
+    unanswered = left_out(turn, cut)
+    state = "cancelled" if unanswered or turn["state"] == "awaiting_confirmation" else turn["state"]
+    return {
+        **here,
+        "state": state,
+        "run_id": turn["run_id"],
+        "agent": turn["agent"],
+        "error": None if unanswered else turn["error"],
+        "started_at": turn["started_at"],
+        "ended_at": turn["started_at"] if unanswered else turn["ended_at"],
+        "copied_from": turn["copied_from"] or turn["id"],
+    }
+
+
+def texts(turn: Mapping[str, Any], here: UUID, *, unanswered: bool) -> dict[str, Any]:
+    """Return what was said in a turn, its answer as that of the turn here."""
+    if unanswered:
+        return {"content": turn["content"]}
+    reply = turn["reply"]
+    return {
+        "content": turn["content"],
+        "reply": None if reply is None else {**reply, "id": str(answer_id(here))},
+        "partial": content_of(turn) if turn["state"] == "awaiting_confirmation" else turn["partial"],
+        "actions": turn["actions"],
+    }

@@ -1,0 +1,143 @@
+"""Forks: where they are cut, what comes along, and that they are as good as their origin."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.conversation import Conversation
+from domain.conversation_forks import Cut, NothingToEdit, fork
+from domain.errors import DomainError, Invalid, NotFound
+from domain.turn import DECLINED, ConfirmationDecided, Reply, TurnInProgress, answer_id
+from tests.domain.test_conversation import AGENT, ASKED, a_conversation, asked, waiting
+
+CITED = {"marker": "[1]", "document_id": "d", "start": 0, "end": 3}
+
+
+def talked() -> Conversation:
+    """Return a conversation of two answers, the first of which cites."""
+    conversation, turn = asked("First?")
+    history = [{"role": "assistant", "content": "One [1]."}]
+    conversation.complete(turn, Reply(content="One [1].", citations=[CITED], history=history))
+    conversation.give_feedback(answer_of(conversation, 1), rating="up", reason=None, comment=None)
+    turn = conversation.post(content="Second?", agent=AGENT)
+    conversation.complete(turn, Reply(content="Two.", history=[{"role": "assistant", "content": "Two."}]))
+    return conversation
+
+
+def answer_of(conversation: Conversation, number: int) -> str:
+    turns = list(conversation.turns.values())
+    return str(answer_id(UUID(turns[number - 1]["id"])))
+
+
+def forked(origin: Conversation, cut: Cut, subject: str | None = None) -> Conversation:
+    return fork(origin, cut, id=uuid4(), subject=subject, principal=origin.principal)
+
+
+def told(conversation: Conversation) -> list[dict[str, Any]]:
+    """Return what a model is told of a conversation when something more is said."""
+    return conversation.history(conversation.post(content="More?", agent=AGENT))
+
+
+def test_a_fork_begins_with_all_that_its_origin_said_and_changes_nothing_there():
+    origin = talked()
+    version, before = origin.version, list(origin.turns.values())
+    made = forked(origin, Cut.after(origin, None))
+    assert [type(event) for event in made.collect_events()] == [Conversation.Created, Conversation.HistoryCopied]
+    turn = before[-1]["id"]
+    assert made.origin == {"conversation": str(origin.id), "version": version, "turn": turn, "message": None}
+    assert list(made.said()) == list(origin.said())
+    first = next(iter(made.turns.values()))
+    assert first["reply"]["citations"] == [CITED]
+    assert first["copied_from"] == before[0]["id"]
+    assert first["reply"]["id"] == answer_of(made, 1) != answer_of(origin, 1), "messages of two conversations differ"
+    assert made.feedback == {}, "what was thought of an answer counts once"
+    assert told(made) == told(origin)
+    assert origin.version == version + 1, "only what was said here since then"
+
+
+def test_a_fork_after_an_answer_ends_with_it():
+    origin = talked()
+    made = forked(origin, Cut.after(origin, answer_of(origin, 1)))
+    assert list(made.said()) == ["First?", "One [1]."]
+
+
+def test_a_fork_after_what_a_person_said_leaves_the_answer_out_and_can_be_asked_for_another():
+    origin = talked()
+    second = list(origin.turns.values())[1]
+    made = forked(origin, Cut.after(origin, second["message_id"]))
+    assert list(made.said()) == ["First?", "One [1].", "Second?", ""]
+    newest = list(made.turns)[-1]
+    again = made.retry(newest, agent=AGENT)
+    assert made.turn(again)["content"] == "Second?"
+    assert [each["content"] for each in made.history(again)] == ["First?", "One [1]."]
+
+
+def test_a_fork_to_say_something_otherwise_ends_before_it():
+    origin = talked()
+    first, second = origin.turns.values()
+    assert list(forked(origin, Cut.before(origin, second["message_id"])).said()) == ["First?", "One [1]."]
+    assert list(forked(origin, Cut.before(origin, None)).said()) == ["First?", "One [1]."]
+    assert list(forked(origin, Cut.before(origin, first["message_id"])).said()) == []
+
+
+def test_what_was_tried_again_is_still_told_once():
+    origin, failed = asked("First?")
+    origin.interrupt(failed)
+    origin.complete(
+        origin.retry(failed, agent=AGENT), Reply(content="One.", history=[{"role": "assistant", "content": "One."}])
+    )
+    made = forked(origin, Cut.after(origin, None))
+    assert told(made) == [{"role": "user", "content": "First?"}, {"role": "assistant", "content": "One."}]
+    cut = Cut.before(origin, origin.turn(failed)["message_id"])
+    assert not cut.turns
+
+
+def test_what_waits_for_a_person_is_declined_in_the_fork_and_still_waits_in_its_origin():
+    origin, _, confirmation = waiting()
+    made = forked(origin, Cut.after(origin, None))
+    assert [each["state"] for each in made.turns.values()] == ["cancelled"]
+    assert told(made)[1:] == [ASKED, {"role": "tool", "tool_call_id": "c1", "content": DECLINED}]
+    with pytest.raises(NotFound):
+        made.confirmation(confirmation)
+    assert origin.decide(confirmation, approved=True)
+    with pytest.raises(ConfirmationDecided):
+        origin.decide(confirmation, approved=False)
+
+
+def test_a_closed_conversation_is_forked_to_an_open_one():
+    origin = talked()
+    origin.close()
+    assert not forked(origin, Cut.after(origin, None)).closed
+
+
+def test_a_fork_of_a_fork_names_the_one_it_was_made_of_and_where_its_turns_were_first():
+    origin = talked()
+    middle = forked(origin, Cut.after(origin, None))
+    last = forked(middle, Cut.after(middle, answer_of(middle, 1)))
+    assert last.origin is not None and last.origin["conversation"] == str(middle.id)
+    assert [each["copied_from"] for each in last.turns.values()] == list(origin.turns)[:1]
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (lambda it: Cut.after(it, "nothing"), NotFound),
+        (lambda it: Cut.before(it, answer_of(it, 1)), Invalid),
+        (lambda it: Cut.before(a_conversation(), None), NothingToEdit),
+        (lambda it: forked(it, Cut.after(it, None), subject="somebody else"), Invalid),
+    ],
+)
+def test_where_nothing_can_be_forked_it_is_refused(act: Any, error: type[DomainError]):
+    with pytest.raises(error):
+        act(talked())
+
+
+def test_a_turn_that_runs_is_left_out_or_waited_for():
+    origin = talked()
+    running = origin.post(content="Third?", agent=AGENT)
+    with pytest.raises(TurnInProgress):
+        Cut.after(origin, None)
+    assert len(Cut.after(origin, answer_of(origin, 2)).turns) == 2
+    assert len(Cut.after(origin, origin.turn(running)["message_id"]).turns) == 3
+    assert list(forked(origin, Cut.before(origin, None)).said())[-1] == "Two."
