@@ -76,6 +76,8 @@ class HistoryCopied(Aggregate.Event):
             turn["id"]: new_turn(**turn, **text, ended_version=self.originator_version)
             for turn, text in zip(self.turns, texts, strict=True)
         }
+        topics = [turn["topic"]["topic"] for turn in self.turns if turn["topic"] is not None]
+        aggregate.topic = next(filter(None, reversed(topics)), None)
 
 
 class ActionCompleted(Aggregate.Event):

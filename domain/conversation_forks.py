@@ -130,6 +130,7 @@ def frame(turn: Mapping[str, Any], cut: Cut, **here: Any) -> dict[str, Any]:
         "state": state,
         "run_id": turn["run_id"],
         "agent": turn["agent"],
+        "topic": None if unanswered else turn.get("topic"),
         "error": None if unanswered else turn["error"],
         "started_at": turn["started_at"],
         "ended_at": turn["started_at"] if unanswered else turn["ended_at"],

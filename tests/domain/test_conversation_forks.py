@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.conversation import Conversation
+from domain.conversation_course import note_topic
 from domain.conversation_forks import Cut, NothingToEdit, fork
 from domain.errors import DomainError, Invalid, NotFound
+from domain.topics import TopicChoice
 from domain.turn import DECLINED, ConfirmationDecided, Reply, TurnInProgress, answer_id
 from tests.domain.test_conversation import AGENT, ASKED, a_conversation, asked, waiting
 
@@ -17,6 +19,7 @@ CITED = {"marker": "[1]", "document_id": "d", "start": 0, "end": 3}
 def talked() -> Conversation:
     """Return a conversation of two answers, the first of which cites."""
     conversation, turn = asked("First?")
+    note_topic(conversation, turn, TopicChoice(intent="topic", topic="holidays"))
     history = [{"role": "assistant", "content": "One [1]."}]
     conversation.complete(turn, Reply(content="One [1].", citations=[CITED], history=history))
     conversation.give_feedback(answer_of(conversation, 1), rating="up", reason=None, comment=None)
@@ -51,6 +54,7 @@ def test_a_fork_begins_with_all_that_its_origin_said_and_changes_nothing_there()
     assert first["reply"]["citations"] == [CITED]
     assert first["copied_from"] == before[0]["id"]
     assert first["reply"]["id"] == answer_of(made, 1) != answer_of(origin, 1), "messages of two conversations differ"
+    assert (made.topic, first["topic"]) == ("holidays", before[0]["topic"])
     assert made.feedback == {}, "what was thought of an answer counts once"
     assert told(made) == told(origin)
     assert origin.version == version + 1, "only what was said here since then"
