@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -42,22 +42,29 @@ class Choice(Generic[K]):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchByTool:
-    """Search by a retrieval tool; no limit means the tool's. `explain` has it told how it came to its order."""
+    """Search by a retrieval tool; no limit means the tool's, and no `pins` the indexes that answer.
+
+    `facets` are fields whose values are counted, `highlight` has matched words told, `explain` how it came to its order.
+    """
 
     tool: Choice[RetrievalTool]
     query: str
     limit: int | None = None
     filter: Mapping[str, Any] | None = None
+    pins: Mapping[UUID, int] = field(default_factory=dict)
+    facets: Sequence[str] = ()
+    highlight: bool = False
     explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerQuestion:
-    """Answer a question by a RAG tool."""
+    """Answer a question by a RAG tool; `pins` are the indexes that are searched instead of those that answer."""
 
     tool: Choice[RagTool]
     question: str
     filter: Mapping[str, Any] | None = None
+    pins: Mapping[UUID, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +81,15 @@ class AnswerRuns:
         subject = command.tool.subject or str(id)
         chosen = await self._chosen(command.tool, id)
         search = asked_of(
-            chosen, command.query, groups=groups_of(context.actor), limit=command.limit, filter=command.filter
+            chosen,
+            command.query,
+            groups=groups_of(context.actor),
+            limit=command.limit,
+            filter=command.filter,
+            pins=command.pins,
         )
+        search = replace(search, facets=command.facets, highlight=command.highlight, explain=command.explain)
         await self.answerer.searches.searcher.check(search)
-        search = replace(search, explain=command.explain)
         asked = Asked(
             id=id,
             kind="search",
@@ -97,6 +109,7 @@ class AnswerRuns:
         body = {
             "passages": [passage_document(passage) for passage in found.passages],
             **how_found(found),
+            "facets": found.facets,
             "timings_ms": dict(found.timings_ms),
         }
         if found.explained is not None:
@@ -120,7 +133,7 @@ class AnswerRuns:
         id = uuid4()
         subject = command.tool.subject or str(id)
         chosen = await self._chosen(command.tool, id)
-        if command.filter is not None:
+        if command.filter is not None or command.pins:
             await self._check(chosen, command, subject)
         asked = Asked(
             id=id,
@@ -144,7 +157,14 @@ class AnswerRuns:
         recording.versions["rag_tool"] = chosen.document()
         given: list[Passage] = []
         answering = self.answerer.answer(
-            recording, chosen, command.question, groups=groups, subject=subject, given=given, filter=command.filter
+            recording,
+            chosen,
+            command.question,
+            groups=groups,
+            subject=subject,
+            given=given,
+            filter=command.filter,
+            pins=command.pins,
         )
         async with aclosing(answering) as pieces:
             async for piece in pieces:
@@ -175,9 +195,9 @@ class AnswerRuns:
         return str(prompt.definition["observability"])
 
     async def _check(self, chosen: Chosen, command: AnswerQuestion, subject: str) -> None:
-        """Raise Invalid where the tool that a RAG tool searches by does not take the filter."""
+        """Raise Invalid where the tool that a RAG tool searches by does not take the filter, or the indexes."""
         tool = await choose(self.things, RetrievalTool, UUID(chosen.definition["retrieval_tool"]), subject=subject)
-        search = asked_of(tool, command.question, groups=frozenset(), filter=command.filter)
+        search = asked_of(tool, command.question, groups=frozenset(), filter=command.filter, pins=command.pins)
         await self.answerer.searches.searcher.check(search)
 
     async def _chosen(self, choice: Choice[Any], run: UUID) -> Chosen:
@@ -225,13 +245,15 @@ def how_found(found: Found) -> dict[str, Any]:
 
 def explanation(explained: Explained, passages: Sequence[Passage]) -> dict[str, Any]:
     """Return the public form of how passages were found, without the neighbours that only came along."""
+    factors = {passage.id: passage.factors for passage in passages}
     hits = [passage.id for passage in passages if passage.id in explained.stages["fused"]]
     return {
         "passages": [
             {
                 "id": str(id),
                 "queries": [places_in(each, id, ("vector", "lexical", "fused")) for each in explained.queries],
-                **places_in(explained.stages, id, ("fused", "rerank")),
+                **places_in(explained.stages, id, ("fused", "weighed", "rerank")),
+                "factors": dict(factors[id]),
             }
             for id in hits
         ],

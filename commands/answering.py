@@ -73,6 +73,7 @@ class Answerer:
         subject: str,
         given: list[Passage],
         filter: Mapping[str, Any] | None = None,
+        pins: Mapping[UUID, int] | None = None,
         parent: int | None = None,
     ) -> AsyncGenerator[Searched | TextPiece | Cited | Answered, None]:
         """Yield what was found, pieces of text, what they cite, and last the answer.
@@ -87,6 +88,7 @@ class Answerer:
             groups=groups,
             subject=subject,
             filter=filter,
+            pins=pins,
             parent=parent,
         )
         first = len(given) + 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from commands.ports import Things
 from commands.runs import OpenStep, Recording, model_document
 from domain.errors import DomainError
 from domain.model import Model
-from domain.retrieval import Passage
+from domain.retrieval import Passage, weighed
 from domain.retrieval_tool import Rerank
 
 HIGHEST = 10
@@ -131,9 +132,13 @@ def text_of(passage: Passage) -> str:
 
 
 def in_order(passages: Sequence[Passage], scores: Sequence[float | None]) -> list[Passage]:
-    """Return the passages by their scores; those without one follow as they stood."""
+    """Return the passages by their scores, times what they weigh; those without one follow as they stood."""
     scored = [
-        replace(passage, score=score, scores={**passage.scores, "rerank": score})
+        replace(
+            passage,
+            score=weighed(score, prod(passage.factors.values())),
+            scores={**passage.scores, "rerank": score},
+        )
         for passage, score in zip(passages, scores, strict=True)
         if score is not None
     ]

@@ -5,7 +5,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from commands.ports import Actor
+from domain.definition import parse
 from domain.retrieval import Found, Passage, Search
+from domain.retrieval_tool import Recency
 
 
 class Searcher(Protocol):
@@ -17,8 +19,11 @@ class Searcher(Protocol):
     async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
         """Return passages with as many neighbours on either side, by document in the order of first hits."""
 
+    async def highlight(self, passages: Sequence[Passage], queries: Sequence[str]) -> Sequence[Passage]:
+        """Return passages with the ranges of their texts that the queries' words match."""
+
     async def check(self, search: Search) -> None:
-        """Raise Invalid for a filter that does not fit."""
+        """Raise Invalid for a filter that does not fit, for a facet that no document has, or an index that is not there."""
 
 
 def groups_of(actor: Actor) -> frozenset[str] | None:
@@ -40,6 +45,7 @@ def search_of(
     filter: Mapping[str, Any] | None = None,
 ) -> Search:
     """Return the search that a retrieval tool's definition (its variant applied) makes of a query."""
+    recency = definition.get("recency")
     return Search(
         query=query,
         sources=[UUID(source) for source in definition["sources"]],
@@ -52,4 +58,6 @@ def search_of(
         window=definition["window"],
         filter=filter,
         fixed_filter=definition["filter"],
+        boosts={UUID(boost["source"]): boost["factor"] for boost in definition.get("boosts", ())},
+        recency=None if recency is None else parse(Recency, recency),
     )

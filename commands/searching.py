@@ -68,12 +68,13 @@ class ToolSearches:
         groups: frozenset[str] | None,
         subject: str,
         filter: Mapping[str, Any] | None = None,
+        pins: Mapping[UUID, int] | None = None,
         limit: int | None = None,
         parent: int | None = None,
     ) -> Found:
         """Search by a retrieval tool, as a step of a run."""
         chosen = await choose(self.things, RetrievalTool, tool, subject=subject)
-        asked = asked_of(chosen, query, groups=groups, limit=limit, filter=filter)
+        asked = asked_of(chosen, query, groups=groups, limit=limit, filter=filter, pins=pins)
         return await self.carry_out(recording, chosen, asked, subject=subject, parent=parent)
 
     async def carry_out(
@@ -132,6 +133,10 @@ class ToolSearches:
                     passages = await self.searcher.widen(reordered.passages[: asked.limit], asked.window)
                 explained = found.explained and with_reranking(found.explained, reordered.passages)
                 found = replace(found, passages=passages, explained=explained)
+            if asked.highlight:
+                with stages.clocked("highlight"):
+                    passages = await self.searcher.highlight(found.passages, asked.queries)
+                found = replace(found, passages=passages)
         notes = [
             NOTES[stage].format(code=outcome["failed"]) for stage, outcome in outcomes.items() if "failed" in outcome
         ]
@@ -170,8 +175,20 @@ def asked_of(
     groups: frozenset[str] | None,
     limit: int | None = None,
     filter: Mapping[str, Any] | None = None,
+    pins: Mapping[UUID, int] | None = None,
 ) -> Search:
-    """Return the search that a chosen retrieval tool makes of a query, or raise Invalid where it takes no filter."""
+    """Return the search that a chosen retrieval tool makes of a query.
+
+    Raises Invalid where it takes no filter, or does not search a source whose index is asked for.
+    """
     if filter is not None and not chosen.definition["allow_filter"]:
         raise Invalid("This retrieval tool takes no filter of its callers.", code="no_filter", pointer="/filter")
-    return search_of(chosen.definition, query, groups=groups, limit=limit, filter=filter)
+    search = search_of(chosen.definition, query, groups=groups, limit=limit, filter=filter)
+    for source in pins or {}:
+        if source not in search.sources:
+            raise Invalid(
+                "This retrieval tool does not search this source.",
+                code="unknown_source",
+                pointer=f"/index_version/{source}",
+            )
+    return replace(search, pins=pins or {})

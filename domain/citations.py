@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from domain.retrieval import Passage
+from domain.retrieval import Passage, Twin
 
 MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 BEGINNING = re.compile(r"\[[\d,\s]{0,40}\Z")
@@ -74,17 +74,33 @@ def passage_document(passage: Passage) -> dict[str, Any]:
         "id": str(passage.id),
         "text": passage.text,
         "score": passage.score,
-        "scores": {name: passage.scores.get(name) for name in ("vector", "lexical", "fused", "rerank")},
-        "document": {
-            "id": str(passage.document_id),
-            "version": passage.document_version,
-            "external_id": passage.external_id,
-            "title": passage.title,
-            "url": passage.url,
-        },
+        "scores": {name: passage.scores.get(name) for name in ("vector", "lexical", "fused", "weighed", "rerank")},
+        "document": document_of(passage),
         "start": passage.start,
         "end": passage.end,
         "page": passage.page,
         "heading": passage.heading,
         "metadata": dict(passage.metadata),
+        "also_in": [
+            {
+                "id": str(twin.id),
+                "document": document_of(twin),
+                "source_id": str(twin.source_id),
+                "start": twin.start,
+                "end": twin.end,
+            }
+            for twin in passage.also_in
+        ],
+        "highlights": None if passage.highlights is None else [list(each) for each in passage.highlights],
+    }
+
+
+def document_of(passage: Passage | Twin) -> dict[str, Any]:
+    """Return the public form of the document that a passage is of."""
+    return {
+        "id": str(passage.document_id),
+        "version": passage.document_version,
+        "external_id": passage.external_id,
+        "title": passage.title,
+        "url": passage.url,
     }

@@ -36,6 +36,27 @@ class MultiQuery(Strict):
     model: Reference | None = Field(None, description="null = the default chat model.")
 
 
+class Boost(Strict):
+    """How much the passages of a source count."""
+
+    source: Reference
+    factor: float = Field(gt=0, le=100, description="Scores are multiplied by it; 1 = as they are.")
+
+
+class Recency(Strict):
+    """How much newer documents count for more: scores are multiplied by 1 - weight + weight * 0.5^(age / half-life)."""
+
+    field: str | None = Field(
+        None,
+        min_length=1,
+        max_length=filters.LONGEST_KEY,
+        description="A metadata field that is mapped as a time; a document without it counts as very old. "
+        "null = when the document's newest version was given.",
+    )
+    half_life_days: float = Field(gt=0, le=100_000, description="Days after which the weight is halved.")
+    weight: float = Field(0.5, gt=0, le=1, description="The part of a score that age can take away.")
+
+
 class RetrievalToolSettings(Strict):
     """The fields of a retrieval tool that a variant may set differently."""
 
@@ -53,6 +74,8 @@ class RetrievalToolSettings(Strict):
     rewrite: Rewrite | None = Field(None, description="null = queries are searched for as they are.")
     multi_query: MultiQuery | None = Field(None, description="null = a query is searched for in one form.")
     rerank: Rerank | None = Field(None, description="null = the order in which the passages are found.")
+    boosts: list[Boost] = Field(default_factory=list, max_length=100, description="Sources that count more, or less.")
+    recency: Recency | None = Field(None, description="null = age has no say.")
     filter: dict[str, JSON] | None = Field(None, description="Which documents, by their metadata.")
     allow_filter: bool = Field(True, description="Whether a caller may filter further.")
 
@@ -74,6 +97,13 @@ class RetrievalToolSettings(Strict):
             raise ValueError("a source may stand only once")
         return sources
 
+    @model_validator(mode="after")
+    def _boosts_are_of_its_sources(self) -> Self:
+        boosted = [boost.source for boost in self.boosts]
+        if len(set(boosted)) != len(boosted) or not set(boosted) <= set(self.sources):
+            raise ValueError("boosts name sources of this tool, each once")
+        return self
+
 
 class RetrievalToolDefinition(Definition, RetrievalToolSettings):
     """A retrieval tool's settings."""
@@ -82,11 +112,13 @@ class RetrievalToolDefinition(Definition, RetrievalToolSettings):
 
     REFERENCES: ClassVar[Mapping[str, str]] = {
         "sources/*": "knowledge_source",
+        "boosts/*/source": "knowledge_source",
         "rewrite/prompt": "prompt",
         "rewrite/model": "model",
         "multi_query/model": "model",
         "rerank/model": "model",
         "variants/*/sources/*": "knowledge_source",
+        "variants/*/boosts/*/source": "knowledge_source",
         "variants/*/rewrite/prompt": "prompt",
         "variants/*/rewrite/model": "model",
         "variants/*/multi_query/model": "model",
@@ -140,6 +172,13 @@ class RetrievalTool(Configuration):
 
         TOPIC = "retrieval_tool.rerank_set"
         rerank: dict[str, Any] | None
+
+    class WeighingSet(Changed):
+        """How much sources and age count changed."""
+
+        TOPIC = "retrieval_tool.weighing_set"
+        boosts: list[dict[str, Any]]
+        recency: dict[str, Any] | None
 
     class FilterSet(Changed):
         """Which documents it finds, or whether a caller may filter further, changed."""

@@ -4,25 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain.retrieval import weighed
+
 FIRST_RANKS = 60
 """How little the first ranks differ; the value of the paper that reciprocal rank fusion comes from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A passage that was found: cosine similarity (-1..1) and rank by words (0 and up), None where not found so."""
+    """A passage that was found: cosine similarity (-1..1) and rank by words (0 and up), None where not found so.
+
+    `factors` are those of its source and of its age, None where nothing weighs.
+    """
 
     id: UUID
     vector: float | None
     lexical: float | None
+    factors: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
-    """A candidate with its score, 0..1."""
+    """A candidate with its score, 0..1; where it was weighed, `fused` is what it was before."""
 
     candidate: Candidate
     score: float
+    fused: float | None = None
 
 
 def by_vector(candidates: Sequence[Candidate]) -> list[Scored]:
@@ -75,13 +82,27 @@ def merged(found: Sequence[Sequence[Scored]]) -> list[Scored]:
     return _ordered({best[id]: score for id, score in scores.items()})
 
 
+def by_weight(found: Sequence[Scored]) -> list[Scored]:
+    """Return what was found, its scores multiplied by the factors of its sources and ages."""
+    weighty = []
+    for each in found:
+        source, age = each.candidate.factors or (1.0, 1.0)
+        weighty.append(Scored(candidate=each.candidate, score=weighed(each.score, source * age), fused=each.score))
+    return sorted(weighty, key=lambda each: (-each.score, each.candidate.id.bytes))
+
+
 def _reciprocal(rank: int) -> float:
     """Return what a rank counts for: reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), the first being 1."""
     return (FIRST_RANKS + 1) / (FIRST_RANKS + rank)
 
 
 def _better(one: Candidate, other: Candidate) -> Candidate:
-    return Candidate(id=one.id, vector=_higher(one.vector, other.vector), lexical=_higher(one.lexical, other.lexical))
+    return Candidate(
+        id=one.id,
+        vector=_higher(one.vector, other.vector),
+        lexical=_higher(one.lexical, other.lexical),
+        factors=one.factors,
+    )
 
 
 def _higher(one: float | None, other: float | None) -> float | None:

@@ -1,6 +1,7 @@
 """The texts of what was found, with their neighbours where a window is asked for."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,20 +10,30 @@ import orjson
 from adapters.retrieval.fusion import Scored
 from adapters.retrieval.rows import Rows
 from adapters.retrieval.statements import SQL
-from domain.retrieval import Passage
+from domain.retrieval import Passage, Twin
+
+FURTHER = 100
+"""Candidates besides those that are wanted among which the same texts are looked for."""
 
 
-async def fetched(rows: Rows, chosen: Sequence[Scored], window: int) -> list[Passage]:
-    """Return the chosen passages in their order, or with their neighbours by document."""
-    if not chosen:
+async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) -> list[Passage]:
+    """Return the first passages of an order, each text once, or with their neighbours by document."""
+    if not found:
         return []
-    scored = {each.candidate.id: each for each in chosen}
-    if window:
-        found = [_passage(row, scored.get(row[0])) for row in await _around(rows, list(scored), window)]
-        return _by_document(found, [each for id in scored for each in found if each.id == id])
-    values = {"ids": list(scored)}
-    by_id = {row[0]: _passage(row, scored[row[0]]) for row in await rows.of(SQL["passages"], values)}
-    return [by_id[id] for id in scored if id in by_id]
+    scored = {each.candidate.id: each for each in found[: limit + FURTHER]}
+    passages: list[Passage] = []
+    for *row, again in await rows.of(SQL["distinct_passages"], {"ids": list(scored), "limit": limit}):
+        passage = _passage(row, scored[row[0]])
+        if again:
+            passages[-1] = replace(passages[-1], also_in=[*passages[-1].also_in, _twin(passage)])
+        else:
+            passages.append(passage)
+    return await widened(rows, passages, window)
+
+
+def told_ids(passages: Sequence[Passage]) -> set[UUID]:
+    """Return the ids of passages, and of those with the same texts."""
+    return {passage.id for passage in passages} | {twin.id for passage in passages for twin in passage.also_in}
 
 
 async def widened(rows: Rows, passages: Sequence[Passage], window: int) -> list[Passage]:
@@ -47,8 +58,23 @@ def _by_document(passages: Iterable[Passage], hits: Sequence[Passage]) -> list[P
     return sorted(passages, key=lambda each: (order.get(each.document_id, len(order)), each.start, each.end))
 
 
+def _twin(passage: Passage) -> Twin:
+    return Twin(
+        id=passage.id,
+        document_id=passage.document_id,
+        document_version=passage.document_version,
+        external_id=passage.external_id,
+        title=passage.title,
+        url=passage.url,
+        start=passage.start,
+        end=passage.end,
+        source_id=passage.source_id,
+    )
+
+
 def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
     candidate = scored.candidate if scored else None
+    weighty = scored is not None and scored.fused is not None
     return Passage(
         id=row[0],
         text=row[1],
@@ -56,7 +82,8 @@ def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
         scores={
             "vector": candidate.vector if candidate else None,
             "lexical": candidate.lexical if candidate else None,
-            "fused": scored.score if scored else None,
+            "fused": None if scored is None else scored.score if scored.fused is None else scored.fused,
+            "weighed": scored.score if scored and weighty else None,
             "rerank": None,
         },
         document_id=row[2],
@@ -70,4 +97,5 @@ def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
         heading=row[10],
         metadata=orjson.loads(row[11]),
         source_id=row[12],
+        factors=dict(zip(("source", "age"), candidate.factors, strict=True)) if candidate and candidate.factors else {},
     )

@@ -2,7 +2,7 @@
 SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, q.number - 1, w.lexemes,
     (SELECT coalesce(sum(o.passages), 0)::bigint FROM passages_v1.shelves o WHERE o.space IS NOT DISTINCT FROM sh.space)
 FROM passages_v1.sources s
-JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
+JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = coalesce((%(pins)s::jsonb ->> s.id::text)::integer, s.answering)
 LEFT JOIN passages_v1.spaces sp ON sp.name = sh.space
 CROSS JOIN unnest(%(queries)s::text[]) WITH ORDINALITY AS q (query, number)
 LEFT JOIN LATERAL (
@@ -30,7 +30,7 @@ shelf AS MATERIALIZED (
         coalesce(array_agg(sh.id) FILTER (WHERE s.acl IS NULL OR s.acl && %(groups)s::text[]), '{{}}') AS open,
         jsonb_object_agg(s.id, sh.index) FILTER (WHERE s.id IS NOT NULL) AS indexes
     FROM passages_v1.sources s
-    JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
+    JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = coalesce((%(pins)s::jsonb ->> s.id::text)::integer, s.answering)
     WHERE s.id = ANY (%(sources)s) AND NOT s.archived AND sh.space IS NOT DISTINCT FROM %(space)s::text)
 
 -- name: everything
@@ -100,25 +100,84 @@ few AS MATERIALIZED (
     ORDER BY rank DESC, c.id LIMIT {most})
 
 -- name: candidates
-SELECT {number}, coalesce(v.id, w.id), v.distance, w.rank, NULL::jsonb
+SELECT {number}, coalesce(v.id, w.id), v.distance, w.rank, {factors}
 FROM {vectors} v FULL JOIN {words} w ON w.id = v.id
 
 -- name: candidates_of_vectors
-SELECT {number}, v.id, v.distance, NULL::real, NULL::jsonb FROM {vectors} v
+SELECT {number}, v.id, v.distance, NULL::real, {factors} FROM {vectors} v
 
 -- name: candidates_of_words
-SELECT {number}, w.id, NULL::float8, w.rank, NULL::jsonb FROM {words} w
+SELECT {number}, w.id, NULL::float8, w.rank, {factors} FROM {words} w
 
 -- name: answering  -- the last row tells which indexes answered
 SELECT NULL, NULL, NULL, NULL, (SELECT indexes FROM shelf)
 
--- name: passages
+-- name: no_factors
+NULL::jsonb
+
+-- name: factors  -- what a candidate's score is multiplied by: the part of its source, and that of its age
+(SELECT jsonb_build_array(coalesce((%(boosts)s::jsonb ->> sh.source::text)::float8, 1), {recency})
+FROM passages_v1.places pl JOIN passages_v1.shelves sh ON sh.id = pl.shelf WHERE pl.id = {place})
+
+-- name: ageless
+1
+
+-- name: age_by_field  -- a field that is no time counts as none
+1 - %(recency)s::float8 + %(recency)s::float8 * coalesce((SELECT 0.5 ^ least(1000.0, greatest(0.0,
+    extract(epoch FROM now() - t.time::timestamptz)::float8 / 86400 / %(half_life)s::float8))
+    FROM (SELECT pl.fields ->> %(recency_field)s::text AS time) AS t
+    WHERE t.time ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T.*Z$' AND pg_input_is_valid(t.time, 'timestamptz')), 0)
+
+-- name: age_by_version  -- when the document's newest version was recorded
+1 - %(recency)s::float8 + %(recency)s::float8 * coalesce((SELECT 0.5 ^ least(1000.0, greatest(0.0,
+    extract(epoch FROM now() - max(e.recorded_at))::float8 / 86400 / %(half_life)s::float8))
+    FROM magnet.magnet_events e
+    WHERE e.originator_id = pl.document AND e.topic = 'document.version_added'), 0)
+
+-- name: distinct_passages  -- the first ones of an order, each text once, followed by where it stands besides
+WITH ranked AS (
+    SELECT p.id, u.number, min(u.number) OVER (PARTITION BY p.text COLLATE pg_catalog."C") AS first
+    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS u (id, number)
+    JOIN passages_v1.passages p ON p.id = u.id),
+chosen AS (SELECT DISTINCT r.first FROM ranked r ORDER BY r.first LIMIT %(limit)s)
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source
-FROM passages_v1.passages p
+    d.metadata, d.source, r.number <> r.first
+FROM ranked r
+JOIN chosen c ON c.first = r.first
+JOIN passages_v1.passages p ON p.id = r.id
 JOIN passages_v1.places pl ON pl.id = p.place
 JOIN passages_v1.documents d ON d.id = pl.document
-WHERE p.id = ANY (%(ids)s)
+ORDER BY r.first, r.number
+
+-- name: facets  -- how many of the documents of some passages have which value
+SELECT f.field, v.value, count(*)
+FROM (SELECT DISTINCT pl.id, pl.fields FROM passages_v1.passages p
+    JOIN passages_v1.places pl ON pl.id = p.place WHERE p.id = ANY (%(ids)s)) AS pl
+CROSS JOIN unnest(%(fields)s::text[]) AS f (field)
+CROSS JOIN LATERAL (SELECT DISTINCT e.value FROM jsonb_array_elements(
+    CASE jsonb_typeof(pl.fields -> f.field) WHEN 'array' THEN pl.fields -> f.field
+        ELSE jsonb_build_array(pl.fields -> f.field) END) AS e (value)) AS v
+WHERE pl.fields ? f.field
+GROUP BY f.field, v.value
+ORDER BY f.field, count(*) DESC, v.value
+
+-- name: documents_having  -- how many documents some passages are of, and how many of these have each field
+SELECT f.field, count(*) FILTER (WHERE pl.fields ? f.field), count(*)
+FROM (SELECT DISTINCT pl.id, pl.fields FROM passages_v1.passages p
+    JOIN passages_v1.places pl ON pl.id = p.place WHERE p.id = ANY (%(ids)s)) AS pl
+CROSS JOIN unnest(%(fields)s::text[]) AS f (field)
+GROUP BY f.field
+
+-- name: marked  -- texts with their matched words between two signs; what joins the parts of a name separates words
+SELECT p.id, ts_headline(pl.config::regconfig, translate(p.text, './_:@\' || chr(2) || chr(3), '        '), q.words,
+    'HighlightAll=true, StartSel=' || chr(2) || ', StopSel=' || chr(3))
+FROM passages_v1.passages p
+JOIN passages_v1.places pl ON pl.id = p.place
+CROSS JOIN LATERAL (
+    SELECT string_agg(quote_literal(l.lexeme), ' | ')::tsquery AS words
+    FROM unnest(%(queries)s::text[]) AS asked (query),
+        unnest(tsvector_to_array(magnet.words(pl.config, asked.query))) AS l (lexeme)) AS q
+WHERE p.id = ANY (%(ids)s) AND q.words IS NOT NULL
 
 -- name: passages_around  -- with their neighbours in the same version
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,

@@ -16,12 +16,15 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.explaining import places, places_of, plan_of
-from adapters.retrieval.fusion import Candidate, Scored, by_ranks, by_vector, by_words, fused, merged
-from adapters.retrieval.passages import fetched, widened
+from adapters.retrieval.facets import counted, must_be_known
+from adapters.retrieval.fusion import Candidate, Scored, by_ranks, by_vector, by_weight, by_words, fused, merged
+from adapters.retrieval.highlighting import highlighted
+from adapters.retrieval.passages import fetched, told_ids, widened
 from adapters.retrieval.rarity import TIERS, Rarity
 from adapters.retrieval.rows import Rows
-from adapters.retrieval.statements import SQL, ready_statement, statement
-from adapters.retrieval.survey import Area, areas_of
+from adapters.retrieval.statements import MOST, SQL, ready_statement, statement
+from adapters.retrieval.survey import Area, areas_of, must_be_there
+from adapters.retrieval.weighing import by_source, weighing, weights
 from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
 from domain import filters
 from domain.errors import DomainError, Unavailable
@@ -85,6 +88,7 @@ class Outcome:
     passages: list[Passage]
     areas: Sequence[Area]
     filter: Mapping[str, Any] | None
+    facets: Mapping[str, Any] | None
     explained: Explained | None
     whole: bool
 
@@ -99,9 +103,13 @@ class PostgresSearcher:
         self.rarity = Rarity(lambda: self._rows.of(SQL["frequencies"], {}))
 
     async def check(self, search: Search) -> None:
-        """Raise Invalid for a filter that does not fit."""
+        """Raise Invalid for a filter that does not fit, for a facet that no document has, or an index that is not there."""
         if search.filter is not None:
             filters.bind(filters.parse(search.filter), await self._fields(search))
+        if search.facets:
+            must_be_known(search.facets, await self._fields(search))
+        if search.pins:
+            must_be_there(search, await self._areas(search))
 
     async def search(self, search: Search) -> Found:
         """Return the passages that fit best."""
@@ -129,6 +137,7 @@ class PostgresSearcher:
             indexes={source: index for area in outcome.areas for source, index in area.indexes.items()},
             embeddings=progress.embeddings,
             notes=progress.notes,
+            facets=outcome.facets,
             explained=outcome.explained,
         )
 
@@ -136,12 +145,21 @@ class PostgresSearcher:
         """Return passages with as many neighbours on either side, by document in the order of first hits."""
         return await widened(self._rows, passages, window)
 
+    async def highlight(self, passages: Sequence[Passage], queries: Sequence[str]) -> Sequence[Passage]:
+        """Return passages with the ranges of their texts that the queries' words match."""
+        return await highlighted(self._rows, passages, queries)
+
+    async def _areas(self, search: Search) -> list[Area]:
+        """Return what there is to be searched."""
+        values = {"sources": list(search.sources), "queries": search.queries, "pins": by_source(search.pins)}
+        return areas_of(await self._rows.of(SQL["survey"], values))
+
     async def _attempt(self, progress: Progress) -> Outcome:
         """Return what was found once the indexes that answer, and the documents, have been read together."""
         search = progress.search
         with progress.clocked("sql"):
-            rows = await self._rows.of(SQL["survey"], {"sources": list(search.sources), "queries": search.queries})
-            areas = areas_of(rows)
+            areas = await self._areas(search)
+            must_be_there(search, areas)
             narrowing, filter = await self._narrowing(progress)
         with progress.clocked("embed"):
             await self._embed(progress, areas)
@@ -152,25 +170,29 @@ class PostgresSearcher:
             mode = _mode(search, areas, progress.vectors)
             found = [[each for candidates, _ in answers for each in candidates[n]] for n in range(len(search.queries))]
             ordered = [_ordered(search, mode, candidates) for candidates in found]
-            whole = merged(ordered)
-            chosen = whole[: search.limit]
+            mixed = merged(ordered)
+            whole = by_weight(mixed) if weighing(search) else mixed
         with progress.clocked("sql"):
-            passages = await fetched(self._rows, chosen, search.window)
+            passages = await fetched(self._rows, whole, search.limit, search.window)
+            facets = None
+            if search.facets:
+                facets = await counted(self._rows, [each.candidate.id for each in whole], search.facets)
         explained = None
         if search.explain:
             with progress.clocked("explain"):
                 explained = Explained(
                     queries=[places_of(*each) for each in zip(found, ordered, strict=True)],
-                    stages={"fused": places(whole)},
+                    stages={"fused": places(mixed), **({"weighed": places(whole)} if weighing(search) else {})},
                     statements=[await self._plan(each) for each in asked],
                 )
         as_surveyed = all(indexes == area.indexes for area, (_, indexes) in zip(areas, answers, strict=True))
-        missing = {each.candidate.id for each in chosen} - {passage.id for passage in passages}
+        missing = {each.candidate.id for each in whole[: search.limit]} - told_ids(passages)
         return Outcome(
             mode=mode,
             passages=passages,
             areas=areas,
             filter=filter,
+            facets=facets,
             explained=explained,
             whole=as_surveyed and not missing,
         )
@@ -233,8 +255,9 @@ class PostgresSearcher:
         if condition is None and area.is_part:
             condition = statements.SQL(SQL["everything"])
         asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
+        asked["weighing"] = weighed = weighing(search)
         query = (
-            ready_statement(area.space, **asked, limit=search.limit)
+            ready_statement(area.space, **asked, limit=MOST if weighed or search.facets else search.limit)
             if condition is None
             else statement(area.space, **asked, condition=condition)
         )
@@ -243,6 +266,8 @@ class PostgresSearcher:
             "sources": list(search.sources),
             "groups": sorted(search.groups or ()),
             "space": area.space,
+            "pins": by_source(search.pins),
+            **weights(search),
             "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
         }
         for number, lexemes in enumerate(area.lexemes):
@@ -256,9 +281,9 @@ class PostgresSearcher:
         if asked.query is None:
             return found, asked.area.indexes
         *rows, last = await self._rows.of(asked.query, asked.values)
-        for number, id, distance, rank, _ in rows:
+        for number, id, distance, rank, factors in rows:
             vector = None if distance is None else 1 - distance
-            found[number].append(Candidate(id=id, vector=vector, lexical=rank))
+            found[number].append(Candidate(id=id, vector=vector, lexical=rank, factors=factors and tuple(factors)))
         return found, last[4] or {}
 
     async def _plan(self, asked: Question) -> Mapping[str, Any]:

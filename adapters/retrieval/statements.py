@@ -1,7 +1,7 @@
 """The statement that finds candidates in one space, put together from what a search needs."""
 
 from functools import lru_cache
-from typing import LiteralString
+from typing import Literal, LiteralString
 
 from psycopg import sql as statements
 
@@ -11,6 +11,9 @@ from adapters.retrieval.rarity import TIERS
 
 SQL = sql.load("adapters.retrieval", "search.sql")
 SCHEMA = "passages_v1"
+Weighing = Literal["ageless", "age_by_field", "age_by_version"]
+"""What candidates are weighed by besides their sources: nothing, a field of theirs, or when they were given."""
+
 MOST = 100
 """Candidates of each side: what fusion and thresholds choose from."""
 
@@ -37,11 +40,13 @@ def statement(
     words: bool,
     queries: int = 1,
     condition: statements.Composable | None = None,
+    weighing: Weighing | None = None,
     most: int = MOST,
 ) -> statements.Composed:
     """Return the statement for a space and so many queries; with a condition, only places that satisfy it are found.
 
-    Its rows are the number of the query, a passage, its distance and its rank; the last one has the indexes.
+    Its rows are the number of the query, a passage, its distance, its rank and what it weighs; the last one has the
+    indexes.
     """
     once: list[LiteralString] = [SQL["shelf"]]
     each: list[LiteralString] = []
@@ -51,18 +56,28 @@ def statement(
         each.append(SQL["vectors" if condition is None else "vectors_where"])
     if words:
         each.append(SQL["words" if condition is None else "words_where"])
-    last = SQL["candidates"] if vector and words else SQL["candidates_of_vectors" if vector else "candidates_of_words"]
+    last = "candidates" if vector and words else "candidates_of_vectors" if vector else "candidates_of_words"
     shared = {
         **(tables(space, SCHEMA) if space else {}),
         "condition": condition or statements.SQL(SQL["everything"]),
         "most": statements.Literal(most),
     }
-    numbered = [{**shared, **_names(number)} for number in range(queries)]
+    numbered = [{**shared, **_names(number), "factors": _factors(last, weighing)} for number in range(queries)]
     parts = [statements.SQL(part).format(**shared) for part in once]
     parts += [statements.SQL(part).format(**names) for names in numbered for part in each]
-    found = [statements.SQL(last).format(**names) for names in numbered] + [statements.SQL(SQL["answering"])]
+    found = [statements.SQL(SQL[last]).format(**names) for names in numbered] + [statements.SQL(SQL["answering"])]
     whole, rows = statements.SQL(", ").join(parts), statements.SQL(" UNION ALL ").join(found)
     return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), rows])
+
+
+def _factors(last: str, weighing: Weighing | None) -> statements.Composable:
+    """Return what a candidate weighs, where anything does."""
+    if weighing is None:
+        return statements.SQL(SQL["no_factors"])
+    place = {"candidates": "coalesce(v.place, w.place)", "candidates_of_vectors": "v.place"}.get(last, "w.place")
+    return statements.SQL(SQL["factors"]).format(
+        place=statements.SQL(place), recency=statements.SQL(SQL[weighing]).format()
+    )
 
 
 def _names(number: int) -> dict[str, statements.Composable]:
@@ -76,8 +91,10 @@ def _names(number: int) -> dict[str, statements.Composable]:
 
 
 @lru_cache(maxsize=256)
-def ready_statement(space: str | None, *, vector: bool, words: bool, queries: int, limit: int) -> bytes:
+def ready_statement(
+    space: str | None, *, vector: bool, words: bool, queries: int, weighing: Weighing | None, limit: int
+) -> bytes:
     """Return the statement of a search that nothing narrows, in the form in which it is sent."""
     # A literal: how the planner finds the nearest ones hangs on how few are wanted.
     most = MOST if words else next((most for most in FEWER if most >= limit), MOST)
-    return statement(space, vector=vector, words=words, queries=queries, most=most).as_bytes(None)
+    return statement(space, vector=vector, words=words, queries=queries, weighing=weighing, most=most).as_bytes(None)

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from domain.errors import Invalid
+from domain.retrieval import Search
+
 
 @dataclass(kw_only=True)
 class Area:
@@ -46,3 +49,15 @@ def areas_of(rows: Sequence[Sequence[Any]]) -> list[Area]:
         area.lexemes[number] |= set(lexemes or ())
         area.indexes[str(source)] = index
     return list(areas.values())
+
+
+def must_be_there(search: Search, areas: Sequence[Area]) -> None:
+    """Raise Invalid where an index is asked for that is not there."""
+    there = {source for area in areas for source in area.indexes}
+    for source in search.pins:
+        if str(source) not in there:
+            raise Invalid(
+                "This source has no index of this number, or is archived: its reading tells which indexes there are.",
+                code="unknown_index",
+                pointer=f"/index_version/{source}",
+            )

@@ -3,8 +3,9 @@
 from pydantic import Field
 from starlette.responses import Response
 
+from api.answer_schemas import ANSWER
 from api.call import Call, Operation
-from api.queries.searches import ANSWER, LONGEST, ChoiceBody, choice_of
+from api.queries.searches import LONGEST, ChoiceBody, PinnedBody, choice_of
 from api.run_streams import answered, streamed
 from api.schemas import body_schema
 from commands.answer_run import AnswerQuestion
@@ -13,7 +14,7 @@ from domain.definition import JSON, parse
 from domain.rag_tool import RagTool
 
 
-class AnswerBody(ChoiceBody):
+class AnswerBody(ChoiceBody, PinnedBody):
     """What is asked."""
 
     question: str = Field(min_length=1, max_length=LONGEST)
@@ -26,7 +27,7 @@ async def answer(call: Call) -> Response:
     body, message, raw = await call.body()
     asked = parse(AnswerBody, body)
     tool = choice_of(RagTool, call.path("ref"), asked)
-    command = AnswerQuestion(tool=tool, question=asked.question, filter=asked.filter)
+    command = AnswerQuestion(tool=tool, question=asked.question, filter=asked.filter, pins=asked.pins)
     await call.wait_for_passages()
     pieces = call.container.answer_runs.answer(command, call.context(reason=message, raw=raw))
     return await streamed(call, "answer", pieces) if asked.stream else answered(await whole(pieces))

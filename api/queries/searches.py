@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
+from uuid import UUID
 
 from pydantic import Field
 from starlette.responses import Response
 
-from api.call import Call, Operation, Parameter
+from api.answer_schemas import ANSWER, EXPLAIN, SEARCH_ANSWER
+from api.call import Call, Operation
 from api.run_streams import answered
 from api.schemas import body_schema
 from commands.answer_run import AnswerQuestion, Choice, SearchByTool
@@ -16,6 +18,8 @@ from commands.execution import whole
 from commands.ports import Context
 from domain.configuration import Configuration
 from domain.definition import JSON, Strict, parse
+from domain.filters import LONGEST_KEY
+from domain.knowledge_source import KnowledgeSource
 from domain.rag_tool import RagTool
 from domain.references import identify
 from domain.retrieval_tool import RetrievalTool
@@ -36,7 +40,31 @@ class ChoiceBody(Strict):
     subject: str | None = Field(None, min_length=1, max_length=200, description="Whom it is for.")
 
 
-class SearchBody(ChoiceBody):
+class PinnedBody(Strict):
+    """Which indexes are searched."""
+
+    index_version: dict[str, Annotated[int, Field(ge=1, lt=2**31)]] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Source -> index that is searched instead of the one that answers; 422 where it is not there.",
+    )
+
+    @property
+    def pins(self) -> Mapping[UUID, int]:
+        """The indexes by their sources' ids."""
+        return {identify(KnowledgeSource.TOPIC, source): index for source, index in self.index_version.items()}
+
+
+class FoundBody(PinnedBody):
+    """What a search tells besides its passages."""
+
+    facets: list[Annotated[str, Field(min_length=1, max_length=LONGEST_KEY)]] = Field(
+        default_factory=list, max_length=10, description="Metadata fields whose values are counted in what was found."
+    )
+    highlight: bool = Field(False, description="Tell which ranges of a passage's text match words of the query.")
+
+
+class SearchBody(ChoiceBody, FoundBody):
     """What is searched for."""
 
     query: str = Field(min_length=1, max_length=LONGEST)
@@ -53,14 +81,14 @@ class PreviewBody(Strict):
     filter: dict[str, JSON] | None = Field(None, description="Which documents, by their metadata.")
 
 
-class SearchPreviewBody(PreviewBody):
+class SearchPreviewBody(PreviewBody, FoundBody):
     """A search by settings that are not saved."""
 
     query: str = Field(min_length=1, max_length=LONGEST)
     limit: int | None = Field(None, ge=1, le=100)
 
 
-class AnswerPreviewBody(PreviewBody):
+class AnswerPreviewBody(PreviewBody, PinnedBody):
     """An answer by settings that are not saved."""
 
     question: str = Field(min_length=1, max_length=LONGEST)
@@ -88,7 +116,16 @@ async def _searched(call: Call, tool: Choice[RetrievalTool], asked: SearchBody |
     explain = call.flag("explain")
     if explain:
         call.must_be_allowed("search:explain")
-    command = SearchByTool(tool=tool, query=asked.query, limit=asked.limit, filter=asked.filter, explain=explain)
+    command = SearchByTool(
+        tool=tool,
+        query=asked.query,
+        limit=asked.limit,
+        filter=asked.filter,
+        pins=asked.pins,
+        facets=asked.facets,
+        highlight=asked.highlight,
+        explain=explain,
+    )
     return answered(await call.container.answer_runs.search(command, unrepeated(call)))
 
 
@@ -98,7 +135,7 @@ async def preview_answer(call: Call) -> Response:
     asked = parse(AnswerPreviewBody, body)
     tool = unsaved(RagTool, asked)
     await call.wait_for_passages()
-    command = AnswerQuestion(tool=tool, question=asked.question, filter=asked.filter)
+    command = AnswerQuestion(tool=tool, question=asked.question, filter=asked.filter, pins=asked.pins)
     return answered(await whole(call.container.answer_runs.answer(command, unrepeated(call))))
 
 
@@ -131,150 +168,6 @@ def unrepeated(call: Call) -> Context:
     """Return the context of a query: it takes no Idempotency-Key, since it changes nothing but its own record."""
     return replace(call.context(), idempotency=None)
 
-
-PASSAGE: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["id", "text", "score", "scores", "document", "start", "end", "page", "metadata"],
-    "properties": {
-        "id": {"type": "string", "format": "uuid"},
-        "text": {"type": "string"},
-        "score": {"type": "number", "description": "The one by which it stands where it does: of the last stage."},
-        "scores": {
-            "type": "object",
-            "properties": {name: {"type": ["number", "null"]} for name in ("vector", "lexical", "fused", "rerank")},
-        },
-        "document": {
-            "type": "object",
-            "properties": {
-                "id": {"type": "string", "format": "uuid"},
-                "version": {"type": "integer"},
-                "external_id": {"type": "string"},
-                "title": {"type": "string"},
-                "url": {"type": ["string", "null"]},
-            },
-        },
-        "start": {"type": "integer", "description": "Characters from the beginning of the document's text."},
-        "end": {"type": "integer"},
-        "page": {"type": ["integer", "null"], "minimum": 1},
-        "heading": {"type": ["string", "null"]},
-        "metadata": {"type": "object"},
-    },
-}
-FOUND: Mapping[str, Any] = {
-    "passages": {"type": "array", "items": PASSAGE},
-    "retrieval": {"enum": ["hybrid", "vector", "lexical"], "description": "What was really possible."},
-    "notes": {"type": "array", "items": {"type": "string"}, "description": "Why less was done than asked for."},
-    "rewrite": {
-        "type": ["object", "null"],
-        "description": "The `query` that was searched for instead, and the `model`; or `failed`, with the code.",
-    },
-    "multi_query": {
-        "type": ["object", "null"],
-        "description": "The `queries` that were searched for besides, and the `model`; or `failed`, with the code.",
-    },
-    "rerank": {
-        "type": ["object", "null"],
-        "description": "What came of reranking: the `model`, how many `passages` it was given and left `unscored`; "
-        "or `failed`, with the code: then the order is that in which they were found.",
-    },
-    "index_version": {
-        "type": "object",
-        "description": "Source id -> index that answered.",
-        "additionalProperties": {"type": "integer"},
-    },
-}
-TIMINGS: Mapping[str, Any] = {
-    "type": "object",
-    "description": "Milliseconds by stage, and `total`.",
-    "additionalProperties": {"type": "number"},
-}
-SPENT: Mapping[str, Any] = {
-    "usage": {"type": "object"},
-    "cost": {"type": "object"},
-    "run_id": {"type": "string", "format": "uuid"},
-}
-EXPLAIN = Parameter(
-    name="explain",
-    schema={"type": "boolean", "default": False},
-    description="Tell how the search came to its order; needs the permission search:explain.",
-)
-PLACE: Mapping[str, Any] = {
-    "type": ["object", "null"],
-    "properties": {"rank": {"type": "integer", "minimum": 1}, "score": {"type": "number"}},
-}
-EXPLAINED: Mapping[str, Any] = {
-    "type": "object",
-    "description": "Only with `explain=true`: where each passage that was found stood in each stage, and the plans.",
-    "properties": {
-        "passages": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string", "format": "uuid"},
-                    "queries": {
-                        "type": "array",
-                        "description": "For each query that was searched for, in their order.",
-                        "items": {"type": "object", "properties": dict.fromkeys(("vector", "lexical", "fused"), PLACE)},
-                    },
-                    "fused": PLACE,
-                    "rerank": PLACE,
-                },
-            },
-        },
-        "statements": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "space": {"type": ["string", "null"], "description": "That of the vectors; null: words only."},
-                    "index_version": {"type": "object", "additionalProperties": {"type": "integer"}},
-                    "plan": {"type": ["string", "null"], "description": "PostgreSQL's; null: nothing to be asked."},
-                },
-            },
-        },
-    },
-}
-SEARCH_ANSWER: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["passages", "retrieval", "filter", "timings_ms", "index_version", "usage", "cost", "run_id"],
-    "properties": {
-        **FOUND,
-        "filter": {"type": ["object", "null"], "description": "The caller's filter as it was understood."},
-        "timings_ms": TIMINGS,
-        "explain": EXPLAINED,
-        **SPENT,
-    },
-}
-ANSWER: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["text", "citations", "resolution", "passages", "retrieval", "model", "usage", "cost", "run_id"],
-    "properties": {
-        "text": {"type": "string"},
-        "citations": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["marker", "passage_id", "document_id", "document_version", "start", "end"],
-                "properties": {
-                    "marker": {"type": "string"},
-                    "passage_id": {"type": "string", "format": "uuid"},
-                    "document_id": {"type": "string", "format": "uuid"},
-                    "document_version": {"type": "integer"},
-                    "start": {"type": "integer"},
-                    "end": {"type": "integer"},
-                },
-            },
-        },
-        "invented_citations": {"type": "integer", "description": "Markers that pointed at nothing and were removed."},
-        "resolution": {"enum": ["answered", "not_answered", "no_results"]},
-        "filter": {"type": ["object", "null"], "description": "The caller's filter as it was understood."},
-        "timings_ms": TIMINGS,
-        **FOUND,
-        "model": {"description": "The model that answered; `extractive`: passages are quoted; `none`: nothing found."},
-        **SPENT,
-    },
-}
 
 OPERATIONS = (
     Operation(

@@ -49,7 +49,7 @@ async def test_each_passage_has_its_rank_and_score_in_each_stage_and_each_statem
     assert [each["id"] for each in told["passages"]] == [passage["id"] for passage in found["passages"]]
     for number, (each, passage) in enumerate(zip(told["passages"], found["passages"], strict=True), 1):
         assert each["fused"] == {"rank": number, "score": passage["scores"]["fused"]}
-        assert each["rerank"] is None
+        assert (each["weighed"], each["rerank"], each["factors"]) == (None, None, {})
         [query] = each["queries"]
         assert query["fused"] == each["fused"]
         for side in ("vector", "lexical"):

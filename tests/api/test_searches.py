@@ -42,7 +42,8 @@ async def test_a_search_has_passages_scores_timings_and_a_run_with_exact_version
         "url": None,
     }
     assert first["metadata"] == {"year": 2026}
-    assert set(first["scores"]) == {"vector", "lexical", "fused", "rerank"}
+    assert set(first["scores"]) == {"vector", "lexical", "fused", "weighed", "rerank"}
+    assert (first["also_in"], first["highlights"], found["facets"]) == ([], None, None)
     assert (found["retrieval"], found["filter"], found["notes"]) == ("hybrid", None, [])
     assert found["index_version"] == {document.source: 1}
     assert set(found["timings_ms"]) == {"embed", "sql", "fuse", "total"}
@@ -258,3 +259,34 @@ async def test_what_is_searched_for_is_sealed_in_the_log(books: Library):
         cursor = await connection.execute("SELECT convert_from(state, 'UTF8') FROM magnet.magnet_events")
         assert not [row for row in await cursor.fetchall() if "canary-query" in row[0]]
     assert "canary-query" in json.dumps(await books.last_run())
+
+
+async def test_a_caller_may_ask_for_facets_matched_words_and_an_index_of_a_source(books: Library):
+    await books.add("a", HOLIDAYS, metadata={"year": 2026})
+    document = await books.add("b", LUNCH, metadata={"year": 2025})
+    found = await books.search("thirty holidays lunch", facets=["year"], highlight=True, index_version={"handbook": 1})
+    assert found["facets"]["year"]["values"] == [
+        {"value": 2025, "documents": 1},
+        {"value": 2026, "documents": 1},
+    ]
+    for passage in found["passages"]:
+        assert passage["highlights"]
+        words = {passage["text"][start:end].lower() for start, end in passage["highlights"]}
+        assert words <= {"thirty", "holidays", "lunch"}
+    assert found["index_version"] == {document.source: 1}
+    asked = {"query": "lunch", "index_version": {"handbook": 1, document.source: 7}, "facets": ["month"]}
+    refusals = [
+        (asked, "/facets/0", "unknown_field"),
+        (asked | {"facets": []}, f"/index_version/{document.source}", "unknown_index"),
+        (asked | {"facets": [], "index_version": {"other": 1}}, None, "unknown_source"),
+        (asked | {"index_version": {"handbook": 0}}, "/index_version/handbook", "greater_than_equal"),
+    ]
+    for body, pointer, code in refusals:
+        refused = await books.call("/v1/retrieval-tools/find/search", body)
+        [error] = refused.json()["errors"]
+        assert (refused.status_code, error["code"]) == (422, code), refused.text
+        assert pointer is None or error["pointer"] == pointer
+    question = {"question": "lunch", "index_version": {document.source: 7}}
+    refused = await books.call("/v1/rag-tools/ask/answer", question)
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_index")
+    assert (await books.ask("lunch", index_version={document.source: 1}))["index_version"] == {document.source: 1}

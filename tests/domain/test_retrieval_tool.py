@@ -6,6 +6,7 @@ import pytest
 
 from domain.errors import Invalid
 from domain.references import identify
+from domain.retrieval import weighed
 from domain.retrieval_tool import RetrievalTool
 from tests.scenario import given
 
@@ -35,7 +36,7 @@ def test_how_it_searches_changes_in_one_event():
     )
 
 
-LATER = {"rerank", "rewrite", "multi_query", "fusion"}
+LATER = {"rerank", "rewrite", "multi_query", "fusion", "boosts", "recency"}
 """Fields that came after the first release."""
 
 
@@ -81,3 +82,33 @@ def test_fusion_and_what_is_done_to_queries_are_set_in_events_of_their_own():
         )
     )
     assert ("/rewrite/prompt", "prompt") in {(path, kind) for path, kind, _ in tool.references()}
+
+
+def test_what_sources_and_age_weigh_is_set_in_an_event_of_its_own_with_its_defaults():
+    boosts = [{"source": SOURCE, "factor": 2.0}]
+    given(before_reranking()).when(
+        lambda t: t.change({**t.definition, "boosts": boosts, "recency": {"half_life_days": 30.0}})
+    ).then(
+        (
+            RetrievalTool.WeighingSet,
+            {"boosts": boosts, "recency": {"field": None, "half_life_days": 30.0, "weight": 0.5}},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "boosts",
+    [
+        [{"source": str(identify("knowledge_source", "other")), "factor": 2.0}],
+        [{"source": SOURCE, "factor": 2.0}, {"source": SOURCE, "factor": 3.0}],
+        [{"source": SOURCE, "factor": 0}],
+    ],
+)
+def test_only_sources_of_the_tool_count_more_each_once_and_by_a_factor_above_nothing(boosts: list[Any]):
+    with pytest.raises(Invalid):
+        a_tool(boosts=boosts)
+
+
+def test_a_weight_moves_scores_above_and_below_nothing_the_same_way():
+    assert (weighed(0.5, 2), weighed(-0.5, 2)) == (1, -0.25)
+    assert weighed(-0.5, 0) < weighed(-0.5, 0.5) < -0.5 < weighed(0.5, 0.5)
