@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from commands.ports import Things
 from commands.prompt_run import PromptRuns, RunPrompt, request_of
 from commands.runs import Recording
 from commands.saying import say
+from domain.agent import Agent
 from domain.errors import DomainError
 from domain.prompt import Prompt
 from domain.rag_tool import RagTool
@@ -49,6 +50,10 @@ class Asker:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
+AskAgent = Callable[[int], Awaitable[tuple[str, str]]]
+"""Has another agent answer, as part of a step: what the model is told, and the text of it that is an answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Actions:
     """Carries out actions."""
@@ -77,6 +82,10 @@ class Actions:
             "retrieval_tool": "Finds passages of documents.",
             "prompt": "Runs a prompt.",
         }
+        if action["type"] == "agent":
+            agent = await self.things.newest(Agent, UUID(action["tool"]))
+            verb = "Hands the conversation over to" if action.get("hand_off") else "Asks"
+            return f"{verb} the agent '{agent.name}'. {agent.definition['description']}".strip()
         return words[action["type"]]
 
     async def _parameters(self, action: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
@@ -93,6 +102,9 @@ class Actions:
                 },
                 "required": [name for name, each in declared.items() if each["required"] and each["default"] is None],
             }
+        if action["type"] == "agent":
+            text = {"type": "string", "description": "What it has to know and to do: it is told nothing else."}
+            return {"type": "object", "properties": {"message": text}, "required": ["message"]}
         name = "question" if action["type"] == "rag_tool" else "query"
         text = {"type": "string", "description": "What to find out: a whole sentence that needs no context."}
         return {"type": "object", "properties": {name: text}, "required": [name]}
@@ -107,6 +119,7 @@ class Actions:
         *,
         seconds: float,
         parent: int | None = None,
+        ask: AskAgent | None = None,
     ) -> ActionDone:
         """Carry an action out; what goes wrong is told to the model, and recorded as the outcome."""
         began = time.perf_counter()
@@ -117,7 +130,7 @@ class Actions:
             step.note["type"] = type
             try:
                 async with asyncio.timeout(seconds):
-                    told, said = await self._do(recording, action, call, asker, given, step.number)
+                    told, said = await self._do(recording, action, call, asker, given, step.number, ask)
             except DomainError as error:
                 outcome, told = error.error_code, f"Error: {error}"
             except TimeoutError:
@@ -142,10 +155,13 @@ class Actions:
         asker: Asker,
         given: list[Passage],
         parent: int,
+        ask: AskAgent | None,
     ) -> tuple[str, str]:
         """Return what the model is told, and the text of it that is an answer."""
         if action is None:
             raise UnknownFunction
+        if ask is not None and action["type"] == "agent":
+            return await ask(parent)
         arguments = arguments_of(call)
         tool = UUID(action["tool"])
         match action["type"]:

@@ -5,30 +5,32 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID, uuid4
 
 from commands.actions import ActionDone, Actions, Asker
-from commands.agent_brief import Brief, brief_of
+from commands.agent_brief import brief_of
+from commands.agent_part import Assignment, Part
 from commands.agent_talk import (
     BEGINNING,
     NO_TOOLS,
     Acting,
+    ActionStarted,
     ClientTools,
     Course,
     Note,
     Talk,
     assistant_message,
-    call_document,
     paused,
 )
 from commands.answering import Cited
-from commands.choosing import Chosen, choose
+from commands.choosing import Chosen
 from commands.classifying import Classifier, TopicChosen
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, TextPiece, ToolCall
+from commands.model_calls import ChatAnswer, ChatModels, ModelCallFailed, NoModel, TextPiece, ToolCall
+from commands.other_agents import HandedOff, Nested, OtherAgents
 from commands.pausing import Resumption
+from commands.quoting import quoted
 from commands.runs import Recording
 from commands.saying import say
-from domain.rag_tool import RagTool
+from domain.topics import TopicChoice
 from domain.turn import DECLINED, Pause, Reply
 
 
@@ -39,21 +41,13 @@ class TurnTimedOut(ModelCallFailed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionStarted:
-    """The agent is about to do something."""
-
-    call: ToolCall
-    type: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Handed:
     """What whoever asks is to do before the agent can go on."""
 
     calls: Sequence[ToolCall]
 
 
-Piece = TopicChosen | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
+Piece = TopicChosen | HandedOff | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
 NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
 """What a model is told of an action that nobody can agree to."""
 
@@ -75,20 +69,30 @@ class AgentLoop:
         note: Note,
         *,
         resumed: Resumption | None = None,
-        confirms: bool = False,
+        confirms: bool | None = False,
         tools: ClientTools = NO_TOOLS,
         course: Course = BEGINNING,
     ) -> AsyncGenerator[Piece, None]:
         """Yield what happens, and last the Reply; raise ModelCallFailed, or TurnTimedOut at the agent's limit.
 
         Where somebody `confirms`, the last may be a Pause, and a turn be `resumed`; else what needs a confirmation is
-        not done, and the model is told so. Where the agent has topics, the first is a TopicChosen. A call of one of the `tools` ends it with Handed before the Reply: what
-        the model asked for besides is not done, since the next reply would know nothing of it.
+        not done, and the model is told so, unless (None) they have agreed to all of it. Where the agent has topics, a
+        TopicChosen comes first. After HandedOff it is another agent that answers. A call of one of the `tools` ends
+        it with Handed before the Reply: what the model asked for besides is not done, since the next reply would know
+        nothing of it.
         """
         limits = agent.definition["limits"]
         deadline = asyncio.get_running_loop().time() + limits["seconds"]
-        replying = self._reply(recording, agent, messages, asker, note, resumed, confirms, tools, course)
-        async with aclosing(replying) as pieces:
+        asked = Assignment(
+            recording=recording,
+            messages=messages,
+            asker=asker,
+            note=note,
+            confirms=confirms,
+            tools=tools,
+            course=course,
+        )
+        async with aclosing(self._reply(asked, agent, resumed)) as pieces:
             while True:
                 try:
                     async with asyncio.timeout_at(deadline):
@@ -99,98 +103,129 @@ class AgentLoop:
                     return
                 yield piece
 
-    async def _reply(
-        self,
-        recording: Recording,
-        agent: Chosen,
-        messages: Sequence[Mapping[str, Any]],
-        asker: Asker,
-        note: Note,
-        resumed: Resumption | None,
-        confirms: bool,
-        tools: ClientTools,
-        course: Course,
-    ) -> AsyncGenerator[Piece, None]:
-        talk = Talk.of(resumed)
-        definition = agent.definition
+    async def _reply(self, asked: Assignment, agent: Chosen, resumed: Resumption | None) -> AsyncGenerator[Piece, None]:
+        course = asked.course
+        talk = Talk.of(resumed, course.given)
         choice = course.choice
         if resumed is None:
-            choice = await self.classifier.choose(
-                recording, agent, messages, present=course.topic, subject=asker.subject
-            )
+            choice = await self._choice(asked, agent, course.topic)
             if choice is not None:
                 yield TopicChosen(choice=choice)
-        brief = brief_of(definition, choice)
-        acting = Acting(
-            recording=recording,
-            by_name={action["function"]: action for action in brief.actions},
-            asker=asker,
-            given=talk.given,
-            seconds=definition["limits"]["action_seconds"],
-            note=note,
-            confirms=confirms,
-        )
+        part = await self._part(asked, agent, choice, talk)
         if resumed is not None:
-            async with aclosing(self._go_on(acting, talk, resumed)) as pieces:
+            async with aclosing(self._go_on(part.acting, talk, resumed)) as pieces:
                 async for piece in pieces:
                     yield piece
-            if talk.answered:
-                yield talk.reply()
-                return
-        functions = [*await self.actions.functions(brief.actions, asker), *tools.functions]
-        system = {"role": "system", "content": brief.instructions}
-        for iteration in range(definition["limits"]["iterations"] + 1):
-            # At the limit the model is asked once more, and may only answer.
-            last = iteration == definition["limits"]["iterations"]
-            request = ChatRequest(
-                model=None if definition["model"] is None else UUID(definition["model"]),
-                messages=[system, *messages, *talk.history],
-                parameters={
-                    **{
-                        name: definition[name] for name in ("temperature", "max_tokens") if definition[name] is not None
-                    },
-                    **(tools.first() if iteration == 0 else {}),
-                },
-                tools=functions,
-                tool_choice="none" if last and functions else tools.choice if iteration == 0 else None,
-            )
+        iteration = 0
+        while not talk.answered:
+            if part.others.handed is not None:
+                agent, asked = part.others.handed, passed_on(asked, agent)
+                yield HandedOff(agent=agent)
+                choice = await self._choice(asked, agent, None)
+                if choice is not None:
+                    yield TopicChosen(choice=choice)
+                part = await self._part(asked, agent, choice, talk)
             answer: ChatAnswer | None = None
             try:
-                async with aclosing(say(recording, self.models, request)) as said:
+                async with aclosing(self._said(asked, part, talk, iteration)) as said:
                     async for spoken in said:
                         if isinstance(spoken, ChatAnswer):
                             answer = spoken
                         else:
-                            recording.first_token()
-                            for shown in talk.say(talk.filter.feed(spoken.text)):
-                                yield shown
+                            yield spoken
             except NoModel:
-                async with aclosing(self._without_model(recording, brief, messages, asker, talk, note)) as quoted:
-                    async for piece in quoted:
+                async with aclosing(quoted(self.actions, asked, part, talk)) as without:
+                    async for piece in without:
                         yield piece
-                return
+                break
             assert answer is not None
-            for shown in talk.say(talk.filter.rest()):
-                yield shown
-            talk.paragraph = True
-            calls = () if last else answer.tool_calls
-            theirs = tools.theirs(calls)
+            # At the limit the model is asked once more, and may only answer.
+            calls = () if part.is_last(iteration) else answer.tool_calls
+            theirs = asked.tools.theirs(calls)
             if theirs:
                 yield Handed(calls=theirs)
                 break
             talk.history.append(assistant_message(answer.text, calls))
             if not calls:
                 break
-            waiting = [call for call in calls if acting.waits(call)]
-            async with aclosing(self._do(acting, talk, [call for call in calls if call not in waiting])) as pieces:
+            waiting = [call for call in calls if part.acting.waits(call)]
+            part.others.waiting = bool(waiting)
+            async with aclosing(self._do(part.acting, talk, [call for call in calls if call not in waiting])) as pieces:
                 async for piece in pieces:
                     yield piece
             if waiting:
-                yield paused(acting, talk, waiting)
+                yield paused(part.acting, talk, waiting)
                 return
-            if talk.answered:
-                break
+            iteration += 1
         yield talk.reply()
+
+    async def _said(
+        self, asked: Assignment, part: Part, talk: Talk, iteration: int
+    ) -> AsyncGenerator[TextPiece | Cited | ChatAnswer, None]:
+        """Yield what the model says, and last its answer."""
+        request = part.request(asked, talk, iteration)
+        async with aclosing(say(asked.recording, self.models, request, parent=asked.course.parent)) as said:
+            async for spoken in said:
+                if isinstance(spoken, ChatAnswer):
+                    for shown in talk.say(talk.filter.rest()):
+                        yield shown
+                    talk.paragraph = True
+                    yield spoken
+                else:
+                    if asked.course.parent is None:
+                        asked.recording.first_token()
+                    for shown in talk.say(talk.filter.feed(spoken.text)):
+                        yield shown
+
+    async def _choice(self, asked: Assignment, agent: Chosen, present: str | None) -> TopicChoice | None:
+        """Return what the message is about, for an agent."""
+        return await self.classifier.choose(
+            asked.recording,
+            agent,
+            asked.messages,
+            present=present,
+            subject=asked.asker.subject,
+            parent=asked.course.parent,
+        )
+
+    async def _part(self, asked: Assignment, agent: Chosen, choice: TopicChoice | None, talk: Talk) -> Part:
+        """Return an agent's part in a turn."""
+        brief = brief_of(agent.definition, choice)
+        others = OtherAgents(
+            things=self.actions.things,
+            recording=asked.recording,
+            agent=agent,
+            course=asked.course,
+            asker=asked.asker,
+            given=talk.given,
+            note=asked.note,
+            replying=self._nested,
+        )
+        acting = Acting(
+            recording=asked.recording,
+            by_name={action["function"]: action for action in brief.actions},
+            asker=asked.asker,
+            given=talk.given,
+            seconds=agent.definition["limits"]["action_seconds"],
+            note=asked.note,
+            confirms=asked.confirms,
+            parent=asked.course.parent,
+            asking=others.asking,
+        )
+        functions = await self.actions.functions(brief.actions, asked.asker)
+        return Part(agent=agent, brief=brief, acting=acting, functions=functions, others=others)
+
+    def _nested(self, recording: Recording, nested: Nested) -> AsyncGenerator[Piece, None]:
+        """Let another agent answer what this one asks it."""
+        return self.reply(
+            recording,
+            nested.agent,
+            [{"role": "user", "content": nested.message}],
+            nested.asker,
+            nested.note,
+            confirms=nested.confirms,
+            course=nested.course,
+        )
 
     async def _go_on(self, acting: Acting, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
         """Do what a person agreed to, and note what they declined."""
@@ -240,6 +275,8 @@ class AgentLoop:
                     acting.asker,
                     acting.given,
                     seconds=acting.seconds,
+                    parent=acting.parent,
+                    ask=acting.asking(call, acting.action(call), acting.confirms),
                 )
             await acting.note(done)
             return done
@@ -253,50 +290,7 @@ class AgentLoop:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _without_model(
-        self,
-        recording: Recording,
-        brief: Brief,
-        messages: Sequence[Mapping[str, Any]],
-        asker: Asker,
-        talk: Talk,
-        note: Note,
-    ) -> AsyncGenerator[Piece, None]:
-        """Hand the message to the agent's first RAG tool, which can answer without a model; else raise NoModel."""
-        action = next((each for each in brief.actions if each["type"] == "rag_tool"), None)
-        if action is None:
-            raise NoModel
-        question = next(str(each["content"]) for each in reversed(messages) if each["role"] == "user")
-        call = ToolCall(id=f"call_{uuid4().hex}", name=action["function"], arguments="{}")
-        yield ActionStarted(call=call, type="rag_tool")
-        chosen = await choose(self.actions.things, RagTool, UUID(action["tool"]), subject=asker.subject)
-        recording.versions["rag_tool"] = chosen.document()
-        began = recording.elapsed_ms
-        async for piece in self.actions.answerer.answer(
-            recording,
-            chosen,
-            question,
-            groups=asker.groups,
-            subject=asker.subject,
-            given=talk.given,
-        ):
-            if isinstance(piece, TextPiece):
-                recording.first_token()
-                for shown in talk.say(talk.filter.feed(piece.text)):
-                    yield shown
-        for shown in talk.say(talk.filter.rest()):
-            yield shown
-        text = "".join(talk.said)
-        done = ActionDone(
-            call=call,
-            type="rag_tool",
-            outcome="completed",
-            duration_ms=round(recording.elapsed_ms - began, 3),
-            told=text,
-            said=text,
-        )
-        await note(done)
-        yield done
-        talk.calls.append(call_document(done))
-        talk.history.append({"role": "assistant", "content": text})
-        yield talk.reply()
+
+def passed_on(asked: Assignment, agent: Chosen) -> Assignment:
+    """Return what is to be answered, after an agent has handed it over."""
+    return replace(asked, course=replace(asked.course, chain=(*asked.course.chain, agent.id)))

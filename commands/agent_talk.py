@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from commands.actions import ActionDone, Asker
+from commands.actions import ActionDone, AskAgent, Asker
 from commands.answering import Cited
 from commands.model_calls import TextPiece, ToolCall
 from commands.pausing import Resumption, kept
@@ -48,11 +49,27 @@ NO_TOOLS = ClientTools()
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActionStarted:
+    """The agent is about to do something."""
+
+    call: ToolCall
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Course:
-    """How it came to what an agent is to answer: the topic so far, and of a turn that goes on, its own."""
+    """How it came to what an agent is to answer.
+
+    `topic` is the one so far, `choice` that of a turn that goes on. `chain` are the agents that wait for the answer,
+    whose step `parent` is and who were `given` passages. `began` is told what agents below it are about to do.
+    """
 
     topic: str | None = None
     choice: TopicChoice | None = None
+    chain: tuple[UUID, ...] = ()
+    parent: int | None = None
+    given: list[Passage] | None = None
+    began: Callable[[ActionStarted], None] | None = None
 
 
 BEGINNING = Course()
@@ -72,11 +89,11 @@ class Talk:
     answered: bool = False
 
     @classmethod
-    def of(cls, resumed: Resumption | None) -> "Talk":
-        """Return a talk that begins, or goes on."""
+    def of(cls, resumed: Resumption | None, found: list[Passage] | None = None) -> "Talk":
+        """Return a talk that begins, or goes on; passages that were `found` before are not its own to cite."""
         if resumed is None:
-            given: list[Passage] = []
-            return cls(given=given, filter=CitationFilter(lambda: len(given)), said=[])
+            given = [] if found is None else found
+            return cls(given=given, filter=CitationFilter(lambda: len(given), len(given) + 1), said=[])
         given = list(resumed.given)
         talk = cls(
             given=given,
@@ -123,7 +140,8 @@ class Talk:
 class Acting:
     """What carrying out an agent's actions needs.
 
-    `confirms`: whether there is somebody who can agree to what needs it; None: they have.
+    `confirms`: whether there is somebody who can agree to what needs it; None: they have. `asking` says how the agent
+    of an action is asked for a call.
     """
 
     recording: Recording
@@ -133,6 +151,8 @@ class Acting:
     seconds: float
     note: Note
     confirms: bool | None
+    parent: int | None
+    asking: "Callable[[ToolCall, Mapping[str, Any], bool | None], AskAgent]"
 
     def action(self, call: ToolCall) -> Mapping[str, Any]:
         """Return the action that a call means; empty where there is none."""

@@ -11,6 +11,7 @@ from commands.runs import LEASE
 from domain.agent import Agent
 from domain.configuration_events import LIVE
 from domain.conversation import Conversation
+from domain.conversation_course import answering
 from domain.conversation_forks import Cut, fork
 from domain.errors import Invalid, NotFound
 from domain.run import End, Run
@@ -236,7 +237,7 @@ class ConversationHandlers:
         run = Run.start(
             id=UUID(begun["run_id"]),
             kind="turn",
-            target={"kind": Agent.TOPIC, **begun["agent"]},
+            target={"kind": Agent.TOPIC, **answering(begun)},
             principal=command.principal,
             subject=conversation.subject,
             channel=command.channel,

@@ -1,12 +1,14 @@
 """Commands that note the course of a conversation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from commands.bus import Done
 from commands.conversation import OnConversation
 from commands.ports import Unit
 from domain.conversation import Conversation
-from domain.conversation_course import note_topic
+from domain.conversation_course import hand_off, note_topic
 from domain.topics import TopicChoice
 
 
@@ -16,6 +18,22 @@ class NoteTopic(OnConversation):
 
     turn: str
     choice: TopicChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandOff(OnConversation):
+    """Have another agent go on; `agent` as turns name theirs."""
+
+    turn: str
+    agent: Mapping[str, Any]
+
+
+async def handed_off(command: HandOff, unit: Unit) -> Done:
+    """Hand it over."""
+    conversation = await unit.load(Conversation, command.id)
+    hand_off(conversation, command.turn, command.agent)
+    unit.save(conversation)
+    return Done(aggregate=conversation)
 
 
 async def topic_noted(command: NoteTopic, unit: Unit) -> Done:

@@ -27,7 +27,7 @@ from commands.conversation import (
     NoteAction,
     StartTurn,
 )
-from commands.conversation_course import NoteTopic, topic_noted
+from commands.conversation_course import HandOff, NoteTopic, handed_off, topic_noted
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
@@ -97,6 +97,7 @@ def handlers(
         Decline: conversations.decline,
         NoteAction: conversations.note_action,
         NoteTopic: topic_noted,
+        HandOff: handed_off,
         EndTurn: conversations.end_turn,
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.actions import ActionDone, Asker
-from commands.agent_loop import ActionStarted, AgentLoop
-from commands.agent_talk import Course
+from commands.agent_loop import AgentLoop
+from commands.agent_talk import ActionStarted, Course
 from commands.answering import Cited
 from commands.bus import Bus, Command
 from commands.choosing import Chosen, choose
@@ -24,8 +24,9 @@ from commands.conversation import (
     owned,
     principal_of,
 )
-from commands.conversation_course import NoteTopic
+from commands.conversation_course import HandOff, NoteTopic
 from commands.model_calls import TextPiece
+from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
 from commands.ports import Context, Receipt, Things
 from commands.retrieval import groups_of
@@ -36,6 +37,7 @@ from commands.turn_streams import TurnEvent, TurnJournal, TurnStream, key_subjec
 from commands.turn_work import Begun, Confirm, Say, Work, action_of, type_of
 from domain.agent import Agent
 from domain.conversation import Conversation
+from domain.conversation_course import answering
 from domain.errors import Busy, DomainError, Unavailable
 from domain.run import Outcome, RunEnded
 from domain.topics import TopicChoice
@@ -103,10 +105,9 @@ class Turns:
         """Return for whom a conversation is held, and with which agent; or raise NotFound."""
         if command.begins is not None:
             return command.begins.subject, command.begins.agent
-        # Whose it is and who answers is said in its first event; where it stands now, the command itself looks at.
-        begun = await self._things.at_version(Conversation, command.conversation, 1)
+        begun = await self._things.newest(Conversation, command.conversation)
         conversation = owned(begun, principal_of(context.actor))
-        return conversation.subject, UUID(conversation.agent)
+        return conversation.subject, UUID(conversation.answering)
 
     async def decide(self, command: Confirm, context: Context) -> Begun:
         """Record a decision, and let the turn go on where nothing is left to be decided; or raise."""
@@ -117,14 +118,9 @@ class Turns:
             raise ShuttingDown
         conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
         asked = conversation.confirmation(command.confirmation)
-        started_with = conversation.turn(asked["turn"])["agent"]
+        asks = answering(conversation.turn(asked["turn"]))
         agent = await choose(
-            self._things,
-            Agent,
-            UUID(conversation.agent),
-            subject="",
-            version=started_with["version"],
-            variant=started_with["variant"],
+            self._things, Agent, UUID(asks["id"]), subject="", version=asks["version"], variant=asks["variant"]
         )
         decide = Decide(
             id=command.conversation,
@@ -318,7 +314,14 @@ class Turns:
         if resumed is not None:
             work.said.append(resumed.content)
         reply: Reply | Pause | None = None
-        course = Course(topic=conversation.topic, choice=TopicChoice.of(turn.get("topic")))
+
+        def began(started: ActionStarted) -> None:
+            work.stream.publish(
+                "tool.started",
+                {"id": started.call.id, "function": started.call.name, "tool_type": started.type},
+            )
+
+        course = Course(topic=conversation.topic, choice=TopicChoice.of(turn.get("topic")), began=began)
         replying = self._loop.reply(
             work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
         )
@@ -335,8 +338,12 @@ class Turns:
                     case TextPiece(text=text):
                         work.said.append(text)
                         work.stream.publish("message.delta", {"text": text})
-                    case ActionStarted(call=call, type=kind):
-                        work.stream.publish("tool.started", {"id": call.id, "function": call.name, "tool_type": kind})
+                    case HandedOff(agent=other):
+                        handing = HandOff(id=work.conversation, turn=str(work.turn), agent=other.document())
+                        await self._bus.dispatch(handing, work.inside)
+                        work.stream.publish("agent.handed_off", {"agent": other.document()})
+                    case ActionStarted():
+                        began(piece)
                     case Cited(citation=citation):
                         work.stream.publish("citation", {"citation": dict(citation)})
                     case Reply() | Pause():

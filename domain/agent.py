@@ -1,5 +1,6 @@
 """Agent: instructions, a model, and the actions it may take to answer."""
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
@@ -12,14 +13,19 @@ from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
 from domain.topics import Classification
 
-FUNCTIONS: Mapping[str, str] = {"rag_tool": "ask", "retrieval_tool": "search", "prompt": "run_prompt"}
+FUNCTIONS: Mapping[str, str] = {
+    "rag_tool": "ask",
+    "retrieval_tool": "search",
+    "prompt": "run_prompt",
+    "agent": "ask_agent",
+}
 FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 
 
 class Action(Strict):
     """Something that the agent's model may do, told to it as a function."""
 
-    type: Literal["rag_tool", "retrieval_tool", "prompt"]
+    type: Literal["rag_tool", "retrieval_tool", "prompt", "agent"]
     tool: Reference
     function: str | None = Field(
         None, max_length=64, description="What the model calls it by: letters, digits, _ and -; null = by its type."
@@ -29,6 +35,11 @@ class Action(Strict):
     requires_confirmation: bool = Field(
         False, description="Whether a person must agree, in a conversation, before it is carried out."
     )
+    hand_off: bool = Field(
+        False,
+        exclude_if=operator.not_,
+        description="Of type agent: whether the conversation goes on with that agent, instead of asking it.",
+    )
 
     @field_validator("function")
     @classmethod
@@ -36,6 +47,12 @@ class Action(Strict):
         if name is not None and not FUNCTION.match(name):
             raise ValueError("a function's name has 1 to 64 letters, digits, _ and -, and starts with a letter or _")
         return name
+
+    @model_validator(mode="after")
+    def _only_agents_take_over(self) -> Self:
+        if self.hand_off and self.type != "agent":
+            raise ValueError("'hand_off' goes with the type agent")
+        return self
 
 
 def named(actions: Sequence[Action]) -> list[str]:

@@ -46,6 +46,7 @@ class Conversation(Aggregate):
     FeedbackGiven = conversation_events.FeedbackGiven
     Closed = conversation_events.Closed
     TopicChosen = conversation_course.TopicChosen
+    HandedOff = conversation_course.HandedOff
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Conversation(Aggregate):
         welcome: str,
     ) -> None:
         self.agent = agent
+        self.answering = agent
         self.subject = subject
         self.principal = principal
         self.variables = variables

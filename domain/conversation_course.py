@@ -1,6 +1,7 @@
-"""What a conversation notes of its course besides what is said: what each message is about."""
+"""What a conversation notes of its course besides what is said: what each message is about, who goes on with it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from eventsourcing.domain import Aggregate
 
@@ -24,6 +25,31 @@ class TopicChosen(Aggregate.Event):
         aggregate.alter(self.turn, topic=choice)
         if self.topic is not None:
             aggregate.topic = self.topic
+
+
+class HandedOff(Aggregate.Event):
+    """Another agent goes on with it, from this turn on; `agent` is {id, name, version, variant}."""
+
+    TOPIC = "conversation.handed_off"
+    turn: str
+    agent: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.alter(self.turn, handed_to=self.agent, topic=None)
+        aggregate.answering = self.agent["id"]
+        aggregate.topic = None
+
+
+def hand_off(conversation: "Conversation", turn: str, agent: Mapping[str, Any]) -> None:
+    """Have another agent go on with a turn that goes on, and with all that follow."""
+    conversation.must_go_on(turn)
+    conversation.trigger_event(conversation.HandedOff, turn=turn, agent=dict(agent))
+
+
+def answering(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the agent that a turn is with, as {id, name, version, variant}: the one that it was handed to last."""
+    agent: dict[str, Any] = turn.get("handed_to") or turn["agent"]
+    return agent
 
 
 def note_topic(conversation: "Conversation", turn: str, choice: TopicChoice) -> None:

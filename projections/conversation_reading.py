@@ -106,7 +106,7 @@ class ConversationReader:
 
     async def document(self, conversation: Conversation) -> dict[str, Any]:
         """Return its public form."""
-        names = await self.log.names([UUID(conversation.agent)])
+        names = await self.log.names({UUID(conversation.agent), UUID(conversation.answering)})
         turns = list(conversation.turns.values())
         created_at, updated_at = [
             (await self.log.stream(conversation.id, after=version - 1, before=version + 1, limit=1))[0].recorded_at
@@ -116,6 +116,7 @@ class ConversationReader:
             "id": str(conversation.id),
             "version": conversation.version,
             "agent": {"id": conversation.agent, "name": names[UUID(conversation.agent)]},
+            "answering": {"id": conversation.answering, "name": names[UUID(conversation.answering)]},
             "subject": conversation.subject,
             "principal": conversation.principal,
             "variables": conversation.variables,
@@ -176,6 +177,7 @@ def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
         **{name: turn[name] for name in names},
         "earlier_runs": [leg["run_id"] for leg in turn["legs"]],
         "topic": turn.get("topic"),
+        "handed_to": turn.get("handed_to"),
         **{name: turn["details"].get(name) for name in ("usage", "cost")},
         "started_at": moment(turn["started_at"]),
         "ended_at": moment(turn["ended_at"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.model_server import ModelServer, Reply
+from tests.support.model_server import ModelServer, Reply, ToolCalled
 from tests.support.server import Running
 from tests.support.talks import ACTIONS, Talks, talks, types
 
@@ -44,3 +44,23 @@ async def test_a_topic_is_chosen_recorded_streamed_and_kept(talk: Talks, server:
     recorded = await talk.magnet.client.get("/v1/events", params={"type": "conversation.topic_chosen"})
     [event] = recorded.json()["items"]
     assert event["data"] == {"turn": seen["turns"][0]["id"], **choice, "fell_back": False}
+
+
+async def test_a_conversation_is_handed_off_and_goes_on_with_the_other_agent(talk: Talks, server: ModelServer):
+    await talk.magnet.do("POST", "/v1/agents", {"name": "expert", "instructions": "You know.", "actions": [ACTIONS[2]]})
+    over = {"type": "agent", "tool": "expert", "function": "to_expert", "hand_off": True}
+    await talk.magnet.do("POST", "/v1/agents", {"name": "front", "instructions": "You greet.", "actions": [over]})
+    hand = ToolCalled(name="to_expert", arguments={"message": "Taxes."}, id="c1")
+    server.script_for("chat-model", Reply(tool_calls=[hand]), Reply(text="Ask me."), Reply(text="Still me."))
+    path = await talk.begin("front")
+    events = await talk.streamed(path, "Taxes?")
+    assert types(events)[:4] == ["turn.started", "tool.started", "tool.completed", "agent.handed_off"]
+    assert events[3][1]["agent"]["name"] == "expert"
+    answer = await talk.say(path, "Who are you?")
+    assert server.last.body["messages"][0] == {"role": "system", "content": "You know."}
+    seen = await talk.see(path)
+    assert (seen["agent"]["name"], seen["answering"]["name"]) == ("front", "expert")
+    assert (seen["turns"][0]["handed_to"]["name"], seen["turns"][1]["agent"]["name"]) == ("expert", "expert")
+    assert (await talk.run(answer["run_id"]))["target"]["name"] == "expert"
+    in_use = await talk.call("DELETE", "/v1/agents/expert")
+    assert (in_use.status_code, in_use.json()["code"]) == (409, "in_use")

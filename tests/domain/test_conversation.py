@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.conversation import Conversation
-from domain.conversation_course import note_topic
+from domain.conversation_course import answering, hand_off, note_topic
 from domain.topics import TopicChoice
 from domain.turn import (
     DECLINED,
@@ -116,3 +116,15 @@ def test_what_a_turn_is_about_is_noted_and_stays_until_another_topic_is_chosen()
     following = conversation.post(content="Bye.", agent=AGENT)
     note_topic(conversation, following, TopicChoice(intent="farewell", topic=None))
     assert conversation.topic == "orders"
+
+
+def test_a_conversation_that_was_handed_off_goes_on_with_that_agent():
+    conversation, turn = asked()
+    other = {**AGENT, "id": str(uuid4()), "name": "expert"}
+    note_topic(conversation, turn, TopicChoice(intent="topic", topic="orders"))
+    given(conversation).when(lambda it: hand_off(it, turn, other)).then(
+        (Conversation.HandedOff, {"turn": turn, "agent": other})
+    )
+    assert (conversation.answering, conversation.topic) == (other["id"], None)
+    assert answering(conversation.turn(turn)) == other, "a pause of this turn is gone on from by that agent"
+    assert conversation.agent != other["id"], "whom it was begun with stays"

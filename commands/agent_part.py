@@ -1,0 +1,55 @@
+"""An agent's part in a turn: what is to be answered, and with what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from commands.actions import Asker
+from commands.agent_brief import Brief
+from commands.agent_talk import Acting, ClientTools, Course, Note, Talk
+from commands.choosing import Chosen
+from commands.model_calls import ChatRequest
+from commands.other_agents import OtherAgents
+from commands.runs import Recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """What is to be answered, on whose behalf, and how that is recorded; `confirms` as for what carries actions out."""
+
+    recording: Recording
+    messages: Sequence[Mapping[str, Any]]
+    asker: Asker
+    note: Note
+    confirms: bool | None
+    tools: ClientTools
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which agent answers, what it is told and what it may do."""
+
+    agent: Chosen
+    brief: Brief
+    acting: Acting
+    functions: Sequence[Mapping[str, Any]]
+    others: OtherAgents
+
+    def is_last(self, iteration: int) -> bool:
+        """Return whether its model may only answer: it has asked for actions as often as it may."""
+        return iteration >= int(self.agent.definition["limits"]["iterations"])
+
+    def request(self, asked: Assignment, talk: Talk, iteration: int) -> ChatRequest:
+        """Return what its model is asked."""
+        definition, tools = self.agent.definition, asked.tools
+        parameters = {name: definition[name] for name in ("temperature", "max_tokens") if definition[name] is not None}
+        functions = [*self.functions, *tools.functions]
+        return ChatRequest(
+            model=None if definition["model"] is None else UUID(definition["model"]),
+            messages=[{"role": "system", "content": self.brief.instructions}, *asked.messages, *talk.history],
+            parameters=parameters | (tools.first() if iteration == 0 else {}),
+            tools=functions,
+            tool_choice="none" if self.is_last(iteration) and functions else tools.choice if iteration == 0 else None,
+        )

@@ -1,0 +1,57 @@
+"""Answering without a model: the message is handed to the agent's first RAG tool."""
+
+from collections.abc import AsyncGenerator
+from uuid import UUID, uuid4
+
+from commands.actions import ActionDone, Actions
+from commands.agent_part import Assignment, Part
+from commands.agent_talk import ActionStarted, Talk, call_document
+from commands.answering import Cited
+from commands.choosing import choose
+from commands.model_calls import NoModel, TextPiece, ToolCall
+from domain.rag_tool import RagTool
+
+
+async def quoted(
+    actions: Actions, asked: Assignment, part: Part, talk: Talk
+) -> AsyncGenerator[ActionStarted | TextPiece | Cited | ActionDone, None]:
+    """Yield the answer of the agent's first RAG tool, which can answer without a model; else raise NoModel."""
+    action = next((each for each in part.brief.actions if each["type"] == "rag_tool"), None)
+    if action is None:
+        raise NoModel
+    recording, asker = asked.recording, asked.asker
+    question = next(str(each["content"]) for each in reversed(asked.messages) if each["role"] == "user")
+    call = ToolCall(id=f"call_{uuid4().hex}", name=action["function"], arguments="{}")
+    yield ActionStarted(call=call, type="rag_tool")
+    chosen = await choose(actions.things, RagTool, UUID(action["tool"]), subject=asker.subject)
+    recording.versions["rag_tool"] = chosen.document()
+    began = recording.elapsed_ms
+    async for piece in actions.answerer.answer(
+        recording,
+        chosen,
+        question,
+        groups=asker.groups,
+        subject=asker.subject,
+        given=talk.given,
+        parent=asked.course.parent,
+    ):
+        if isinstance(piece, TextPiece):
+            if asked.course.parent is None:
+                recording.first_token()
+            for shown in talk.say(talk.filter.feed(piece.text)):
+                yield shown
+    for shown in talk.say(talk.filter.rest()):
+        yield shown
+    text = "".join(talk.said)
+    done = ActionDone(
+        call=call,
+        type="rag_tool",
+        outcome="completed",
+        duration_ms=round(recording.elapsed_ms - began, 3),
+        told=text,
+        said=text,
+    )
+    await asked.note(done)
+    yield done
+    talk.calls.append(call_document(done))
+    talk.history.append({"role": "assistant", "content": text})
