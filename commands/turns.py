@@ -321,7 +321,7 @@ class Turns:
                 {"id": started.call.id, "function": started.call.name, "tool_type": started.type},
             )
 
-        course = Course(topic=conversation.topic, choice=TopicChoice.of(turn.get("topic")), began=began)
+        course = Course(topic=conversation.topic, choice=TopicChoice.of(turn["topic"]), began=began)
         replying = self._loop.reply(
             work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
         )

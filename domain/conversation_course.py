@@ -48,12 +48,12 @@ def hand_off(conversation: "Conversation", turn: str, agent: Mapping[str, Any]) 
 
 def answering(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Return the agent that a turn is with, as {id, name, version, variant}: the one that it was handed to last."""
-    agent: dict[str, Any] = turn.get("handed_to") or turn["agent"]
+    agent: dict[str, Any] = turn["handed_to"] or turn["agent"]
     return agent
 
 
 def note_topic(conversation: "Conversation", turn: str, choice: TopicChoice) -> None:
     """Note what a turn that goes on is about; the same again changes nothing."""
     conversation.must_go_on(turn)
-    if conversation.turns[turn].get("topic") != choice.document():
+    if conversation.turns[turn]["topic"] != choice.document():
         conversation.trigger_event(conversation.TopicChosen, turn=turn, **choice.document())

@@ -78,6 +78,8 @@ class HistoryCopied(Aggregate.Event):
         }
         topics = [turn["topic"]["topic"] for turn in self.turns if turn["topic"] is not None]
         aggregate.topic = next(filter(None, reversed(topics)), None)
+        if self.turns:
+            aggregate.answering = (self.turns[-1]["handed_to"] or self.turns[-1]["agent"])["id"]
 
 
 class ActionCompleted(Aggregate.Event):

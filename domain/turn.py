@@ -108,6 +108,8 @@ def new_turn(**known: Any) -> dict[str, Any]:
         "ended_at": None,
         "ended_version": None,
         "copied_from": None,
+        "topic": None,
+        "handed_to": None,
         **known,
     }
 

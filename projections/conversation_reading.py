@@ -176,8 +176,8 @@ def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: turn[name] for name in names},
         "earlier_runs": [leg["run_id"] for leg in turn["legs"]],
-        "topic": turn.get("topic"),
-        "handed_to": turn.get("handed_to"),
+        "topic": turn["topic"],
+        "handed_to": turn["handed_to"],
         **{name: turn["details"].get(name) for name in ("usage", "cost")},
         "started_at": moment(turn["started_at"]),
         "ended_at": moment(turn["ended_at"]),

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.conversation import Conversation
-from domain.conversation_course import note_topic
+from domain.conversation_course import hand_off, note_topic
 from domain.conversation_forks import Cut, NothingToEdit, fork
 from domain.errors import DomainError, Invalid, NotFound
 from domain.topics import TopicChoice
@@ -145,3 +145,13 @@ def test_a_turn_that_runs_is_left_out_or_waited_for():
     assert len(Cut.after(origin, answer_of(origin, 2)).turns) == 2
     assert len(Cut.after(origin, origin.turn(running)["message_id"]).turns) == 3
     assert list(forked(origin, Cut.before(origin, None)).said())[-1] == "Two."
+
+
+def test_a_fork_goes_on_with_the_agent_that_its_origin_was_handed_to():
+    origin, turn = asked()
+    other = {**AGENT, "id": str(uuid4()), "name": "expert"}
+    hand_off(origin, turn, other)
+    origin.complete(turn, Reply(content="Hi.", history=[{"role": "assistant", "content": "Hi."}]))
+    assert forked(origin, Cut.after(origin, None)).answering == other["id"]
+    unanswered = Cut.after(origin, origin.turn(turn)["message_id"])
+    assert forked(origin, unanswered).answering == AGENT["id"], "who was asked is asked again"
