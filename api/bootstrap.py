@@ -242,7 +242,7 @@ async def open_container(
             embeddings=Embeddings(things=store, models=embedding_models, execution=execution),
             turns=turns,
             conversation_reader=ConversationReader(
-                streams=store, log=log, view=PostgresConversationsView(pool), talks=store
+                streams=store, log=log, view=PostgresConversationsView(pool), talks=store, revealer=store
             ),
             documents=documents,
             chunking_previews=ChunkingPreviews(reader=reader),

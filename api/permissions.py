@@ -21,6 +21,7 @@ PERMISSIONS: Mapping[str, str] = {
     "conversations:use": "begin conversations with agents, and go on with one's own",
     "conversations:read": "list and read one's own conversations",
     "conversations:read_all": "list and read everybody's conversations",
+    "conversations:review": "write and read reviewers' notes on conversations that one may read",
     "tools:preview": "search, answer or cut documents by settings that are not saved",
     "completions:run": "have an agent, RAG tool, prompt or model answer messages in OpenAI's form",
     "embeddings:run": "embed texts",
@@ -63,7 +64,15 @@ ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset(PERMISSIONS),
     "editor": USING
     | {"sources:sync", "syncs:read"}
-    | {"configuration:write", "documents:write", "tools:preview", "providers:test", "runs:read_all", "usage:read"},
+    | {
+        "conversations:review",
+        "configuration:write",
+        "documents:write",
+        "tools:preview",
+        "providers:test",
+        "runs:read_all",
+        "usage:read",
+    },
     "operator": USING
     | {
         "documents:write",
@@ -86,6 +95,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "log:read",
             "conversations:read",
             "conversations:read_all",
+            "conversations:review",
             "runs:read",
             "runs:read_all",
             "runs:read_texts",

@@ -28,6 +28,16 @@ from commands.conversation import (
     StartTurn,
 )
 from commands.conversation_course import HandOff, NoteTopic, handed_off, topic_noted
+from commands.conversation_notes import (
+    NoteCopied,
+    NoteReview,
+    SuggestTitle,
+    TitleConversation,
+    copied,
+    review_noted,
+    title_suggested,
+    titled,
+)
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
@@ -102,6 +112,10 @@ def handlers(
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,
         CloseConversation: conversations.close,
+        TitleConversation: titled,
+        SuggestTitle: title_suggested,
+        NoteReview: review_noted,
+        NoteCopied: copied,
         StartRun: runs.start,
         FinishRun: runs.finish,
         InterruptRun: runs.interrupt,

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain import conversation_course, conversation_events
+from domain import conversation_course, conversation_events, conversation_notes
 from domain.errors import NotFound, StaleVersion
 from domain.turn import (
     OPEN_STATES,
@@ -45,6 +45,9 @@ class Conversation(Aggregate):
     TurnInterrupted = conversation_events.TurnInterrupted
     FeedbackGiven = conversation_events.FeedbackGiven
     Closed = conversation_events.Closed
+    Titled = conversation_notes.Titled
+    Noted = conversation_notes.Noted
+    AnswerCopied = conversation_notes.AnswerCopied
     TopicChosen = conversation_course.TopicChosen
     HandedOff = conversation_course.HandedOff
 
@@ -67,6 +70,10 @@ class Conversation(Aggregate):
         self.feedback: dict[str, dict[str, Any]] = {}
         self.confirmations: dict[str, dict[str, Any]] = {}
         self.closed = False
+        self.title: str | None = None
+        self.titled_by: str | None = None
+        self.notes: list[dict[str, Any]] = []
+        self.copied = frozenset[str]()
         self.topic: str | None = None
 
     @classmethod

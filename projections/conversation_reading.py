@@ -1,27 +1,31 @@
 """A conversation as it is read: from the log itself, now or as it was, by whoever may see it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from domain.conversation import Conversation
+from domain.conversation_notes import Titled
 from domain.errors import NotFound
 from domain.turn import answer_id, content_of
 from projections.configurations import next_cursor
 from projections.conversations import ConversationsQuery, ConversationsView
 from projections.documents import rfc3339
 from projections.history import Log, Streams
+from projections.recorded import LogEntry
+from projections.run_reading import Revealer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Who reads: a principal, and whether they may see what others began."""
+    """Who reads: a principal, and whether they may see what others began, and what reviewers noted."""
 
     type: str
     id: str
     reads_all: bool
+    reads_notes: bool = False
 
     def may_read(self, principal: Mapping[str, str]) -> bool:
         """Return whether they may read what a principal began."""
@@ -40,14 +44,22 @@ class Talks(Protocol):
         """Return many as they are now, without those that there are not."""
 
 
+class ConversationLog(Log, Protocol):
+    """The entries of conversations."""
+
+    async def newest(self, streams: Sequence[UUID], topic: str) -> Sequence[LogEntry]:
+        """Return the newest entry of a topic of each stream that has one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConversationReader:
     """Reads conversations; one that the reader may not see is as absent."""
 
     streams: Streams
-    log: Log
+    log: ConversationLog
     view: ConversationsView
     talks: Talks
+    revealer: Revealer
 
     async def page(self, query: ConversationsQuery, text: str | None) -> dict[str, Any]:
         """Return a page of a list, `{items, next_cursor}`; with a text, only where it was said.
@@ -57,8 +69,22 @@ class ConversationReader:
         """
         found, following = await (self._some(query) if text is None else self._searched(query, text))
         names = await self.log.names({UUID(row["agent"]["id"]) for row in found})
-        items = [{**row, "agent": {"id": row["agent"]["id"], "name": names[UUID(row["agent"]["id"])]}} for row in found]
+        titles = await self._titles([UUID(row["id"]) for row in found])
+        items = [
+            {
+                **row,
+                "agent": {"id": row["agent"]["id"], "name": names[UUID(row["agent"]["id"])]},
+                "title": titles.get(row["id"]),
+            }
+            for row in found
+        ]
         return {"items": items, "next_cursor": None if following is None else next_cursor(following)}
+
+    async def _titles(self, ids: Sequence[UUID]) -> Mapping[str, str | None]:
+        """Return what conversations are called; a title says what is talked about, so it is in no read model."""
+        entries = await self.log.newest(ids, Titled.TOPIC)
+        await self.revealer.reveal([entry.event for entry in entries])
+        return {str(entry.stream): entry.event.title for entry in entries}
 
     async def _some(self, query: ConversationsQuery) -> tuple[list[Mapping[str, Any]], int | None]:
         rows = await self.view.page(replace(query, limit=query.limit + 1))
@@ -104,8 +130,8 @@ class ConversationReader:
             raise absent()
         return loaded[0], loaded[1]
 
-    async def document(self, conversation: Conversation) -> dict[str, Any]:
-        """Return its public form."""
+    async def document(self, conversation: Conversation, *, with_notes: bool) -> dict[str, Any]:
+        """Return its public form, with what reviewers noted where they may be told."""
         names = await self.log.names({UUID(conversation.agent), UUID(conversation.answering)})
         turns = list(conversation.turns.values())
         created_at, updated_at = [
@@ -115,6 +141,7 @@ class ConversationReader:
         return {
             "id": str(conversation.id),
             "version": conversation.version,
+            "title": conversation.title,
             "agent": {"id": conversation.agent, "name": names[UUID(conversation.agent)]},
             "answering": {"id": conversation.answering, "name": names[UUID(conversation.answering)]},
             "subject": conversation.subject,
@@ -125,9 +152,10 @@ class ConversationReader:
             "topic": conversation.topic,
             "welcome_message": conversation.welcome,
             "forked_from": conversation.origin,
-            "messages": [message for turn in turns for message in messages_of(turn, conversation.feedback)],
+            "messages": [message for turn in turns for message in messages_of(turn, conversation)],
             "turns": [turn_shown(turn) for turn in turns],
             "confirmations": list(conversation.confirmations.values()),
+            **({"notes": notes_of(conversation)} if with_notes else {}),
             "created_at": rfc3339(created_at),
             "updated_at": rfc3339(updated_at),
         }
@@ -138,7 +166,12 @@ def absent() -> NotFound:
     return NotFound("There is no such conversation.")
 
 
-def messages_of(turn: Mapping[str, Any], feedback: Mapping[str, Any]) -> list[dict[str, Any]]:
+def notes_of(conversation: Conversation) -> list[dict[str, Any]]:
+    """Return what reviewers noted, the oldest first."""
+    return [{**note, "created_at": moment(note["created_at"])} for note in conversation.notes]
+
+
+def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dict[str, Any]]:
     """Return what was said in a turn; a message that was tried again stands in its first turn only."""
     said: list[dict[str, Any]] = []
     if turn["retry_of"] is None:
@@ -163,7 +196,8 @@ def messages_of(turn: Mapping[str, Any], feedback: Mapping[str, Any]) -> list[di
                 "tool_calls": [] if reply is None else reply["tool_calls"],
                 "turn": turn["id"],
                 "state": turn["state"],
-                "feedback": feedback.get(id),
+                "feedback": conversation.feedback.get(id),
+                "copied": id in conversation.copied,
                 "created_at": moment(turn["ended_at"] or turn["started_at"]),
             }
         )

@@ -48,7 +48,10 @@ class ConversationsWriter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationsQuery:
-    """What a list may ask for; `principal` is (type, id) of whoever began them, None: anybody."""
+    """What a list may ask for; `principal` is (type, id) of whoever began them, None: anybody.
+
+    `since`: those in which something happened at that time or after it.
+    """
 
     limit: int
     after: int | None = None
@@ -57,6 +60,7 @@ class ConversationsQuery:
     subject: str | None = None
     status: str | None = None
     state: str | None = None
+    since: datetime | None = None
     principal: tuple[str, str] | None = None
 
 

@@ -113,6 +113,10 @@ class EventLog:
         values = {"stream": stream, "after": after, "before": before, "limit": limit}
         return self._entries(await self._rows("stream", values))
 
+    async def newest(self, streams: Sequence[UUID], topic: str) -> list[LogEntry]:
+        """Return the newest entry of a topic of each stream that has one."""
+        return self._entries(await self._rows("newest", {"streams": list(streams), "topic": topic})) if streams else []
+
     async def at(self, position: int) -> LogEntry | None:
         """Return the entry at a position."""
         found = await self.read(position - 1, 1, LogFilter())

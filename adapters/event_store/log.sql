@@ -32,5 +32,11 @@ WHERE notification_id < %(before)s ORDER BY notification_id DESC LIMIT %(limit)s
 SELECT originator_id, topic, state FROM magnet.magnet_events
 WHERE originator_id = ANY (%(streams)s) AND originator_version = 1
 
+-- name: newest  -- of each stream, its newest event of a topic
+SELECT DISTINCT ON (originator_id) notification_id, originator_id, originator_version, recorded_at, topic, state,
+    actor_type, actor_id, actor_name, correlation_id, causation_id, reason, hash
+FROM magnet.magnet_events WHERE originator_id = ANY (%(streams)s) AND topic = %(topic)s
+ORDER BY originator_id, originator_version DESC
+
 -- name: head
 SELECT coalesce(max(notification_id), 0) FROM magnet.magnet_events

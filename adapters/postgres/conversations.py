@@ -44,6 +44,7 @@ class PostgresConversationsView:
             "subject": query.subject,
             "closed": None if query.status is None else query.status == "closed",
             "state": query.state,
+            "since": query.since,
             "principal": principal,
             "principal_type": principal_type,
             "limit": query.limit,

@@ -48,6 +48,7 @@ WHERE (%(after)s::bigint IS NULL OR position > %(after)s::bigint)
     AND (%(subject)s::text IS NULL OR subject = %(subject)s::text)
     AND (%(closed)s::boolean IS NULL OR closed = %(closed)s::boolean)
     AND (%(state)s::text IS NULL OR state = %(state)s::text)
+    AND (%(since)s::timestamptz IS NULL OR updated_at >= %(since)s::timestamptz)
     AND (%(principal)s::text IS NULL OR (principal = %(principal)s::text
         AND principal_type = %(principal_type)s::text))
 ORDER BY position LIMIT %(limit)s
@@ -59,6 +60,7 @@ WHERE (%(after)s::bigint IS NULL OR position < %(after)s::bigint)
     AND (%(subject)s::text IS NULL OR subject = %(subject)s::text)
     AND (%(closed)s::boolean IS NULL OR closed = %(closed)s::boolean)
     AND (%(state)s::text IS NULL OR state = %(state)s::text)
+    AND (%(since)s::timestamptz IS NULL OR updated_at >= %(since)s::timestamptz)
     AND (%(principal)s::text IS NULL OR (principal = %(principal)s::text
         AND principal_type = %(principal_type)s::text))
 ORDER BY position DESC LIMIT %(limit)s

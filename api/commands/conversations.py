@@ -214,9 +214,13 @@ def conversation_command(path: str, name: str, summary: str, handler: Any, **mor
         tag="conversations",
         name=name,
         summary=summary,
-        permission="conversations:use",
         handler=handler,
-        **{"answer": PROBLEM_FREE_RECEIPT, "if_match": "{id}" in path, **more},
+        **{
+            "permission": "conversations:use",
+            "answer": PROBLEM_FREE_RECEIPT,
+            "if_match": "{id}" in path,
+            **more,
+        },
     )
 
 

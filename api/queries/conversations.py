@@ -5,10 +5,11 @@ from contextlib import aclosing
 from typing import Any, get_args
 from uuid import UUID
 
+import orjson
 from starlette.responses import Response
 
 from api import turn_streams
-from api.call import Call, Operation, Parameter, answer
+from api.call import Call, Operation, Parameter, answer, json_response
 from api.commands.conversations import conversation_of, turn_of
 from api.permissions import allowed
 from api.queries.configurations import CURSOR, LIMIT, ORDER, PAST
@@ -18,6 +19,7 @@ from domain.errors import Invalid, NotFound
 from domain.references import identify
 from domain.turn import TurnState
 from projections.configurations import after_cursor
+from projections.conversation_export import markdown
 from projections.conversation_reading import Reader
 from projections.conversations import ConversationsProjection, ConversationsQuery
 
@@ -31,10 +33,18 @@ FILTERS = (
     Parameter(name="status", schema={"type": "string", "enum": ["open", "closed"]}, description="open or closed."),
     Parameter(name="state", schema={"type": "string", "enum": list(STATES)}, description="Of the newest turn."),
     Parameter(
+        name="since",
+        schema={"type": "string", "format": "date-time"},
+        description="Those in which something happened at that time or after it.",
+    ),
+    Parameter(
         name="q",
         schema=TEXT,
         description="Part of what was said in them. A page may be short, or empty, and the next one have more.",
     ),
+)
+FORMAT = Parameter(
+    name="format", schema={"type": "string", "enum": ["json", "markdown"]}, description="json if not given."
 )
 
 
@@ -50,6 +60,7 @@ async def page(call: Call) -> Response:
         subject=call.text("subject"),
         status=call.choice("status", ("open", "closed")) if "status" in call.query else None,
         state=call.choice("state", STATES) if "state" in call.query else None,
+        since=call.time("since"),
         principal=None if reader.reads_all else (reader.type, reader.id),
     )
     text = call.text("q")
@@ -62,9 +73,27 @@ async def one(call: Call) -> Response:
     version, as_of = call.integer("version", None, 1, 2**62), call.time("as_of")
     if version is not None and as_of is not None:
         raise Invalid("Ask for one of version and as_of.", pointer="/as_of")
-    reader = call.container.conversation_reader
-    found, position = await reader.read(conversation_of(call), reader_of(call), version=version, as_of=as_of)
-    return answer(await reader.document(found), position=position, headers={"ETag": f'"{found.version}"'})
+    reader, who = call.container.conversation_reader, reader_of(call)
+    found, position = await reader.read(conversation_of(call), who, version=version, as_of=as_of)
+    document = await reader.document(found, with_notes=who.reads_notes)
+    return answer(document, position=position, headers={"ETag": f'"{found.version}"'})
+
+
+async def export(call: Call) -> Response:
+    """Return a conversation as a file: all of it as JSON, or as people read it in Markdown."""
+    form = call.choice("format", ("json", "markdown"))
+    reader, who = call.container.conversation_reader, reader_of(call)
+    found, position = await reader.read(conversation_of(call), who)
+    document = await reader.document(found, with_notes=who.reads_notes)
+    ending = {"json": "json", "markdown": "md"}[form]
+    headers = {
+        "Magnet-Position": str(position),
+        "ETag": f'"{found.version}"',
+        "Content-Disposition": f'attachment; filename="conversation-{found.id}.{ending}"',
+    }
+    if form == "json":
+        return json_response(orjson.dumps(document, option=orjson.OPT_INDENT_2), headers=headers)
+    return Response(markdown(document), headers=headers, media_type="text/markdown")
 
 
 async def stream(call: Call) -> Response:
@@ -96,8 +125,13 @@ async def preceded(first: TurnEvent, rest: AsyncGenerator[TurnEvent, None]) -> A
 
 def reader_of(call: Call) -> Reader:
     """Return who reads."""
-    reads_all = allowed(call.actor.roles, "conversations:read_all")
-    return Reader(type=call.actor.type, id=call.actor.id, reads_all=reads_all)
+    roles = call.actor.roles
+    return Reader(
+        type=call.actor.type,
+        id=call.actor.id,
+        reads_all=allowed(roles, "conversations:read_all"),
+        reads_notes=allowed(roles, "conversations:review"),
+    )
 
 
 def _query(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
@@ -124,5 +158,13 @@ OPERATIONS = (
         answer=list_schema({"type": "object"}),
     ),
     _query("/{id}", "get_conversation", "Read a conversation: messages, turns, state", one, parameters=PAST),
+    _query(
+        "/{id}/export",
+        "export_conversation",
+        "A conversation as a file: messages, citations, calls, feedback, confirmations, and notes for who may read them",
+        export,
+        parameters=(FORMAT,),
+        media=("application/json", "text/markdown"),
+    ),
     _query("/{id}/turns/{turn}/stream", "follow_turn", "Join or resume the stream of a turn (Last-Event-ID)", stream),
 )
