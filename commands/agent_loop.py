@@ -22,11 +22,13 @@ from commands.agent_talk import (
     paused,
 )
 from commands.answering import Cited
+from commands.budgets import Budget
 from commands.choosing import Chosen
 from commands.classifying import Classifier, TopicChosen
 from commands.model_calls import ChatAnswer, ChatModels, ModelCallFailed, NoModel, TextPiece, ToolCall
 from commands.other_agents import HandedOff, Nested, OtherAgents
 from commands.pausing import Resumption
+from commands.prompt_run import InvalidOutput, asked_again, fitting
 from commands.quoting import quoted
 from commands.runs import Recording
 from commands.saying import say
@@ -73,7 +75,7 @@ class AgentLoop:
         tools: ClientTools = NO_TOOLS,
         course: Course = BEGINNING,
     ) -> AsyncGenerator[Piece, None]:
-        """Yield what happens, and last the Reply; raise ModelCallFailed, or TurnTimedOut at the agent's limit.
+        """Yield what happens, and last the Reply; raise ModelCallFailed, also at one of the agent's limits.
 
         Where somebody `confirms`, the last may be a Pause, and a turn be `resumed`; else what needs a confirmation is
         not done, and the model is told so, unless (None) they have agreed to all of it. Where the agent has topics, a
@@ -83,6 +85,7 @@ class AgentLoop:
         """
         limits = agent.definition["limits"]
         deadline = asyncio.get_running_loop().time() + limits["seconds"]
+        budget = Budget.of(recording, limits, outer=course.budget, earlier=course.earlier)
         asked = Assignment(
             recording=recording,
             messages=messages,
@@ -90,7 +93,7 @@ class AgentLoop:
             note=note,
             confirms=confirms,
             tools=tools,
-            course=course,
+            course=replace(course, budget=budget, earlier=()),
         )
         async with aclosing(self._reply(asked, agent, resumed)) as pieces:
             while True:
@@ -104,7 +107,8 @@ class AgentLoop:
                 yield piece
 
     async def _reply(self, asked: Assignment, agent: Chosen, resumed: Resumption | None) -> AsyncGenerator[Piece, None]:
-        course = asked.course
+        course, budget = asked.course, asked.course.budget
+        assert budget is not None
         talk = Talk.of(resumed, course.given)
         choice = course.choice
         if resumed is None:
@@ -125,6 +129,7 @@ class AgentLoop:
                 if choice is not None:
                     yield TopicChosen(choice=choice)
                 part = await self._part(asked, agent, choice, talk)
+            budget.must_allow()
             answer: ChatAnswer | None = None
             try:
                 async with aclosing(self._said(asked, part, talk, iteration)) as said:
@@ -134,6 +139,8 @@ class AgentLoop:
                         else:
                             yield spoken
             except NoModel:
+                if part.form is not None:
+                    raise
                 async with aclosing(quoted(self.actions, asked, part, talk)) as without:
                     async for piece in without:
                         yield piece
@@ -162,20 +169,35 @@ class AgentLoop:
     async def _said(
         self, asked: Assignment, part: Part, talk: Talk, iteration: int
     ) -> AsyncGenerator[TextPiece | Cited | ChatAnswer, None]:
-        """Yield what the model says, and last its answer."""
+        """Yield what the model says, and last its answer; one that has to be JSON comes whole, once it is."""
         request = part.request(asked, talk, iteration)
-        async with aclosing(say(asked.recording, self.models, request, parent=asked.course.parent)) as said:
-            async for spoken in said:
-                if isinstance(spoken, ChatAnswer):
-                    for shown in talk.say(talk.filter.rest()):
-                        yield shown
-                    talk.paragraph = True
-                    yield spoken
-                else:
-                    if asked.course.parent is None:
-                        asked.recording.first_token()
-                    for shown in talk.say(talk.filter.feed(spoken.text)):
-                        yield shown
+        told = request.messages
+        for last_try in (False, True):
+            async with aclosing(say(asked.recording, self.models, request, parent=asked.course.parent)) as said:
+                async for spoken in said:
+                    if isinstance(spoken, ChatAnswer):
+                        answer = spoken
+                    elif part.form is None:
+                        if asked.course.parent is None:
+                            asked.recording.first_token()
+                        for shown in talk.say(talk.filter.feed(spoken.text)):
+                            yield shown
+            if part.form is None:
+                for shown in talk.say(talk.filter.rest()):
+                    yield shown
+                talk.paragraph = True
+            elif not answer.tool_calls or part.is_last(iteration):
+                try:
+                    fitting(answer, part.schema)
+                except InvalidOutput as error:
+                    if last_try:
+                        raise
+                    request = asked_again(request, told, answer, error)
+                    continue
+                for shown in talk.say(answer.text):
+                    yield shown
+            yield answer
+            return
 
     async def _choice(self, asked: Assignment, agent: Chosen, present: str | None) -> TopicChoice | None:
         """Return what the message is about, for an agent."""

@@ -11,6 +11,7 @@ from commands.agent_talk import Acting, ClientTools, Course, Note, Talk
 from commands.choosing import Chosen
 from commands.model_calls import ChatRequest
 from commands.other_agents import OtherAgents
+from commands.prompt_run import form_asked
 from commands.runs import Recording
 
 
@@ -41,6 +42,18 @@ class Part:
         """Return whether its model may only answer: it has asked for actions as often as it may."""
         return iteration >= int(self.agent.definition["limits"]["iterations"])
 
+    @property
+    def form(self) -> Mapping[str, Any] | None:
+        """What its answers have to be besides text, in the form of OpenAI's; None where they may be any."""
+        form = self.agent.definition.get("response_format")
+        return None if form is None else form_asked(form)
+
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema that its answers have to fit; None for any."""
+        form = self.agent.definition.get("response_format") or {}
+        return form.get("schema")
+
     def request(self, asked: Assignment, talk: Talk, iteration: int) -> ChatRequest:
         """Return what its model is asked."""
         definition, tools = self.agent.definition, asked.tools
@@ -50,6 +63,7 @@ class Part:
             model=None if definition["model"] is None else UUID(definition["model"]),
             messages=[{"role": "system", "content": self.brief.instructions}, *asked.messages, *talk.history],
             parameters=parameters | (tools.first() if iteration == 0 else {}),
+            response_format=self.form,
             tools=functions,
             tool_choice="none" if self.is_last(iteration) and functions else tools.choice if iteration == 0 else None,
         )

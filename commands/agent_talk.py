@@ -7,6 +7,7 @@ from uuid import UUID
 
 from commands.actions import ActionDone, AskAgent, Asker
 from commands.answering import Cited
+from commands.budgets import Budget
 from commands.model_calls import TextPiece, ToolCall
 from commands.pausing import Resumption, kept
 from commands.runs import Recording
@@ -61,7 +62,8 @@ class Course:
     """How it came to what an agent is to answer.
 
     `topic` is the one so far, `choice` that of a turn that goes on. `chain` are the agents that wait for the answer,
-    whose step `parent` is and who were `given` passages. `began` is told what agents below it are about to do.
+    whose step `parent` is, who were `given` passages, and whose `budget` it counts for too. `earlier` is what the turn
+    had taken before it goes on. `began` is told what agents below it are about to do.
     """
 
     topic: str | None = None
@@ -69,6 +71,8 @@ class Course:
     chain: tuple[UUID, ...] = ()
     parent: int | None = None
     given: list[Passage] | None = None
+    budget: Budget | None = None
+    earlier: Sequence[Mapping[str, Any]] = ()
     began: Callable[[ActionStarted], None] | None = None
 
 

@@ -11,7 +11,7 @@ from commands.choosing import Chosen, choose
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel
 from commands.model_json import WrongOutput, json_in
 from commands.ports import Things
-from commands.prompt_run import PromptRuns, RunPrompt, request_of
+from commands.prompt_run import PromptRuns, RunPrompt, asked_again, request_of
 from commands.runs import Recording
 from commands.saying import say
 from domain.prompt import Prompt
@@ -94,9 +94,7 @@ class Classifier:
             except WrongOutput as error:
                 if last_try:
                     raise
-                said = {"role": "assistant", "content": answer.text}
-                complaint = {"role": "user", "content": f"{error} Answer again, with such JSON and nothing else."}
-                request = replace(request, messages=[*request.messages, said, complaint])
+                request = asked_again(request, request.messages, answer, error)
         raise AssertionError("the last try returns or raises")
 
     async def _request(

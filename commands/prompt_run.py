@@ -17,7 +17,7 @@ from commands.rendering import render_prompt
 from commands.runs import Recording, model_document
 from commands.saying import said_in, say
 from domain import variants
-from domain.errors import Archived, NotFound
+from domain.errors import Archived, DomainError, NotFound
 from domain.prompt import Prompt
 from domain.references import escaped, identify
 
@@ -53,7 +53,7 @@ class Checked:
 
 
 class InvalidOutput(ModelCallFailed):
-    """The model's answer does not fit the prompt's JSON schema, also when it was asked again."""
+    """The model's answer does not fit the JSON schema that it is bound to, also when it was asked again."""
 
     code = "invalid_output"
 
@@ -158,9 +158,7 @@ class PromptRuns:
             except InvalidOutput as error:
                 if last_try or form["type"] != "json_schema":
                     raise
-                complaint = f"{error} Answer again with JSON that fits, and nothing else."
-                said = {"role": "assistant", "content": answer.text}
-                request = replace(request, messages=[*told, said, {"role": "user", "content": complaint}])
+                request = asked_again(request, told, answer, error)
                 continue
             if whole:
                 yield TextPiece(text=answer.text)
@@ -170,17 +168,32 @@ class PromptRuns:
 
 def request_of(definition: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> ChatRequest:
     """Return what a prompt asks of a model."""
-    form = definition["response_format"]
-    wanted: dict[str, Any] | None = None
-    if form["type"] == "json_object":
-        wanted = {"type": "json_object"}
-    elif form["type"] == "json_schema":
-        wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"], "strict": False}}
     parameters = {name: definition[name] for name in PARAMETERS if definition[name] not in (None, [])}
     model = definition["model"]
     return ChatRequest(
-        model=None if model is None else UUID(model), messages=messages, parameters=parameters, response_format=wanted
+        model=None if model is None else UUID(model),
+        messages=messages,
+        parameters=parameters,
+        response_format=form_asked(definition["response_format"]),
     )
+
+
+def form_asked(form: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a definition's response format as a model is asked for it; None for text."""
+    if form["type"] == "json_object":
+        return {"type": "json_object"}
+    if form["type"] == "json_schema":
+        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"], "strict": False}}
+    return None
+
+
+def asked_again(
+    request: ChatRequest, told: Sequence[Mapping[str, Any]], answer: ChatAnswer, error: DomainError
+) -> ChatRequest:
+    """Return the request once more, with the answer and what is wrong with it."""
+    said = {"role": "assistant", "content": answer.text}
+    complaint = {"role": "user", "content": f"{error} Answer again with JSON that fits, and nothing else."}
+    return replace(request, messages=[*told, said, complaint])
 
 
 def asking(definition: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], command: RunPrompt) -> ChatRequest:

@@ -321,7 +321,12 @@ class Turns:
                 {"id": started.call.id, "function": started.call.name, "tool_type": started.type},
             )
 
-        course = Course(topic=conversation.topic, choice=TopicChoice.of(turn["topic"]), began=began)
+        course = Course(
+            topic=conversation.topic,
+            choice=TopicChoice.of(turn["topic"]),
+            began=began,
+            earlier=[leg["details"] for leg in turn["legs"]],
+        )
         replying = self._loop.reply(
             work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
         )

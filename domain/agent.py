@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +12,8 @@ from domain import variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
+from domain.pricing import Money
+from domain.prompt import ResponseFormat
 from domain.topics import Classification
 
 FUNCTIONS: Mapping[str, str] = {
@@ -19,6 +22,8 @@ FUNCTIONS: Mapping[str, str] = {
     "prompt": "run_prompt",
     "agent": "ask_agent",
 }
+absent = partial(operator.is_, None)
+"""Whether a field that came when agents were stored already is not set: those keep the form that they had."""
 FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 
 
@@ -90,6 +95,12 @@ class Limits(Strict):
     iterations: int = Field(8, ge=1, le=50, description="Model calls of a turn that may ask for actions.")
     seconds: float = Field(300.0, gt=0, le=3600)
     action_seconds: float = Field(60.0, gt=0, le=3600, description="Of one action.")
+    tokens: int | None = Field(
+        None, ge=1, exclude_if=absent, description="After so many no model is asked any more; null = no limit."
+    )
+    cost: Money | None = Field(
+        None, exclude_if=absent, description="After so much no model is asked any more; null = no limit."
+    )
 
 
 class Memory(Strict):
@@ -106,6 +117,7 @@ class AgentSettings(Strict):
     model: Reference | None = Field(None, description="null = the default chat model.")
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    response_format: ResponseFormat = Field(default_factory=ResponseFormat, description="What form its answers have.")
     actions: list[Action] = Field(default_factory=list, max_length=100)
     memory: Memory = Field(default_factory=Memory)
     limits: Limits = Field(default_factory=Limits)
@@ -125,6 +137,13 @@ class AgentSettings(Strict):
         if len({topic.name for topic in topics}) != len(topics):
             raise ValueError("two topics have the same name")
         return topics
+
+    @model_validator(mode="after")
+    def _its_form_is_the_models(self) -> Self:
+        actions = [*self.actions, *(action for topic in self.topics for action in topic.actions)]
+        if self.response_format.type != "text" and any(action.answer_directly for action in actions):
+            raise ValueError("'answer_directly' goes with answers that are text: no model gives them a form")
+        return self
 
 
 REFERRED: Mapping[str, str] = {
@@ -181,6 +200,12 @@ class Agent(Configuration):
         model: str | None
         temperature: float | None
         max_tokens: int | None
+
+    class ResponseFormatChanged(Changed):
+        """What form its answers have changed."""
+
+        TOPIC = "agent.response_format_changed"
+        response_format: dict[str, Any]
 
     class ActionsChanged(Changed):
         """What it may do changed."""

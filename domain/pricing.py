@@ -20,11 +20,21 @@ Amount = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,8})(\.\d{1,9})
 """A price as decimal text: no float ever touches money."""
 
 
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class Money(Strict):
+    """An amount of a currency."""
+
+    amount: Amount
+    currency: Currency = "USD"
+
+
 class Price(Strict):
     """Prices per 1,000,000 tokens from a date on; null = unknown, "0" = free."""
 
     valid_from: str = Field("1970-01-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")
-    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    currency: Currency = "USD"
     input: Amount | None = Field(None, description="Fresh input.")
     cached_input: Amount | None = Field(None, description="Input read from the provider's cache.")
     cache_write: Amount | None = Field(None, description="Input written to the provider's cache.")
