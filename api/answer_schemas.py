@@ -33,6 +33,7 @@ PASSAGE: Mapping[str, Any] = {
         "end": {"type": "integer"},
         "page": {"type": ["integer", "null"], "minimum": 1},
         "heading": {"type": ["string", "null"]},
+        "language": {"type": ["string", "null"], "description": "Of the document's text, such as `de`."},
         "metadata": {"type": "object"},
         "also_in": {
             "type": "array",
@@ -79,6 +80,11 @@ FOUND: Mapping[str, Any] = {
     "rewrite": {
         "type": ["object", "null"],
         "description": "The `query` that was searched for instead, and the `model`; or `failed`, with the code.",
+    },
+    "translate": {
+        "type": ["object", "null"],
+        "description": "The `query` that was searched for besides the one that was given, and the `model`; or `failed`, "
+        "with the code.",
     },
     "multi_query": {
         "type": ["object", "null"],
@@ -190,6 +196,12 @@ ANSWER: Mapping[str, Any] = {
         "filter": {"type": ["object", "null"], "description": "The caller's filter as it was understood."},
         "timings_ms": TIMINGS,
         **FOUND,
+        "language": {
+            "type": ["object", "null"],
+            "description": "Where the tool has `languages`: in which the `question` is, and the `answer` is to be; null: "
+            "not known.",
+            "properties": {name: {"type": ["string", "null"]} for name in ("question", "answer")},
+        },
         "model": {"description": "The model that answered; `extractive`: passages are quoted; `none`: nothing found."},
         **SPENT,
     },

@@ -5,6 +5,7 @@ from commands.agent_loop import AgentLoop
 from commands.answering import Answerer
 from commands.classifying import Classifier
 from commands.expanding import Expanding
+from commands.languages import LanguageDetector
 from commands.model_calls import ChatModels, RerankModels
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
@@ -14,13 +15,19 @@ from commands.searching import ToolSearches
 
 
 def answerer_of(
-    *, things: Things, searcher: Searcher, chat: ChatModels, rerankers: RerankModels, prompts: PromptRuns
+    *,
+    things: Things,
+    searcher: Searcher,
+    chat: ChatModels,
+    rerankers: RerankModels,
+    prompts: PromptRuns,
+    languages: LanguageDetector,
 ) -> Answerer:
     """Return who answers questions, and searches on the way."""
     reranking = Reranking(things=things, models=rerankers, chat=chat)
     expanding = Expanding(things=things, chat=chat, prompts=prompts)
     searches = ToolSearches(things=things, searcher=searcher, expanding=expanding, reranking=reranking)
-    return Answerer(things=things, searches=searches, models=chat, prompts=prompts)
+    return Answerer(things=things, searches=searches, models=chat, prompts=prompts, languages=languages)
 
 
 def agent_loop_of(*, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns) -> AgentLoop:

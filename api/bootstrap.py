@@ -18,6 +18,7 @@ from adapters.keyring import Keyring
 from adapters.knowledge.contents import PostgresContents
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.knowledge.uploads import PostgresUploads
+from adapters.languages import Languages
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
@@ -124,8 +125,9 @@ async def open_container(
             sandboxed = SandboxedRenderer()
             stack.push_async_callback(sandboxed.close)
             renderer = sandboxed
+        languages = Languages()
         if reader is None:
-            reading = Reader()
+            reading = Reader(languages=languages)
             stack.push_async_callback(reading.close)
             reader = reading
         secret_box = KeyringSecretBox(keyring)
@@ -144,7 +146,14 @@ async def open_container(
         execution = Execution(runs=runs, earlier=earlier)
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
         searcher = PostgresSearcher(searching, embedding_models)
-        answerer = answerer_of(things=store, searcher=searcher, chat=chat_models, rerankers=models, prompts=prompt_runs)
+        answerer = answerer_of(
+            things=store,
+            searcher=searcher,
+            chat=chat_models,
+            rerankers=models,
+            prompts=prompt_runs,
+            languages=languages,
+        )
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
         agent_loop = agent_loop_of(things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs)
         source_secrets = SealedSourceSecrets(store, secret_box)

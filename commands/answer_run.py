@@ -182,10 +182,12 @@ class AnswerRuns:
             "resolution": said.resolution,
             "passages": [passage_document(passage) for passage in given],
             **how_found(found),
+            "language": said.language,
             "model": said.model,
             "timings_ms": stages(recording, found),
         }
-        yield Result(body=body, output={"text": said.text, "citations": body["citations"]})
+        output = {"text": said.text, "citations": body["citations"]}
+        yield Result(body=body, output=output if said.language is None else {**output, "language": said.language})
 
     async def _observability(self, chosen: Chosen, subject: str) -> str:
         """Return what is recorded of an answer: as much as the tool's own prompt lets be recorded of its runs."""
@@ -236,6 +238,7 @@ def how_found(found: Found) -> dict[str, Any]:
         "retrieval": found.retrieval,
         "notes": list(found.notes),
         "rewrite": found.rewrite,
+        "translate": found.translate,
         "multi_query": found.multi_query,
         "rerank": found.rerank,
         "filter": found.filter,

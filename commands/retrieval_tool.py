@@ -13,6 +13,7 @@ from domain.references import places
 
 KINDS: Mapping[str, frozenset[str]] = {
     "rewrite/model": frozenset({"chat"}),
+    "translate/model": frozenset({"chat"}),
     "multi_query/model": frozenset({"chat"}),
     "rerank/model": frozenset({"rerank", "chat"}),
 }

@@ -17,10 +17,11 @@ from commands.runs import Recording
 from domain.definition import parse
 from domain.errors import Invalid
 from domain.retrieval import Explained, Found, Passage, Place, Search
-from domain.retrieval_tool import MultiQuery, Rerank, RetrievalTool, Rewrite
+from domain.retrieval_tool import MultiQuery, Rerank, RetrievalTool, Rewrite, Translate
 
 NOTES: Mapping[str, str] = {
     "rewrite": "Searched for as it was asked: the query could not be rewritten ({code}).",
+    "translate": "Searched for in the language of the query: it could not be translated ({code}).",
     "multi_query": "Searched for in one form: no further queries could be made ({code}).",
     "rerank": "Not put into a new order: reranking failed ({code}).",
 }
@@ -112,12 +113,23 @@ class ToolSearches:
                         recording, parse(Rewrite, definition["rewrite"]), asked.query, subject=subject, parent=parent
                     )
                 asked, outcomes["rewrite"] = replace(asked, query=rewritten.query), rewritten.outcome
+            if definition.get("translate") is not None:
+                with stages.clocked("translate"):
+                    translated = await self.expanding.translate(
+                        recording, parse(Translate, definition["translate"]), asked.query, parent=parent
+                    )
+                outcomes["translate"] = translated.outcome
+                if translated.query != asked.query:  # names and words that stand in no dictionary are found as given
+                    asked = replace(asked, query=translated.query, further=[asked.query])
             if definition.get("multi_query") is not None:
                 with stages.clocked("multi_query"):
                     varied = await self.expanding.vary(
                         recording, parse(MultiQuery, definition["multi_query"]), asked.query, parent=parent
                     )
-                asked, outcomes["multi_query"] = replace(asked, further=varied.queries), varied.outcome
+                asked, outcomes["multi_query"] = (
+                    replace(asked, further=[*asked.further, *varied.queries]),
+                    varied.outcome,
+                )
             if definition.get("rerank") is None:
                 found = await self._searched(recording, asked, parent)
             else:
@@ -143,6 +155,7 @@ class ToolSearches:
         return replace(
             found,
             rewrite=outcomes.get("rewrite"),
+            translate=outcomes.get("translate"),
             multi_query=outcomes.get("multi_query"),
             rerank=outcomes.get("rerank"),
             notes=[*found.notes, *notes],

@@ -80,6 +80,7 @@ def passage_document(passage: Passage) -> dict[str, Any]:
         "end": passage.end,
         "page": passage.page,
         "heading": passage.heading,
+        "language": passage.language,
         "metadata": dict(passage.metadata),
         "also_in": [
             {

@@ -11,16 +11,33 @@ from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
 
 
+class Languages(Strict):
+    """In which language answers are given."""
+
+    detect: bool = Field(
+        True, description="Whether the question's language is found out, told, and named to the model."
+    )
+    answer: str = Field(
+        "asked",
+        min_length=1,
+        max_length=40,
+        description="A language such as `en` or `English`; `asked` = the question's.",
+    )
+
+
 class RagToolSettings(Strict):
     """The fields of a RAG tool that a variant may set differently."""
 
     retrieval_tool: Reference
     prompt: Reference | None = Field(
-        None, description="Given the variables `question`, `passages` and `no_answer`; null = the built-in one."
+        None,
+        description="Given the variables `question`, `passages` and `no_answer`, and `language` where it has it; "
+        "null = the built-in one.",
     )
     model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
     no_answer: str = Field("I can't find that in the documents.", min_length=1, max_length=2000)
     citations: bool = Field(True, description="Whether answers cite their passages as [1], [2], ...")
+    languages: Languages | None = Field(None, description="null = the model is asked for the question's language.")
 
 
 class RagToolDefinition(Definition, RagToolSettings):
@@ -74,6 +91,12 @@ class RagTool(Configuration):
         TOPIC = "rag_tool.answers_set"
         no_answer: str
         citations: bool
+
+    class LanguagesSet(Changed):
+        """In which language it answers changed."""
+
+        TOPIC = "rag_tool.languages_set"
+        languages: dict[str, Any] | None
 
     class VariantsChanged(Changed):
         """Its variants changed."""

@@ -71,7 +71,7 @@ class Twin:
 class Passage:
     """A piece of a document's version: `start` and `end` are character offsets in its text, `page` from 1.
 
-    `factors` are what its score was multiplied by, none where nothing weighs; `highlights` the ranges of its text
+    `language` is that of the document's text, where it is known. `factors` are what its score was multiplied by, none where nothing weighs; `highlights` the ranges of its text
     that matched, None where nobody asked.
     """
 
@@ -90,6 +90,7 @@ class Passage:
     heading: str | None
     metadata: Mapping[str, Any]
     source_id: UUID
+    language: str | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
     also_in: Sequence[Twin] = ()
     highlights: Sequence[tuple[int, int]] | None = None
@@ -122,7 +123,7 @@ class Found:
 
     `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
     `embeddings` what embedding the query took (commands.model_calls.Embedded or ModelCallFailed each); `notes` says why
-    less was done than asked for. `rewrite`, `multi_query` and `rerank` tell what came of these, in their public form;
+    less was done than asked for. `rewrite`, `translate`, `multi_query` and `rerank` tell what came of these, in their public form;
     None where they are off. `facets` has for each field how many documents have which value.
     """
 
@@ -135,6 +136,7 @@ class Found:
     notes: Sequence[str] = ()
     rewrite: Mapping[str, Any] | None = None
     multi_query: Mapping[str, Any] | None = None
+    translate: Mapping[str, Any] | None = None
     rerank: Mapping[str, Any] | None = None
     facets: Mapping[str, Any] | None = None
     explained: Explained | None = None

@@ -29,6 +29,13 @@ class Rewrite(Strict):
     model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
 
 
+class Translate(Strict):
+    """Into which language a query is translated before it is searched for; the given one is searched for besides."""
+
+    to: str = Field(min_length=1, max_length=40, description="The documents' language, such as `en` or `English`.")
+    model: Reference | None = Field(None, description="null = the default chat model.")
+
+
 class MultiQuery(Strict):
     """How a query is searched for in several forms at once."""
 
@@ -72,6 +79,7 @@ class RetrievalToolSettings(Strict):
     )
     window: int = Field(0, ge=0, le=10, description="Neighbouring passages that come along on either side.")
     rewrite: Rewrite | None = Field(None, description="null = queries are searched for as they are.")
+    translate: Translate | None = Field(None, description="null = queries are searched for in their own language.")
     multi_query: MultiQuery | None = Field(None, description="null = a query is searched for in one form.")
     rerank: Rerank | None = Field(None, description="null = the order in which the passages are found.")
     boosts: list[Boost] = Field(default_factory=list, max_length=100, description="Sources that count more, or less.")
@@ -115,12 +123,14 @@ class RetrievalToolDefinition(Definition, RetrievalToolSettings):
         "boosts/*/source": "knowledge_source",
         "rewrite/prompt": "prompt",
         "rewrite/model": "model",
+        "translate/model": "model",
         "multi_query/model": "model",
         "rerank/model": "model",
         "variants/*/sources/*": "knowledge_source",
         "variants/*/boosts/*/source": "knowledge_source",
         "variants/*/rewrite/prompt": "prompt",
         "variants/*/rewrite/model": "model",
+        "variants/*/translate/model": "model",
         "variants/*/multi_query/model": "model",
         "variants/*/rerank/model": "model",
     }
@@ -166,6 +176,12 @@ class RetrievalTool(Configuration):
         TOPIC = "retrieval_tool.expansion_set"
         rewrite: dict[str, Any] | None
         multi_query: dict[str, Any] | None
+
+    class TranslationSet(Changed):
+        """Into which language it translates queries changed, or that it does."""
+
+        TOPIC = "retrieval_tool.translation_set"
+        translate: dict[str, Any] | None
 
     class RerankSet(Changed):
         """How what it finds is put into a new order changed, or that it is."""

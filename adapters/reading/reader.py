@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from adapters.reading import wire
 from adapters.reading.cutting import cut, is_short
 from adapters.reading.kinds import VERSIONS, kind_of
 from adapters.reading.plain import read_plain
+from commands.languages import LanguageDetector
 from commands.reading import Chunk, ReaderDown, ReadingLimit, Text
 
 PROGRAM = """
@@ -40,6 +42,9 @@ MOST_DOCUMENTS = 1000
 
 SHORT = 65_536
 """Bytes up to which text that needs no parser is read here: sending it elsewhere would take longer."""
+
+NO_PROSE = frozenset({"code", "json", "csv"})
+"""Kinds of documents whose language is not looked for."""
 
 PLAIN = frozenset({"text", "markdown", "csv", "json", "code"})
 MOST_ANSWER = 400_000_000
@@ -100,7 +105,10 @@ class Child:
 class Reader:
     """Reads and cuts documents; one event loop's."""
 
-    def __init__(self, *, processes: int = PROCESSES, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, *, processes: int = PROCESSES, patience: float = PATIENCE, languages: LanguageDetector | None = None
+    ) -> None:
+        """Take what finds out the language of documents that don't tell theirs; None: nobody does."""
         self._slots = asyncio.Semaphore(processes)
         self._beside = self._kept = processes
         self._idle: list[Child] = []
@@ -108,6 +116,7 @@ class Reader:
         self._waited = 0.0
         self._freed = asyncio.Event()
         self._patience = patience
+        self._languages = languages
         self._closed = False
 
     def parser(self, media_type: str, name: str) -> str:
@@ -119,9 +128,13 @@ class Reader:
         """Return the text of a document, or raise Unreadable or ReaderDown."""
         kind = kind_of(media_type, name)
         if kind in PLAIN and len(content) <= SHORT:
-            return read_plain(content, kind)
-        head, body = await self._ask({"op": "read", "kind": kind}, content)
-        return wire.text_of(head, body.decode())
+            text = read_plain(content, kind)
+        else:
+            head, body = await self._ask({"op": "read", "kind": kind}, content)
+            text = wire.text_of(head, body.decode())
+        if text.language is None and self._languages is not None and kind not in NO_PROSE:
+            return replace(text, language=await self._languages.detect(text.text))
+        return text
 
     async def cut(self, text: Text, chunking: Mapping[str, Any]) -> Sequence[Chunk]:
         """Cut a text by a knowledge source's `chunking`; raises the same."""

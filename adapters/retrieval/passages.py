@@ -97,5 +97,6 @@ def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
         heading=row[10],
         metadata=orjson.loads(row[11]),
         source_id=row[12],
+        language=row[13],
         factors=dict(zip(("source", "age"), candidate.factors, strict=True)) if candidate and candidate.factors else {},
     )

@@ -11,11 +11,13 @@ LEFT JOIN LATERAL (
     WHERE c.shelf = sh.id) AS w ON true
 WHERE s.id = ANY (%(sources)s) AND NOT s.archived
 
--- name: fields
+-- name: fields  -- `language`: of the text itself, whatever its metadata
 SELECT field, type FROM passages_v1.metadata_fields WHERE source = ANY (%(sources)s)
 UNION
 SELECT m.key, m.value ->> 'type' FROM passages_v1.sources s, jsonb_each(s.mapping::jsonb) AS m
 WHERE s.id = ANY (%(sources)s)
+UNION
+SELECT 'language', 'text'
 
 -- name: frequencies  -- in which share of all passages the most common words are
 SELECT w.lexeme, w.share, greatest(c.reltuples, 0)::bigint
@@ -141,7 +143,7 @@ WITH ranked AS (
     JOIN passages_v1.passages p ON p.id = u.id),
 chosen AS (SELECT DISTINCT r.first FROM ranked r ORDER BY r.first LIMIT %(limit)s)
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source, r.number <> r.first
+    d.metadata, d.source, pl.fields ->> 'language', r.number <> r.first
 FROM ranked r
 JOIN chosen c ON c.first = r.first
 JOIN passages_v1.passages p ON p.id = r.id
@@ -181,7 +183,7 @@ WHERE p.id = ANY (%(ids)s) AND q.words IS NOT NULL
 
 -- name: passages_around  -- with their neighbours in the same version
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source
+    d.metadata, d.source, pl.fields ->> 'language'
 FROM (SELECT DISTINCT n.id FROM passages_v1.passages h
     JOIN passages_v1.passages n ON n.place = h.place
         AND n.ordinal BETWEEN h.ordinal - %(window)s AND h.ordinal + %(window)s

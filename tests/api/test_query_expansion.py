@@ -49,7 +49,7 @@ def steps_of(run: Any) -> list[tuple[str, int | None, str]]:
 
 async def test_both_are_off_unless_they_are_set(books: Library, server: ModelServer):
     found = await books.search("lunch")
-    assert (found["rewrite"], found["multi_query"]) == (None, None)
+    assert (found["rewrite"], found["translate"], found["multi_query"]) == (None, None, None)
     assert asked(server, "/chat/completions") == []
 
 
@@ -89,6 +89,26 @@ async def test_a_query_is_rewritten_by_a_prompt_and_a_model_of_ones_own(books: L
     assert (found["rewrite"]["query"], found["rewrite"]["model"]["name"]) == ("lunch", "small")
     assert asked(server, "/chat/completions")[0].question == "In English: Mittagessen {{ x }}"
     assert [prompt["name"] for prompt in run["versions"]["prompts"]] == ["in-english"]
+
+
+async def test_a_query_is_translated_and_searched_for_in_both_languages_at_once(books: Library, server: ModelServer):
+    await set_to(books, translate={"to": "English"}, multi_query={"queries": 1})
+    server.script_for("chat-model", Reply(text="lunch noon"), variants("cars"))
+    found = await books.search("Mittagessen parked", highlight=True)
+    run = await books.last_run()
+    assert (found["translate"]["query"], found["translate"]["model"]["name"]) == ("lunch noon", "chat")
+    assert "in this language: English" in asked(server, "/chat/completions")[0].prompt
+    [embedded] = asked(server, "/embeddings")
+    assert embedded.body["input"] == ["lunch noon", "Mittagessen parked", "cars"]
+    assert {passage["text"] for passage in found["passages"][:2]} == {LUNCH, PARKING}
+    marked = {passage["text"][start:end] for passage in found["passages"] for start, end in passage["highlights"]}
+    assert marked >= {"Lunch", "noon", "parked"}
+    assert [step["kind"] for step in run["steps"] if step["parent"] == 1] == ["translate", "multi_query", "embedding"]
+    server.requests.clear()
+    await set_to(books, multi_query=None)
+    server.script_for("chat-model", Reply(text="lunch"))
+    await books.search("lunch")
+    assert [each.body["input"] for each in asked(server, "/embeddings")] == [["lunch"]]
 
 
 async def test_several_forms_are_searched_in_one_go_and_become_one_order(books: Library, server: ModelServer):
@@ -174,7 +194,7 @@ async def test_what_a_model_answers_wrongly_leaves_the_search_as_it_was_asked(bo
         assert found["passages"] == plain["passages"]
 
 
-@pytest.mark.parametrize("settings", [{"rewrite": {}}, {"multi_query": {}}])
+@pytest.mark.parametrize("settings", [{"rewrite": {}}, {"multi_query": {}}, {"translate": {"to": "en"}}])
 @pytest.mark.parametrize("fault", ["server_error", "html", "reset", "unauthorized", "insufficient_quota"])
 async def test_a_model_that_fails_leaves_the_search_as_it_was_asked_and_its_attempts_are_on_record(
     books: Library, server: ModelServer, fault: str, settings: Any

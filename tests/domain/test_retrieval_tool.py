@@ -36,7 +36,7 @@ def test_how_it_searches_changes_in_one_event():
     )
 
 
-LATER = {"rerank", "rewrite", "multi_query", "fusion", "boosts", "recency"}
+LATER = {"rerank", "rewrite", "multi_query", "fusion", "boosts", "recency", "translate"}
 """Fields that came after the first release."""
 
 

@@ -38,7 +38,9 @@ ON CONFLICT (id) DO UPDATE SET number = excluded.number, title = excluded.title,
     types = excluded.types, removed = excluded.removed
 
 -- name: save_details  -- of what stands on shelves already
-UPDATE places pl SET acl = d.acl, fields = d.fields::jsonb, title = d.title,
+UPDATE places pl SET acl = d.acl, title = d.title,
+    fields = coalesce((SELECT jsonb_build_object('language', split_part(replace(lower(c.language), '_', '-'), '-', 1))
+        FROM magnet.chunkings c WHERE c.id = pl.chunking AND c.language IS NOT NULL), '{}') || d.fields::jsonb,
     text_acl = CASE WHEN pl.version = d.number THEN d.acl ELSE pl.text_acl END
 FROM documents d WHERE d.id = pl.document AND d.id = ANY (%(ids)s)
 
@@ -85,7 +87,10 @@ DELETE FROM {main} WHERE place = ANY (%(places)s)
 INSERT INTO places (id, shelf, document, version, chunking, passages, config, title, acl, text_acl, fields)
 SELECT v.id, v.shelf, v.document, v.version, v.chunking, v.passages,
     coalesce(own.config, found.config, 'simple'), d.title, d.acl, string_to_array(v.text_acl, chr(31)),
-    d.fields::jsonb
+    -- The text's own language is a field, unless the document has one of that name.
+    CASE WHEN c.language IS NULL THEN '{}'::jsonb
+        ELSE jsonb_build_object('language', split_part(replace(lower(c.language), '_', '-'), '-', 1)) END
+        || d.fields::jsonb
 FROM unnest(%(id)s, %(shelf)s, %(document)s, %(version)s, %(chunking)s, %(passages)s, %(text_acl)s)
     AS v (id, shelf, document, version, chunking, passages, text_acl)
 JOIN documents d ON d.id = v.document
