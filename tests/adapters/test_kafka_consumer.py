@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from adapters.kafka.consumer import SQL, InboxConsumer, NotOurs, read
 from adapters.postgres.reading import rows_of
+from tests.support.commands import Done, run
 from tests.support.kafka import Broker, some_broker
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
@@ -111,18 +110,16 @@ async def test_a_consumer_that_is_killed_leaves_nothing_half_done(magnet: Runnin
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers or "",
         "MAGNET_KAFKA_TOPIC": settings.kafka_topic,
     }
-    command = [sys.executable, "-m", "api.cli", "consume", "--group", failpoint, "--until-idle", "--json"]
 
-    def run(**more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, env={**environment, **more}, capture_output=True, text=True, check=False, timeout=120
-        )
+    def consumed(**more: str) -> Done:
+        arguments = ["consume", "--group", failpoint, "--until-idle", "--json"]
+        return run(*arguments, environment={**environment, **more}, directory=settings.home)
 
-    killed = await asyncio.to_thread(run, MAGNET_FAILPOINTS=f"{failpoint}=exit")
-    assert killed.returncode == 137
-    done = await asyncio.to_thread(run)
-    assert done.returncode == 0, done.stderr
-    assert {item["type"]: item["events"] for item in json.loads(done.stdout)["items"]} == {
+    killed = await asyncio.to_thread(consumed, MAGNET_FAILPOINTS=f"{failpoint}=exit")
+    assert killed.status == 137
+    done = await asyncio.to_thread(consumed)
+    assert done.status == 0, done.err
+    assert {item["type"]: item["events"] for item in done.json["items"]} == {
         "prompt.created": PROMPTS,
         "prompt.text_changed": PROMPTS,
     }

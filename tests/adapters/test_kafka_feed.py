@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from adapters.postgres.reading import rows_of
 from adapters.projection_runner.batch import Batches, ReadModel
 from api.read_models import READ_MODELS
+from tests.support.commands import start
 from tests.support.kafka import Broker, some_broker
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
@@ -57,8 +56,8 @@ class Worker:
             **more,
         }
         names = ",".join(model.name for model in FED)
-        command = [sys.executable, "-m", "api.cli", "worker", "--from", "kafka", "--group", GROUP]
-        self.process = subprocess.Popen([*command, "--projections", names], env=environment)
+        arguments = ["worker", "--from", "kafka", "--group", GROUP, "--projections", names]
+        self.process = start(*arguments, environment=environment, directory=settings.home)
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)

@@ -6,7 +6,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.migrations import migrate
 from adapters.postgres.postmaster import Postmaster
 from api.database import APP_ROLE
+from tests.support.commands import Command, start
 from tests.support.homes import short_lived
 
 WRITERS = 16
@@ -36,9 +36,9 @@ class Installation:
     home: Path
     postgres: EmbeddedPostgres
     port: int
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Command] = field(default_factory=list)
 
-    def start(self, *arguments: str, failpoints: str = "") -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str, failpoints: str = "") -> Command:
         environment = {
             **os.environ,
             "MAGNET_HOME": str(self.home),
@@ -48,13 +48,11 @@ class Installation:
             "LOG_LEVEL": "ERROR",
             "MAGNET_FAILPOINTS": failpoints,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli", *arguments], env=environment, stdout=subprocess.DEVNULL
-        )
+        process = start(*arguments, environment=environment, directory=self.home, stdout=subprocess.DEVNULL)
         self.processes.append(process)
         return process
 
-    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+    def kill(self, process: Command) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait(20)
         self.processes.remove(process)

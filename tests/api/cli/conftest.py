@@ -3,47 +3,26 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import orjson
 import pytest
 
+from tests.support.commands import LIMIT, Command, Done, run, start
 from tests.support.homes import short_lived
 from tests.support.postgres import Database
 
 ROOT = Path(__file__).parents[3]
-LIMIT = 120
-"""Seconds after which a command hangs, and is ended."""
-
-
-@dataclass
-class Done:
-    """What became of a command."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return orjson.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        return [orjson.loads(line) for line in self.out.splitlines()]
 
 
 @dataclass
 class Running:
     """A command that goes on, and the first line it said."""
 
-    process: subprocess.Popen[str]
+    process: Command
     said: str
 
     @property
@@ -74,12 +53,7 @@ class Magnet:
         return {**kept, "PYTHONPATH": str(ROOT), "MAGNET_HOME": str(self.home), "MAGNET_PORT": "0", **self.more}
 
     def __call__(self, *arguments: str, given: str = "", **more: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "api.cli", *arguments],
-            cwd=self.home.parent, env={**self.environment, **more}, input=given, capture_output=True, text=True,
-            timeout=LIMIT, check=False,
-        )  # fmt: skip
-        return Done(status=done.returncode, out=done.stdout, err=done.stderr)
+        return run(*arguments, environment={**self.environment, **more}, directory=self.home.parent, given=given)
 
     def ok(self, *arguments: str, **more: str) -> Done:
         done = self(*arguments, **more)
@@ -89,10 +63,9 @@ class Magnet:
     @contextmanager
     def running(self, *arguments: str, **more: str) -> Iterator[Running]:
         with (self.home.parent / "err").open("a") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", *arguments],
-                cwd=self.home.parent, env={**self.environment, **more}, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=errors, text=True,
+            process = start(
+                *arguments, environment={**self.environment, **more}, directory=self.home.parent,
+                stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip
         assert process.stdout is not None
         try:

@@ -5,8 +5,6 @@ import os
 import pty
 import re
 import select
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api.cli.conftest import LIMIT, ROOT, Done, Magnet
+from tests.support.commands import start
 from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
 from tests.support.postgres import Database
 from tests.support.server import serving
@@ -96,8 +95,8 @@ def at_a_terminal(url: str, home: Path, typed: str) -> str:
     environment = {
         "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MAGNET_HOME": str(home / "tty"), "MAGNET_URL": url,
     }  # fmt: skip
-    command = [sys.executable, "-m", "api.cli", "ask", "How many holidays?"]
-    process = subprocess.Popen(command, cwd=home, env=environment, stdin=inner, stdout=inner, stderr=inner)
+    files = {"stdin": inner, "stdout": inner, "stderr": inner}
+    process = start("ask", "How many holidays?", environment=environment, directory=home, **files)
     os.close(inner)
     seen = b""
     try:
