@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.database import Databases
@@ -14,7 +15,7 @@ from benchmarks.runs import Client, in_turn
 from benchmarks.table import Row
 
 TURNS = 200
-EARLIER = 20
+EARLIER = 100
 """Turns that a conversation has had before, in the second measurement."""
 
 QUESTION = "How many days of holidays do I get in a year?"
@@ -31,11 +32,15 @@ def agent_turns(databases: Databases, scale: Scale) -> Iterator[Row]:
         for _ in range(scale.count(EARLIER)):
             talker.plain(message(old))
         calls = the_calls(ours, begun(ours))
-        for what, paths in (("the first of a conversation", new), ("after many others", itertools.repeat(old))):
-            took, direct = measured(scale, talker, Client(theirs.port), paths, calls)
+        before = scale.count(EARLIER) + scale.count(TURNS) // 2  # that the old conversation has had on average
+        for what, paths, turns in (
+            ("the first of a conversation", new, 0),
+            (f"after {before} others", itertools.repeat(old), before),
+        ):
+            took, direct = measured(scale, talker, Client(theirs.port), paths, calls.after(turns))
             yield Row(
                 what=f"agent turn with a tool call, {what}, beyond its two calls, p50", ours=(took - direct) * 1000,
-                unit="ms", compared="the two calls, ms", theirs=direct * 1000, most=15,
+                unit="ms", compared="the two calls with as much history, ms", theirs=direct * 1000, most=15,
             )  # fmt: skip
 
 
@@ -90,21 +95,28 @@ def message(path: str) -> bytes:
     return request("POST", f"{path}/messages", json.dumps({"content": QUESTION}).encode())
 
 
-def the_calls(ours: Magnet, path: str) -> tuple[bytes, bytes]:
-    """Return the bytes of the requests that the two calls of a turn are."""
-    ours.do("POST", f"{path}/messages", {"content": QUESTION})
+@dataclass(frozen=True)
+class Calls:
+    """The messages of the two calls of a conversation's first turn, and its answer."""
+
+    first: list[Any]
+    second: list[Any]
+    answer: str
+
+    def after(self, turns: int) -> tuple[bytes, bytes]:
+        """Return the bytes of the requests that the two calls are after so many turns."""
+        system, *said = self.second
+        history = [*said, {"role": "assistant", "content": self.answer}] * turns
+        return called([system, *history, *self.first[1:]]), called([system, *history, *said])
+
+
+def the_calls(ours: Magnet, path: str) -> Calls:
+    """Have a turn, and return the calls that it was."""
+    answer = ours.do("POST", f"{path}/messages", {"content": QUESTION})["message"]["content"]
     [turn] = ours.do("GET", path)["turns"]
     steps = until_recorded(ours, f"/v1/runs/{turn['run_id']}")["steps"]
     first, second = (step["input"]["messages"] for step in steps if step["kind"] == "model_call")
-    tool = {
-        "type": "function",
-        "function": {
-            "name": "find_passages",
-            "description": "Finds passages of documents.",
-            "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
-        },
-    }
-    return called(first, tool), called(second, tool)
+    return Calls(first, second, answer)
 
 
 def until_recorded(ours: Magnet, path: str) -> Any:
@@ -118,7 +130,17 @@ def until_recorded(ours: Magnet, path: str) -> Any:
             raise RuntimeError("a run was not recorded in time")
 
 
-def called(messages: list[Any], tool: dict[str, Any]) -> bytes:
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "find_passages",
+        "description": "Finds passages of documents.",
+        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+    },
+}
+
+
+def called(messages: list[Any]) -> bytes:
     """Return the bytes of one call."""
-    body = {"model": "m", "messages": messages, "tools": [tool], "stream": False}
+    body = {"model": "m", "messages": messages, "tools": [TOOL], "stream": False}
     return request("POST", "/v1/chat/completions", json.dumps(body).encode())

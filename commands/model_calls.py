@@ -41,6 +41,10 @@ class ToolCall:
     arguments: str
 
 
+class SaidBefore(dict[str, Any]):
+    """A message of a conversation's earlier turns. It stands in the conversation's stream: no run repeats it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:
     """What a chat model is asked.

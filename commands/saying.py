@@ -1,6 +1,6 @@
 """One call of a model as a step of a run."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ from commands.model_calls import (
     Embedded,
     EmbeddingModels,
     ModelCallFailed,
+    SaidBefore,
     TextPiece,
     ToolCall,
 )
@@ -24,7 +25,7 @@ async def say(
 ) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
     """Yield what the model says, and last its ChatAnswer; every attempt is a step of its own below this one's."""
     with recording.step("model_call", "chat", parent) as step:
-        step.input = {"messages": [dict(message) for message in request.messages]}
+        step.input = input_of(request.messages)
         request = replace(request, abandoned=lambda tried: recording.tried("attempt", tried, step.number))
         try:
             async with aclosing(models.stream(request)) as pieces:
@@ -41,6 +42,17 @@ async def say(
             recording.called("attempt", error, step.number)
             step.output = {"text": error.text}
             raise
+
+
+def input_of(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what is recorded of the messages of a call: of those said in earlier turns only how many they are.
+
+    They are the last so many of the conversation's history before the turn. Were they kept with each run too, what
+    is stored of a conversation would grow with the square of its length.
+    """
+    fresh = [dict(message) for message in messages if not isinstance(message, SaidBefore)]
+    before = len(messages) - len(fresh)
+    return {"messages": fresh, "earlier_messages": before} if before else {"messages": fresh}
 
 
 def calls_shown(calls: Sequence[ToolCall]) -> list[dict[str, str]]:

@@ -25,7 +25,7 @@ from commands.conversation import (
     principal_of,
 )
 from commands.conversation_course import HandOff, NoteTopic
-from commands.model_calls import TextPiece
+from commands.model_calls import SaidBefore, TextPiece
 from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
 from commands.ports import Context, Receipt, Things
@@ -297,7 +297,7 @@ class Turns:
         conversation = await self._things.newest(Conversation, work.conversation)
         memory = agent.definition["memory"]
         turn = conversation.turn(str(work.turn))
-        earlier = conversation.history(str(work.turn), memory["n"] - 1 if memory["strategy"] == "last_n" else None)
+        history = conversation.history(str(work.turn), memory["n"] - 1 if memory["strategy"] == "last_n" else None)
         asker = Asker(
             subject=conversation.subject or str(conversation.id),
             groups=groups_of(work.context.actor),
@@ -309,7 +309,7 @@ class Turns:
             work.note(asyncio.ensure_future(self._bus.dispatch(action_of(work, done), work.inside)), done)
 
         told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
-        messages = [*earlier, *told, {"role": "user", "content": turn["content"]}]
+        messages = [*map(SaidBefore, history), *told, {"role": "user", "content": turn["content"]}]
         resumed = resumption_of(conversation, str(work.turn))
         if resumed is not None:
             work.said.append(resumed.content)

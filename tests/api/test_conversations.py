@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -92,6 +92,25 @@ async def test_the_model_is_told_what_was_said_before_with_calls_and_results(tal
     assert told[2]["content"] == "Let me see."
     assert told[2]["tool_calls"][0]["id"] == told[3]["tool_call_id"] == "c1"
     assert told[4]["content"] == "Thirty [1]."
+
+
+async def test_what_a_turn_stores_does_not_grow_with_what_was_said_before(talk: Talks, server: ModelServer):
+    path, runs = await talk.begin(), []
+    for number in range(1, 11):
+        server.script_for("chat-model", Reply(text=f"The answer is {number}."))
+        runs.append((await talk.say(path, f"Question number {number}?"))["run_id"])
+    [first] = [step for step in (await talk.run(runs[0]))["steps"] if step["kind"] == "model_call"]
+    [last] = [step for step in (await talk.run(runs[-1]))["steps"] if step["kind"] == "model_call"]
+    assert [message["content"] for message in last["input"]["messages"]] == ["You help.", "Question number 10?"]
+    assert (first["input"].get("earlier_messages"), last["input"]["earlier_messages"]) == (None, 18)
+    assert len(server.last.body["messages"]) == 1 + 18 + 1
+    async with talk.magnet.container.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT sum(length(state)) FROM magnet.magnet_events WHERE originator_id = ANY(%s) GROUP BY originator_id",
+            [[UUID(runs[1]), UUID(runs[-1])]],
+        )
+        sizes = [size for (size,) in await cursor.fetchall()]
+    assert max(sizes) - min(sizes) < 100
 
 
 async def test_without_a_chat_model_the_first_rag_tool_answers(magnet: Running):
