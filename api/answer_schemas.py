@@ -202,6 +202,32 @@ ANSWER: Mapping[str, Any] = {
             "not known.",
             "properties": {name: {"type": ["string", "null"]} for name in ("question", "answer")},
         },
+        "grounding": {
+            "type": ["object", "null"],
+            "description": "Where the tool has `grounding`: which sentences of `text` which passages support, found out by "
+            "which method (`overlap`: by words); or `failed`, with the code. `withheld`: `no_answer` is said instead.",
+            "properties": {
+                "method": {"enum": ["model", "similarity", "overlap"]},
+                "model": {"type": ["object", "null"]},
+                "score": {"type": "number", "description": "The part of the sentences that is supported."},
+                "passed": {"type": "boolean"},
+                "withheld": {"type": "boolean"},
+                "failed": {"type": "string"},
+                "sentences": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "start": {"type": "integer"},
+                            "end": {"type": "integer"},
+                            "supported": {"type": "boolean"},
+                            "passages": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+                            "score": {"type": ["number", "null"]},
+                        },
+                    },
+                },
+            },
+        },
         "model": {"description": "The model that answered; `extractive`: passages are quoted; `none`: nothing found."},
         **SPENT,
     },

@@ -5,8 +5,9 @@ from commands.agent_loop import AgentLoop
 from commands.answering import Answerer
 from commands.classifying import Classifier
 from commands.expanding import Expanding
+from commands.grounding import GroundingChecks
 from commands.languages import LanguageDetector
-from commands.model_calls import ChatModels, RerankModels
+from commands.model_calls import ChatModels, EmbeddingModels, RerankModels
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
 from commands.reranking import Reranking
@@ -21,13 +22,21 @@ def answerer_of(
     chat: ChatModels,
     rerankers: RerankModels,
     prompts: PromptRuns,
+    embeddings: EmbeddingModels,
     languages: LanguageDetector,
 ) -> Answerer:
     """Return who answers questions, and searches on the way."""
     reranking = Reranking(things=things, models=rerankers, chat=chat)
     expanding = Expanding(things=things, chat=chat, prompts=prompts)
     searches = ToolSearches(things=things, searcher=searcher, expanding=expanding, reranking=reranking)
-    return Answerer(things=things, searches=searches, models=chat, prompts=prompts, languages=languages)
+    return Answerer(
+        things=things,
+        searches=searches,
+        models=chat,
+        prompts=prompts,
+        languages=languages,
+        grounding=GroundingChecks(chat=chat, embeddings=embeddings),
+    )
 
 
 def agent_loop_of(*, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns) -> AgentLoop:

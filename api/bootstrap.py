@@ -152,6 +152,7 @@ async def open_container(
             chat=chat_models,
             rerankers=models,
             prompts=prompt_runs,
+            embeddings=embedding_models,
             languages=languages,
         )
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)

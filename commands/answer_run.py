@@ -10,9 +10,9 @@ from commands.answering import Answered, Answerer, Cited, Searched
 from commands.choosing import Chosen, choose
 from commands.execution import Asked, Execution, Prepared, Result, RunAnswer, RunBegan, whole
 from commands.model_calls import TextPiece
+from commands.model_kinds import must_be_able
 from commands.ports import Context, Things
 from commands.retrieval import groups_of
-from commands.retrieval_tool import must_be_able
 from commands.runs import Recording
 from commands.searching import asked_of
 from commands.unsaved import must_refer
@@ -23,6 +23,9 @@ from domain.prompt import Prompt
 from domain.rag_tool import RagTool
 from domain.retrieval import Explained, Found, Passage, Place, Search
 from domain.retrieval_tool import RetrievalTool
+
+AFTERWARDS = ("grounding",)
+"""Kinds of steps that come when an answer is there."""
 
 K = TypeVar("K", bound=Configuration)
 
@@ -183,11 +186,12 @@ class AnswerRuns:
             "passages": [passage_document(passage) for passage in given],
             **how_found(found),
             "language": said.language,
+            "grounding": said.grounding,
             "model": said.model,
             "timings_ms": stages(recording, found),
         }
-        output = {"text": said.text, "citations": body["citations"]}
-        yield Result(body=body, output=output if said.language is None else {**output, "language": said.language})
+        told = {name: value for name in ("language", "grounding") if (value := body[name]) is not None}
+        yield Result(body=body, output={"text": said.text, "citations": body["citations"], **told})
 
     async def _observability(self, chosen: Chosen, subject: str) -> str:
         """Return what is recorded of an answer: as much as the tool's own prompt lets be recorded of its runs."""
@@ -216,8 +220,7 @@ class AnswerRuns:
                 subject=subject,
             )
         await must_refer(self.things, choice.kind, choice.definition, "/definition")
-        if choice.kind is RetrievalTool:
-            await must_be_able(self.things, choice.definition, "/definition")
+        await must_be_able(self.things, choice.kind.TOPIC, choice.definition, "/definition")
         variant = choice.variant or variants.choose(choice.id, choice.definition["variants"], subject)
         definition = variants.apply(choice.definition, variant)
         return Chosen(
@@ -273,12 +276,14 @@ def places_in(stages: Mapping[str, Mapping[UUID, Place]], id: UUID, names: Seque
 
 
 def stages(recording: Recording, found: Found) -> dict[str, float]:
-    """Return the milliseconds of an answer: those of its search, of the model, and of all."""
-    model = sum(step.duration_ms for step in recording.steps if step.kind == "model_call")
+    """Return the milliseconds of an answer: those of its search, of the model, of what comes after, and of all."""
+    after = {step.number: step for step in recording.steps if step.kind in AFTERWARDS}
+    model = sum(step.duration_ms for step in recording.steps if step.kind == "model_call" and step.parent not in after)
     searched = {name: time for name, time in found.timings_ms.items() if name != "total"}
     return {
         **searched,
         "search": found.timings_ms["total"],
         "model": round(model, 3),
+        **{step.kind: step.duration_ms for step in after.values()},
         "total": recording.elapsed_ms,
     }

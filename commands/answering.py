@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
 from commands.choosing import Chosen, choose
+from commands.grounding import GroundingChecks
 from commands.languages import LanguageDetector
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
 from commands.ports import Things
@@ -18,7 +19,7 @@ from domain import extractive
 from domain.citations import CitationFilter, citations_of
 from domain.definition import parse
 from domain.prompt import Prompt
-from domain.rag_tool import Languages
+from domain.rag_tool import Grounding, Languages
 from domain.retrieval import Found, Passage
 
 Resolution = Literal["answered", "not_answered", "no_results"]
@@ -51,7 +52,8 @@ class Cited:
 class Answered:
     """The whole answer; `citations` in their public form, `invented` counts those that were removed.
 
-    `language` tells that of the question and of the answer, where the tool cares.
+    `language` tells that of the question and of the answer, `grounding` what came of the check; None where the tool
+    does not care.
     """
 
     text: str
@@ -60,6 +62,7 @@ class Answered:
     model: Mapping[str, Any] | str
     invented: int
     language: Mapping[str, str | None] | None = None
+    grounding: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,7 @@ class Answerer:
     models: ChatModels
     prompts: PromptRuns
     languages: LanguageDetector
+    grounding: GroundingChecks
 
     async def answer(
         self,
@@ -101,6 +105,8 @@ class Answerer:
             parent=parent,
         )
         language = await self._languages(definition, question)
+        grounding = parse(Grounding, definition["grounding"]) if definition.get("grounding") else None
+        held = grounding is not None and grounding.on_failure == "no_answer"
         first = len(given) + 1
         given.extend(found.passages)
         yield Searched(found=found)
@@ -129,26 +135,37 @@ class Answerer:
                         text = checked.feed(piece.text)
                     if text:
                         said.append(text)
+                    if text and not held:
                         yield TextPiece(text=text)
-                    for citation in citations_of(checked.cited[told:], given):
+                    for citation in citations_of(checked.cited[told:], given) if not held else ():
                         yield Cited(citation=citation)
                     told = len(checked.cited)
         except NoModel:
-            text = checked.feed(extractive.quote(question, found.passages, first)) + checked.rest()
-            said.append(text)
-            yield TextPiece(text=text)
-            for citation in citations_of(checked.cited, given):
+            said.append(checked.feed(extractive.quote(question, found.passages, first)) + checked.rest())
+            if not held:
+                yield TextPiece(text=said[-1])
+            for citation in citations_of(checked.cited, given) if not held else ():
                 yield Cited(citation=citation)
-        whole = "".join(said)
-        unanswered = whole.strip() == definition["no_answer"].strip()
-        yield Answered(
-            text=whole,
+        answered = Answered(
+            text="".join(said),
             citations=citations_of(checked.cited, given),
-            resolution="not_answered" if unanswered else "answered",
+            resolution="answered",
             model=model,
             invented=checked.invented,
             language=language,
         )
+        if answered.text.strip() == definition["no_answer"].strip():
+            answered = replace(answered, resolution="not_answered")
+        elif grounding is not None:
+            outcome = await self.grounding.check(recording, grounding, answered.text, found, parent=parent)
+            answered = replace(answered, grounding=outcome.outcome)
+            if held and not outcome.passed:
+                answered = replace(answered, text=definition["no_answer"], citations=(), resolution="not_answered")
+        if held:
+            yield TextPiece(text=answered.text)
+            for each in answered.citations:
+                yield Cited(citation=each)
+        yield answered
 
     async def _languages(self, definition: Mapping[str, Any], question: str) -> Mapping[str, str | None] | None:
         """Return the languages of question and answer, where the tool cares; None: not known."""

@@ -42,10 +42,10 @@ from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, Re
 from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
 from commands.model import settle_model
+from commands.model_kinds import ModelKinds
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.retention import DestroyRunTexts, RetentionHandlers
-from commands.retrieval_tool import ModelKinds
 from commands.run_handlers import RunHandlers
 from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
@@ -57,6 +57,7 @@ from domain.api_key import ApiKey
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
+from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.webhook import Webhook
 
@@ -79,6 +80,7 @@ def handlers(
             Model: settle_model,
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),
+            RagTool: ModelKinds(things=things),
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
             Webhook: SigningSecrets(box=secrets),

@@ -66,9 +66,11 @@ def said_in(answer: ChatAnswer) -> tuple[Any, list[dict[str, str]]]:
     return {"text": answer.text, "tool_calls": calls} if calls else answer.text, calls
 
 
-async def embed(recording: Recording, models: EmbeddingModels, model: UUID, texts: Sequence[str]) -> Embedded:
+async def embed(
+    recording: Recording, models: EmbeddingModels, model: UUID, texts: Sequence[str], *, parent: int | None = None
+) -> Embedded:
     """Return the texts' vectors; every attempt is a step of its own below this one's."""
-    with recording.step("model_call", "embedding") as step:
+    with recording.step("model_call", "embedding", parent) as step:
         try:
             embedded = await models.embed(model, texts)
         except ModelCallFailed as error:

@@ -1,7 +1,7 @@
 """RAG tool: answers questions from passages, with citations."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,22 @@ class Languages(Strict):
     )
 
 
+class Grounding(Strict):
+    """How it is checked that the passages support each sentence of an answer, and what becomes of one that fails."""
+
+    check: Literal["model", "similarity"] = Field(
+        description="A chat model judges, or vectors are compared (words where nothing was embedded)."
+    )
+    model: Reference | None = Field(None, description="The chat model that judges; null = the default one.")
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="By similarity: from which score on a passage supports a sentence."
+    )
+    least: float = Field(1.0, ge=0, le=1, description="The part of the sentences that must be supported.")
+    on_failure: Literal["flag", "no_answer"] = Field(
+        "flag", description="Tell it, or say `no_answer` instead; then a stream begins only when the check is made."
+    )
+
+
 class RagToolSettings(Strict):
     """The fields of a RAG tool that a variant may set differently."""
 
@@ -37,6 +53,7 @@ class RagToolSettings(Strict):
     model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
     no_answer: str = Field("I can't find that in the documents.", min_length=1, max_length=2000)
     citations: bool = Field(True, description="Whether answers cite their passages as [1], [2], ...")
+    grounding: Grounding | None = Field(None, description="null = answers are not checked against their passages.")
     languages: Languages | None = Field(None, description="null = the model is asked for the question's language.")
 
 
@@ -49,9 +66,11 @@ class RagToolDefinition(Definition, RagToolSettings):
         "retrieval_tool": "retrieval_tool",
         "prompt": "prompt",
         "model": "model",
+        "grounding/model": "model",
         "variants/*/retrieval_tool": "retrieval_tool",
         "variants/*/prompt": "prompt",
         "variants/*/model": "model",
+        "variants/*/grounding/model": "model",
     }
 
     @model_validator(mode="after")
@@ -97,6 +116,12 @@ class RagTool(Configuration):
 
         TOPIC = "rag_tool.languages_set"
         languages: dict[str, Any] | None
+
+    class GroundingSet(Changed):
+        """How answers are checked against their passages changed, or that they are."""
+
+        TOPIC = "rag_tool.grounding_set"
+        grounding: dict[str, Any] | None
 
     class VariantsChanged(Changed):
         """Its variants changed."""

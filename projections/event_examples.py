@@ -45,6 +45,7 @@ VALUES: dict[str, Any] = {
     "field": "api_key",
     "function": "search_handbook",
     "fusion": "rrf",
+    "grounding": {"check": "similarity", "model": None, "threshold": 0.5, "least": 1.0, "on_failure": "flag"},
     "hint": "4f2a",
     "kind": "chat",
     "label": "live",

@@ -53,6 +53,7 @@ MEANINGS: Mapping[str, str] = {
     "first_token_ms": "Milliseconds until the first piece of the answer.",
     "function": "The function's name as the model knows it.",
     "fusion": "How one order is made of what meaning and words find.",
+    "grounding": "How answers are checked against their passages; null: they are not.",
     "groups": "Groups of the key.",
     "headers": "Headers sent with every request.",
     "hint": "The secret's last four characters.",

@@ -32,3 +32,12 @@ def test_a_variant_may_search_by_another_tool():
     other = str(identify("retrieval_tool", "other"))
     tool = a_rag_tool(variants={"b": {"weight": 1, "retrieval_tool": other}})
     assert ("/variants/b/retrieval_tool", "retrieval_tool", identify("retrieval_tool", "other")) in tool.references()
+
+
+def test_languages_and_the_grounding_check_are_set_in_events_of_their_own_with_their_defaults():
+    settings = {"languages": {}, "grounding": {"check": "model"}}
+    judged = {"check": "model", "model": None, "threshold": 0.5, "least": 1.0, "on_failure": "flag"}
+    given(a_rag_tool()).when(lambda t: t.change(t.definition | settings)).then(
+        (RagTool.LanguagesSet, {"languages": {"detect": True, "answer": "asked"}}),
+        (RagTool.GroundingSet, {"grounding": judged}),
+    )

@@ -1,4 +1,4 @@
-"""What a retrieval tool's models must be able to do."""
+"""What the models of retrieval tools and RAG tools must be able to do."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,29 +11,33 @@ from domain.errors import Invalid, NotFound
 from domain.model import Model
 from domain.references import places
 
-KINDS: Mapping[str, frozenset[str]] = {
-    "rewrite/model": frozenset({"chat"}),
-    "translate/model": frozenset({"chat"}),
-    "multi_query/model": frozenset({"chat"}),
-    "rerank/model": frozenset({"rerank", "chat"}),
+CHAT = frozenset({"chat"})
+KINDS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "retrieval_tool": {
+        "rewrite/model": CHAT,
+        "translate/model": CHAT,
+        "multi_query/model": CHAT,
+        "rerank/model": frozenset({"rerank", "chat"}),
+    },
+    "rag_tool": {"grounding/model": CHAT},
 }
-"""Where a model is named -> kinds that will do."""
+"""Kind of thing -> where a model is named -> kinds of models that will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelKinds:
-    """The rule of retrieval tools: models are of a kind that can do what they are named for."""
+    """The rule of such tools: models are of a kind that can do what they are named for."""
 
     things: Things
 
     async def __call__(self, change: Change) -> None:
         """Raise Invalid where one is not."""
-        await must_be_able(self.things, change.thing.definition)
+        await must_be_able(self.things, change.thing.TOPIC, change.thing.definition)
 
 
-async def must_be_able(things: Things, definition: Mapping[str, Any], prefix: str = "") -> None:
+async def must_be_able(things: Things, kind: str, definition: Mapping[str, Any], prefix: str = "") -> None:
     """Raise Invalid where a model is of a kind that will not do; `prefix` is where the definition stands."""
-    for pointer, id, kinds in _named(definition):
+    for pointer, id, kinds in _named(KINDS.get(kind, {}), definition):
         try:
             model = await things.newest(Model, id)
         except NotFound:
@@ -47,8 +51,10 @@ async def must_be_able(things: Things, definition: Mapping[str, Any], prefix: st
             )
 
 
-def _named(definition: Mapping[str, Any]) -> Iterator[tuple[str, UUID, frozenset[str]]]:
-    for path, kinds in KINDS.items():
+def _named(
+    known: Mapping[str, frozenset[str]], definition: Mapping[str, Any]
+) -> Iterator[tuple[str, UUID, frozenset[str]]]:
+    for path, kinds in known.items():
         for each in (path, f"variants/*/{path}"):
             for pointer, container, key in places(definition, each):
                 yield pointer, UUID(container[key]), kinds

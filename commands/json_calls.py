@@ -1,0 +1,44 @@
+"""Asking a chat model for JSON, once more where its answer can't be read."""
+
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest
+from commands.model_json import WrongOutput
+from commands.prompt_run import asked_again
+from commands.runs import Recording, model_document
+from commands.saying import say
+
+T = TypeVar("T")
+
+
+async def read_from(
+    recording: Recording,
+    models: ChatModels,
+    request: ChatRequest,
+    read: Callable[[ChatAnswer], T],
+    *,
+    parent: int | None,
+) -> tuple[T, Mapping[str, Any]]:
+    """Return what is read out of a model's answer, and the model; each call is a step.
+
+    What `read` raises as WrongOutput is told to the model once, and then raised.
+    """
+    for last_try in (False, True):
+        async with aclosing(say(recording, models, request, parent=parent)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, ChatAnswer):
+                    answer = piece
+        try:
+            return read(answer), model_document(answer.model)
+        except WrongOutput as error:
+            if last_try:
+                raise
+            request = asked_again(request, request.messages, answer, error)
+    raise AssertionError("the last try returns or raises")
+
+
+def form_of(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the form of an answer that is JSON by a schema."""
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": False}}
