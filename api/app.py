@@ -25,6 +25,7 @@ from api.commands import (
     conversation_notes,
     conversations,
     documents,
+    passages,
     prompt_runs,
     responses,
     source_trials,
@@ -51,6 +52,7 @@ from api.queries import configurations as configuration_queries
 from api.queries import conversations as conversation_queries
 from api.queries import documents as document_queries
 from api.queries import log as log_queries
+from api.queries import passages as passage_queries
 from api.queries import plugins as plugin_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
@@ -114,6 +116,8 @@ def operations() -> Sequence[Operation]:
         *documents.OPERATIONS,
         *document_queries.OPERATIONS,
         *chunking_previews.OPERATIONS,
+        *passages.OPERATIONS,
+        *passage_queries.OPERATIONS,
         *source_trials.OPERATIONS,
         *syncs.OPERATIONS,
         *sync_queries.OPERATIONS,

@@ -28,6 +28,7 @@ from adapters.postgres.conversations import PostgresConversationsView
 from adapters.postgres.credentials import Credentials
 from adapters.postgres.installation import claim
 from adapters.postgres.listener import Listener
+from adapters.postgres.passages.view import PostgresSourcePassagesView
 from adapters.postgres.pools import pool_of
 from adapters.postgres.runs import PostgresRunsView
 from adapters.postgres.source_documents import PostgresSourceDocumentsView
@@ -64,6 +65,7 @@ from commands.embedding import Embeddings
 from commands.execution import Execution
 from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels
+from commands.passages import Passages
 from commands.ports import SYSTEM, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
@@ -256,6 +258,8 @@ async def open_container(
             ),
             documents=documents,
             chunking_previews=ChunkingPreviews(reader=reader),
+            passages=Passages(bus=bus, contents=contents, documents=documents),
+            passages_view=PostgresSourcePassagesView(pool),
             documents_view=PostgresSourceDocumentsView(pool),
             syncs_view=PostgresSyncsView(pool),
             uploads=uploads,

@@ -38,6 +38,7 @@ from commands.completion import Completions
 from commands.document import Documents
 from commands.embedding import Embeddings
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
+from commands.passages import Passages
 from commands.ports import Actor, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
@@ -54,6 +55,7 @@ from projections.recorded import LogEntry
 from projections.run_reading import RunReader
 from projections.runs import RunsView
 from projections.source_documents import SourceDocumentsView
+from projections.source_passages import SourcePassagesView
 from projections.syncs import SyncsView
 
 NOBODY = Actor(type="anonymous", id="anonymous", name="anonymous")
@@ -100,6 +102,8 @@ class Container:
     conversation_reader: ConversationReader
     documents: Documents
     chunking_previews: ChunkingPreviews
+    passages: Passages
+    passages_view: SourcePassagesView
     documents_view: SourceDocumentsView
     syncs_view: SyncsView
     uploads: PostgresUploads

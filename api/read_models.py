@@ -21,7 +21,12 @@ READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
     ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
     ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
-    ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_passages),
+    ReadModel(
+        projection=PassagesProjection(),
+        writer=PostgresPassagesWriter,
+        upkeep=keep_passages,
+        complete=PostgresPassagesWriter.complete,
+    ),
     ReadModel(projection=SourceDocumentsProjection(), writer=PostgresSourceDocumentsWriter),
     ReadModel(projection=SyncsProjection(), writer=PostgresSyncsWriter),
 )

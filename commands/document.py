@@ -42,7 +42,7 @@ class Added:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedDocument:
-    """A given document whose content is stored: it is named by its SHA-256."""
+    """A given document whose content is stored: it is named by its SHA-256. `written`: it is a passage as it is."""
 
     id: UUID
     external_id: str
@@ -53,6 +53,7 @@ class NamedDocument:
     url: str | None
     metadata: Mapping[str, Any]
     acl: Sequence[str] | None
+    written: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +115,8 @@ class DocumentHandlers:
             document = known.get(each.id)
             if document is None:
                 document = Document.create(source=source.id, external_id=each.external_id)
+                if each.written:
+                    document.write()
                 made.append(str(document.id))
             if take(document, each):
                 waiting.append(str(document.id))
@@ -154,14 +157,19 @@ class DocumentHandlers:
         return source
 
     async def _document(self, command: OnDocument, unit: Unit) -> Document:
-        document = (await unit.find_many(Document, [command.id])).get(command.id)
-        if document is None or document.source != str(command.source):
-            raise NotFound("There is no such document.")
-        source = await self.things.newest(KnowledgeSource, command.source)
-        if not sees(command.groups, document, source):
-            raise NotFound("There is no such document.")
-        document.must_be_at(command.if_match)
-        return document
+        return await addressed(command, unit, self.things)
+
+
+async def addressed(command: OnDocument, unit: Unit, things: Things) -> Document:
+    """Return the document that a command is on; absent, and not for its caller, are the same NotFound."""
+    document = (await unit.find_many(Document, [command.id])).get(command.id)
+    if document is None or document.source != str(command.source):
+        raise NotFound("There is no such document.")
+    source = await things.newest(KnowledgeSource, command.source)
+    if not sees(command.groups, document, source):
+        raise NotFound("There is no such document.")
+    document.must_be_at(command.if_match)
+    return document
 
 
 def sees(groups: frozenset[str] | None, document: Document, source: KnowledgeSource) -> bool:
@@ -195,7 +203,7 @@ def document_receipt(document: Document) -> dict[str, Any]:
     }
 
 
-def name_document(source: UUID, given: GivenDocument, sha256: str) -> NamedDocument:
+def name_document(source: UUID, given: GivenDocument, sha256: str, *, written: bool = False) -> NamedDocument:
     """Return a given document, its content named by its hash."""
     return NamedDocument(
         id=Document.create_id(str(source), given.external_id),
@@ -207,6 +215,7 @@ def name_document(source: UUID, given: GivenDocument, sha256: str) -> NamedDocum
         url=given.url,
         metadata=given.metadata,
         acl=given.acl,
+        written=written,
     )
 
 
@@ -236,10 +245,12 @@ class Documents:
     uploads: Uploads
     things: Things
 
-    async def add(self, source: UUID, documents: Sequence[GivenDocument], context: Context) -> Added:
+    async def add(
+        self, source: UUID, documents: Sequence[GivenDocument], context: Context, *, written: bool = False
+    ) -> Added:
         """Take documents of a source, all or none; or raise Invalid, NotFound, Archived, TooLarge or ExternalIdTaken.
 
-        The same content again is no new version; they are indexed afterwards, by jobs.
+        The same content again is no new version; they are indexed afterwards, by jobs. What is `written` is never cut.
         """
         given = [checked(each, f"/documents/{number}") for number, each in enumerate(documents)]
         must_be_distinct(given)
@@ -248,10 +259,10 @@ class Documents:
             raise Archived("This knowledge source is archived: restore it first.")
         hashes = await asyncio.to_thread(lambda: [sha256(each.content).hexdigest() for each in given])
         await self.contents.keep({name: each.content for name, each in zip(hashes, given, strict=True)})
-        named = [name_document(source, each, name) for name, each in zip(hashes, given, strict=True)]
+        named = [name_document(source, each, name, written=written) for name, each in zip(hashes, given, strict=True)]
         job_id = uuid4()
         await self.uploads.note(job_id, source, [each.id for each in named], context.actor)
-        command = AddDocuments(source=source, job_id=job_id, documents=named, groups=_groups(context))
+        command = AddDocuments(source=source, job_id=job_id, documents=named, groups=groups_in(context))
         receipt = await self.bus.dispatch(command, context)
         shown = receipt.shown
         return Added(documents=shown["documents"], job_id=UUID(shown["job_id"]), receipt=receipt)
@@ -260,15 +271,15 @@ class Documents:
         self, source: UUID, document: UUID, context: Context, *, cause: str = "request", if_match: int | None = None
     ) -> Receipt:
         """Remove a document; its passages are no longer found. Raises NotFound."""
-        command = RemoveDocument(source=source, id=document, groups=_groups(context), if_match=if_match, cause=cause)
+        command = RemoveDocument(source=source, id=document, groups=groups_in(context), if_match=if_match, cause=cause)
         return await self.bus.dispatch(command, context)
 
     async def retry(self, source: UUID, document: UUID, context: Context, *, if_match: int | None = None) -> Receipt:
         """Have a document that failed tried again. Raises NotFound."""
-        command = RetryDocument(source=source, id=document, groups=_groups(context), if_match=if_match)
+        command = RetryDocument(source=source, id=document, groups=groups_in(context), if_match=if_match)
         return await self.bus.dispatch(command, context)
 
 
-def _groups(context: Context) -> frozenset[str] | None:
+def groups_in(context: Context) -> frozenset[str] | None:
     """Return the groups of who asks; the system itself sees everything."""
     return None if context.actor.type == SYSTEM.type else groups_of(context.actor)

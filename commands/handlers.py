@@ -43,6 +43,7 @@ from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
 from commands.model import settle_model
 from commands.model_kinds import ModelKinds
+from commands.passages import ChangePassage, PassageHandlers, RewritePassage
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.retention import DestroyRunTexts, RetentionHandlers
@@ -73,6 +74,7 @@ def handlers(
     """Return command class -> handler."""
     indexes = IndexHandlers(things=things, connectors=connectors or {})
     documents = DocumentHandlers(things=things)
+    passages = PassageHandlers(things=things)
     syncs = SyncHandlers(things=things, connectors=connectors or {})
     configuration = ConfigurationHandlers(
         secrets=secrets,
@@ -93,6 +95,8 @@ def handlers(
         AddDocuments: documents.add,
         RemoveDocument: documents.remove,
         RetryDocument: documents.retry,
+        ChangePassage: passages.change,
+        RewritePassage: passages.rewrite,
         BeginSync: syncs.begin,
         CancelSync: syncs.cancel,
         NoteListing: syncs.note_listing,

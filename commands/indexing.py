@@ -1,104 +1,27 @@
 """Indexing documents: read, cut, embedded, and then noted as found; whatever is made is kept for the next time."""
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import Any, Protocol
+from dataclasses import dataclass
 from uuid import UUID
 
 from commands.bus import Bus, Done
 from commands.document import INDEX_DOCUMENT
 from commands.embedding_texts import Embedder, SpaceGone
+from commands.index_entries import Contents, Cut, Entry, Part, Texts, name_of
 from commands.jobs import Failed, Finished, Job, Outcome
 from commands.ports import SYSTEM, Context, Things, Unit
-from commands.reading import Chunk, DocumentReader, Text, Unreadable
+from commands.reading import DocumentReader, Text, Unreadable
+from commands.revising import revise
 from domain.document import Blame, Document
 from domain.errors import DomainError
 from domain.knowledge_source import KnowledgeSource
-
-CUTTER = "1"
-"""Version of the way texts are cut: part of what chunks are kept under."""
 
 MOST_BYTES = 8_000_000
 """Bytes of contents that are worked on together; a larger document goes alone."""
 
 INDEXER = Context(actor=SYSTEM, channel="worker")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A version of a document that is to be put into an index of its source."""
-
-    document: Document
-    source: KnowledgeSource
-    index: int
-    parser: str
-
-    @property
-    def key(self) -> tuple[UUID, int]:
-        """The document and the index."""
-        return self.document.id, self.index
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """How its text is cut."""
-        chunking: Mapping[str, Any] = self.source.indexes[str(self.index)]["chunking"]
-        return chunking
-
-    @property
-    def space(self) -> str | None:
-        """Where its vectors live; None: words only."""
-        space: str | None = self.source.indexes[str(self.index)]["space"]
-        return space
-
-    @property
-    def content(self) -> str:
-        """The SHA-256 of its content."""
-        return str(self.document.content["sha256"])
-
-    @property
-    def chunking(self) -> bytes:
-        """What its chunks are kept under: the hash of content, parser and settings."""
-        parts = [self.content, self.parser, CUTTER, dict(self.settings)]
-        return sha256(json.dumps(parts, sort_keys=True).encode()).digest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """The chunks of a text, to be kept under the hash of what they were made from."""
-
-    id: bytes
-    content: str
-    parser: str
-    settings: Mapping[str, Any]
-    chunks: Sequence[Chunk]
-    language: str | None
-
-
-class Contents(Protocol):
-    """The bytes of documents."""
-
-    async def read(self, hashes: Collection[str]) -> Mapping[str, bytes]:
-        """Return contents by their SHA-256 (hex), without those that there are not."""
-
-
-class Texts(Protocol):
-    """What contents say, and how that was cut: made once, kept beside the log."""
-
-    async def texts(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Text]:
-        """Return the texts that are kept, by (SHA-256 of the content, parser)."""
-
-    async def keep_texts(self, texts: Mapping[tuple[str, str], Text]) -> None:
-        """Keep texts."""
-
-    async def cuts(self, ids: Collection[bytes]) -> Mapping[bytes, int]:
-        """Return into how many chunks texts were cut, of those that are kept."""
-
-    async def keep_cuts(self, cuts: Sequence[Cut]) -> None:
-        """Keep chunks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +31,7 @@ class Result:
     document: UUID
     number: int
     index: int
+    edition: int = 0
     chunking: str = ""
     chunks: int = 0
     space: str | None = None
@@ -134,11 +58,14 @@ async def note_results(command: NoteResults, unit: Unit) -> Done:
         document = known[each.document]
         if each.failure is not None:
             code, reason, blame = each.failure
-            document.fail(number=each.number, index=each.index, code=code, reason=reason, blame=blame)
+            document.fail(
+                number=each.number, index=each.index, edition=each.edition, code=code, reason=reason, blame=blame
+            )
         else:
             document.finish_indexing(
                 number=each.number,
                 index=each.index,
+                edition=each.edition,
                 chunking=each.chunking,
                 chunks=each.chunks,
                 space=each.space,
@@ -147,25 +74,6 @@ async def note_results(command: NoteResults, unit: Unit) -> Done:
     unit.save(*known.values())
     first, *others = known.values()
     return Done(aggregate=first, also=others)
-
-
-@dataclass(kw_only=True)
-class Part:
-    """Documents that are worked on together, and what became of them by now."""
-
-    entries: list[Entry]
-    failures: dict[tuple[UUID, int], DomainError] = field(default_factory=dict)
-    """Documents that can't be put into an index as they are."""
-
-    refusals: dict[UUID, str] = field(default_factory=dict)
-    """Documents that are to be tried again, and why."""
-
-    @property
-    def going(self) -> list[Entry]:
-        """Entries of documents that nothing speaks against."""
-        return [
-            each for each in self.entries if each.key not in self.failures and each.document.id not in self.refusals
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +108,7 @@ class IndexDocuments:
         sources = await self.things.newest_of(KnowledgeSource, {UUID(each.source) for each in documents.values()})
         failure: tuple[str, str, Blame] = ("indexing_failed", error, "service")
         results = [
-            Result(document=document.id, number=document.number, index=index, failure=failure)
+            Result(document=document.id, number=document.number, edition=document.edition, index=index, failure=failure)
             for document in documents.values()
             for index in wanting(document, sources[UUID(document.source)])
         ]
@@ -231,15 +139,17 @@ class IndexDocuments:
 
     async def _index(self, part: Part) -> None:
         await self._prepare(part)
+        await revise(part, self.contents, self.texts, self.reader)
         dimensions = await self._embed(part)
-        chunks = await self.texts.cuts({each.chunking for each in part.going})
+        chunks = await self.texts.cuts({part.final(each) for each in part.going})
         results = [
             Result(
                 document=each.document.id,
                 number=each.document.number,
+                edition=each.document.edition,
                 index=each.index,
-                chunking=each.chunking.hex(),
-                chunks=chunks[each.chunking],
+                chunking=part.final(each).hex(),
+                chunks=chunks[part.final(each)],
                 space=each.space,
                 dimensions=None if each.space is None else dimensions.get(each.space),
             )
@@ -249,6 +159,7 @@ class IndexDocuments:
             Result(
                 document=each.document.id,
                 number=each.document.number,
+                edition=each.document.edition,
                 index=each.index,
                 failure=(error.error_code, str(error), "document"),
             )
@@ -337,7 +248,7 @@ class IndexDocuments:
         for (_, space), entries in spaces.items():
             owners: defaultdict[bytes, list[Entry]] = defaultdict(list)
             for each in entries:
-                owners[each.chunking].append(each)
+                owners[part.final(each)].append(each)
             first = entries[0]
             model = UUID(first.source.indexes[str(first.index)]["embedding_model"])
             try:
@@ -365,8 +276,3 @@ def wanting(document: Document, source: KnowledgeSource) -> list[int]:
 def is_newest(entry: Entry) -> bool:
     """Return whether an entry is for the index that new documents go into."""
     return entry.index == entry.source.newest_index
-
-
-def name_of(document: Document) -> str:
-    """Return the name that tells what a document's content is."""
-    return str(document.external_id)

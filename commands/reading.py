@@ -34,9 +34,11 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """A piece of a text: always `text[start:end]` of it; the page (from 1) and the heading it begins under.
+    """A piece of a text: `text[start:end]` of it as it is cut; the page (from 1) and the heading it begins under.
 
-    `tokens` is its size as it was counted when the text was cut.
+    `tokens` is its size as it was counted when the text was cut. `searched` is what is embedded and searched by words
+    instead of its text, empty: nothing. `parent` is the number of the chunk whose text is given instead of its own.
+    `cut` is the text as it was cut, where it says something else now.
     """
 
     start: int
@@ -44,7 +46,20 @@ class Chunk:
     text: str
     page: int | None = None
     heading: str | None = None
-    tokens: int = 0
+    tokens: int | None = None
+    searched: str | None = None
+    parent: int | None = None
+    cut: str | None = None
+
+    @property
+    def found_by(self) -> str:
+        """What is embedded and searched by words; empty: nothing."""
+        return self.text if self.searched is None else self.searched
+
+    @property
+    def as_cut(self) -> str:
+        """The text as it was cut."""
+        return self.text if self.cut is None else self.cut
 
 
 class Unreadable(DomainError):

@@ -1,6 +1,7 @@
 """Document: one text of a knowledge source, its versions, and whether they can be found."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Self
 from uuid import UUID
 
@@ -9,10 +10,14 @@ from eventsourcing.domain import Aggregate
 from domain.configuration import Snapshot
 from domain.definition import same
 from domain.errors import NotFound, StaleVersion
+from domain.passage_edits import PassageName
 from domain.references import identify
 
 Blame = Literal["document", "service"]
 """Why a version could not be indexed: it can't be read or embedded as it is, or what does so was away."""
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Document(Aggregate):
@@ -21,6 +26,13 @@ class Document(Aggregate):
     TOPIC = "document"
     CACHED = False
     Snapshot = Snapshot
+
+    # What older snapshots do not tell of; appliers replace these, and never change them in place.
+    written = False
+    edits = NOTHING
+    edition = 0
+    editions = NOTHING
+    failed_editions = NOTHING
 
     class Created(Aggregate.Created):
         """A source gave a document that it had not given before."""
@@ -77,10 +89,96 @@ class Document(Aggregate):
         dimensions: int | None
 
         def apply(self, aggregate: "Document") -> None:
-            aggregate.indexed = aggregate.indexed | {str(self.index): self.number}
-            aggregate.failures = {k: v for k, v in aggregate.failures.items() if k != str(self.index)}
-            if self.number == aggregate.number:
-                aggregate.status, aggregate.failure = "indexed", None
+            found(aggregate, self)
+
+    class PassageWritten(Aggregate.Event):
+        """It is a passage that somebody wrote: one piece, never cut, and nothing that is fetched takes it away."""
+
+        TOPIC = "document.passage_written"
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.written = True
+
+    class PassageEdited(Aggregate.Event):
+        """A passage says something else; `text_sha256` names it. The passage is named by the text that was cut."""
+
+        TOPIC = "document.passage_edited"
+        start: int
+        end: int
+        sha256: str
+        text_sha256: str
+
+        def apply(self, aggregate: "Document") -> None:
+            edited(aggregate, self, text=self.text_sha256)
+            aggregate.edition += 1
+
+    class PassageRestored(Aggregate.Event):
+        """A passage says again what was cut there."""
+
+        TOPIC = "document.passage_restored"
+        start: int
+        end: int
+        sha256: str
+
+        def apply(self, aggregate: "Document") -> None:
+            edited(aggregate, self, text=None)
+            aggregate.edition += 1
+
+    class PassageDisabled(Aggregate.Event):
+        """A passage is not found any more."""
+
+        TOPIC = "document.passage_disabled"
+        start: int
+        end: int
+        sha256: str
+
+        def apply(self, aggregate: "Document") -> None:
+            edited(aggregate, self, disabled=True)
+
+    class PassageEnabled(Aggregate.Event):
+        """A passage is found again."""
+
+        TOPIC = "document.passage_enabled"
+        start: int
+        end: int
+        sha256: str
+
+        def apply(self, aggregate: "Document") -> None:
+            edited(aggregate, self, disabled=False)
+
+    class PassagesIndexed(Aggregate.Event):
+        """A version can be found in an index, with what was changed of its passages up to an edition.
+
+        As `document.indexed` otherwise; `edition` counts the changes of what passages say.
+        """
+
+        TOPIC = "document.passages_indexed"
+        number: int
+        index: int
+        edition: int
+        chunking: str
+        chunks: int
+        space: str | None
+        dimensions: int | None
+
+        def apply(self, aggregate: "Document") -> None:
+            found(aggregate, self)
+            aggregate.editions = {**aggregate.editions, str(self.index): self.edition}
+
+    class EditsFailed(Aggregate.Event):
+        """What was changed of passages could not be put into an index; what was found before stays there."""
+
+        TOPIC = "document.edits_failed"
+        number: int
+        index: int
+        edition: int
+        code: str
+        reason: str
+        blame: str
+
+        def apply(self, aggregate: "Document") -> None:
+            aggregate.failed_editions = {**aggregate.failed_editions, str(self.index): self.edition}
+            aggregate.failure = {"code": self.code, "reason": self.reason}
 
     class Failed(Aggregate.Event):
         """A version could not be parsed, cut or embedded; `blame` is `document` or `service`."""
@@ -104,6 +202,7 @@ class Document(Aggregate):
 
         def apply(self, aggregate: "Document") -> None:
             aggregate.status, aggregate.failure, aggregate.failures = "pending", None, {}
+            aggregate.failed_editions = {}
 
     class Removed(Aggregate.Event):
         """It is gone: from the source, or by request."""
@@ -113,6 +212,7 @@ class Document(Aggregate):
 
         def apply(self, aggregate: "Document") -> None:
             aggregate.removed, aggregate.indexed, aggregate.failures = True, {}, {}
+            aggregate.editions, aggregate.failed_editions = {}, {}
 
     def __init__(self, source: str, external_id: str) -> None:
         self.source = source
@@ -125,6 +225,8 @@ class Document(Aggregate):
         self.removed = False
         self.indexed: dict[str, int] = {}
         self.failures: dict[str, dict[str, Any]] = {}
+        self.written, self.edition = False, 0
+        self.edits, self.editions, self.failed_editions = {}, {}, {}
 
     @classmethod
     def create_id(cls, source: str, external_id: str) -> UUID:
@@ -162,31 +264,72 @@ class Document(Aggregate):
             self.trigger_event(self.DetailsChanged, **details)
         return False
 
+    def write(self) -> None:
+        """Be a passage that somebody wrote; said before it has a version."""
+        self.trigger_event(self.PassageWritten)
+
+    def edit(self, name: PassageName, *, text_sha256: str | None) -> None:
+        """Have a passage say something else, or again what was cut there (None)."""
+        self.must_be_there()
+        if self._edit(name)["text"] != text_sha256:
+            named = {"start": name.start, "end": name.end, "sha256": name.sha256}
+            if text_sha256 is None:
+                self.trigger_event(self.PassageRestored, **named)
+            else:
+                self.trigger_event(self.PassageEdited, **named, text_sha256=text_sha256)
+
+    def disable(self, name: PassageName, *, disabled: bool) -> None:
+        """Have a passage not be found, or be found again."""
+        self.must_be_there()
+        if self._edit(name)["disabled"] != disabled:
+            event = self.PassageDisabled if disabled else self.PassageEnabled
+            self.trigger_event(event, start=name.start, end=name.end, sha256=name.sha256)
+
+    def _edit(self, name: PassageName) -> Mapping[str, Any]:
+        kept: Mapping[str, Any] = self.edits.get(name.key, {"text": None, "disabled": False})
+        return kept
+
     def finish_indexing(
-        self, *, number: int, index: int, chunking: str, chunks: int, space: str | None, dimensions: int | None
+        self,
+        *,
+        number: int,
+        index: int,
+        chunking: str,
+        chunks: int,
+        space: str | None,
+        dimensions: int | None,
+        edition: int = 0,
     ) -> None:
         """Note that a version can be found; nothing happens where it is noted, gone, or an older one."""
-        if not self.removed and number > self.indexed.get(str(index), 0):
-            self.trigger_event(
-                self.Indexed,
-                number=number,
-                index=index,
-                chunking=chunking,
-                chunks=chunks,
-                space=space,
-                dimensions=dimensions,
-            )
+        there = (self.indexed.get(str(index), 0), self.editions.get(str(index), 0))
+        if self.removed or (number, edition) <= there or number < there[0]:
+            return
+        told = {"number": number, "index": index, "chunking": chunking, "chunks": chunks, "space": space}
+        if edition:
+            self.trigger_event(self.PassagesIndexed, **told, dimensions=dimensions, edition=edition)
+        else:
+            self.trigger_event(self.Indexed, **told, dimensions=dimensions)
 
-    def fail(self, *, number: int, index: int, code: str, reason: str, blame: Blame) -> None:
+    def fail(self, *, number: int, index: int, code: str, reason: str, blame: Blame, edition: int = 0) -> None:
         """Note that a version could not be indexed; nothing happens where it is noted, or an older one."""
         noted = self.failures.get(str(index), {}).get("number", 0)
+        if not self.removed and self._awaits_edits(index) and (number, edition) == (self.number, self.edition):
+            failed = {"code": code, "reason": reason, "blame": blame}
+            self.trigger_event(self.EditsFailed, number=number, index=index, edition=edition, **failed)
+            return
         if not self.removed and number == self.number > max(noted, self.indexed.get(str(index), 0)):
             self.trigger_event(self.Failed, number=number, index=index, code=code, reason=reason, blame=blame)
 
     def needs(self, index: int) -> bool:
         """Return whether its newest version is still to be put into an index."""
         failed = self.failures.get(str(index), {}).get("number")
-        return not self.removed and self.number not in (self.indexed.get(str(index), 0), failed)
+        lacking = self.number not in (self.indexed.get(str(index), 0), failed)
+        return not self.removed and (lacking or self._awaits_edits(index))
+
+    def _awaits_edits(self, index: int) -> bool:
+        """Return whether its newest version is in an index without the newest changes of its passages."""
+        done = max(self.editions.get(str(index), 0), self.failed_editions.get(str(index), 0))
+        return self.indexed.get(str(index), 0) == self.number and self.edition > done
 
     def lacks(self, index: int) -> bool:
         """Return whether an index is without its newest version, which is not the document's own fault."""
@@ -197,7 +340,7 @@ class Document(Aggregate):
     def retry(self) -> None:
         """Have a version that failed tried again; nothing happens where none did."""
         self.must_be_there()
-        if self.failures:
+        if self.failures or self.failed_editions:
             self.trigger_event(self.RetryRequested)
 
     def remove(self, *, cause: str) -> None:
@@ -214,6 +357,25 @@ class Document(Aggregate):
         """Raise NotFound where it was removed."""
         if self.removed:
             raise NotFound("There is no such document.")
+
+
+def found(document: Document, event: Any) -> None:
+    """Apply that a version can be found in an index."""
+    document.indexed = document.indexed | {str(event.index): event.number}
+    document.failures = {k: v for k, v in document.failures.items() if k != str(event.index)}
+    if event.number == document.number:
+        document.status, document.failure = "indexed", None
+
+
+def edited(document: Document, event: Any, **changed: Any) -> None:
+    """Apply what an event says of one passage; an edit that changes nothing any more is none."""
+    name = PassageName(start=event.start, end=event.end, sha256=event.sha256)
+    kept = {key: edit for key, edit in document.edits.items() if key != name.key}
+    fresh = {"start": name.start, "end": name.end, "sha256": name.sha256, "text": None, "disabled": False}
+    edit = {**fresh, **document.edits.get(name.key, {}), **changed}
+    if edit["text"] is not None or edit["disabled"]:
+        kept[name.key] = edit
+    document.edits = kept
 
 
 def details_of(event: Any) -> dict[str, Any]:

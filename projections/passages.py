@@ -7,15 +7,25 @@ texts and vectors that were stored before the event, so no provider is called.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from dataclasses import replace
+from typing import Any, ClassVar
 from uuid import UUID
 
 from domain.configuration_events import ArchivedAway, Created, Restored, RolledBack
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource
+from domain.passage_edits import Edit, PassageName, matched
 from projections.event_types import event_classes
-from projections.metadata_fields import Fields, fields_of, types_of
+from projections.metadata_fields import fields_of, types_of
+from projections.passage_rows import (
+    DocumentRow,
+    EditRow,
+    PassagesMissing,
+    PassagesWriter,
+    Placement,
+    Shelf,
+    SourceRow,
+)
 from projections.recorded import Recorded
 
 PAGE = 1_000
@@ -23,100 +33,10 @@ KEPT_ACLS = 8
 """Versions of a document whose access is remembered while an older one answers."""
 
 
-class PassagesMissing(Exception):
-    """An index event names passages or vectors that are not stored."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
-    """One index of a source; `space` is where its vectors live, None for words only."""
-
-    id: int
-    index: int
-    space: str | None
-    model: UUID | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceRow:
-    """A source as searches need it; `answering` is the index that answers."""
-
-    id: UUID
-    answering: int | None = None
-    archived: bool = False
-    language: str | None = None
-    acl: Sequence[str] | None = None
-    mapping: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    shelves: Mapping[int, Shelf] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DocumentRow:
-    """A document's newest details. `acls` has those of its last versions, by number."""
-
-    id: UUID
-    source: UUID
-    external_id: str
-    number: int = 0
-    title: str = ""
-    url: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    acl: Sequence[str] | None = None
-    acls: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
-    fields: Fields = field(default_factory=dict)
-    types: Mapping[str, str] = field(default_factory=dict)
-    removed: bool = False
-
-    def acl_of(self, version: int) -> Sequence[str] | None:
-        """Return who may find a version; admins only where that is forgotten."""
-        return self.acls.get(str(version), ())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """A document's version that goes on a shelf, instead of what stood there; `id` is its place's."""
-
-    id: int
-    document: UUID
-    shelf: Shelf
-    version: int
-    chunking: bytes
-    chunks: int
-    dimensions: int | None
-
-
-class PassagesWriter(Protocol):
-    """The read model inside the present transaction."""
-
-    async def sources(self, ids: Sequence[UUID]) -> Sequence[SourceRow]:
-        """Return these sources."""
-
-    async def documents(self, ids: Sequence[UUID]) -> Sequence[DocumentRow]:
-        """Return these documents."""
-
-    async def documents_of(self, source: UUID, after: UUID, limit: int) -> Sequence[DocumentRow]:
-        """Return some documents of a source, in the order of their ids."""
-
-    async def save_sources(self, rows: Sequence[SourceRow]) -> None:
-        """Insert or replace sources and their shelves."""
-
-    async def save_documents(self, rows: Sequence[DocumentRow]) -> None:
-        """Insert or replace documents; what stands on shelves has the same details."""
-
-    async def clear(self, documents: Sequence[UUID]) -> None:
-        """Take documents off all shelves."""
-
-    async def place(self, placements: Sequence[Placement]) -> None:
-        """Put versions on shelves, or raise PassagesMissing."""
-
-    async def reword(self, sources: Sequence[UUID]) -> None:
-        """Make the words of all passages of these sources anew: their language changed."""
-
-    async def count_fields(self, changes: Mapping[tuple[UUID, str, str], int]) -> None:
-        """Add to the numbers of documents that have a field: (source, field, type) -> difference."""
-
-
 SOURCE_EVENTS = frozenset(event_classes(KnowledgeSource).values())
+EDITS = (Document.PassageEdited, Document.PassageRestored, Document.PassageDisabled, Document.PassageEnabled)
+"""Events by which people change passages."""
+
 OURS = SOURCE_EVENTS | frozenset(event_classes(Document).values())
 
 
@@ -151,6 +71,9 @@ class Batch:
         self._mapped: set[UUID] = set()
         self._reworded: set[UUID] = set()
         self._cleared: set[UUID] = set()
+        self._edits: dict[UUID, EditRow] = {}
+        self._known_edits: dict[UUID, Edit] = {}
+        self._written: set[UUID] = set()
 
     async def load(self, events: Sequence[Recorded]) -> None:
         """Read the rows that the events are about."""
@@ -158,6 +81,9 @@ class Batch:
         sources = {entry.stream for entry in events if type(entry.event) in SOURCE_EVENTS}
         self._before = {row.id: row for row in await self._view.documents(list(documents))} if documents else {}
         self._documents = dict(self._before)
+        edited = {entry.stream for entry in events if type(entry.event) in EDITS}
+        for document, edits in (await self._view.edits(list(edited)) if edited else {}).items():
+            self._known_edits |= {each.name.id(document): each for each in edits}
         sources |= {row.source for row in self._before.values()}
         sources |= {UUID(entry.event.source) for entry in events if isinstance(entry.event, Document.Created)}
         self._sources = {row.id: row for row in await self._view.sources(list(sources))}
@@ -209,7 +135,18 @@ class Batch:
                 row = _detailed(self._documents[id], event, event.number)
             case Document.DetailsChanged():
                 row = _detailed(self._documents[id], event, self._documents[id].number)
-            case Document.Indexed():
+            case Document.PassageWritten():
+                self._written.add(id)
+                return
+            case (
+                Document.PassageEdited()
+                | Document.PassageRestored()
+                | Document.PassageDisabled()
+                | Document.PassageEnabled()
+            ):
+                self._edit(entry)
+                return
+            case Document.Indexed() | Document.PassagesIndexed():
                 row = self._documents[id]
                 shelf = self._sources[row.source].shelves[event.index]
                 self._placements[id, shelf.id] = _placement(entry, shelf)
@@ -222,6 +159,21 @@ class Batch:
             case _:
                 return
         self._documents[id] = row
+
+    def _edit(self, entry: Recorded) -> None:
+        event = entry.event
+        name = PassageName(start=event.start, end=event.end, sha256=event.sha256)
+        id = name.id(entry.stream)
+        edit = self._known_edits.get(id, Edit(name=name, text=None, disabled=False))
+        match event:
+            case Document.PassageEdited():
+                edit = replace(edit, text=event.text_sha256)
+            case Document.PassageRestored():
+                edit = replace(edit, text=None)
+            case _:
+                edit = replace(edit, disabled=isinstance(event, Document.PassageDisabled))
+        self._known_edits[id] = edit
+        self._edits[id] = EditRow(id=id, document=entry.stream, position=entry.position, edit=edit)
 
     async def save(self) -> None:
         """Write what became of the rows."""
@@ -240,12 +192,37 @@ class Batch:
             changed += await self._mapped_anew(source, counted)
         if changed:
             await self._view.save_documents(changed)
+        if self._written:
+            await self._view.save_written(sorted(self._written))
+        if self._edits:
+            await self._view.save_edits([self._edits[id] for id in sorted(self._edits)])
         if self._placements:
             await self._view.place(list(self._placements.values()))
+        await self._apply_edits()
         if self._reworded:
             await self._view.reword(sorted(self._reworded))
         if differing := {key: difference for key, difference in counted.items() if difference}:
             await self._view.count_fields(differing)
+
+    async def _apply_edits(self) -> None:
+        """Note of the passages that were placed, or whose edits changed, which edits they have."""
+        placed = {document for document, _ in self._placements}
+        edited = {row.document for row in self._edits.values()}
+        if not placed | edited:
+            return
+        edits = await self._view.edits(sorted(placed | edited))
+        if edited:  # without what they were marked with before; what was placed just now is as it was cut
+            await self._view.refill(sorted(edited))
+        marks: dict[UUID, UUID] = {}
+        disabled: list[UUID] = []
+        for (document, _), passages in (await self._view.cut(sorted(edits)) if edits else {}).items():
+            found = matched(edits[document], list(passages.values()))
+            for id, passage in passages.items():
+                if (edit := found.get(passage.ordinal)) is not None:
+                    marks[id] = edit.name.id(document)
+                    disabled += [id] if edit.disabled else []
+        if marks:
+            await self._view.mark(marks, disabled)
 
     def _filterable(self, row: DocumentRow) -> DocumentRow:
         mapping = self._sources[row.source].mapping

@@ -151,13 +151,15 @@ def folded(row: SourceDocument | None, entry: Recorded) -> SourceDocument:
             )
         case Document.DetailsChanged():
             return _detailed(row, event)
-        case Document.Indexed():
+        case Document.Indexed() | Document.PassagesIndexed():
             there = {"version": event.number, "passages": event.chunks}
             row = replace(row, indexes={**row.indexes, str(event.index): there})
             if event.number == row.number:
                 row = replace(row, status="indexed", failure=None, chunking=event.chunking)
         case Document.Failed() if event.number == row.number:
             row = replace(row, status="failed", failure={"code": event.code, "reason": event.reason})
+        case Document.EditsFailed() if event.number == row.number:
+            row = replace(row, failure={"code": event.code, "reason": event.reason})
         case Document.RetryRequested():
             row = replace(row, status="pending", failure=None)
         case Document.Removed():

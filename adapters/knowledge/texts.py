@@ -1,5 +1,6 @@
 """What contents say, and how that was cut, each under the hash of what it was made from."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 
@@ -11,10 +12,11 @@ from adapters.postgres import sql
 from adapters.postgres.arrays import byte_strings, integers, jsonbs, texts
 from adapters.postgres.reading import rows_of
 from adapters.reading.wire import text_document, text_of
-from commands.indexing import Cut
-from commands.reading import Text
+from commands.index_entries import Cut
+from commands.reading import Chunk, Text
 
 SQL = sql.load("adapters.knowledge", "texts.sql")
+CHUNK = ("text", "start", "end", "page", "heading", "tokens", "searched", "parent")
 CHUNKS_AT_ONCE = 10_000
 """Chunks of one statement."""
 
@@ -45,6 +47,24 @@ class PostgresTexts:
         rows = await rows_of(self._pool, SQL["cuts"], {"ids": byte_strings(list(ids))})
         return {bytes(id): number for id, number in rows}
 
+    async def kept(self, ids: Collection[bytes]) -> Mapping[bytes, Cut]:
+        """Return ways of cutting with their chunks; what a chunk said as it was cut is not told again."""
+        values = {"ids": byte_strings(list(ids))}
+        chunks: defaultdict[bytes, list[Chunk]] = defaultdict(list)
+        for id, *told in await rows_of(self._pool, SQL["chunks"], values, binary=True):
+            chunks[bytes(id)].append(Chunk(**dict(zip(CHUNK, told, strict=True))))
+        return {
+            bytes(id): Cut(
+                id=bytes(id),
+                content=bytes(content).hex(),
+                parser=parser,
+                settings=settings,
+                chunks=chunks[bytes(id)],
+                language=language,
+            )
+            for id, content, parser, settings, language in await rows_of(self._pool, SQL["kept"], values, binary=True)
+        }
+
     async def keep_cuts(self, cuts: Sequence[Cut]) -> None:
         """Keep chunks; a way of cutting is there only when all of its chunks are."""
         chunks = [(cut.id, ordinal, chunk) for cut in cuts for ordinal, chunk in enumerate(cut.chunks)]
@@ -54,7 +74,13 @@ class PostgresTexts:
                 "chunkings": byte_strings([id for id, _, _ in part]),
                 "ordinals": integers([ordinal for _, ordinal, _ in part]),
                 "texts": texts([chunk.text for *_, chunk in part]),
-                "hashes": byte_strings([sha256(chunk.text.encode()).digest() for *_, chunk in part]),
+                "hashes": byte_strings([hash_of(chunk.found_by) for *_, chunk in part]),
+                "cut_hashes": byte_strings(
+                    [None if chunk.as_cut == chunk.found_by else hash_of(chunk.as_cut) for *_, chunk in part]
+                ),
+                "tokens": integers([-1 if chunk.tokens is None else chunk.tokens for *_, chunk in part]),
+                "searched": texts([chunk.searched for *_, chunk in part]),
+                "parents": integers([-1 if chunk.parent is None else chunk.parent for *_, chunk in part]),
                 "starts": integers([chunk.start for *_, chunk in part]),
                 "ends": integers([chunk.end for *_, chunk in part]),
                 "pages": integers([chunk.page or 0 for *_, chunk in part]),
@@ -70,6 +96,11 @@ class PostgresTexts:
             "languages": texts([cut.language for cut in cuts]),
         }
         await execute(self._pool, SQL["keep_cuts"], values)
+
+
+def hash_of(text: str) -> bytes:
+    """Return the SHA-256 of a text."""
+    return sha256(text.encode()).digest()
 
 
 def _named(names: Collection[tuple[str, str]]) -> dict[str, object]:

@@ -13,11 +13,21 @@ ON CONFLICT (content_sha256, parser) DO NOTHING
 -- name: cuts
 SELECT c.id, c.chunks FROM magnet.chunkings c WHERE c.id = ANY (%(ids)s)
 
+-- name: kept
+SELECT c.id, c.content_sha256, c.parser, c.settings, c.language FROM magnet.chunkings c WHERE c.id = ANY (%(ids)s)
+
+-- name: chunks
+SELECT c.chunking, c.text, c.start_at, c.end_at, c.page, c.heading, c.tokens, c.searched, c.parent
+FROM magnet.chunks c WHERE c.chunking = ANY (%(ids)s) ORDER BY c.chunking, c.ordinal
+
 -- name: keep_chunks
-INSERT INTO magnet.chunks (chunking, ordinal, text, text_sha256, start_at, end_at, page, heading)
-SELECT v.chunking, v.ordinal, v.text, v.sha256, v.start_at, v.end_at, nullif(v.page, 0), v.heading
-FROM unnest(%(chunkings)s, %(ordinals)s, %(texts)s, %(hashes)s, %(starts)s, %(ends)s, %(pages)s, %(headings)s)
-    AS v (chunking, ordinal, text, sha256, start_at, end_at, page, heading)
+INSERT INTO magnet.chunks (chunking, ordinal, text, text_sha256, start_at, end_at, page, heading, tokens, searched,
+    parent, cut_sha256)
+SELECT v.chunking, v.ordinal, v.text, v.sha256, v.start_at, v.end_at, nullif(v.page, 0), v.heading,
+    nullif(v.tokens, -1), v.searched, nullif(v.parent, -1), v.cut_sha256
+FROM unnest(%(chunkings)s, %(ordinals)s, %(texts)s, %(hashes)s, %(starts)s, %(ends)s, %(pages)s, %(headings)s,
+    %(tokens)s, %(searched)s, %(parents)s, %(cut_hashes)s)
+    AS v (chunking, ordinal, text, sha256, start_at, end_at, page, heading, tokens, searched, parent, cut_sha256)
 ON CONFLICT (chunking, ordinal) DO NOTHING
 
 -- name: keep_cuts

@@ -18,7 +18,8 @@ CROSS JOIN LATERAL unnest(u.documents) AS d (id)
 LEFT JOIN magnet.jobs j ON j.kind = %(kind)s AND j.key = d.id::text
 LEFT JOIN LATERAL (
     SELECT v.topic FROM magnet.magnet_events v
-    WHERE v.originator_id = d.id AND v.topic <> 'document.details_changed'
+    WHERE v.originator_id = d.id AND v.topic NOT IN ('document.details_changed', 'document.passage_edited', 'document.passage_restored',
+        'document.passage_disabled', 'document.passage_enabled', 'document.edits_failed')
     ORDER BY v.originator_version DESC LIMIT 1
 ) AS e ON true
 WHERE u.id = %(id)s

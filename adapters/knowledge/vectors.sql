@@ -1,6 +1,6 @@
 -- name: lacking  -- each is looked up in the index: a join would be planned by the statistics of a table that has just grown
-SELECT c.chunking, c.ordinal, c.text_sha256, c.text FROM magnet.chunks c
-WHERE c.chunking = ANY (%(chunkings)s) AND (c.chunking, c.ordinal) > (%(after)s, %(ordinal)s)
+SELECT c.chunking, c.ordinal, c.text_sha256, coalesce(c.searched, c.text) FROM magnet.chunks c
+WHERE c.searched IS DISTINCT FROM '' AND c.chunking = ANY (%(chunkings)s) AND (c.chunking, c.ordinal) > (%(after)s, %(ordinal)s)
     AND (SELECT e.space FROM magnet.embeddings e WHERE e.space = %(space)s AND e.text_sha256 = c.text_sha256) IS NULL
 ORDER BY c.chunking, c.ordinal LIMIT %(limit)s
 

@@ -36,12 +36,14 @@ class ReadModel:
 
     `upkeep` brings the tables of a schema in order while others read and write them; it may take long, and
     changes nothing of what they hold. Given what it returned the last time, it may leave for later what still grows
-    and returns that: sizes by name. Given None it leaves nothing.
+    and returns that: sizes by name. Given None it leaves nothing. `complete` adds to tables that an earlier version
+    made what has come since: empty columns and tables, which change no checksum.
     """
 
     projection: Projection
     writer: type[Writer]
     upkeep: Callable[[AsyncConnectionPool, str, Mapping[str, int] | None], Awaitable[Mapping[str, int]]] | None = None
+    complete: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None
 
     @property
     def name(self) -> str:
@@ -112,6 +114,9 @@ class Batches:
             cursor = await connection.execute(SQL["schema_exists"], {"schema": self.schema})
             if await cursor.fetchone() is None:
                 await self._create(connection)
+            elif self._model.complete is not None:
+                await connection.execute(SQL["into_schema"], {"schema": self.schema})
+                await self._model.complete(connection)
 
     async def make_anew(self) -> None:
         """Make the schema with empty tables and begin at 0, whatever was there; or raise Fenced.

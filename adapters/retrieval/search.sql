@@ -185,7 +185,7 @@ WHERE p.id = ANY (%(ids)s) AND q.words IS NOT NULL
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
     d.metadata, d.source, pl.fields ->> 'language'
 FROM (SELECT DISTINCT n.id FROM passages_v1.passages h
-    JOIN passages_v1.passages n ON n.place = h.place
+    JOIN passages_v1.passages n ON n.place = h.place AND n.parent IS NULL AND n.disabled IS NULL
         AND n.ordinal BETWEEN h.ordinal - %(window)s AND h.ordinal + %(window)s
     WHERE h.id = ANY (%(ids)s)) AS found
 JOIN passages_v1.passages p ON p.id = found.id

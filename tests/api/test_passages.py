@@ -1,10 +1,35 @@
 """Passages over HTTP: how they would be cut; listed, read, changed, and found as they are then."""
 
+import asyncio
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
-from tests.support.server import Running
+import pytest
+
+from tests.support.postgres import Database
+from tests.support.reading import PlainReader
+from tests.support.server import Running, serving
 
 PREVIEW = "/v1/knowledge-sources:preview"
+SOURCE = "/v1/knowledge-sources/handbook"
+
+
+@pytest.fixture
+async def reading(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """A server with a knowledge source, which indexes plain text."""
+    async with serving(database, tmp_path, reader=PlainReader()) as running:
+        await running.do("POST", "/v1/knowledge-sources", {"name": "handbook", "type": "files"})
+        yield running
+
+
+async def indexed(magnet: Running, added: Any) -> None:
+    """Wait until what was given can be found."""
+    async with asyncio.timeout(30):
+        while (await magnet.get(f"/v1/jobs/{added['job_id']}"))["state"] != "finished":
+            await asyncio.sleep(0.02)
+    magnet.position = await magnet.container.log.head()
 
 
 async def test_how_a_document_would_be_cut_is_shown_and_nothing_is_stored(magnet: Running):
@@ -31,3 +56,45 @@ async def test_a_preview_of_wrong_settings_or_of_no_document_is_a_422_that_point
         answer = await magnet.call("POST", PREVIEW, body)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_passages_are_written_listed_changed_and_removed(reading: Running):
+    body = {"documents": [{"external_id": "a", "title": "A", "text": "one line\nanother line", "acl": ["staff"]}]}
+    await indexed(reading, await reading.do("POST", f"{SOURCE}/documents", body))
+    made = await reading.do(
+        "POST", f"{SOURCE}/passages", {"text": "by hand", "title": "Hint", "message": "asked often"}
+    )
+    await indexed(reading, made)
+    page = await reading.get(f"{SOURCE}/passages?limit=2")
+    rest = await reading.get(f"{SOURCE}/passages?limit=2&cursor={page['next_cursor']}")
+    assert [each["text"] for each in page["items"] + rest["items"]] == ["one line", "another line", "by hand"]
+    first = page["items"][0]
+    assert await reading.get(f"{SOURCE}/passages/{first['id']}") == first
+    assert first["document"]["external_id"] == "a" and first["tokens"] == 2
+    await reading.do("PATCH", f"{SOURCE}/passages/{first['id']}", {"disabled": True})
+    assert (await reading.get(f"{SOURCE}/passages/{first['id']}"))["disabled"] is True
+    [found] = (await reading.get(f"{SOURCE}/passages?disabled=true"))["items"]
+    assert found["id"] == first["id"]
+    refused = await reading.call("DELETE", f"{SOURCE}/passages/{first['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_manual")
+    manual = made["documents"][0]["id"]
+    await reading.do("PATCH", f"{SOURCE}/passages/{manual}", {"title": "Better hint"})
+    [hint] = (await reading.get(f"{SOURCE}/passages?manual=true"))["items"]
+    assert hint["document"]["title"] == "Better hint"
+    await reading.do("DELETE", f"{SOURCE}/passages/{hint['id']}")
+    assert (await reading.get(f"{SOURCE}/passages?manual=true"))["items"] == []
+
+
+async def test_a_passage_of_another_group_is_not_there_and_can_not_be_changed(reading: Running):
+    body = {"documents": [{"external_id": "a", "text": "one line", "acl": ["staff"]}]}
+    await indexed(reading, await reading.do("POST", f"{SOURCE}/documents", body))
+    [found] = (await reading.get(f"{SOURCE}/passages"))["items"]
+    key = await reading.do("POST", "/v1/api-keys", {"name": "others", "roles": ["operator"], "groups": ["others"]})
+    others = f"Bearer {key['key']}"
+    listed = await reading.call("GET", f"{SOURCE}/passages", Authorization=others)
+    assert listed.json()["items"] == []
+    for method, body in (("GET", None), ("PATCH", {"disabled": True}), ("DELETE", None)):
+        answer = await reading.call(method, f"{SOURCE}/passages/{found['id']}", body, Authorization=others)
+        assert answer.status_code == 404
+    wrong = await reading.call("GET", f"{SOURCE}/passages?cursor=x", Authorization=others)
+    assert wrong.status_code == 422

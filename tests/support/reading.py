@@ -1,4 +1,4 @@
-"""A reader without child processes: plain text, one chunk for each line."""
+"""A reader without child processes: plain text, one chunk for each line, or for the whole by the strategy `none`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ class PlainReader:
     async def cut(self, text: Text, chunking: Mapping[str, Any]) -> Sequence[Chunk]:
         self.cut_texts.append(text.text)
         chunks, at = [], 0
-        for line in text.text.splitlines(keepends=True):
+        for line in [text.text] if chunking["strategy"] == "none" else text.text.splitlines(keepends=True):
             said = line.strip()
             if said:
                 start = at + line.index(said)

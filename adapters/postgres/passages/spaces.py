@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 from psycopg import sql as statements
 
 from adapters.postgres import sql
-from projections.passages import PassagesMissing
+from projections.passage_rows import PassagesMissing
 
 TABLES = sql.load("adapters.postgres.passages", "tables.sql")
 SQL = sql.load("adapters.postgres.passages", "writer.sql")
@@ -51,6 +51,11 @@ class Spaces:
         for (space,) in await self._rows(SQL["space_names"], {}):
             await self._execute("delete_fresh", space, {"places": places})
             await self._execute("delete_main", space, {"places": places})
+
+    async def delete_of(self, space: str, places: Any, passages: Any) -> None:
+        """Delete the vectors of passages of some places."""
+        for query in ("delete_fresh_of", "delete_main_of"):
+            await self._execute(query, space, {"places": places, "passages": passages})
 
     async def checksums(self) -> Sequence[str]:
         """Return a checksum of each space, whichever table its vectors are in."""

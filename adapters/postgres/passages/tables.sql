@@ -111,6 +111,41 @@ SELECT codes.code, codes.config FROM (VALUES
     ('tr', 'turkish'), ('yi', 'yiddish')) AS codes (code, config)
 JOIN pg_ts_config c ON c.cfgname = codes.config AND c.cfgnamespace = 'pg_catalog'::regnamespace;
 
+-- name: is_late  -- whether what came after the first release is there
+SELECT to_regclass('passage_edits') IS NOT NULL
+
+-- name: late  -- what came after the first release: in a schema that was made before, too
+ALTER TABLE passages
+    -- What is searched instead of the text: empty, nothing; null, the text.
+    ADD COLUMN searched text,
+    -- The passage that is given instead of this one.
+    ADD COLUMN parent uuid,
+    -- What a person changed of it.
+    ADD COLUMN edit uuid,
+    -- True, or null.
+    ADD COLUMN disabled boolean;
+CREATE INDEX ON passages (parent) WHERE parent IS NOT NULL;
+
+-- What people changed of passages; the passage is named by the text that was cut (its SHA-256) and where it stood.
+CREATE TABLE passage_edits (
+    id uuid PRIMARY KEY,
+    document uuid NOT NULL,
+    position bigint NOT NULL,
+    start_at integer NOT NULL,
+    end_at integer NOT NULL,
+    sha256 text NOT NULL,
+    -- The SHA-256 of what is said instead; null: what was cut.
+    text text,
+    disabled boolean NOT NULL
+);
+CREATE INDEX ON passage_edits (document);
+
+-- Documents that are one passage which a person wrote.
+CREATE TABLE written (document uuid PRIMARY KEY);
+
+-- Shelves on which passages are found that are given as part of others.
+CREATE TABLE parted (shelf bigint PRIMARY KEY);
+
 -- name: has_space
 SELECT dimensions FROM spaces WHERE name = %(space)s
 

@@ -10,8 +10,9 @@ from psycopg import AsyncConnection
 from adapters.postgres import sql
 from adapters.postgres.arrays import bigints, byte_strings, integers, texts, uuids
 from adapters.postgres.passages.spaces import Spaces
+from domain.passage_edits import CutPassage, Edit, PassageName
 from domain.retrieval import passage_id
-from projections.passages import DocumentRow, PassagesMissing, Placement, Shelf, SourceRow
+from projections.passage_rows import DocumentRow, EditRow, PassagesMissing, Placement, Shelf, SourceRow
 
 TABLES = sql.load("adapters.postgres.passages", "tables.sql")
 SQL = sql.load("adapters.postgres.passages", "writer.sql")
@@ -30,6 +31,14 @@ class PostgresPassagesWriter:
     async def create(connection: AsyncConnection[Any]) -> None:
         """Make the empty tables."""
         await connection.execute(TABLES["create"])
+        await connection.execute(TABLES["late"])
+
+    @staticmethod
+    async def complete(connection: AsyncConnection[Any]) -> None:
+        """Add what came later to tables that an earlier version made."""
+        row = await (await connection.execute(TABLES["is_late"])).fetchone()
+        if row is not None and not row[0]:
+            await connection.execute(TABLES["late"])
 
     async def checksum(self) -> str:
         """Return a checksum over all rows; of long texts it takes the length."""
@@ -152,13 +161,89 @@ class PostgresPassagesWriter:
         )
         _all_there(added, len(placements), "chunkings")
         await self._execute("count_added", {"places": bigints([each.id for each in placements])})
+        await self._fill(placements)
+
+    async def refill(self, documents: Sequence[UUID]) -> None:
+        """Make the passages of documents anew from what was cut; where they stand stays as it is."""
+        placements = [
+            Placement(
+                id=row[0],
+                document=row[1],
+                version=row[2],
+                chunking=bytes(row[3]),
+                chunks=row[4],
+                shelf=Shelf(id=row[5], index=row[6], space=row[7], model=row[8]),
+                dimensions=row[9],
+            )
+            for row in await self._rows("standing", {"documents": uuids(documents)})
+        ]
+        places = bigints([each.id for each in placements])
+        await self._execute("delete_passages", {"places": places})
+        await self._spaces.delete(places)
+        await self._fill(placements)
+
+    async def _fill(self, placements: Sequence[Placement]) -> None:
+        """Put passages and their vectors into places."""
+        places = bigints([each.id for each in placements])
         _all_there(await self._execute("add_passages", _passages(placements)), _chunks(placements), "passages")
+        await self._execute("note_parted", {"places": places})
         for space in sorted({each.shelf.space for each in placements if each.shelf.space is not None}):
             here = [each for each in placements if each.shelf.space == space and each.chunks]
             for dimensions in sorted({each.dimensions or 0 for each in here}):
                 await self._spaces.must_have(space, dimensions)
             if here:
-                _all_there(await self._spaces.add(space, _passages(here)), _chunks(here), "vectors")
+                [(searched,)] = await self._rows("searched", {"places": bigints([each.id for each in here])})
+                _all_there(await self._spaces.add(space, _passages(here)), searched, "vectors")
+
+    # What people changed ------------------------------------------------------
+
+    async def save_edits(self, rows: Sequence[EditRow]) -> None:
+        """Insert or replace what was changed of passages."""
+        await self._execute(
+            "save_edits",
+            {
+                "id": uuids([row.id for row in rows]),
+                "document": uuids([row.document for row in rows]),
+                "position": bigints([row.position for row in rows]),
+                "start_at": integers([row.edit.name.start for row in rows]),
+                "end_at": integers([row.edit.name.end for row in rows]),
+                "sha256": texts([row.edit.name.sha256 for row in rows]),
+                "text": texts([row.edit.text for row in rows]),
+                "disabled": integers([int(row.edit.disabled) for row in rows]),
+            },
+        )
+        await self._execute("drop_edits", {"documents": uuids([row.document for row in rows])})
+
+    async def save_written(self, documents: Sequence[UUID]) -> None:
+        """Note which documents are passages that a person wrote."""
+        await self._execute("save_written", {"documents": uuids(documents)})
+
+    async def edits(self, documents: Sequence[UUID]) -> Mapping[UUID, Sequence[Edit]]:
+        """Return what was changed of the passages of documents."""
+        found: dict[UUID, list[Edit]] = {}
+        for _, document, start, end, sha256, text, disabled in await self._rows(
+            "edits", {"documents": uuids(documents)}
+        ):
+            name = PassageName(start=start, end=end, sha256=sha256)
+            found.setdefault(document, []).append(Edit(name=name, text=text, disabled=disabled))
+        return found
+
+    async def cut(self, documents: Sequence[UUID]) -> Mapping[tuple[UUID, int], Mapping[UUID, CutPassage]]:
+        """Return by document and place the passages that edits can mean, by their ids."""
+        found: dict[tuple[UUID, int], dict[UUID, CutPassage]] = {}
+        for id, place, document, ordinal, start, sha256 in await self._rows("cut", {"documents": uuids(documents)}):
+            passage = CutPassage(ordinal=ordinal, start=start, sha256=sha256)
+            found.setdefault((document, place), {})[id] = passage
+        return found
+
+    async def mark(self, edits: Mapping[UUID, UUID], disabled: Sequence[UUID]) -> None:
+        """Note which edit each passage has, and that some are not found."""
+        await self._execute("mark", {"passages": uuids(list(edits)), "edits": uuids(list(edits.values()))})
+        if disabled:
+            rows = await self._rows("disable", {"passages": uuids(disabled)})
+            passages, places = uuids([row[0] for row in rows]), bigints([row[1] for row in rows])
+            for (space,) in await self._rows("space_names", {}):
+                await self._spaces.delete_of(space, places, passages)
 
     async def reword(self, sources: Sequence[UUID]) -> None:
         """Make the words of all passages of these sources anew."""

@@ -45,9 +45,11 @@ UPDATE places pl SET acl = d.acl, title = d.title,
 FROM documents d WHERE d.id = pl.document AND d.id = ANY (%(ids)s)
 
 -- name: retitle  -- before save_details: the title is among a passage's words
-UPDATE passages p SET words = magnet.words(pl.config, concat_ws(' ', d.title, p.heading, left(p.text, 100000)))
+UPDATE passages p SET words = magnet.words(pl.config,
+    concat_ws(' ', d.title, p.heading, left(coalesce(p.searched, p.text), 100000)))
 FROM places pl JOIN documents d ON d.id = pl.document
 WHERE p.place = pl.id AND d.id = ANY (%(ids)s) AND pl.title <> d.title
+    AND p.searched IS DISTINCT FROM '' AND p.disabled IS NULL
 
 -- name: count_fields
 INSERT INTO metadata_fields AS f (source, field, type, documents)
@@ -108,20 +110,70 @@ FROM (SELECT a.shelf, sum(a.passages) AS passages FROM added a GROUP BY a.shelf)
 WHERE s.id = d.shelf
 
 -- name: add_passages
-INSERT INTO passages (id, place, shelf, ordinal, start_at, end_at, page, heading, text, words)
+INSERT INTO passages (id, place, shelf, ordinal, start_at, end_at, page, heading, text, words, searched, parent)
 SELECT i.id, pl.id, pl.shelf, c.ordinal, c.start_at, c.end_at, c.page, c.heading, c.text,
-    magnet.words(pl.config, concat_ws(' ', pl.title, c.heading, left(c.text, 100000)))
-FROM unnest(%(ids)s, %(places)s, %(ordinals)s) AS i (id, place, ordinal)
+    CASE WHEN c.searched = '' THEN ''::tsvector ELSE magnet.words(pl.config,
+        concat_ws(' ', pl.title, c.heading, left(coalesce(c.searched, c.text), 100000))) END,
+    c.searched, CASE WHEN c.parent IS NOT NULL THEN (%(ids)s::uuid[])[i.number - c.ordinal + c.parent] END
+FROM unnest(%(ids)s, %(places)s, %(ordinals)s) WITH ORDINALITY AS i (id, place, ordinal, number)
 JOIN places pl ON pl.id = i.place
 JOIN magnet.chunks c ON c.chunking = pl.chunking AND c.ordinal = i.ordinal
+
+-- name: note_parted
+INSERT INTO parted (shelf) SELECT DISTINCT p.shelf FROM passages p
+WHERE p.place = ANY (%(places)s) AND p.parent IS NOT NULL ON CONFLICT DO NOTHING
+
+-- name: searched  -- how many of these are searched at all
+SELECT count(*) FROM passages p WHERE p.place = ANY (%(places)s) AND p.searched IS DISTINCT FROM ''
 
 -- name: add_vectors
 INSERT INTO {fresh} (place, shelf, id, embedding)
 SELECT pl.id, pl.shelf, i.id, e.embedding
 FROM unnest(%(ids)s, %(places)s, %(ordinals)s) AS i (id, place, ordinal)
 JOIN places pl ON pl.id = i.place
-JOIN magnet.chunks c ON c.chunking = pl.chunking AND c.ordinal = i.ordinal
+JOIN magnet.chunks c ON c.chunking = pl.chunking AND c.ordinal = i.ordinal AND c.searched IS DISTINCT FROM ''
 JOIN magnet.embeddings e ON e.space = %(space)s AND e.text_sha256 = c.text_sha256
+
+-- name: save_edits
+INSERT INTO passage_edits (id, document, position, start_at, end_at, sha256, text, disabled)
+SELECT v.id, v.document, v.position, v.start_at, v.end_at, v.sha256, v.text, v.disabled <> 0
+FROM unnest(%(id)s, %(document)s, %(position)s, %(start_at)s, %(end_at)s, %(sha256)s, %(text)s, %(disabled)s)
+    AS v (id, document, position, start_at, end_at, sha256, text, disabled)
+ON CONFLICT (id) DO UPDATE SET position = excluded.position, text = excluded.text, disabled = excluded.disabled
+
+-- name: drop_edits  -- one that changes nothing any more is none
+DELETE FROM passage_edits WHERE document = ANY (%(documents)s) AND text IS NULL AND NOT disabled
+
+-- name: edits
+SELECT id, document, start_at, end_at, sha256, text, disabled FROM passage_edits WHERE document = ANY (%(documents)s)
+
+-- name: save_written
+INSERT INTO written (document) SELECT unnest(%(documents)s) ON CONFLICT DO NOTHING
+
+-- name: standing  -- what stands on shelves of these documents
+SELECT pl.id, pl.document, pl.version, pl.chunking, pl.passages, sh.id, sh.index, sh.space, sh.model, sp.dimensions
+FROM places pl JOIN shelves sh ON sh.id = pl.shelf LEFT JOIN spaces sp ON sp.name = sh.space
+WHERE pl.document = ANY (%(documents)s) ORDER BY pl.id
+
+-- name: cut  -- the passages of documents that edits can mean, and the text that was cut there
+SELECT p.id, p.place, pl.document, p.ordinal, p.start_at, encode(coalesce(c.cut_sha256, c.text_sha256), 'hex')
+FROM places pl
+JOIN passages p ON p.place = pl.id AND p.parent IS NULL
+JOIN magnet.chunks c ON c.chunking = pl.chunking AND c.ordinal = p.ordinal
+WHERE pl.document = ANY (%(documents)s) ORDER BY p.place, p.ordinal
+
+-- name: mark
+UPDATE passages p SET edit = v.edit FROM unnest(%(passages)s, %(edits)s) AS v (passage, edit) WHERE p.id = v.passage
+
+-- name: disable  -- with what is found instead of it
+UPDATE passages p SET disabled = true, words = ''
+WHERE p.id = ANY (%(passages)s) OR p.parent = ANY (%(passages)s) RETURNING p.id, p.place
+
+-- name: delete_fresh_of  -- before delete_main_of
+DELETE FROM {fresh} WHERE place = ANY (%(places)s) AND id = ANY (%(passages)s)
+
+-- name: delete_main_of
+DELETE FROM {main} WHERE place = ANY (%(places)s) AND id = ANY (%(passages)s)
 
 -- name: new_configs
 WITH changed AS (UPDATE places pl SET config = coalesce(own.config, found.config, 'simple')
@@ -134,9 +186,10 @@ RETURNING pl.shelf, pl.config)
 INSERT INTO shelf_configs (shelf, config) SELECT DISTINCT c.shelf, c.config FROM changed c ON CONFLICT DO NOTHING
 
 -- name: reword
-UPDATE passages p SET words = magnet.words(pl.config, concat_ws(' ', pl.title, p.heading, left(p.text, 100000)))
+UPDATE passages p SET words = magnet.words(pl.config,
+    concat_ws(' ', pl.title, p.heading, left(coalesce(p.searched, p.text), 100000)))
 FROM places pl JOIN documents d ON d.id = pl.document AND d.source = ANY (%(sources)s)
-WHERE p.place = pl.id
+WHERE p.place = pl.id AND p.searched IS DISTINCT FROM '' AND p.disabled IS NULL
 
 -- name: checksum_rows  -- whatever their order on disk
 SELECT md5(concat_ws(',',
@@ -147,7 +200,12 @@ SELECT md5(concat_ws(',',
     (SELECT coalesce(md5(string_agg(md5(t::text), '' ORDER BY t.source, t.field, t.type)), '') FROM metadata_fields t),
     (SELECT count(*) FROM passages),
     (SELECT coalesce(bit_xor(hashtextextended(concat_ws(',', t.id, t.place, t.shelf, t.ordinal, t.start_at, t.end_at,
-        t.page, octet_length(t.heading), octet_length(t.text)), 0)), 0) FROM passages t)))
+        t.page, octet_length(t.heading), octet_length(t.text), octet_length(t.searched), t.parent, t.edit,
+        t.disabled), 0)), 0) FROM passages t),
+    -- Null where there is none: what was stored before comes out as it did.
+    (SELECT md5(string_agg(md5(t::text), '' ORDER BY t.id)) FROM passage_edits t),
+    (SELECT md5(string_agg(t.document::text, '' ORDER BY t.document)) FROM written t),
+    (SELECT md5(string_agg(t.shelf::text, '' ORDER BY t.shelf)) FROM parted t)))
 
 -- name: checksum_space
 SELECT concat_ws(',', %(space)s::text, count(*), coalesce(bit_xor(hashtextextended(

@@ -1,0 +1,64 @@
+"""Reading passages: lists and single ones, with what people changed of them."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres import sql
+from adapters.postgres.reading import rows_of
+from domain.passage_edits import PassageName
+from projections.source_passages import Cursor, PassagesQuery, SourcePassage
+
+SQL = sql.load("adapters.postgres.passages", "view.sql")
+BEGINNING: Cursor = (0, -1)
+
+
+class PostgresSourcePassagesView:
+    """The read model for queries."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def page(self, query: PassagesQuery) -> tuple[Sequence[SourcePassage], Cursor | None]:
+        """Return passages, and after which the next ones stand."""
+        place, ordinal = query.after or BEGINNING
+        values: dict[str, Any] = {
+            **_access(query.groups),
+            "source": query.source,
+            "limit": query.limit + 1,
+            "place": place,
+            "document": query.document,
+        }
+        if query.orphaned:
+            rows = await self._rows("orphaned", {**values, "id": None})
+        else:
+            narrowed = {name: getattr(query, name) for name in ("text", "disabled", "manual", "edited")}
+            rows = await self._rows("page", {**values, **narrowed, "ordinal": ordinal})
+        shown = rows[: query.limit]
+        return shown, shown[-1].cursor if len(rows) > query.limit else None
+
+    async def get(self, source: UUID, id: UUID, groups: frozenset[str] | None) -> SourcePassage | None:
+        """Return a passage of any index of a source, or an edit that is orphaned."""
+        values: dict[str, Any] = {**_access(groups), "source": source, "id": id}
+        rows = await self._rows("get", values)
+        if not rows:
+            rows = await self._rows("orphaned", {**values, "limit": 1, "place": 0, "document": None})
+        return rows[0] if rows else None
+
+    async def _rows(self, query: str, values: dict[str, Any]) -> list[SourcePassage]:
+        return [_passage(row) for row in await rows_of(self._pool, SQL[query], values, row_factory=dict_row)]
+
+
+def _access(groups: frozenset[str] | None) -> dict[str, Any]:
+    return {"everything": groups is None, "groups": sorted(groups or ())}
+
+
+def _passage(row: DictRow) -> SourcePassage:
+    cursor = (row.pop("place"), row.pop("ordinal"))
+    start, end, sha256 = (row.pop(f"named_{part}") for part in ("start", "end", "sha256"))
+    name = PassageName(start=start, end=end, sha256=sha256)
+    return SourcePassage(**{**row, "metadata": orjson.loads(row["metadata"]), "name": name, "cursor": cursor})
