@@ -3,7 +3,7 @@
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Protocol
@@ -97,6 +97,14 @@ class Authenticator:
         if key is None or not valid(key):
             return None
         return actor_of(key)
+
+    async def standing(self, principal: Mapping[str, str]) -> Actor | None:
+        """Return a principal that is on record as it is now; None where its credential is valid no more."""
+        key = principal["id"] if principal["type"] == "api_key" else None
+        roles = frozenset({"admin"}) if key is None else frozenset[str]()
+        return await self.still(
+            Actor(type=principal["type"], id=principal["id"], name=principal["name"], credential=key, roles=roles)
+        )
 
     def _limit(self, key: Credential) -> None:
         if key.requests_per_minute is None:

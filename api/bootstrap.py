@@ -123,6 +123,7 @@ async def open_container(
         stack.push_async_callback(access_log.close)
         credentials = Credentials(pool, listener)
         stack.push_async_callback(credentials.close)
+        authenticator = Authenticator(credentials, keyring.mac)
         if renderer is None:
             sandboxed = SandboxedRenderer()
             stack.push_async_callback(sandboxed.close)
@@ -181,6 +182,7 @@ async def open_container(
             works = works_of(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
+                turns=turns, standing=authenticator.standing,
             )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
@@ -269,7 +271,7 @@ async def open_container(
             access_log=access_log,
             webhooks=WebhookAdministration(pool, log),
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
-            authenticator=Authenticator(credentials, keyring.mac),
+            authenticator=authenticator,
             runner=runner if worker else None,
             stack=stack.pop_all(),
         )

@@ -40,10 +40,10 @@ def message(
 
 
 def begun(call: Call, made: Begun) -> Response:
-    """Return that a turn goes on, and where it can be followed."""
+    """Return that a turn goes on, or will, and where it can be followed."""
     receipt = made.receipt
     body = {
-        "turn": {"id": str(made.turn), "state": "running"},
+        "turn": {"id": str(made.turn), "state": "queued" if made.queued else "running"},
         "run_id": str(made.run_id),
         "id": str(receipt.id),
         "version": receipt.version,

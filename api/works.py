@@ -20,6 +20,7 @@ from commands.indexing import IndexDocuments
 from commands.jobs import JobQueue, Work
 from commands.model_calls import EmbeddingModels
 from commands.ports import Things
+from commands.queued_turns import BeginQueuedTurns, Standing
 from commands.reading import DocumentReader
 from commands.retention import EndRunTexts
 from commands.runs import Runs
@@ -27,6 +28,7 @@ from commands.scheduling import SyncBySchedule
 from commands.source_trial import SourceTrials
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
+from commands.turns import Turns
 
 
 def works_of(
@@ -43,6 +45,8 @@ def works_of(
     log: EventLog,
     keys: DataKeys,
     run_texts_days: int | None,
+    turns: Turns,
+    standing: Standing,
 ) -> list[Work]:
     """Return how each kind of job is carried out."""
     documents = PostgresSourceDocuments(pool)
@@ -76,5 +80,6 @@ def works_of(
             failed=tell_failed,
         ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
+        BeginQueuedTurns(bus=bus, things=things, turns=turns, standing=standing),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
     ]

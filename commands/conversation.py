@@ -6,6 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.bus import Done
+from commands.conversation_jobs import QUEUED_TURNS
 from commands.ports import Actor, Things, Unit
 from commands.runs import LEASE
 from domain.agent import Agent
@@ -13,6 +14,7 @@ from domain.configuration_events import LIVE
 from domain.conversation import Conversation
 from domain.conversation_course import answering
 from domain.conversation_forks import Cut, fork
+from domain.conversation_queue import OnBusy, begin_queued, next_queued, take
 from domain.errors import Invalid, NotFound
 from domain.run import End, Run
 from domain.turn import Pause, Reply
@@ -70,12 +72,14 @@ class ForkConversation(BeginConversation):
 class StartTurn(ByOwner):
     """Take what a person said (or try a turn again) and begin its run, leased by a process.
 
-    With `begins`, it is the first that is said. With `after`, it is refused unless the newest turn is this run.
+    With `queued`, a turn that waited begins. With `begins`, it is the first that is said. With `after`, it is refused unless the newest turn is this run.
     `noted` is kept with the run's input.
     """
 
     content: str | None
     retry: str | None
+    queued: str | None
+    on_busy: OnBusy
     begins: BeginConversation | None
     after: UUID | None
     noted: Mapping[str, Any]
@@ -207,8 +211,23 @@ class ConversationHandlers:
             conversation.must_be_newest(command.after)
         if command.retry is not None:
             turn = conversation.retry(command.retry, agent=command.agent)
+        elif command.queued is not None:
+            turn = command.queued
+            begin_queued(conversation, turn, agent=command.agent)
         else:
-            turn = conversation.post(content=command.content or "", agent=command.agent)
+            turn, interrupted = take(
+                conversation,
+                command.content or "",
+                agent=command.agent,
+                on_busy=command.on_busy,
+                channel=command.channel,
+                attributes=command.attributes,
+            )
+            if (found := conversation.turn(turn))["state"] == "queued":
+                wake_queue(unit, conversation)
+                unit.save(conversation)
+                waits = {"queued": True, "interrupts": interrupted}
+                return Done(aggregate=conversation, shown={**leg_shown(found, begins=False), **waits})
         return self._leg(unit, conversation, turn, command, command.noted)
 
     async def decide(self, command: Decide, unit: Unit) -> Done:
@@ -225,6 +244,7 @@ class ConversationHandlers:
         """Decline what waits."""
         conversation = await own(unit, command)
         conversation.decline()
+        wake_queue(unit, conversation)
         unit.save(conversation)
         return Done(aggregate=conversation)
 
@@ -281,6 +301,7 @@ class ConversationHandlers:
                 conversation.fail(command.turn, code=error["code"], message=error["message"], reply=command.reply)
         run.finish(command.end)
         unit.effect("release", id=command.turn)
+        wake_queue(unit, conversation)
         unit.save(run, conversation)
         return Done(aggregate=conversation, shown={"turn": conversation.turn(command.turn)})
 
@@ -291,6 +312,7 @@ class ConversationHandlers:
         conversation.interrupt(command.turn)
         run.interrupt()
         unit.effect("release", id=command.turn)
+        wake_queue(unit, conversation)
         unit.save(run, conversation)
         return Done(aggregate=conversation, shown={"turn": conversation.turn(command.turn)})
 
@@ -314,6 +336,12 @@ class ConversationHandlers:
 def leg_shown(turn: Mapping[str, Any], *, begins: bool) -> dict[str, Any]:
     """Return which run a turn is at present, and whether the command began it."""
     return {"turn": turn["id"], "run_id": turn["run_id"], "leg": len(turn["legs"]) + 1, "begins": begins}
+
+
+def wake_queue(unit: Unit, conversation: Conversation) -> None:
+    """Have the turn begin that waits longest, where nothing is before it any more."""
+    if next_queued(conversation) is not None:
+        unit.effect("job", kind=QUEUED_TURNS, key=str(conversation.id))
 
 
 async def own(unit: Unit, command: ByOwner) -> Conversation:

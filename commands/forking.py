@@ -9,7 +9,8 @@ from commands.ports import Context, Receipt, Things
 from commands.turn_work import Begun, Say
 from commands.turns import Turns
 from domain.conversation import Conversation
-from domain.conversation_forks import held_for
+from domain.conversation_course import answering
+from domain.conversation_forks import Cut, held_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +56,14 @@ class Forking:
         edits: bool,
     ) -> ForkConversation:
         principal = principal_of(context.actor)
-        # Whose it is and with whom it is held is said in its first event; the command itself looks at the rest.
-        found = owned(await self.things.at_version(Conversation, origin, 1), principal)
+        found = owned(await self.things.newest(Conversation, origin), principal)
+        cut = (Cut.before if edits else Cut.after)(found, message)
+        agents = [answering(turn) for turn in cut.turns if turn["agent"]]
         return ForkConversation(
             id=uuid4(),
             expected=expected,
             principal=principal,
-            agent=UUID(found.agent),
+            agent=UUID(agents[-1]["id"] if agents else found.agent),
             subject=held_for(found, subject),
             variables={},
             origin=origin,

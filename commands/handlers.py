@@ -38,6 +38,7 @@ from commands.conversation_notes import (
     title_suggested,
     titled,
 )
+from commands.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
@@ -118,6 +119,8 @@ def handlers(
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,
         CloseConversation: conversations.close,
+        WithdrawMessage: withdrawn,
+        RefuseMessage: refused,
         TitleConversation: titled,
         SuggestTitle: title_suggested,
         NoteReview: review_noted,

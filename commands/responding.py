@@ -64,6 +64,7 @@ class Responding:
             Say(
                 conversation=conversation.id,
                 content=command.content,
+                on_busy="reject",
                 after=command.after,
                 instructions=command.instructions,
                 metadata=command.metadata,

@@ -11,6 +11,7 @@ from commands.conversation import BeginConversation, NoteAction
 from commands.ports import Context, Receipt
 from commands.runs import Recording
 from commands.turn_streams import TurnStream
+from domain.conversation_queue import OnBusy
 from domain.turn import Pause, Reply
 
 
@@ -19,13 +20,16 @@ class Say:
     """Say something in a conversation, or (with `retry`) have the newest turn tried again.
 
     With `begins`, the conversation is begun by that. With `after`, only where the newest turn is, or goes on as, this
-    run. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
+    run. With `queued`, a turn that waited begins. `on_busy` says what is done while a turn runs; None: what the agent's
+    setting says. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
     with the input of its run.
     """
 
     conversation: UUID
     content: str | None = None
     retry: str | None = None
+    queued: str | None = None
+    on_busy: OnBusy | None = None
     expected: int | None = None
     begins: BeginConversation | None = None
     after: UUID | None = None
@@ -53,7 +57,7 @@ class Confirm:
 class Begun:
     """A turn that began, or goes on as another run; `begins` where that is by this very request.
 
-    `repeated` where an earlier request with the same key was answered so.
+    One that is `queued` begins when what is before it has ended; `interrupts` is the turn that it is to end. `repeated` where an earlier request with the same key was answered so.
     """
 
     conversation: UUID
@@ -62,6 +66,8 @@ class Begun:
     leg: int
     begins: bool
     receipt: Receipt
+    queued: bool = False
+    interrupts: UUID | None = None
 
     @classmethod
     def of(cls, receipt: Receipt) -> "Begun":
@@ -69,7 +75,17 @@ class Begun:
         shown = receipt.shown
         turn, run = UUID(shown["turn"]), UUID(shown["run_id"])
         begins = bool(shown["begins"]) and not receipt.replayed
-        return cls(conversation=receipt.id, turn=turn, run_id=run, leg=shown["leg"], begins=begins, receipt=receipt)
+        interrupts = shown.get("interrupts")
+        return cls(
+            conversation=receipt.id,
+            turn=turn,
+            run_id=run,
+            leg=shown["leg"],
+            begins=begins,
+            receipt=receipt,
+            queued=bool(shown.get("queued")),
+            interrupts=None if interrupts is None else UUID(interrupts),
+        )
 
     @property
     def repeated(self) -> bool:

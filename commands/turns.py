@@ -25,6 +25,7 @@ from commands.conversation import (
     principal_of,
 )
 from commands.conversation_course import HandOff, NoteTopic
+from commands.conversation_queue import WithdrawMessage
 from commands.model_calls import SaidBefore, TextPiece
 from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
@@ -85,6 +86,8 @@ class Turns:
             expected=command.expected,
             content=command.content,
             retry=command.retry,
+            queued=command.queued,
+            on_busy=command.on_busy or agent.definition.get("on_busy", "reject"),
             begins=command.begins,
             after=command.after,
             noted=command.noted,
@@ -99,7 +102,14 @@ class Turns:
         if made.begins:
             sealed_for = key_subject(made.conversation, subject)
             self._start(made, agent, context, sealed_for, command.instructions)
+        if made.interrupts is not None and not made.repeated:
+            await self._end_running(made.interrupts)
         return made
+
+    async def _end_running(self, turn: UUID) -> None:
+        """Stop a turn, whichever process carries it out."""
+        if not self.stop(turn):
+            await self._journal.ask_to_cancel(turn)
 
     async def _held(self, command: Say, context: Context) -> tuple[str | None, UUID]:
         """Return for whom a conversation is held, and with which agent; or raise NotFound."""
@@ -164,7 +174,7 @@ class Turns:
     async def end(self, made: Begun) -> TurnEvent:
         """Return the terminal event of a run, when it is there; who did not begin it waits a minute, or is told so."""
         try:
-            async with asyncio.timeout(None if made.begins else PATIENCE):
+            async with asyncio.timeout(None if made.begins or (not made.repeated and made.queued) else PATIENCE):
                 async for event in self.follow(made):
                     last = event
         except TimeoutError:
@@ -184,9 +194,11 @@ class Turns:
         if state == "awaiting_confirmation":
             await self._bus.dispatch(Decline(id=conversation, principal=principal), context)
             state = "cancelled"
+        elif state == "queued":
+            await self._bus.dispatch(WithdrawMessage(id=conversation, principal=principal, turn=str(turn)), context)
+            return await self.cancel(conversation, turn, context, patience=patience)
         elif state == "running":
-            if not self.stop(turn):
-                await self._journal.ask_to_cancel(turn)
+            await self._end_running(turn)
             try:
                 async with asyncio.timeout(patience):
                     async for event in self.following.follow(conversation, turn, run):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from domain import variants
+from domain.agent_conduct import CONDUCT_REFERRED, Conduct
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
@@ -156,7 +157,7 @@ REFERRED: Mapping[str, str] = {
 """What an agent, and each of its variants, refers to."""
 
 
-class AgentDefinition(Definition, AgentSettings):
+class AgentDefinition(Definition, AgentSettings, Conduct):
     """An agent's settings."""
 
     welcome_message: str = Field("", max_length=10_000)
@@ -165,7 +166,8 @@ class AgentDefinition(Definition, AgentSettings):
     variants: dict[str, dict[str, JSON]] = Field(default_factory=dict, max_length=20)
 
     REFERENCES: ClassVar[Mapping[str, str]] = {
-        f"{place}{path}": kind for place in ("", "variants/*/") for path, kind in REFERRED.items()
+        **{f"{place}{path}": kind for place in ("", "variants/*/") for path, kind in REFERRED.items()},
+        **CONDUCT_REFERRED,
     }
 
     @model_validator(mode="after")
@@ -238,6 +240,16 @@ class Agent(Configuration):
         TOPIC = "agent.welcome_changed"
         welcome_message: str
         sample_questions: list[str]
+
+    class ConversationsSet(Changed):
+        """How it holds conversations changed: when a turn runs, in the end, and what is made of them."""
+
+        TOPIC = "agent.conversations_set"
+        on_busy: str
+        close_after: int | None
+        may_close: bool
+        titles: dict[str, Any] | None
+        post_processing: dict[str, Any] | None
 
     class ObservabilityChanged(Changed):
         """What its runs record changed."""

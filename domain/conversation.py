@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain import conversation_course, conversation_events, conversation_notes
+from domain import conversation_course, conversation_events, conversation_notes, conversation_queue
 from domain.errors import NotFound, StaleVersion
 from domain.turn import (
     OPEN_STATES,
@@ -34,6 +34,8 @@ class Conversation(Aggregate):
 
     Created = conversation_events.Created
     HistoryCopied = conversation_events.HistoryCopied
+    MessageQueued = conversation_queue.MessageQueued
+    MessageWithdrawn = conversation_queue.MessageWithdrawn
     TurnStarted = conversation_events.TurnStarted
     ActionCompleted = conversation_events.ActionCompleted
     ConfirmationRequested = conversation_events.ConfirmationRequested
@@ -305,9 +307,10 @@ class Conversation(Aggregate):
             raise ConversationClosed
 
     def must_be_idle(self) -> None:
-        """Raise TurnInProgress where a turn goes on."""
-        if (turn := self.running) is not None and turn["state"] == "running":
-            raise TurnInProgress(details={"turn": turn["id"]})
+        """Raise TurnInProgress where a turn goes on, or waits until one has ended."""
+        for turn in reversed(self.turns.values()):
+            if turn["state"] in ("running", "queued"):
+                raise TurnInProgress(details={"turn": turn["id"]})
 
     def must_be_newest(self, run: UUID) -> None:
         """Raise TurnNotNewest unless the newest turn is, or goes on as, this run."""

@@ -78,8 +78,9 @@ class HistoryCopied(Aggregate.Event):
         }
         topics = [turn["topic"]["topic"] for turn in self.turns if turn["topic"] is not None]
         aggregate.topic = next(filter(None, reversed(topics)), None)
-        if self.turns:
-            aggregate.answering = (self.turns[-1]["handed_to"] or self.turns[-1]["agent"])["id"]
+        agents = [turn["handed_to"] or turn["agent"] for turn in self.turns if turn["agent"]]
+        if agents:
+            aggregate.answering = agents[-1]["id"]
 
 
 class ActionCompleted(Aggregate.Event):

@@ -56,8 +56,9 @@ class Cut:
     @classmethod
     def whole(cls, turns: Sequence[Mapping[str, Any]], message: str | None) -> Self:
         """Return the cut after turns that have all ended, or raise TurnInProgress."""
-        if turns and turns[-1]["state"] == "running":
-            raise TurnInProgress(details={"turn": turns[-1]["id"]})
+        for turn in turns:
+            if turn["state"] in ("running", "queued"):
+                raise TurnInProgress(details={"turn": turn["id"]})
         return cls(turns, message)
 
 

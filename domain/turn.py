@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from domain.errors import Conflict
 
-TurnState = Literal["running", "awaiting_confirmation", "completed", "failed", "cancelled", "interrupted"]
+TurnState = Literal["queued", "running", "awaiting_confirmation", "completed", "failed", "cancelled", "interrupted"]
 OPEN_STATES = frozenset({"running", "awaiting_confirmation"})
 
 

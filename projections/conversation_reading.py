@@ -134,6 +134,7 @@ class ConversationReader:
         """Return its public form, with what reviewers noted where they may be told."""
         names = await self.log.names({UUID(conversation.agent), UUID(conversation.answering)})
         turns = list(conversation.turns.values())
+        begun = [turn for turn in turns if turn["agent"]]
         created_at, updated_at = [
             (await self.log.stream(conversation.id, after=version - 1, before=version + 1, limit=1))[0].recorded_at
             for version in (1, conversation.version)
@@ -148,7 +149,7 @@ class ConversationReader:
             "principal": conversation.principal,
             "variables": conversation.variables,
             "status": "closed" if conversation.closed else "open",
-            "state": turns[-1]["state"] if turns else None,
+            "state": begun[-1]["state"] if begun else None,
             "topic": conversation.topic,
             "welcome_message": conversation.welcome,
             "forked_from": conversation.origin,
@@ -206,9 +207,10 @@ def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dic
 
 def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Return a turn's public form."""
-    names = ("id", "number", "state", "run_id", "message_id", "retry_of", "agent", "actions", "error", "copied_from")
+    names = ("id", "number", "state", "run_id", "message_id", "retry_of", "actions", "error", "copied_from")
     return {
         **{name: turn[name] for name in names},
+        "agent": turn["agent"] or None,
         "earlier_runs": [leg["run_id"] for leg in turn["legs"]],
         "topic": turn["topic"],
         "handed_to": turn["handed_to"],

@@ -30,6 +30,7 @@ MEANINGS: Mapping[str, str] = {
     "document.indexed:chunking": "Names how its text was cut.",
     "chunks": "How many passages the text was cut into.",
     "citations": "Which passages were cited.",
+    "close_after": "Seconds since the last message, after which conversations are closed; null: never.",
     "code": "A stable code for what went wrong.",
     "comment": "What was said with the rating.",
     "config": "Settings of the connector.",

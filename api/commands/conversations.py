@@ -12,6 +12,7 @@ from api.commands.configurations import nothing_else
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
 from commands.turn_work import Begun, Confirm, Say
+from domain.conversation_queue import OnBusy
 from domain.definition import JSON, Reference, Strict, parse
 from domain.errors import NotFound
 from domain.references import UUID_FORM, identify
@@ -46,6 +47,10 @@ class MessageBody(DeliveryBody):
     """What a person says."""
 
     content: str = Field(min_length=1, max_length=LONGEST)
+    on_busy: OnBusy | None = Field(
+        None,
+        description="While a turn runs: refuse this (409), answer it after that, or instead; null = as the agent's set.",
+    )
 
 
 class ConfirmationBody(DeliveryBody):
@@ -84,7 +89,9 @@ async def say(call: Call) -> Response:
     body, reason, raw = await call.body()
     asked = parse(MessageBody, body)
     await call.wait_for_passages()
-    command = Say(conversation=conversation_of(call), content=asked.content, expected=call.if_match())
+    command = Say(
+        conversation=conversation_of(call), content=asked.content, on_busy=asked.on_busy, expected=call.if_match()
+    )
     made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)
 

@@ -24,7 +24,7 @@ from projections.conversation_reading import Reader
 from projections.conversations import ConversationsProjection, ConversationsQuery
 
 READ_MODEL = ConversationsProjection.name
-STATES = tuple(get_args(TurnState))
+STATES = tuple(state for state in get_args(TurnState) if state != "queued")
 TEXT = {"type": "string"}
 FILTERS = (
     ORDER,
@@ -107,7 +107,7 @@ async def stream(call: Call) -> Response:
     following = call.container.turns.following
     events = following.follow(found.id, UUID(turn["id"]), UUID(turn["run_id"]), after)
     headers = {"Magnet-Position": str(position)}
-    if turn["state"] != "running":
+    if turn["state"] not in ("queued", "running"):
         first = await anext(events, None)
         if first is None:  # what ends a client that connects again and again
             return Response(status_code=204, headers=headers)
