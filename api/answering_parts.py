@@ -3,6 +3,7 @@
 from commands.actions import Actions
 from commands.agent_loop import AgentLoop
 from commands.answering import Answerer
+from commands.bus import Bus
 from commands.classifying import Classifier
 from commands.expanding import Expanding
 from commands.grounding import GroundingChecks
@@ -13,6 +14,8 @@ from commands.prompt_run import PromptRuns
 from commands.reranking import Reranking
 from commands.retrieval import Searcher
 from commands.searching import ToolSearches
+from commands.summaries import Memory
+from commands.turn_answering import TurnAnswering
 
 
 def answerer_of(
@@ -37,6 +40,14 @@ def answerer_of(
         languages=languages,
         grounding=GroundingChecks(chat=chat, embeddings=embeddings),
     )
+
+
+def turn_answering_of(
+    *, bus: Bus, things: Things, chat: ChatModels, loop: AgentLoop, prompts: PromptRuns
+) -> TurnAnswering:
+    """Return what has turns answered."""
+    memory = Memory(things=things, models=chat, prompts=prompts)
+    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory)
 
 
 def agent_loop_of(*, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns) -> AgentLoop:

@@ -45,7 +45,7 @@ from adapters.turn_journal import PostgresTurnJournal
 from adapters.webhooks.administration import WebhookAdministration
 from adapters.webhooks.dispatcher import WebhookDispatcher
 from adapters.webhooks.sending import WebhookSender
-from api.answering_parts import agent_loop_of, answerer_of
+from api.answering_parts import agent_loop_of, answerer_of, turn_answering_of
 from api.auth import Authenticator
 from api.connectors import connectors_of
 from api.container import Container
@@ -170,7 +170,8 @@ async def open_container(
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema()
         journal = PostgresTurnJournal(pool, keys)
-        turns = Turns(bus=bus, things=store, places=store, loop=agent_loop, runs=runs, journal=journal)
+        answering = turn_answering_of(bus=bus, things=store, chat=chat_models, loop=agent_loop, prompts=prompt_runs)
+        turns = Turns(bus=bus, things=store, places=store, answering=answering, runs=runs, journal=journal)
         journal.on_cancel = turns.stop
         listener.on(TURNS, journal.hear)
         await listener.open()

@@ -39,15 +39,18 @@ class Budget:
         outer: "Budget | None" = None,
         earlier: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
-        """Return the budget that an agent's limits leave from now on, where `earlier` runs have taken some of it."""
+        """Return the budget that an agent's limits leave, where `earlier` runs of the turn have taken some of it.
+
+        For an agent that is asked by another one, it counts from now on.
+        """
         cost = limits.get("cost")
         currency = None if cost is None else cost["currency"]
-        spent = recording.spent()
+        spent = recording.spent() if outer is not None else {}
         return cls(
             recording=recording,
             tokens=limits.get("tokens"),
             cost=cost,
-            tokens_before=spent["usage"]["total"] - sum(tokens_of(each) for each in earlier),
+            tokens_before=tokens_of(spent) - sum(tokens_of(each) for each in earlier),
             cost_before=paid(spent, currency) - sum((paid(each, currency) for each in earlier), Decimal(0)),
             outer=outer,
         )

@@ -8,7 +8,7 @@ from commands.bus import Done
 from commands.conversation import OnConversation
 from commands.ports import Unit
 from domain.conversation import Conversation
-from domain.conversation_course import hand_off, note_topic
+from domain.conversation_course import hand_off, note_topic, summarize
 from domain.topics import TopicChoice
 
 
@@ -18,6 +18,23 @@ class NoteTopic(OnConversation):
 
     turn: str
     choice: TopicChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteSummary(OnConversation):
+    """Keep in short what was said up to a turn."""
+
+    turn: str
+    upto: str
+    summary: str
+
+
+async def summary_noted(command: NoteSummary, unit: Unit) -> Done:
+    """Keep it."""
+    conversation = await unit.load(Conversation, command.id)
+    summarize(conversation, command.turn, upto=command.upto, summary=command.summary)
+    unit.save(conversation)
+    return Done(aggregate=conversation)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from commands.conversation import (
     NoteAction,
     StartTurn,
 )
-from commands.conversation_course import HandOff, NoteTopic, handed_off, topic_noted
+from commands.conversation_course import HandOff, NoteSummary, NoteTopic, handed_off, summary_noted, topic_noted
 from commands.conversation_notes import (
     NoteCopied,
     NoteReview,
@@ -115,6 +115,7 @@ def handlers(
         NoteAction: conversations.note_action,
         NoteTopic: topic_noted,
         HandOff: handed_off,
+        NoteSummary: summary_noted,
         EndTurn: conversations.end_turn,
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,

@@ -8,13 +8,8 @@ from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
-from commands.actions import ActionDone, Asker
-from commands.agent_loop import AgentLoop
-from commands.agent_talk import ActionStarted, Course
-from commands.answering import Cited
 from commands.bus import Bus, Command
 from commands.choosing import Chosen, choose
-from commands.classifying import TopicChosen
 from commands.conversation import (
     Decide,
     Decline,
@@ -24,24 +19,19 @@ from commands.conversation import (
     owned,
     principal_of,
 )
-from commands.conversation_course import HandOff, NoteTopic
 from commands.conversation_queue import WithdrawMessage
-from commands.model_calls import SaidBefore, TextPiece
-from commands.other_agents import HandedOff
-from commands.pausing import resumption_of
 from commands.ports import Context, Receipt, Things
-from commands.retrieval import groups_of
 from commands.runs import Recording, RequestInProgress, Runs
+from commands.turn_answering import TurnAnswering
 from commands.turn_ends import ShuttingDown, TurnNotCancelled, abandoned, details_of, told
 from commands.turn_following import Places, TurnFollowing, started
 from commands.turn_streams import TurnEvent, TurnJournal, TurnStream, key_subject
-from commands.turn_work import Begun, Confirm, Say, Work, action_of, type_of
+from commands.turn_work import Begun, Confirm, Say, Work, type_of
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.conversation_course import answering
 from domain.errors import Busy, DomainError, Unavailable
 from domain.run import Outcome, RunEnded
-from domain.topics import TopicChoice
 from domain.turn import Pause, Reply, TurnEnded
 
 DRAIN = 20.0
@@ -61,11 +51,11 @@ class Turns:
     """Begins turns and carries them out, independently of whoever asked."""
 
     def __init__(
-        self, bus: Bus, things: Things, places: Places, loop: AgentLoop, runs: Runs, journal: TurnJournal
+        self, bus: Bus, things: Things, places: Places, answering: TurnAnswering, runs: Runs, journal: TurnJournal
     ) -> None:
         self._bus = bus
         self._things = things
-        self._loop = loop
+        self._answering = answering
         self._runs = runs
         self._journal = journal
         self._works: dict[UUID, Work] = {}
@@ -161,7 +151,7 @@ class Turns:
         )
         work.stream.publish("turn.started", started(made.conversation, made.turn, made.run_id))
         self._works[made.run_id] = work
-        work.answering = asyncio.create_task(self._answered(work, agent))
+        work.answering = asyncio.create_task(self._answering.answer(work, agent))
         work.task = asyncio.create_task(self._carry_out(work))
         work.task.add_done_callback(lambda _: self._works.pop(made.run_id, None))
 
@@ -303,67 +293,3 @@ class Turns:
                 log.warning("turn_end_waits turn=%s error=%s", work.turn, error.error_code)
                 await asyncio.sleep(pause)
         return await self._bus.dispatch(command, work.inside)
-
-    async def _answered(self, work: Work, agent: Chosen) -> Reply | Pause:
-        """Return the reply, and tell the stream what happens on the way."""
-        conversation = await self._things.newest(Conversation, work.conversation)
-        memory = agent.definition["memory"]
-        turn = conversation.turn(str(work.turn))
-        history = conversation.history(str(work.turn), memory["n"] - 1 if memory["strategy"] == "last_n" else None)
-        asker = Asker(
-            subject=conversation.subject or str(conversation.id),
-            groups=groups_of(work.context.actor),
-            variables=conversation.variables,
-        )
-        work.recording.versions["agent"] = agent.document()
-
-        async def note(done: ActionDone) -> None:
-            work.note(asyncio.ensure_future(self._bus.dispatch(action_of(work, done), work.inside)), done)
-
-        told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
-        messages = [*map(SaidBefore, history), *told, {"role": "user", "content": turn["content"]}]
-        resumed = resumption_of(conversation, str(work.turn))
-        if resumed is not None:
-            work.said.append(resumed.content)
-        reply: Reply | Pause | None = None
-
-        def began(started: ActionStarted) -> None:
-            work.stream.publish(
-                "tool.started",
-                {"id": started.call.id, "function": started.call.name, "tool_type": started.type},
-            )
-
-        course = Course(
-            topic=conversation.topic,
-            choice=TopicChoice.of(turn["topic"]),
-            began=began,
-            earlier=[leg["details"] for leg in turn["legs"]],
-        )
-        replying = self._loop.reply(
-            work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
-        )
-        async with aclosing(replying) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, ActionDone):
-                    continue  # told when it is recorded; meanwhile the model may be asked again
-                await work.noted()
-                match piece:
-                    case TopicChosen(choice=choice):
-                        noting = NoteTopic(id=work.conversation, turn=str(work.turn), choice=choice)
-                        await self._bus.dispatch(noting, work.inside)
-                        work.stream.publish("topic.chosen", choice.document())
-                    case TextPiece(text=text):
-                        work.said.append(text)
-                        work.stream.publish("message.delta", {"text": text})
-                    case HandedOff(agent=other):
-                        handing = HandOff(id=work.conversation, turn=str(work.turn), agent=other.document())
-                        await self._bus.dispatch(handing, work.inside)
-                        work.stream.publish("agent.handed_off", {"agent": other.document()})
-                    case ActionStarted():
-                        began(piece)
-                    case Cited(citation=citation):
-                        work.stream.publish("citation", {"citation": dict(citation)})
-                    case Reply() | Pause():
-                        reply = piece
-        assert reply is not None
-        return reply

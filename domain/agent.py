@@ -107,8 +107,27 @@ class Limits(Strict):
 class Memory(Strict):
     """Which earlier messages the model is told again."""
 
-    strategy: Literal["all", "last_n"] = "all"
-    n: int = Field(20, ge=1, le=10_000, description="Messages of persons, for last_n.")
+    strategy: Literal["all", "last_n", "summary"] = Field(
+        "all", description="`summary`: what is older than the last n is told in short, made anew every n/2 messages."
+    )
+    n: int = Field(20, ge=1, le=10_000, description="Messages of persons, for last_n and summary.")
+    prompt: Reference | None = Field(
+        None,
+        exclude_if=absent,
+        description="Makes a summary, given `summary` (what there is of one) and `messages`; null = the built-in one.",
+    )
+    model: Reference | None = Field(
+        None, exclude_if=absent, description="Makes a summary; null = the prompt's, else the agent's."
+    )
+    tokens: int | None = Field(
+        None, ge=20, le=100_000, exclude_if=absent, description="Of a summary at most; null = 500."
+    )
+
+    @model_validator(mode="after")
+    def _summaries_are_asked_for(self) -> Self:
+        if self.strategy != "summary" and (self.prompt, self.model, self.tokens) != (None, None, None):
+            raise ValueError("'prompt', 'model' and 'tokens' go with the strategy summary")
+        return self
 
 
 class AgentSettings(Strict):
@@ -153,6 +172,8 @@ REFERRED: Mapping[str, str] = {
     "topics/*/actions/*/tool": "@type",
     "classification/prompt": "prompt",
     "classification/model": "model",
+    "memory/prompt": "prompt",
+    "memory/model": "model",
 }
 """What an agent, and each of its variants, refers to."""
 

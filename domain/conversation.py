@@ -20,7 +20,7 @@ from domain.turn import (
     TurnNotNewest,
     answer_id,
     content_of,
-    history_of,
+    messages_of,
     run_of,
     turn_id,
 )
@@ -52,6 +52,7 @@ class Conversation(Aggregate):
     AnswerCopied = conversation_notes.AnswerCopied
     TopicChosen = conversation_course.TopicChosen
     HandedOff = conversation_course.HandedOff
+    Summarized = conversation_course.Summarized
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Conversation(Aggregate):
         self.notes: list[dict[str, Any]] = []
         self.copied = frozenset[str]()
         self.topic: str | None = None
+        self.summary: dict[str, Any] | None = None
 
     @classmethod
     def begin(
@@ -333,20 +335,17 @@ class Conversation(Aggregate):
     def history(self, upto: str, persons_messages: int | None = None) -> list[dict[str, Any]]:
         """Return the messages before a turn as its model is told them: of turns that were answered, all of it.
 
-        What was said in a turn without an answer is told too, unless it was tried again. With
-        `persons_messages`, only what was said since the last so many.
+        With `persons_messages`, only what was said since the last so many.
         """
+        turns = self.told_before(upto)
+        first = 0 if persons_messages is None else max(0, len(turns) - persons_messages)
+        return messages_of(turns[first:])
+
+    def told_before(self, upto: str) -> list[dict[str, Any]]:
+        """Return the turns before another one whose messages a model is told: all but those that were tried again."""
         retried = {turn["retry_of"] for turn in self.turns.values()}
-        told: list[list[dict[str, Any]]] = []
-        for turn in self.turns.values():
-            if turn["id"] == upto:
-                break
-            if turn["id"] in retried or turn["id"] == self.turns[upto]["retry_of"]:
-                continue
-            told.append([{"role": "user", "content": turn["content"]}, *history_of(turn)])
-        if persons_messages is not None:
-            told = told[-persons_messages:]
-        return [message for said in told for message in said]
+        before = self.turns[upto]["number"] - 1
+        return [turn for turn in list(self.turns.values())[:before] if turn["id"] not in retried]
 
     def said(self) -> Iterator[str]:
         """Yield every text that was said, by either side."""

@@ -1,7 +1,7 @@
 """What a conversation notes of its course besides what is said: what each message is about, who goes on with it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from eventsourcing.domain import Aggregate
 
@@ -38,6 +38,28 @@ class HandedOff(Aggregate.Event):
         aggregate.alter(self.turn, handed_to=self.agent, topic=None)
         aggregate.answering = self.agent["id"]
         aggregate.topic = None
+
+
+class Summarized(Aggregate.Event):
+    """What was said in it up to a turn was put in short: its model is told that instead of the messages."""
+
+    TOPIC = "conversation.summarized"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"summary"})
+    turn: str
+    upto: str
+    subject: str | None
+    summary: str
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.summary = {"upto": self.upto, "text": self.summary}
+
+
+def summarize(conversation: "Conversation", turn: str, *, upto: str, summary: str) -> None:
+    """Keep in short what was said up to a turn, for this one that goes on and those that follow."""
+    conversation.must_go_on(turn)
+    conversation.trigger_event(
+        conversation.Summarized, turn=turn, upto=upto, subject=conversation.subject, summary=summary
+    )
 
 
 def hand_off(conversation: "Conversation", turn: str, agent: Mapping[str, Any]) -> None:

@@ -121,6 +121,11 @@ def content_of(turn: Mapping[str, Any]) -> str:
     return str(reply if whole else turn["partial"] or reply)
 
 
+def messages_of(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages of turns as a model is told them; a turn without an answer has what was said in it."""
+    return [message for turn in turns for message in ({"role": "user", "content": turn["content"]}, *history_of(turn))]
+
+
 def history_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a model is told again of a turn's reply: each call has a result, as providers ask for.
 

@@ -151,6 +151,7 @@ class ConversationReader:
             "status": "closed" if conversation.closed else "open",
             "state": begun[-1]["state"] if begun else None,
             "topic": conversation.topic,
+            "summary": conversation.summary,
             "welcome_message": conversation.welcome,
             "forked_from": conversation.origin,
             "messages": [message for turn in turns for message in messages_of(turn, conversation)],

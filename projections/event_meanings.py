@@ -124,6 +124,7 @@ MEANINGS: Mapping[str, str] = {
     "steps": "What the run did, as a tree.",
     "stop": "Texts at which the model stops.",
     "subject": "Whom it is about or for, as the caller names them.",
+    "summary": "What was said until then, in short.",
     "tag": "The tag.",
     "tags": "All tags that it carries now.",
     "target": "What was run: `{kind, id}`.",

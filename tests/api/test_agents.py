@@ -64,3 +64,20 @@ async def test_a_conversation_is_handed_off_and_goes_on_with_the_other_agent(tal
     assert (await talk.run(answer["run_id"]))["target"]["name"] == "expert"
     in_use = await talk.call("DELETE", "/v1/agents/expert")
     assert (in_use.status_code, in_use.json()["code"]) == (409, "in_use")
+
+
+async def test_a_summary_is_recorded_and_told_instead_of_the_messages(talk: Talks, server: ModelServer):
+    memory = {"strategy": "summary", "n": 1}
+    await talk.magnet.do("POST", "/v1/agents", {"name": "desk", "instructions": "You help.", "memory": memory})
+    server.script_for("chat-model", Reply(text="Hello Ada."), Reply(text="Ada greeted."), Reply(text="You are Ada."))
+    path = await talk.begin("desk", subject="ada")
+    await talk.say(path, "I am Ada.")
+    answer = await talk.say(path, "Who am I?")
+    assert [message["role"] for message in server.last.body["messages"]] == ["system", "system", "user"]
+    assert "Ada greeted." in server.last.body["messages"][1]["content"]
+    seen = await talk.see(path)
+    assert seen["summary"] == {"upto": seen["turns"][0]["id"], "text": "Ada greeted."}
+    run = await talk.run(answer["run_id"])
+    assert [step["kind"] for step in run["steps"] if step["parent"] is None] == ["summary", "model_call"]
+    recorded = await talk.magnet.client.get("/v1/events", params={"type": "conversation.summarized"})
+    assert [event["data"]["summary"] for event in recorded.json()["items"]] == ["[personal]"]

@@ -21,6 +21,7 @@ from commands.model_calls import Attempt, ChatAnswer, ChatRequest, ModelUsed, No
 from commands.ports import SYSTEM, Context
 from commands.prompt_run import PromptRuns
 from commands.runs import Recording, Runs
+from commands.summaries import Memory
 from domain.agent import Agent
 from domain.configuration import Configuration
 from domain.errors import NotFound
@@ -117,6 +118,7 @@ class Agents:
         )
         self.loop = agent_loop_of(things=self.shelf, chat=self.model, answerer=cast(Answerer, None), prompts=prompts)
         self.recording = Recording(runs, uuid4(), Context(actor=SYSTEM), "full")
+        self.memory = Memory(things=self.shelf, models=self.model, prompts=prompts)
         self.make(Prompt, "shout", text="Shout!")
 
     def make(self, kind: type[Configuration], name: str, **definition: Any) -> UUID:

@@ -1,0 +1,112 @@
+"""The answering of one turn: what its agent does and says, recorded and told as it happens."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from commands.actions import ActionDone, Asker
+from commands.agent_loop import AgentLoop
+from commands.agent_talk import ActionStarted, Course
+from commands.answering import Cited
+from commands.bus import Bus, Command
+from commands.choosing import Chosen
+from commands.classifying import TopicChosen
+from commands.conversation_course import HandOff, NoteSummary, NoteTopic
+from commands.model_calls import SaidBefore, TextPiece
+from commands.other_agents import HandedOff
+from commands.pausing import resumption_of
+from commands.ports import Things
+from commands.retrieval import groups_of
+from commands.summaries import Memory
+from commands.turn_work import Work, action_of
+from domain.conversation import Conversation
+from domain.topics import TopicChoice
+from domain.turn import Pause, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnAnswering:
+    """Has turns answered."""
+
+    bus: Bus
+    things: Things
+    loop: AgentLoop
+    memory: Memory
+
+    async def answer(self, work: Work, agent: Chosen) -> Reply | Pause:
+        """Return the reply, and tell the stream what happens on the way."""
+        conversation = await self.things.newest(Conversation, work.conversation)
+        turn = conversation.turn(str(work.turn))
+        earlier = await self._remembered(work, agent, conversation)
+        asker = Asker(
+            subject=conversation.subject or str(conversation.id),
+            groups=groups_of(work.context.actor),
+            variables=conversation.variables,
+        )
+        work.recording.versions["agent"] = agent.document()
+
+        async def note(done: ActionDone) -> None:
+            work.note(asyncio.ensure_future(self.bus.dispatch(action_of(work, done), work.inside)), done)
+
+        told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
+        messages = [*map(SaidBefore, earlier), *told, {"role": "user", "content": turn["content"]}]
+        resumed = resumption_of(conversation, str(work.turn))
+        if resumed is not None:
+            work.said.append(resumed.content)
+        reply: Reply | Pause | None = None
+
+        def began(started: ActionStarted) -> None:
+            work.stream.publish(
+                "tool.started",
+                {"id": started.call.id, "function": started.call.name, "tool_type": started.type},
+            )
+
+        course = Course(
+            topic=conversation.topic,
+            choice=TopicChoice.of(turn["topic"]),
+            began=began,
+            earlier=[leg["details"] for leg in turn["legs"]],
+        )
+        replying = self.loop.reply(
+            work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
+        )
+        async with aclosing(replying) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, ActionDone):
+                    continue  # told when it is recorded; meanwhile the model may be asked again
+                await work.noted()
+                match piece:
+                    case TopicChosen(choice=choice):
+                        await self._note(work, NoteTopic(**of(work), choice=choice))
+                        work.stream.publish("topic.chosen", choice.document())
+                    case TextPiece(text=text):
+                        work.said.append(text)
+                        work.stream.publish("message.delta", {"text": text})
+                    case HandedOff(agent=other):
+                        await self._note(work, HandOff(**of(work), agent=other.document()))
+                        work.stream.publish("agent.handed_off", {"agent": other.document()})
+                    case ActionStarted():
+                        began(piece)
+                    case Cited(citation=citation):
+                        work.stream.publish("citation", {"citation": dict(citation)})
+                    case Reply() | Pause():
+                        reply = piece
+        assert reply is not None
+        return reply
+
+    async def _remembered(self, work: Work, agent: Chosen, conversation: Conversation) -> Sequence[Mapping[str, Any]]:
+        """Return the messages before the turn, as its model is told them; a summary that was made is kept."""
+        found = await self.memory.of(work.recording, agent, conversation, str(work.turn))
+        if found.summary is not None and found.upto is not None:
+            await self._note(work, NoteSummary(**of(work), upto=found.upto, summary=found.summary))
+        return found.messages
+
+    async def _note(self, work: Work, command: Command) -> None:
+        await self.bus.dispatch(command, work.inside)
+
+
+def of(work: Work) -> dict[str, Any]:
+    """Return the conversation and the turn, as commands name them."""
+    return {"id": work.conversation, "turn": str(work.turn)}
