@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from commands.choosing import Chosen, choose
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel
+from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, NoModel, SaidBefore
 from commands.model_json import WrongOutput, json_in
 from commands.ports import Things
 from commands.prompt_run import PromptRuns, RunPrompt, asked_again, request_of
@@ -119,15 +119,18 @@ class Classifier:
             request = request_of({**prompt.definition, "model": own}, asked)
         else:
             told = SYSTEM.format(topics=orjson.dumps(described).decode(), present=present or "none")
-            recent = [
-                {"role": each["role"], "content": str(each["content"])[-LONGEST_SHOWN:]}
-                for each in spoken[-RECENT - 1 :]
-            ]
+            recent = [shown(each) for each in spoken[-RECENT - 1 :]]
             model = settings["model"] or definition["model"]
             request = ChatRequest(
                 model=None if model is None else UUID(model), messages=[{"role": "system", "content": told}, *recent]
             )
         return replace(request, response_format=form_of([topic["name"] for topic in topics]))
+
+
+def shown(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message as the classifier is shown it: the end of what was said."""
+    cut = {"role": message["role"], "content": str(message["content"])[-LONGEST_SHOWN:]}
+    return SaidBefore(cut) if isinstance(message, SaidBefore) else cut
 
 
 def form_of(names: Sequence[str]) -> dict[str, Any]:
