@@ -228,6 +228,11 @@ ANSWER: Mapping[str, Any] = {
                 },
             },
         },
+        "category": {
+            "type": ["string", "null"],
+            "description": "The one of the tool's `categories` that it belongs to.",
+        },
+        "processed": {"type": ["object", "null"], "description": "What the tool's `post_processing` told."},
         "model": {"description": "The model that answered; `extractive`: passages are quoted; `none`: nothing found."},
         **SPENT,
     },

@@ -10,6 +10,7 @@ from commands.grounding import GroundingChecks
 from commands.languages import LanguageDetector
 from commands.model_calls import ChatModels, EmbeddingModels, RerankModels
 from commands.ports import Things
+from commands.post_processing import PostProcessing
 from commands.prompt_run import PromptRuns
 from commands.reranking import Reranking
 from commands.retrieval import Searcher
@@ -39,6 +40,7 @@ def answerer_of(
         prompts=prompts,
         languages=languages,
         grounding=GroundingChecks(chat=chat, embeddings=embeddings),
+        post_processing=PostProcessing(things=things, chat=chat, prompts=prompts),
     )
 
 

@@ -12,6 +12,7 @@ from commands.execution import Asked, Execution, Prepared, Result, RunAnswer, Ru
 from commands.model_calls import TextPiece
 from commands.model_kinds import must_be_able
 from commands.ports import Context, Things
+from commands.post_processing import Processed
 from commands.retrieval import groups_of
 from commands.runs import Recording
 from commands.searching import asked_of
@@ -24,8 +25,11 @@ from domain.rag_tool import RagTool
 from domain.retrieval import Explained, Found, Passage, Place, Search
 from domain.retrieval_tool import RetrievalTool
 
-AFTERWARDS = ("grounding",)
+AFTERWARDS = ("grounding", "post_processing")
 """Kinds of steps that come when an answer is there."""
+
+TOLD = ("language", "grounding", "category", "processed")
+"""What the record keeps of an answer besides its text and citations."""
 
 K = TypeVar("K", bound=Configuration)
 
@@ -178,6 +182,7 @@ class AnswerRuns:
                         said = piece
                     case _:
                         yield piece
+        processed = said.processed or Processed()
         body = {
             "text": said.text,
             "citations": [dict(each) for each in said.citations],
@@ -187,10 +192,14 @@ class AnswerRuns:
             **how_found(found),
             "language": said.language,
             "grounding": said.grounding,
+            "category": processed.category,
+            "processed": processed.fields,
             "model": said.model,
             "timings_ms": stages(recording, found),
         }
-        told = {name: value for name in ("language", "grounding") if (value := body[name]) is not None}
+        if processed.note is not None:
+            body["notes"] = [*found.notes, processed.note]
+        told = {name: value for name in TOLD if (value := body[name]) is not None}
         yield Result(body=body, output={"text": said.text, "citations": body["citations"], **told})
 
     async def _observability(self, chosen: Chosen, subject: str) -> str:

@@ -11,6 +11,7 @@ from commands.grounding import GroundingChecks
 from commands.languages import LanguageDetector
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
 from commands.ports import Things
+from commands.post_processing import PostProcessing, Processed
 from commands.prompt_run import PromptRuns, RunPrompt, request_of
 from commands.runs import Recording, model_document
 from commands.saying import say
@@ -52,8 +53,8 @@ class Cited:
 class Answered:
     """The whole answer; `citations` in their public form, `invented` counts those that were removed.
 
-    `language` tells that of the question and of the answer, `grounding` what came of the check; None where the tool
-    does not care.
+    `language` tells that of the question and of the answer, `grounding` what came of the check, `processed` what
+    a model told of it; None where the tool does not care.
     """
 
     text: str
@@ -63,6 +64,7 @@ class Answered:
     invented: int
     language: Mapping[str, str | None] | None = None
     grounding: Mapping[str, Any] | None = None
+    processed: Processed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class Answerer:
     prompts: PromptRuns
     languages: LanguageDetector
     grounding: GroundingChecks
+    post_processing: PostProcessing
 
     async def answer(
         self,
@@ -112,7 +115,7 @@ class Answerer:
         yield Searched(found=found)
         if not found.passages:
             yield TextPiece(text=definition["no_answer"])
-            yield Answered(
+            nothing = Answered(
                 text=definition["no_answer"],
                 citations=(),
                 resolution="no_results",
@@ -120,6 +123,7 @@ class Answerer:
                 invented=0,
                 language=language,
             )
+            yield await self._processed(recording, definition, question, "", nothing, subject, parent)
             return
         checked = CitationFilter(lambda: len(given), first)
         said: list[str] = []
@@ -165,7 +169,29 @@ class Answerer:
             yield TextPiece(text=answered.text)
             for each in answered.citations:
                 yield Cited(citation=each)
-        yield answered
+        numbered = numbered_passages(found.passages, first)
+        yield await self._processed(recording, definition, question, numbered, answered, subject, parent)
+
+    async def _processed(
+        self,
+        recording: Recording,
+        definition: Mapping[str, Any],
+        question: str,
+        numbered: str,
+        answered: Answered,
+        subject: str,
+        parent: int | None,
+    ) -> Answered:
+        """Return the answer with what a model tells of it."""
+        variables = {
+            "question": question,
+            "answer": answered.text,
+            "resolution": answered.resolution,
+            "passages": numbered,
+            "language": (answered.language or {}).get("answer") or "",
+        }
+        processed = await self.post_processing.process(recording, definition, variables, subject=subject, parent=parent)
+        return replace(answered, processed=processed)
 
     async def _languages(self, definition: Mapping[str, Any], question: str) -> Mapping[str, str | None] | None:
         """Return the languages of question and answer, where the tool cares; None: not known."""
@@ -202,9 +228,12 @@ class Answerer:
             )
         prompt = await choose(self.things, Prompt, UUID(definition["prompt"]), subject=subject)
         recording.versions["prompt"] = prompt.document()
-        variables = {"question": question, "passages": numbered, "no_answer": definition["no_answer"]}
-        if "language" in prompt.definition["variables"]:
-            variables["language"] = wanted or ""
+        variables = {
+            "question": question,
+            "passages": numbered,
+            "no_answer": definition["no_answer"],
+            "language": wanted or "",
+        }
         messages = await self.prompts.messages(prompt, RunPrompt(prompt=prompt.id, variables=variables))
         chosen_model = model or prompt.definition["model"]
         return request_of({**prompt.definition, "model": chosen_model}, messages)

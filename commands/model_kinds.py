@@ -19,7 +19,7 @@ KINDS: Mapping[str, Mapping[str, frozenset[str]]] = {
         "multi_query/model": CHAT,
         "rerank/model": frozenset({"rerank", "chat"}),
     },
-    "rag_tool": {"grounding/model": CHAT},
+    "rag_tool": {"grounding/model": CHAT, "post_processing/model": CHAT},
 }
 """Kind of thing -> where a model is named -> kinds of models that will do."""
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from domain import variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
+from domain.prompt import check_schema
 
 
 class Languages(Strict):
@@ -41,20 +42,56 @@ class Grounding(Strict):
     )
 
 
+class Category(Strict):
+    """What questions may be about."""
+
+    name: str = Field(min_length=1, max_length=100)
+    description: str = Field("", max_length=2000, description="What belongs to it.")
+
+
+class PostProcessing(Strict):
+    """What a model tells of a question and its answer, beside the category."""
+
+    prompt: Reference | None = Field(
+        None,
+        description="Given `question`, `answer`, `resolution`, `passages`, `language` and `categories`; null = the "
+        "built-in one.",
+    )
+    model: Reference | None = Field(None, description="null = the prompt's, the tool's, else the default chat model.")
+    fields: dict[str, JSON] = Field(description="The JSON schema of what is told: an object's.")
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_are_an_objects(cls, value: dict[str, JSON]) -> dict[str, JSON]:
+        if value.get("type") != "object":
+            raise ValueError('the schema is one of an object: {"type": "object", "properties": {...}}')
+        return check_schema(value)
+
+
 class RagToolSettings(Strict):
     """The fields of a RAG tool that a variant may set differently."""
 
     retrieval_tool: Reference
     prompt: Reference | None = Field(
         None,
-        description="Given the variables `question`, `passages` and `no_answer`, and `language` where it has it; "
-        "null = the built-in one.",
+        description="Given the variables `question`, `passages`, `no_answer` and `language`; null = the built-in one.",
     )
     model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
     no_answer: str = Field("I can't find that in the documents.", min_length=1, max_length=2000)
     citations: bool = Field(True, description="Whether answers cite their passages as [1], [2], ...")
     grounding: Grounding | None = Field(None, description="null = answers are not checked against their passages.")
+    categories: list[Category] = Field(default_factory=list, max_length=50, description="Told of each question.")
+    post_processing: PostProcessing | None = Field(None, description="null = nothing is told but the category.")
     languages: Languages | None = Field(None, description="null = the model is asked for the question's language.")
+
+    @model_validator(mode="after")
+    def _categories_are_distinct(self) -> Self:
+        names = [category.name for category in self.categories]
+        if len(set(names)) != len(names):
+            raise ValueError("a category may stand only once")
+        if names and self.post_processing and "category" in self.post_processing.fields.get("properties", {}):
+            raise ValueError("with categories, `category` is none of the fields of post_processing")
+        return self
 
 
 class RagToolDefinition(Definition, RagToolSettings):
@@ -67,10 +104,14 @@ class RagToolDefinition(Definition, RagToolSettings):
         "prompt": "prompt",
         "model": "model",
         "grounding/model": "model",
+        "post_processing/prompt": "prompt",
+        "post_processing/model": "model",
         "variants/*/retrieval_tool": "retrieval_tool",
         "variants/*/prompt": "prompt",
         "variants/*/model": "model",
         "variants/*/grounding/model": "model",
+        "variants/*/post_processing/prompt": "prompt",
+        "variants/*/post_processing/model": "model",
     }
 
     @model_validator(mode="after")
@@ -122,6 +163,13 @@ class RagTool(Configuration):
 
         TOPIC = "rag_tool.grounding_set"
         grounding: dict[str, Any] | None
+
+    class PostProcessingSet(Changed):
+        """What a model tells of questions and answers changed."""
+
+        TOPIC = "rag_tool.post_processing_set"
+        categories: list[dict[str, Any]]
+        post_processing: dict[str, Any] | None
 
     class VariantsChanged(Changed):
         """Its variants changed."""

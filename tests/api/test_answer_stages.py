@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.test_prompt_runs import events_in
 from tests.support.library import Library, library
-from tests.support.model_server import ModelServer, Reply
+from tests.support.model_server import ModelServer, Reply, server_error
 from tests.support.server import Running
 
 HOLIDAYS, LUNCH = "Holidays are thirty days a year.", "Lunch is at noon, on thirty tables."
@@ -167,3 +167,63 @@ async def test_without_a_model_words_are_compared_and_what_was_not_answered_is_n
             "PATCH", "/v1/rag-tools/ask", {"grounding": {"check": "model", "model": "embedding"}}
         )
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "wrong_model_kind")
+
+
+CATEGORIES = [{"name": "leave", "description": "Days off."}, {"name": "food"}]
+MOOD = {
+    "type": "object",
+    "properties": {"mood": {"$ref": "#/$defs/mood"}},
+    "required": ["mood"],
+    "$defs": {"mood": {"enum": ["good", "bad"]}},
+}
+
+
+async def test_one_call_tells_category_and_fields_by_the_tools_schema_and_it_is_on_record(
+    books: Library, server: ModelServer
+):
+    await set_to(books, categories=CATEGORIES, post_processing={"fields": MOOD})
+    wrong, right = (
+        Reply(text='{"category": "cars", "mood": "good"}'),
+        Reply(text='{"category": "leave", "mood": "good"}'),
+    )
+    server.script_for("chat-model", Reply(text=GROUNDED), wrong, right)
+    answer = await books.ask("How many holidays?")
+    run = await books.last_run()
+    assert (answer["category"], answer["processed"], answer["notes"]) == ("leave", {"mood": "good"}, [])
+    told = prompts(server)
+    assert "Days off." in told[1]
+    assert "fit the schema at '/category'" in told[2]
+    form = server.last.body["response_format"]["json_schema"]["schema"]
+    assert form["properties"]["category"] == {"enum": ["leave", "food", None]}
+    assert json.loads(server.last.body["messages"][1]["content"]) == {
+        "question": "How many holidays?",
+        "answer": GROUNDED,
+        "resolution": "answered",
+    }
+    [step] = [step for step in run["steps"] if step["kind"] == "post_processing"]
+    assert step["output"] == {"category": "leave", "mood": "good"}
+    assert [each["kind"] for each in run["steps"] if each["parent"] == step["number"]] == ["model_call", "model_call"]
+    assert (run["output"]["category"], run["output"]["processed"]) == ("leave", {"mood": "good"})
+    assert (run["usage"], run["cost"]) == (answer["usage"], answer["cost"])
+
+
+async def test_a_prompt_of_ones_own_is_given_the_answer_and_a_failure_leaves_the_answer_as_it_is(
+    books: Library, server: ModelServer
+):
+    text = "{{ question }}|{{ answer }}|{{ resolution }}|{{ categories[1].name }}"
+    names = ("question", "answer", "resolution", "categories")
+    prompt = {"name": "tell", "text": text, "variables": {name: {} for name in names}}
+    await books.magnet.do("POST", "/v1/prompts", prompt)
+    await set_to(books, categories=CATEGORIES, post_processing={"fields": MOOD, "prompt": "tell"})
+    server.script_for("chat-model", Reply(text=NO_ANSWER), Reply(text='{"category": null, "mood": "bad"}'))
+    answer = await books.ask("Why?")
+    assert server.last.question == f"Why?|{NO_ANSWER}|not_answered|food"
+    assert (answer["category"], answer["processed"]) == (None, {"mood": "bad"})
+    assert [each["name"] for each in (await books.last_run())["versions"]["prompts"]] == ["tell"]
+    server.script_for("chat-model", Reply(text=GROUNDED), server_error())
+    events = events_in((await books.call(ASK, {"question": "How many holidays?", "stream": True})).text)
+    last = events[-1][1]
+    assert events[-1][0] == "answer.completed"
+    assert (last["text"], last["category"], last["processed"]) == (GROUNDED, None, None)
+    [note] = last["notes"]
+    assert note.startswith("Neither categorised nor processed")

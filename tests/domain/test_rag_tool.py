@@ -41,3 +41,29 @@ def test_languages_and_the_grounding_check_are_set_in_events_of_their_own_with_t
         (RagTool.LanguagesSet, {"languages": {"detect": True, "answer": "asked"}}),
         (RagTool.GroundingSet, {"grounding": judged}),
     )
+
+
+def test_post_processing_is_set_in_an_event_of_its_own():
+    told = {"prompt": None, "model": None, "fields": {"type": "object"}}
+    settings = {"categories": [{"name": "a"}], "post_processing": {"fields": {"type": "object"}}}
+    given(a_rag_tool()).when(lambda t: t.change(t.definition | settings)).then(
+        (RagTool.PostProcessingSet, {"categories": [{"name": "a", "description": ""}], "post_processing": told}),
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"categories": [{"name": "a"}, {"name": "a"}]},
+        {"post_processing": {"fields": {"type": "array"}}},
+        {"post_processing": {"fields": {"type": "object", "properties": 5}}},
+        {"post_processing": {"fields": {"type": "object", "$ref": "http://example.com/x"}}},
+        {
+            "categories": [{"name": "a"}],
+            "post_processing": {"fields": {"type": "object", "properties": {"category": {}}}},
+        },
+    ],
+)
+def test_categories_that_stand_twice_and_fields_that_are_no_objects_schema_are_refused(settings: Any):
+    with pytest.raises(Invalid):
+        a_rag_tool(**settings)
