@@ -25,6 +25,7 @@ from commands.answering import Cited
 from commands.budgets import Budget
 from commands.choosing import Chosen
 from commands.classifying import Classifier, TopicChosen
+from commands.confirming import questions
 from commands.model_calls import ChatAnswer, ChatModels, ModelCallFailed, NoModel, TextPiece, ToolCall
 from commands.other_agents import HandedOff, Nested, OtherAgents
 from commands.pausing import Resumption
@@ -33,7 +34,7 @@ from commands.quoting import quoted
 from commands.runs import Recording
 from commands.saying import say
 from domain.topics import TopicChoice
-from domain.turn import DECLINED, Pause, Reply
+from domain.turn import Pause, Reply, declined_with
 
 
 class TurnTimedOut(ModelCallFailed):
@@ -161,7 +162,8 @@ class AgentLoop:
                 async for piece in pieces:
                     yield piece
             if waiting:
-                yield paused(part.acting, talk, waiting)
+                asking = await questions(self.actions.prompts.renderer, part.acting, waiting, part.described)
+                yield paused(part.acting, talk, waiting, asking)
                 return
             iteration += 1
         yield talk.reply()
@@ -252,7 +254,13 @@ class AgentLoop:
     async def _go_on(self, acting: Acting, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
         """Do what a person agreed to, and note what they declined."""
         declined = [
-            ActionDone(call=call, type=acting.type_of(call), outcome="declined", duration_ms=0.0, told=DECLINED)
+            ActionDone(
+                call=call,
+                type=acting.type_of(call),
+                outcome="declined",
+                duration_ms=0.0,
+                told=declined_with(resumed.comments.get(call.id)),
+            )
             for call in resumed.declined
         ]
         for each in declined:

@@ -43,6 +43,11 @@ class Part:
         return iteration >= int(self.agent.definition["limits"]["iterations"])
 
     @property
+    def described(self) -> dict[str, str]:
+        """What its model is told of each function."""
+        return {each["function"]["name"]: each["function"]["description"] for each in self.functions}
+
+    @property
     def form(self) -> Mapping[str, Any] | None:
         """What its answers have to be besides text, in the form of OpenAI's; None where they may be any."""
         form = self.agent.definition.get("response_format")

@@ -171,13 +171,19 @@ class Acting:
         return bool(self.confirms and self.action(call).get("requires_confirmation"))
 
 
-def paused(acting: Acting, talk: Talk, calls: Sequence[ToolCall]) -> Pause:
-    """Return where a turn waits for a person to decide on calls."""
+def paused(acting: Acting, talk: Talk, calls: Sequence[ToolCall], messages: Sequence[str]) -> Pause:
+    """Return where a turn waits for a person to decide on calls, of each of which a message tells."""
     return Pause(
         reply=talk.reply(),
         calls=[
-            {"call": call.id, "function": call.name, "type": acting.type_of(call), "arguments": call.arguments}
-            for call in calls
+            {
+                "call": call.id,
+                "function": call.name,
+                "type": acting.type_of(call),
+                "arguments": call.arguments,
+                "message": message,
+            }
+            for call, message in zip(calls, messages, strict=True)
         ],
         given=[kept(passage) for passage in talk.given],
         cited=talk.filter.cited,

@@ -96,6 +96,7 @@ class Decide(ByOwner):
 
     confirmation: str
     approved: bool
+    comment: str | None
     channel: str
     attributes: Mapping[str, str]
     observability: str
@@ -233,7 +234,7 @@ class ConversationHandlers:
     async def decide(self, command: Decide, unit: Unit) -> Done:
         """Take a decision; the turn goes on once nothing is left to be decided."""
         conversation = await own(unit, command)
-        goes_on = conversation.decide(command.confirmation, approved=command.approved)
+        goes_on = conversation.decide(command.confirmation, approved=command.approved, comment=command.comment)
         turn = conversation.confirmations[command.confirmation]["turn"]
         if goes_on:
             return self._leg(unit, conversation, turn, command, {})

@@ -1,5 +1,6 @@
 """The catalogue: which handler carries out which command."""
 
+from commands.agent import AgentRules
 from commands.api_key import Credentials
 from commands.bus import Answers, Handlers
 from commands.checkpoint import NoteCheckpoint, note_checkpoint
@@ -55,6 +56,7 @@ from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgr
 from commands.tag import RenameTag, rename_tag
 from commands.trials import ShowTrial, show_trial
 from commands.webhook import SigningSecrets
+from domain.agent import Agent
 from domain.api_key import ApiKey
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
@@ -80,6 +82,7 @@ def handlers(
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={
+            Agent: AgentRules(renderer=renderer),
             Model: settle_model,
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),

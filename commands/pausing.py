@@ -1,7 +1,7 @@
 """Turns that wait for a person: what is kept of them in the log, and what they go on with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,10 @@ from domain.retrieval import Passage
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """What a turn goes on with, after a person has decided on all that it waited for."""
+    """What a turn goes on with, after a person has decided on all that it waited for.
+
+    `comments` are what they said of calls that they declined.
+    """
 
     content: str
     history: Sequence[dict[str, Any]]
@@ -21,6 +24,7 @@ class Resumption:
     cited: Sequence[int]
     approved: Sequence[ToolCall]
     declined: Sequence[ToolCall]
+    comments: Mapping[str, str] = field(default_factory=dict)
 
 
 def resumption_of(conversation: Conversation, turn: str) -> Resumption | None:
@@ -38,6 +42,7 @@ def resumption_of(conversation: Conversation, turn: str) -> Resumption | None:
         cited=pause["cited"],
         approved=[call_of(each) for each in decided if each["approved"]],
         declined=[call_of(each) for each in decided if not each["approved"]],
+        comments={each["call"]: each["comment"] for each in decided if each["comment"] is not None},
     )
 
 

@@ -22,7 +22,7 @@ class Respond:
 
     With `after`, only where the newest turn is, or goes on as, this run. `subject` and `variables` are those of a new
     conversation. With `decisions` (confirmation -> whether it was approved) nothing is said: a turn that waits for
-    them goes on.
+    them goes on. `comments` say why some were declined.
     """
 
     agent: UUID
@@ -30,6 +30,7 @@ class Respond:
     conversation: UUID | None = None
     after: UUID | None = None
     decisions: Mapping[str, bool] = field(default_factory=dict)
+    comments: Mapping[str, str] = field(default_factory=dict)
     instructions: str | None = None
     subject: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -118,7 +119,11 @@ class Responding:
         *first, last = command.decisions.items()
         # Each is taken once, whoever asks again; the key stands for the one that lets the turn go on.
         for id, approved in first:
-            confirm = Confirm(conversation=conversation.id, confirmation=id, approved=approved)
+            confirm = Confirm(
+                conversation=conversation.id, confirmation=id, approved=approved, comment=command.comments.get(id)
+            )
             await self.turns.decide(confirm, replace(context, idempotency=None))
-        confirm = Confirm(conversation=conversation.id, confirmation=last[0], approved=last[1])
+        confirm = Confirm(
+            conversation=conversation.id, confirmation=last[0], approved=last[1], comment=command.comments.get(last[0])
+        )
         return await self.turns.decide(confirm, context)

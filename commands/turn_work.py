@@ -45,11 +45,12 @@ class Say:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirm:
-    """Agree to what an agent wants to do, or decline it."""
+    """Agree to what an agent wants to do, or decline it, with a comment for the agent."""
 
     conversation: UUID
     confirmation: str
     approved: bool
+    comment: str | None = None
     expected: int | None = None
 
 

@@ -127,6 +127,7 @@ class Turns:
             expected=command.expected,
             confirmation=command.confirmation,
             approved=command.approved,
+            comment=command.comment,
             principal=principal_of(context.actor),
             channel=context.channel,
             attributes=context.attributes,

@@ -41,6 +41,12 @@ class Action(Strict):
     requires_confirmation: bool = Field(
         False, description="Whether a person must agree, in a conversation, before it is carried out."
     )
+    confirmation_message: str | None = Field(
+        None,
+        max_length=4000,
+        exclude_if=absent,
+        description="What the person is asked, a template of the arguments; null = by description and arguments.",
+    )
     hand_off: bool = Field(
         False,
         exclude_if=operator.not_,

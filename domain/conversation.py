@@ -53,6 +53,7 @@ class Conversation(Aggregate):
     TopicChosen = conversation_course.TopicChosen
     HandedOff = conversation_course.HandedOff
     Summarized = conversation_course.Summarized
+    DecisionExplained = conversation_course.DecisionExplained
 
     def __init__(
         self,
@@ -202,14 +203,25 @@ class Conversation(Aggregate):
             details=dict(pause.reply.details),
         )
 
-    def decide(self, confirmation: str, *, approved: bool) -> bool:
-        """Take what a person decided; return whether the turn goes on by that. The same again changes nothing."""
+    def decide(self, confirmation: str, *, approved: bool, comment: str | None = None) -> bool:
+        """Take what a person decided; return whether the turn goes on by that. The same again changes nothing.
+
+        A comment says why it is declined.
+        """
         asked = self.confirmation(confirmation)
         if asked["approved"] is not None:
             if asked["approved"] != approved:
                 raise ConfirmationDecided
             return False
         turn = self.turns[asked["turn"]]
+        if comment is not None:
+            self.trigger_event(
+                self.DecisionExplained,
+                turn=turn["id"],
+                confirmation=confirmation,
+                subject=self.subject,
+                comment=comment,
+            )
         self.trigger_event(self.ConfirmationGiven, turn=turn["id"], confirmation=confirmation, approved=approved)
         if any(self.confirmations[each["id"]]["approved"] is None for each in turn["pause"]["confirmations"]):
             return False

@@ -40,6 +40,23 @@ class HandedOff(Aggregate.Event):
         aggregate.topic = None
 
 
+class DecisionExplained(Aggregate.Event):
+    """A person said why they decline what the agent wants to do; the decision itself follows."""
+
+    TOPIC = "conversation.decision_explained"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"comment"})
+    turn: str
+    confirmation: str
+    subject: str | None
+    comment: str
+
+    def apply(self, aggregate: "Conversation") -> None:
+        asked = aggregate.confirmations.get(self.confirmation)
+        if asked is not None:  # else what was asked is erased
+            explained = {self.confirmation: {**asked, "comment": self.comment}}
+            aggregate.confirmations = aggregate.confirmations | explained
+
+
 class Summarized(Aggregate.Event):
     """What was said in it up to a turn was put in short: its model is told that instead of the messages."""
 

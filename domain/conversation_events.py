@@ -141,7 +141,9 @@ class ConfirmationRequested(Aggregate.Event):
         }
         pause = {"given": self.given, "cited": self.cited, "confirmations": self.confirmations}
         aggregate.end(self, "awaiting_confirmation", reply=reply, pause=pause, details=self.details)
-        asked = {each["id"]: {**each, "turn": self.turn, "approved": None} for each in self.confirmations}
+        asked = {
+            each["id"]: {**each, "turn": self.turn, "approved": None, "comment": None} for each in self.confirmations
+        }
         aggregate.confirmations = aggregate.confirmations | asked
 
 

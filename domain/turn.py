@@ -15,6 +15,11 @@ DECLINED = "The person has not agreed to this: it was not done."
 """What a model is told of a call that a person declined."""
 
 
+def declined_with(comment: str | None) -> str:
+    """Return what a model is told of a call that a person declined, with what they said of that."""
+    return DECLINED if comment is None else f"{DECLINED} They said: {comment}"
+
+
 class TurnInProgress(Conflict):
     """The agent is still answering: wait for the turn's end, or cancel it."""
 
@@ -66,7 +71,7 @@ class Reply:
 class Pause:
     """Where a turn waits for a person: what there is of its reply, and what going on needs.
 
-    `calls` wait, each {call, function, type, arguments}. `given` are the passages that the text may cite, without
+    `calls` wait, each {call, function, type, arguments, message}. `given` are the passages that the text may cite, without
     their texts, `cited` the numbers of those that it has.
     """
 

@@ -58,6 +58,15 @@ class ConfirmationBody(DeliveryBody):
 
     id: str = Field(max_length=36, description="Of the confirmation that was asked for.")
     approved: bool
+    comment: str | None = Field(
+        None, min_length=1, max_length=10_000, description="Why it is declined: the agent is told."
+    )
+
+    @model_validator(mode="after")
+    def _explains_a_refusal(self) -> "ConfirmationBody":
+        if self.comment is not None and self.approved:
+            raise ValueError("a comment goes with declining")
+        return self
 
 
 class FeedbackBody(Strict):
@@ -105,6 +114,7 @@ async def confirm(call: Call) -> Response:
         conversation=conversation_of(call),
         confirmation=asked.id.lower(),
         approved=asked.approved,
+        comment=asked.comment,
         expected=call.if_match(),
     )
     made = await call.container.turns.decide(command, call.context(reason=reason, raw=raw))

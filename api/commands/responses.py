@@ -104,6 +104,7 @@ def next_said(asked: ResponseBody, said: Input, agent: UUID) -> Respond:
         conversation=conversation,
         after=after,
         decisions=said.decisions,
+        comments=said.comments,
         instructions="\n\n".join([*([asked.instructions] if asked.instructions else []), *told]) or None,
         subject=asked.subject,
         variables=asked.variables,

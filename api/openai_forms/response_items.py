@@ -82,15 +82,19 @@ class ApprovalItem(Strict):
     approval_request_id: str = Field(max_length=200)
     approve: bool
     id: str | None = None
-    reason: str | None = Field(None, max_length=10_000, description="Not kept.")
+    reason: str | None = Field(None, max_length=10_000, description="Why it is declined.")
 
 
 @dataclass
 class Input:
-    """What input says: messages in the form of chat completions, and decisions (confirmation -> approved)."""
+    """What input says: messages in the form of chat completions, and decisions (confirmation -> approved).
+
+    `comments` say why some are declined.
+    """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     decisions: dict[str, bool] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
 
     def call(self, item: CallItem) -> None:
         """Take a call: those that come one after another were asked for in one answer."""
@@ -124,7 +128,10 @@ def said_in(value: str | Sequence[JSON], kind: type[Configuration], *, calls: bo
             said.messages.append({"role": message.role, "content": content})
         elif type == "mcp_approval_response" and kind is Agent:
             decision = parse(ApprovalItem, item, at)
-            said.decisions[approval_in(decision.approval_request_id)] = decision.approve
+            confirmation = approval_in(decision.approval_request_id)
+            said.decisions[confirmation] = decision.approve
+            if decision.reason and not decision.approve:
+                said.comments[confirmation] = decision.reason
         elif type == "function_call" and calls:
             said.call(parse(CallItem, item, at))
         elif type == "function_call_output" and calls:

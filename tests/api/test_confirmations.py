@@ -58,6 +58,7 @@ async def test_what_needs_a_confirmation_waits_for_it_and_the_rest_is_done(talk:
     path, answer = await waiting(talk, server)
     [asked_for] = answer["confirmations"]
     assert (asked_for["function"], asked_for["arguments"]) == ("shout", '{"words": "hey"}')
+    assert asked_for["message"] == "Runs a prompt. (words: hey)"
     assert answer["message"]["content"] == "Shall I shout [1]?"
     assert [each["marker"] for each in answer["message"]["citations"]] == ["[1]"]
     seen = await talk.see(path)
@@ -95,11 +96,15 @@ async def test_a_confirmed_action_is_done_and_the_turn_goes_on(talk: Talks, serv
 
 async def test_a_declined_action_is_not_done_and_the_model_is_told_so(talk: Talks, server: ModelServer):
     path, answer = await waiting(talk, server)
-    server.script_for("chat-model", Reply(text="As you wish."))
-    done = (await decide(talk, path, answer, False)).json()
+    server.script_for("chat-model", Reply(text="As you wish."), Reply(text="Still no."))
+    done = (await decide(talk, path, answer, False, comment="Too loud.")).json()
     assert done["message"]["content"].endswith("As you wish.")
     assert done["message"]["tool_calls"][-1]["outcome"] == "declined"
-    assert "not done" in server.last.body["messages"][-1]["content"]
+    told = server.last.body["messages"][-1]["content"]
+    assert "not done" in told and told.endswith("Too loud.")
+    assert (await talk.see(path))["confirmations"][0]["comment"] == "Too loud."
+    await talk.say(path, "And now?")
+    assert told in [message["content"] for message in server.last.body["messages"]]
     assert server.left == 0
 
 
@@ -230,7 +235,12 @@ async def test_a_confirmation_that_is_not_there_is_a_404_and_a_wrong_one_a_422(t
     for id in (str(uuid4()), "c2", ""):
         missing = await talk.call("POST", f"{path}/confirmations", {"id": id, "approved": True})
         assert missing.status_code == 404
-    for body in ({}, {"id": answer["confirmations"][0]["id"]}, {"id": "x", "approved": "yes"}):
+    for body in (
+        {},
+        {"id": answer["confirmations"][0]["id"]},
+        {"id": "x", "approved": "yes"},
+        {"id": "x", "approved": True, "comment": "?"},
+    ):
         assert (await talk.call("POST", f"{path}/confirmations", body)).status_code == 422
     elsewhere = f"/v1/conversations/{uuid4()}/confirmations"
     assert (await talk.call("POST", elsewhere, {"id": "x", "approved": True})).status_code == 404

@@ -128,3 +128,14 @@ def test_a_conversation_that_was_handed_off_goes_on_with_that_agent():
     assert (conversation.answering, conversation.topic) == (other["id"], None)
     assert answering(conversation.turn(turn)) == other, "a pause of this turn is gone on from by that agent"
     assert conversation.agent != other["id"], "whom it was begun with stays"
+
+
+def test_why_something_was_declined_is_an_event_of_its_own():
+    conversation, _, confirmation = waiting()
+    given(conversation).when(lambda it: it.decide(confirmation, approved=False, comment="Too loud.")).then(
+        (Conversation.DecisionExplained, {"confirmation": confirmation, "comment": "Too loud.", "subject": "ada"}),
+        (Conversation.ConfirmationGiven, {"approved": False}),
+        (Conversation.TurnResumed, {}),
+    )
+    assert conversation.confirmations[confirmation]["comment"] == "Too loud."
+    given(conversation).when(lambda it: it.decide(confirmation, approved=False, comment="Else.")).then_nothing()
