@@ -27,6 +27,10 @@ READ_MODELS: Sequence[ReadModel] = (
         upkeep=keep_passages,
         complete=PostgresPassagesWriter.complete,
     ),
-    ReadModel(projection=SourceDocumentsProjection(), writer=PostgresSourceDocumentsWriter),
+    ReadModel(
+        projection=SourceDocumentsProjection(),
+        writer=PostgresSourceDocumentsWriter,
+        complete=PostgresSourceDocumentsWriter.complete,
+    ),
     ReadModel(projection=SyncsProjection(), writer=PostgresSyncsWriter),
 )

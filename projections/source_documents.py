@@ -90,6 +90,12 @@ class SourceDocumentsView(Protocol):
     async def get(self, source: UUID, id: UUID, groups: frozenset[str] | None) -> SourceDocument | None:
         """Return a document of a source."""
 
+    async def duplicates(self, found: SourceDocument, groups: frozenset[str] | None) -> Sequence[SourceDocument]:
+        """Return other documents with the same content, the oldest first, at most 100."""
+
+    async def language(self, found: SourceDocument) -> str | None:
+        """Return the language of the newest version's text; None: it was not read yet, or that is not sure."""
+
     async def content(self, found: SourceDocument) -> bytes | None:
         """Return the bytes that were given."""
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -16,6 +17,7 @@ from adapters.postgres.reading import rows_of
 from projections.source_documents import DocumentsQuery, SourceDocument
 
 SQL = sql.load("adapters.postgres", "source_documents.sql")
+MOST_DUPLICATES = 100
 SEPARATOR = "\x1f"
 """No group's name holds it: they have no control characters."""
 
@@ -24,6 +26,19 @@ class PostgresSourceDocumentsWriter(ReadModelWriter):
     """The rows inside one transaction."""
 
     QUERIES = SQL
+
+    @classmethod
+    async def create(cls, connection: AsyncConnection[Any]) -> None:
+        """Make the empty tables."""
+        await super().create(connection)
+        await cls.complete(connection)
+
+    @staticmethod
+    async def complete(connection: AsyncConnection[Any]) -> None:
+        """Add what came later to tables that an earlier version made."""
+        row = await (await connection.execute(SQL["is_late"])).fetchone()
+        if row is not None and not row[0]:
+            await connection.execute(SQL["late"])
 
     async def documents(self, ids: Sequence[UUID]) -> Sequence[SourceDocument]:
         """Return these documents."""
@@ -93,6 +108,18 @@ class PostgresSourceDocumentsView:
         values = {**_access(groups), "source": source, "id": id}
         rows = await rows_of(self._pool, SQL["get"], values, row_factory=dict_row)
         return _document(rows[0]) if rows else None
+
+    async def duplicates(self, found: SourceDocument, groups: frozenset[str] | None) -> Sequence[SourceDocument]:
+        """Return other documents with the same content, the oldest first, at most MOST_DUPLICATES."""
+        values = {**_access(groups), "sha256": found.sha256, "id": found.id, "limit": MOST_DUPLICATES}
+        return [_document(row) for row in await rows_of(self._pool, SQL["duplicates"], values, row_factory=dict_row)]
+
+    async def language(self, found: SourceDocument) -> str | None:
+        """Return the language of the newest version's text, as it tells it or as it was found out."""
+        if found.chunking is None:
+            return None
+        rows = await rows_of(self._pool, SQL["language"], {"chunking": bytes.fromhex(found.chunking)})
+        return rows[0][0] if rows else None
 
     async def content(self, found: SourceDocument) -> bytes | None:
         """Return the bytes that were given."""

@@ -25,6 +25,12 @@ CREATE INDEX ON documents (source, position);
 CREATE INDEX ON documents (source, status, position) WHERE status <> 'indexed';
 CREATE TABLE sources (id uuid PRIMARY KEY, acl text[]);
 
+-- name: is_late  -- whether what came after the first release is there
+SELECT to_regclass('documents_content') IS NOT NULL
+
+-- name: late  -- what came after the first release: in a schema that was made before, too
+CREATE INDEX documents_content ON documents (sha256) WHERE NOT removed
+
 -- name: documents
 SELECT d.* FROM documents AS d WHERE d.id = ANY (%(ids)s)
 
@@ -62,6 +68,15 @@ SELECT md5(
 SELECT d.* FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
 WHERE d.id = %(id)s AND d.source = %(source)s AND NOT d.removed
     AND (%(everything)s OR coalesce(d.acl, s.acl) IS NULL OR coalesce(d.acl, s.acl) && %(groups)s::text[])
+
+-- name: duplicates  -- other documents with the same content
+SELECT d.* FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+WHERE d.sha256 = %(sha256)s AND d.id <> %(id)s AND NOT d.removed
+    AND (%(everything)s OR coalesce(d.acl, s.acl) IS NULL OR coalesce(d.acl, s.acl) && %(groups)s::text[])
+ORDER BY d.position LIMIT %(limit)s
+
+-- name: language  -- of the text as it was cut into passages
+SELECT c.language FROM magnet.chunkings c WHERE c.id = %(chunking)s
 
 -- name: newest_first
 SELECT d.* FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source

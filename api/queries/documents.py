@@ -66,8 +66,20 @@ async def one(call: Call) -> Response:
     """Return a document."""
     position = await call.wait_for_read_model(READ_MODEL)
     found = await visible(call)
-    names = await call.container.log.names({found.source})
-    shown = document(found, names.get(found.source))
+    twins = await call.container.documents_view.duplicates(found, groups_of(call.actor))
+    names = await call.container.log.names({found.source, *(twin.source for twin in twins)})
+    shown = document(found, names.get(found.source)) | {
+        "language": await call.container.documents_view.language(found),
+        "duplicates": [
+            {
+                "id": str(twin.id),
+                "external_id": twin.external_id,
+                "source": {"id": str(twin.source), "name": names.get(twin.source)},
+                "title": twin.title,
+            }
+            for twin in twins
+        ],
+    }
     return answer(shown, position=position, headers={"ETag": f'"{found.version}"'})
 
 
@@ -214,6 +226,29 @@ DOCUMENT: dict[str, Any] = {
         "updated_at": TIME,
     },
 }
+DOCUMENT_ALONE: dict[str, Any] = {
+    **DOCUMENT,
+    "properties": {
+        **DOCUMENT["properties"],
+        "language": {
+            "type": ["string", "null"],
+            "description": "Of its text, such as `de`; null: not sure, or not read yet.",
+        },
+        "duplicates": {
+            "type": "array",
+            "description": "Other documents with the very same content, in any source, that one may find; at most 100.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": IDENTIFIER,
+                    "external_id": TEXT,
+                    "source": {"description": "`{id, name}`"},
+                    "title": TEXT,
+                },
+            },
+        },
+    },
+}
 JOB: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -275,7 +310,7 @@ OPERATIONS = (
             Parameter(name="q", schema=TEXT, description="Part of the title."),
         ),
     ),
-    _query(f"{DOCUMENTS}/{{id}}", "get_document", "Read what is known of a document", one, answer=DOCUMENT),
+    _query(f"{DOCUMENTS}/{{id}}", "get_document", "Read what is known of a document", one, answer=DOCUMENT_ALONE),
     _query(
         f"{DOCUMENTS}/{{id}}/content",
         "get_document_content",

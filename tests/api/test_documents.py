@@ -93,6 +93,25 @@ async def test_json_texts_are_taken_with_a_receipt_for_each(shelf: Running):
     assert {each["reason"] for each in events} == {"the first"}
 
 
+async def test_a_document_is_read_with_those_of_the_same_content_that_the_caller_may_find(shelf: Running):
+    wiki = DOCUMENTS.replace("handbook", "wiki")
+    await shelf.do("POST", "/v1/knowledge-sources", {"name": "wiki", "type": "files", "acl": ["staff"]})
+    [first] = (await shelf.do("POST", DOCUMENTS, texts(a="one")))["documents"]
+    [copy] = (await shelf.do("POST", wiki, texts(b="one")))["documents"]
+    [gone] = (await shelf.do("POST", wiki, texts(c="one")))["documents"]
+    await shelf.do("POST", DOCUMENTS, texts(d="another"))
+    await shelf.do("DELETE", f"{wiki}/{gone['id']}")
+    found = await shelf.get(f"{DOCUMENTS}/{first['id']}")
+    [twin] = found["duplicates"]
+    assert (twin["id"], twin["external_id"], twin["source"]["name"], twin["title"]) == (copy["id"], "b", "wiki", "B")
+    assert found["language"] is None
+    key = (await shelf.do("POST", "/v1/api-keys", {"name": "guest", "roles": ["user"], "groups": []}))["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = await shelf.client.get(f"{DOCUMENTS}/{first['id']}", headers=headers)
+    assert (answer.status_code, answer.json()["duplicates"]) == (200, [])
+    assert "duplicates" not in (await shelf.client.get(DOCUMENTS, headers=headers)).json()["items"][0]
+
+
 async def test_a_document_is_read_back_with_all_that_was_given(shelf: Running):
     given = {
         "external_id": "a",
