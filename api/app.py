@@ -31,6 +31,7 @@ from api.commands import (
     source_trials,
     subjects,
     syncs,
+    tool_servers,
 )
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
@@ -59,6 +60,7 @@ from api.queries import providers as provider_queries
 from api.queries import responses as response_queries
 from api.queries import runs as run_queries
 from api.queries import syncs as sync_queries
+from api.queries import tool_servers as tool_server_queries
 from api.queries import webhooks as webhook_queries
 from api.routing import IndexedRoutes
 from commands.ports import Actor
@@ -72,6 +74,7 @@ from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
+from domain.tool_server import ToolServer
 from domain.webhook import Webhook
 
 COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
@@ -81,6 +84,7 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (KnowledgeSource, "knowledge-sources"),
     (RetrievalTool, "retrieval-tools"),
     (RagTool, "rag-tools"),
+    (ToolServer, "tool-servers"),
     (Agent, "agents"),
     (ApiKey, "api-keys"),
     (Webhook, "webhooks"),
@@ -121,6 +125,8 @@ def operations() -> Sequence[Operation]:
         *source_trials.OPERATIONS,
         *syncs.OPERATIONS,
         *sync_queries.OPERATIONS,
+        *tool_servers.OPERATIONS,
+        *tool_server_queries.OPERATIONS,
         *plugin_queries.OPERATIONS,
         *tag_commands.OPERATIONS,
         *projection_commands.OPERATIONS,

@@ -40,6 +40,7 @@ from adapters.reading.reader import Reader
 from adapters.rendering.renderer import SandboxedRenderer
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
+from adapters.tool_servers.servers import tool_servers
 from adapters.turn_journal import CHANNEL as TURNS
 from adapters.turn_journal import PostgresTurnJournal
 from adapters.webhooks.administration import WebhookAdministration
@@ -72,6 +73,8 @@ from commands.provider import ProviderTrials
 from commands.reading import DocumentReader
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.source_trial import SourceTrials
+from commands.tool_server import ToolServerCalls
+from commands.tools import Tools
 from commands.turns import Turns
 from domain import AGGREGATES
 from projections.conversation_reading import ConversationReader
@@ -137,9 +140,12 @@ async def open_container(
         answers = SealedAnswers(keyring)
         plugins = await stack.enter_async_context(connectors_of(settings))
         connectors = plugins.connectors
+        source_secrets = SealedSourceSecrets(store, secret_box)
+        servers = await stack.enter_async_context(tool_servers(Egress(settings.egress), source_secrets))
         catalogue = handlers(
-            secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors
-        )
+            secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors,
+            specifications=servers.apis.specifications,
+        )  # fmt: skip
         bus = Bus(store, catalogue, answers)
         runs = Runs(bus=bus)
         earlier = EarlierAnswers(repeats=store, answers=answers)
@@ -160,7 +166,7 @@ async def open_container(
         )
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
         agent_loop = agent_loop_of(things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs)
-        source_secrets = SealedSourceSecrets(store, secret_box)
+        tools = Tools(things=store, servers=servers)
         source_trials = SourceTrials(bus=bus, things=store, connectors=connectors, secrets=source_secrets)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         documents = Documents(bus=bus, contents=contents, uploads=uploads, things=store)
@@ -239,6 +245,7 @@ async def open_container(
             offered_models=models,
             provider_trials=ProviderTrials(bus=bus, offered=models),
             source_trials=source_trials,
+            tool_servers=ToolServerCalls(bus=bus, things=store, servers=servers, tools=tools),
             plugins=plugins,
             runs=runs,
             leases=leases,

@@ -45,6 +45,7 @@ from commands.provider import ProviderTrials
 from commands.retrieval import Searcher
 from commands.runs import Runs
 from commands.source_trial import SourceTrials
+from commands.tool_server import ToolServerCalls
 from commands.turns import Turns
 from projections.configurations import ConfigurationsView
 from projections.conversation_reading import ConversationReader
@@ -89,6 +90,7 @@ class Container:
     offered_models: OfferedModels
     provider_trials: ProviderTrials
     source_trials: SourceTrials
+    tool_servers: ToolServerCalls
     plugins: Plugins
     runs: Runs
     leases: Leases

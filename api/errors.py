@@ -13,6 +13,7 @@ from starlette.responses import Response
 from commands.connectors import NotFetched, SourceUnavailable
 from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
 from commands.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
+from commands.tools import ToolServerUnavailable
 from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
 from domain.rendering import RendererDown
 from projections.documents import rfc3339
@@ -32,6 +33,7 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (ModelCallFailed, 502),
     (SourceUnavailable, 502),
     (NotFetched, 502),
+    (ToolServerUnavailable, 502),
     (TooLarge, 413),
     (UnsupportedMediaType, 415),
     (Unreadable, 422),

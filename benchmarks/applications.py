@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.event_store.appender import Appender
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
+from adapters.tool_servers.apis import OpenAPISpecifications
 from commands.bus import Bus, Done
 from commands.handlers import handlers
 from commands.ports import Receipt
@@ -113,7 +114,13 @@ async def parts(dsn: str, *, connections: int = 4) -> AsyncIterator[Parts]:
         store = EventStore(pool, appender, EventMapper(AGGREGATES))
         bus = Bus(
             store,
-            handlers(secrets=NoSecrets(), renderer=NoTemplates(), answers=PlainAnswers(), things=store),
+            handlers(
+                secrets=NoSecrets(),
+                renderer=NoTemplates(),
+                answers=PlainAnswers(),
+                things=store,
+                specifications=OpenAPISpecifications(),
+            ),
             PlainAnswers(),
         )
         yield Parts(pool=pool, appender=appender, store=store, bus=bus)

@@ -54,6 +54,8 @@ from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
 from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
+from commands.tool_server import NoteTools, ToolServerHandlers
+from commands.tools import Specifications
 from commands.trials import ShowTrial, show_trial
 from commands.webhook import SigningSecrets
 from domain.agent import Agent
@@ -63,6 +65,7 @@ from domain.model import Model
 from domain.prompt import Prompt
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
+from domain.tool_server import ToolServer
 from domain.webhook import Webhook
 
 
@@ -72,6 +75,7 @@ def handlers(
     renderer: PromptRenderer,
     answers: Answers,
     things: Things,
+    specifications: Specifications,
     connectors: Connectors | None = None,
 ) -> Handlers:
     """Return command class -> handler."""
@@ -79,6 +83,7 @@ def handlers(
     documents = DocumentHandlers(things=things)
     passages = PassageHandlers(things=things)
     syncs = SyncHandlers(things=things, connectors=connectors or {})
+    tool_servers = ToolServerHandlers(specifications=specifications)
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={
@@ -87,6 +92,7 @@ def handlers(
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),
             RagTool: ModelKinds(things=things),
+            ToolServer: tool_servers,
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
             Webhook: SigningSecrets(box=secrets),
@@ -107,6 +113,7 @@ def handlers(
         NoteProgress: syncs.note_progress,
         EndSync: syncs.end,
         NoteResults: note_results,
+        NoteTools: tool_servers.note,
         BuildIndex: indexes.build,
         SwitchIndex: indexes.switch,
         CompleteIndex: indexes.complete,

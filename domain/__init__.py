@@ -19,6 +19,7 @@ Glossary
     action      what an agent may do: search, answer from passages, run a prompt
     topic       what an agent is asked about, with instructions and actions of its own
     subject     whom a conversation or a run is for
+    tool        what another machine does when it is asked: an operation of an API, or a tool of MCP
     turn        what a person says in a conversation, and what comes of it
     reference   an id or a name by which one thing means another
 """
@@ -42,6 +43,7 @@ from domain.run_texts import RunTexts
 from domain.subject import Subject
 from domain.sync import Sync, Syncing
 from domain.tag import Tag
+from domain.tool_server import ToolServer
 from domain.webhook import Webhook
 
 CONFIGURATIONS: tuple[type[Configuration], ...] = (
@@ -51,6 +53,7 @@ CONFIGURATIONS: tuple[type[Configuration], ...] = (
     KnowledgeSource,
     RetrievalTool,
     RagTool,
+    ToolServer,
     Agent,
     ApiKey,
     Webhook,

@@ -122,6 +122,14 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}:{port or (443 if parts.scheme == 'https' else 80)}"
 
 
+def web_origin(url: str) -> str:
+    """Return the origin of an address on the web, or raise ValueError saying what is wrong."""
+    found = origin(url)
+    if not found.startswith("http"):
+        raise ValueError("a URL starts with http:// or https://")
+    return found
+
+
 def directory_of(url: str) -> str:
     """Return the directory that a file URL means, or raise ValueError saying what is wrong."""
     parts = urlsplit(url)

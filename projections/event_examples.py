@@ -141,7 +141,7 @@ def definition(aggregate: type[Aggregate]) -> dict[str, Any]:
     needed = {
         field.alias or name: value_of(kind, field.alias or name, inspect.formatannotation(field.annotation))
         for name, field in model.model_fields.items()
-        if field.is_required() or name in ("text", "retrieval_tool")
+        if field.is_required() or name in ("text", "retrieval_tool", *(("url",) if kind == "tool_server" else ()))
     }
     return model.model_validate(needed).model_dump(mode="json", by_alias=True)
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from urllib.parse import urlencode
@@ -52,17 +52,19 @@ class Tokens:
         self._tokens: dict[str, Token] = {}
         self._fetching: dict[str, asyncio.Lock] = {}
 
-    async def ask(self, grant: Grant, ask: Ask) -> Answer:
+    async def ask(self, grant: Grant, ask: Ask, send: Callable[[Ask], Awaitable[Answer]] | None = None) -> Answer:
         """Send a request with a token; one that is refused is had anew, once.
 
-        The token goes to the origin of the request's address: let that be the one the grant was made for.
+        The token goes to the origin of the request's address: let that be the one the grant was made for. `send` is
+        how it is sent; None: as connectors ask.
         """
+        send = send or self._web.ask
         token = await self.token(grant)
-        answer = await self._web.ask(bearing(ask, token))
+        answer = await send(bearing(ask, token))
         if answer.status != 401:
             return answer
-        self._forget(grant, token)
-        return await self._web.ask(bearing(ask, await self.token(grant)))
+        self.forget(grant, token)
+        return await send(bearing(ask, await self.token(grant)))
 
     async def token(self, grant: Grant) -> str:
         """Return a token that is not over, or raise SourceUnavailable."""
@@ -73,7 +75,7 @@ class Tokens:
                 self._tokens[grant.key] = kept
             return kept.value
 
-    def _forget(self, grant: Grant, token: str) -> None:
+    def forget(self, grant: Grant, token: str) -> None:
         """Drop a token that was refused, unless another one was had meanwhile."""
         kept = self._tokens.get(grant.key)
         if kept is not None and kept.value == token:

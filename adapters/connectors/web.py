@@ -20,7 +20,7 @@ from adapters.egress import Egress, EgressRefused, checked_pool
 from commands.connectors import NotFetched, SourceUnavailable
 from commands.document_checks import MOST_BYTES
 from domain.errors import Invalid
-from domain.provider import origin
+from domain.provider import web_origin
 
 ATTEMPTS = 5
 REDIRECTS = 5
@@ -49,6 +49,14 @@ class AddressRefused(NotFetched):
     """The address is none that may be asked."""
 
     code = "address_refused"
+
+
+class Unanswered(Exception):
+    """A request had no answer; `sent` says whether it may have arrived."""
+
+    def __init__(self, told: str, *, sent: bool) -> None:
+        super().__init__(told)
+        self.sent = sent
 
 
 class TooLarge(NotFetched):
@@ -110,7 +118,8 @@ class Answer:
 class Ask:
     """A request; `credentials` are headers that go to the origin of `url` only, `body` makes it a POST.
 
-    A POST is only tried again because connectors send none that changes anything.
+    A POST is only tried again because connectors send none that changes anything. `method` is for what is sent
+    `once`, and `seconds` is how long its answer may take.
     """
 
     url: str
@@ -118,6 +127,13 @@ class Ask:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = None
     most: int = MOST_BYTES
+    method: str | None = None
+    seconds: float = SECONDS
+
+    @property
+    def verb(self) -> str:
+        """What is sent."""
+        return self.method or ("GET" if self.body is None else "POST")
 
 
 class Web:
@@ -139,14 +155,9 @@ class Web:
             await self._wait_for(ask.url)
             pause = FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)
             try:
-                answer = await self._follow(ask)
-            except httpcore2.LocalProtocolError:
-                # What it says repeats the header, which may hold a secret.
-                raise SourceUnavailable(f"{place(ask.url)}: a header or secret holds what can't be sent.") from None
-            except httpcore2.RemoteProtocolError:
-                failure = "answered what is no HTTP, or in part"
-            except (httpcore2.NetworkError, httpcore2.TimeoutException, TimeoutError) as error:
-                failure = f"can't be reached: {str(error) or type(error).__name__}"
+                answer = await self._sent(ask)
+            except Unanswered as error:
+                failure = str(error)
             else:
                 if answer.status not in AGAIN or (answer.status == BROKEN and attempt + 1 == ATTEMPTS):
                     return answer
@@ -155,6 +166,31 @@ class Web:
             if attempt + 1 < ATTEMPTS:
                 await self._pause(pause)
         raise SourceUnavailable(f"{place(ask.url)} {failure} ({ATTEMPTS} attempts).")
+
+    async def once(self, ask: Ask) -> Answer:
+        """Return the answer to a request that is sent a single time, whatever its status.
+
+        Raises Unanswered, which says whether it was sent at all, AddressRefused, TooLarge and SourceUnavailable.
+        """
+        try:
+            origin_of(ask.url)
+        except ValueError as error:
+            raise AddressRefused(f"{place(ask.url)!r} is no address that can be asked: {error}.") from None
+        return await self._sent(ask)
+
+    async def _sent(self, ask: Ask) -> Answer:
+        """Return an answer, or raise Unanswered where there was none."""
+        try:
+            return await self._follow(ask)
+        except httpcore2.LocalProtocolError:
+            # What it says repeats the header, which may hold a secret.
+            raise SourceUnavailable(f"{place(ask.url)}: a header or secret holds what can't be sent.") from None
+        except httpcore2.RemoteProtocolError:
+            raise Unanswered("answered what is no HTTP, or in part", sent=True) from None
+        except (httpcore2.NetworkError, httpcore2.TimeoutException, TimeoutError) as error:
+            unsent = isinstance(error, httpcore2.ConnectError | httpcore2.ConnectTimeout | httpcore2.PoolTimeout)
+            told = f"can't be reached: {str(error) or type(error).__name__}"
+            raise Unanswered(told, sent=not unsent) from None
 
     def _asked_pause(self, answer: Answer, pause: float) -> float:
         """Return how long to wait, and let nobody else ask that origin before."""
@@ -182,15 +218,15 @@ class Web:
             here = origin_of(url)
             headers = {**ask.headers, **(ask.credentials if here == home else {})}
             try:
-                async with asyncio.timeout(SECONDS):
-                    answer = await self._send(url, headers, ask.body, ask.most)
+                async with asyncio.timeout(ask.seconds):
+                    answer = await self._send(url, headers, ask)
             except EgressRefused as error:
                 raise AddressRefused(f"{place(url)}: {error}") from None
             location = answer.headers.get("location")
             if answer.status not in REDIRECTED or location is None:
                 return answer
-            if ask.body is not None:
-                raise SourceUnavailable(f"{place(url)} sends a POST on to another address: set that one.")
+            if ask.verb not in ("GET", "HEAD"):
+                raise SourceUnavailable(f"{place(url)} sends a {ask.verb} on to another address: set that one.")
             try:
                 url = urljoin(url, location)
                 origin_of(url)
@@ -198,7 +234,7 @@ class Web:
                 raise AddressRefused(f"{place(ask.url)} leads to what is no address: {error}.") from None
         raise NotFetched(f"{place(ask.url)} was sent on more than {REDIRECTS} times.", code="too_many_redirects")
 
-    async def _send(self, url: str, headers: Mapping[str, str], body: bytes | None, most: int) -> Answer:
+    async def _send(self, url: str, headers: Mapping[str, str], ask: Ask) -> Answer:
         target = parsed(url)
         sent = {
             "Host": target.netloc,
@@ -206,14 +242,16 @@ class Web:
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             **headers,
-            **({} if body is None else {"Content-Length": str(len(body))}),
+            **({} if ask.body is None else {"Content-Length": str(len(ask.body))}),
         }
         async with self._pool.stream(
-            "GET" if body is None else "POST",
+            ask.verb,
             httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.target),
             headers=[(name.encode(), value.encode()) for name, value in sent.items()],
-            content=body,
-            extensions={"timeout": TIMEOUTS},
+            content=ask.body,
+            extensions={
+                "timeout": {**TIMEOUTS, "read": max(TIMEOUTS["read"], ask.seconds)} if ask.method else TIMEOUTS
+            },
         ) as answer:
             told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
             if told.get("content-encoding", "identity").lower() not in ("identity", ""):
@@ -222,10 +260,10 @@ class Web:
             async with aclosing(answer.aiter_stream()) as stream:
                 async for piece in stream:
                     size += len(piece)
-                    if size > most:
-                        raise TooLarge(f"{place(url)} has more than {most:,} bytes.")
+                    if size > ask.most:
+                        raise TooLarge(f"{place(url)} has more than {ask.most:,} bytes.")
                     pieces.append(piece)
-        hidden = hidden_in([*headers.values(), (body or b"").decode(errors="replace")])
+        hidden = hidden_in([*headers.values(), (ask.body or b"").decode(errors="replace")])
         return Answer(url=url, status=answer.status, headers=told, body=b"".join(pieces), hidden=hidden)
 
     async def close(self) -> None:
@@ -270,10 +308,7 @@ def parsed(url: str) -> Target:
 
 def origin_of(url: str) -> str:
     """Return scheme://host:port of an address on the web, or raise ValueError saying what is wrong."""
-    found = origin(url)
-    if not found.startswith("http"):
-        raise ValueError("a URL starts with http:// or https://")
-    return found
+    return web_origin(url)
 
 
 def at_home(url: str, home: str) -> bool:

@@ -1,20 +1,20 @@
-"""The secrets of knowledge sources, opened for the addresses that they are bound to."""
+"""The secrets of knowledge sources and tool servers, opened for the addresses that they are bound to."""
 
 from collections.abc import Mapping
 
 from adapters.event_store.store import EventStore
 from adapters.secrets import KeyringSecretBox
-from domain.knowledge_source import KnowledgeSource
+from domain.configuration import Configuration
 
 
 class SealedSourceSecrets:
-    """Opens what was sealed for a source."""
+    """Opens what was sealed for a source or a tool server."""
 
     def __init__(self, store: EventStore, box: KeyringSecretBox) -> None:
         self._store = store
         self._box = box
 
-    async def of(self, source: KnowledgeSource) -> Mapping[str, str]:
+    async def of(self, source: Configuration) -> Mapping[str, str]:
         """Return name -> secret; raise SealBroken where one was sealed for another address."""
         opened = {}
         for field in source.secrets:

@@ -33,6 +33,7 @@ WORDS = {
     "knowledge_source": "a knowledge source",
     "retrieval_tool": "a retrieval tool",
     "rag_tool": "a RAG tool",
+    "tool_server": "a tool server",
     "agent": "an agent",
 }
 """What a kind is called in a sentence, where that is not `a` and its name."""

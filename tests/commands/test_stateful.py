@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from adapters.tool_servers.apis import OpenAPISpecifications
 from commands.bus import Bus
 from commands.configuration import (
     Archive,
@@ -44,7 +45,13 @@ class ConfigurationMachine(RuleBasedStateMachine):
         self.side: ReadSide = self.run(self.context.__aenter__())
         self.bus = Bus(
             self.side.store,
-            handlers(secrets=PlainBox(), renderer=PlainRenderer(), answers=NoAnswers(), things=self.side.store),
+            handlers(
+                secrets=PlainBox(),
+                renderer=PlainRenderer(),
+                answers=NoAnswers(),
+                things=self.side.store,
+                specifications=OpenAPISpecifications(),
+            ),
             NoAnswers(),
         )
         self.versions: list[dict[str, Any]] = []

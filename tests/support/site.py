@@ -14,13 +14,14 @@ import uvicorn
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One request; `query` has the last value of each name."""
+    """One request; `query` has the last value of each name, `target` is path and query as they were sent."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    target: str = ""
 
     @property
     def json(self) -> Any:
@@ -66,6 +67,7 @@ class Site:
             query=dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
             headers={name.decode().lower(): value.decode() for name, value in scope["headers"]},
             body=body,
+            target=(scope["raw_path"] + b"?" * bool(scope["query_string"]) + scope["query_string"]).decode(),
         )
         self.asked.append(asked)
         answer = self.next.pop(0) if self.next else self.answers(asked)

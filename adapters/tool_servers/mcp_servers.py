@@ -1,0 +1,200 @@
+"""MCP servers: visited by the official client, asked what they offer, and their tools called."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import mcp_types as types
+import orjson
+from mcp.client import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from pydantic import TypeAdapter, ValidationError
+
+from adapters.connectors.oauth import Tokens
+from adapters.connectors.web import place
+from adapters.knowledge.source_secrets import SealedSourceSecrets
+from adapters.tool_servers.answers import not_shown, told
+from adapters.tool_servers.credentials import credentials_of
+from adapters.tool_servers.guarded_http import Door, GuardedTransport
+from adapters.tool_servers.mcp_offer import offer_of, paged
+from commands.connectors import SourceUnavailable
+from commands.tools import UNKNOWN, Offer, ToolAnswer, ToolServerUnavailable
+from domain.provider import web_origin
+from domain.tool_server import ToolServer
+
+OURS = types.Implementation(name="magnet", version="1")
+CALLED: TypeAdapter[Any] = TypeAdapter(types.CallToolResult)
+BROKEN = frozenset({types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT})
+"""Codes of errors that no server has said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class McpServers:
+    """Calls MCP servers; each call is a visit of its own, with a session that ends with it."""
+
+    transport: GuardedTransport
+    tokens: Tokens
+    secrets: SealedSourceSecrets
+
+    async def offer(self, server: ToolServer) -> Offer:
+        """Return what a server offers."""
+        async with self._visit(server, server.definition["timeout"]) as client:
+            return await offer_of(client)
+
+    async def call(
+        self, server: ToolServer, tool: Mapping[str, Any], arguments: Mapping[str, Any], *, seconds: float
+    ) -> ToolAnswer:
+        """Call a tool, or read a prompt or a resource, once."""
+        request, secrets = tool["request"], await self.secrets.of(server)
+        kind = request["kind"]
+        line = f"{METHODS[kind]} {request.get('name') or arguments.get('name') or arguments.get('uri')}"
+        async with self._visit(server, seconds, changes=server.has_effects(tool)) as client:
+            try:
+                text, failed = await ANSWERS[kind](client, tool, arguments)
+            except MCPError as error:
+                if error.code in BROKEN:
+                    raise
+                text, failed = f"The server refused: {error}", True
+        secret = secrets.values()
+        return ToolAnswer(text=told(text, secret), failed=failed, request=told(line, secret))
+
+    @asynccontextmanager
+    async def _visit(self, server: ToolServer, seconds: float, *, changes: bool = False) -> AsyncIterator[Client]:
+        """Yield a client that is connected; what goes wrong is raised as ToolServerUnavailable, in words."""
+        url = server.definition["url"]
+        credentials = credentials_of(server, await self.secrets.of(server), url)
+        unknown, inside = "", False
+        headers = dict(credentials.headers)
+        token = None
+        door: Door | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                if credentials.grant is not None:
+                    token = await self.tokens.token(credentials.grant)
+                    headers["Authorization"] = f"Bearer {token}"
+                door = Door(self.transport, web_origin(url), headers, credentials.query)
+                async with self._client(server, door, seconds) as client:
+                    inside = True
+                    yield client
+        except ToolServerUnavailable:
+            raise
+        except SourceUnavailable as error:
+            raise ToolServerUnavailable(str(error), code=error.error_code) from None
+        except TimeoutError:
+            unknown = f" {UNKNOWN}" if changes and inside else ""
+            raise ToolServerUnavailable(
+                f"{place(url)} has not answered within {seconds:g} s.{unknown}", code="tool_timed_out"
+            ) from None
+        except Exception as error:
+            if not explains(error, door):
+                raise
+            if token is not None and credentials.grant is not None and door is not None and door.status == 401:
+                self.tokens.forget(credentials.grant, token)
+            unknown = f" {UNKNOWN}" if changes and inside else ""
+            raise ToolServerUnavailable(f"{words(url, error, door)}{unknown}") from None
+
+    def _client(self, server: ToolServer, door: Door, seconds: float) -> AbstractAsyncContextManager[Client]:
+        url = server.definition["url"]
+
+        def http(
+            headers: dict[str, str] | None = None,
+            timeout: httpx2.Timeout | None = None,
+            auth: httpx2.Auth | None = None,
+        ) -> httpx2.AsyncClient:
+            return httpx2.AsyncClient(
+                headers=headers, timeout=timeout or seconds, auth=auth, transport=door, trust_env=False
+            )
+
+        @asynccontextmanager
+        async def connected() -> AsyncIterator[Client]:
+            if server.definition["transport"] == "sse":
+                made = Client(sse_client(url, httpx_client_factory=http), mode="legacy", client_info=OURS)
+                async with made as client:
+                    yield client
+            else:
+                async with (
+                    http() as opened,
+                    Client(streamable_http_client(url, http_client=opened), client_info=OURS) as client,
+                ):
+                    yield client
+
+        return connected()
+
+
+async def called(client: Client, tool: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[str, bool]:
+    """Call a tool; return what it answered, and whether that is an error.
+
+    The answer is not held against the schema that the server itself gives for it.
+    """
+    if b"x-mcp-header" in orjson.dumps(tool["input_schema"]):
+        await paged(client.list_tools, "tools")  # tells the client which arguments go into headers
+    params = types.CallToolRequestParams(name=tool["request"]["name"], arguments=dict(arguments))
+    result = await client.session.send_request(types.CallToolRequest(params=params), CALLED)
+    text = "\n".join(map(block_text, result.content))
+    if not text and result.structured_content is not None:
+        text = orjson.dumps(result.structured_content).decode()
+    return text or "(The answer is empty.)", result.is_error
+
+
+async def prompted(client: Client, _: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[str, bool]:
+    """Read a prompt."""
+    result = await client.get_prompt(arguments["name"], arguments.get("arguments") or None)
+    return "\n\n".join(f"{each.role}: {block_text(each.content)}" for each in result.messages), False
+
+
+async def read(client: Client, _: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[str, bool]:
+    """Read a resource."""
+    result = await client.read_resource(arguments["uri"])
+    return "\n\n".join(map(resource_text, result.contents)), False
+
+
+METHODS = {"tool": "tools/call", "prompt": "prompts/get", "resource": "resources/read"}
+ANSWERS = {"tool": called, "prompt": prompted, "resource": read}
+
+
+def block_text(block: Any) -> str:
+    """Return what is told of a part of an answer."""
+    match block:
+        case types.TextContent():
+            return block.text
+        case types.ImageContent() | types.AudioContent():
+            return not_shown(block.mime_type, len(block.data) * 3 // 4)
+        case types.EmbeddedResource():
+            return resource_text(block.resource)
+        case types.ResourceLink():
+            return f"{block.title or block.name}: {block.uri}"
+    return not_shown("data", 0)
+
+
+def resource_text(resource: Any) -> str:
+    """Return what is told of a resource."""
+    if isinstance(resource, types.TextResourceContents):
+        return resource.text
+    return not_shown(resource.mime_type or "data", len(resource.blob) * 3 // 4)
+
+
+def explains(error: BaseException, door: Door | None) -> bool:
+    """Return whether an error is the server's, or the way's there, and none of ours."""
+    if door is not None and door.failure is not None:
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(explains(each, door) for each in error.exceptions)
+    return isinstance(error, MCPError | ValidationError | httpx2.HTTPError | ValueError | RuntimeError)
+
+
+def words(url: str, error: BaseException, door: Door | None) -> str:
+    """Return in words what went wrong."""
+    if door is not None and door.failure is not None:
+        return f"{door.failure.rstrip('.')}."
+    if door is not None and door.status in (401, 403):
+        return f"{place(url)} does not let this installation in ({door.status}): look at 'auth' and its secret."
+    if door is not None and door.status is not None:
+        return f"{place(url)} answered {door.status}: is this the endpoint of an MCP server?"
+    if isinstance(error, MCPError):
+        return f"{place(url)} answered with an error: {str(error)[:300]}."
+    return f"{place(url)} answered what is not MCP."

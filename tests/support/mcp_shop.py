@@ -1,0 +1,99 @@
+"""A shop on loopback that speaks MCP by the official package: streamable HTTP and SSE."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from mcp_types import ToolAnnotations
+
+from tests.support.site import QuietServer
+
+
+@dataclass
+class McpShop:
+    """The shop, what was ordered, and the headers of what it was asked."""
+
+    url: str = ""
+    place: str = ""
+    orders: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    status: int = 0
+    """Where set, all that is asked is answered with this alone."""
+
+
+def server_of(shop: McpShop) -> MCPServer:
+    """Return the server."""
+    made = MCPServer("Shop")
+
+    @made.tool(annotations=ToolAnnotations(read_only_hint=True))
+    def find(item: str) -> str:
+        """Find an item."""
+        return f"{item} costs 12.50"
+
+    @made.tool()
+    def order(item: str, count: int = 1) -> str:
+        """Order an item."""
+        shop.orders.append(item)
+        return f"ordered {count} {item}"
+
+    @made.tool()
+    def fail() -> str:
+        """Fail."""
+        raise ValueError("out of paper")
+
+    @made.tool()
+    async def hang() -> str:
+        """Never answer."""
+        await asyncio.sleep(60)
+        return "late"
+
+    @made.tool()
+    def flood() -> str:
+        """Answer too much."""
+        return "x" * 900_000 * 3
+
+    @made.prompt()
+    def greet(name: str) -> str:
+        """Greet somebody."""
+        return f"Say hello to {name}."
+
+    @made.resource("shop://hours")
+    def hours() -> str:
+        """When it is open."""
+        return "9 to 5"
+
+    return made
+
+
+@asynccontextmanager
+async def mcp_shop(transport: Literal["streamable_http", "sse"] = "streamable_http") -> AsyncIterator[McpShop]:
+    """Open the shop while the block lasts."""
+    shop = McpShop()
+    server = server_of(shop)
+    app = server.sse_app() if transport == "sse" else server.streamable_http_app()
+
+    async def asked(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            shop.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
+            if shop.status:
+                await send({"type": "http.response.start", "status": shop.status, "headers": []})
+                await send({"type": "http.response.body", "body": b"no"})
+                return
+        await app(scope, receive, send)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        shop.place = f"127.0.0.1:{listening.getsockname()[1]}"
+        shop.url = f"http://{shop.place}/{'sse' if transport == 'sse' else 'mcp'}"
+        config = uvicorn.Config(asked, log_level="critical", timeout_graceful_shutdown=1)
+        served = QuietServer(config)
+        task = asyncio.create_task(served.serve(sockets=[listening]))
+        try:
+            yield shop
+        finally:
+            served.should_exit = True
+            await task
