@@ -76,16 +76,21 @@ class Batches:
 
     async def apply(self, events: Sequence[Recorded], *, expected: int, position: int) -> None:
         """Apply the events and move from the expected position to the new one, or raise Fenced."""
-        takes = self._model.projection.takes
-        if not any(isinstance(entry.event, takes) for entry in decoded(events)):
-            async with self._pool.connection() as connection:
-                await self.advance(connection, expected, position, query="pass_over")
-            return
         async with self.transaction() as connection:
             await self._model.projection.apply(events, self._model.writer(connection))
             await self.advance(connection, expected, position)
             failpoint("project.before_commit")
         failpoint("project.after_commit")
+
+    def changed_by(self, events: Sequence[Recorded]) -> bool:
+        """Return whether these events may change a row; raise the reason why one of them can't be read."""
+        takes = self._model.projection.takes
+        return any(isinstance(entry.event, takes) for entry in decoded(events))
+
+    async def pass_over(self, expected: int, position: int) -> None:
+        """Move over events that change no row, or raise Fenced."""
+        async with self._pool.connection() as connection:
+            await self.advance(connection, expected, position, query="pass_over")
 
     async def park(self, stream: UUID, error: str, *, at: int, expected: int) -> None:
         """Set a stream aside from a position on, and move past it."""

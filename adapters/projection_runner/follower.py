@@ -49,13 +49,34 @@ class Follower:
         self._pool = pool
         self.batches = Batches(pool, model, schema=schema, fence=fence)
         self.position = position
+        self._written = position
         self._moved = moved
         self._parked: dict[UUID, int] = {}
         self._size = LEAST
         self._ahead: Section | None = None
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether it has passed over events that change no row, and has not written how far."""
+        return self._written != self.position
+
+    def stands_at(self, position: int) -> None:
+        """Go on from a position that was written for it."""
+        self.position = self._written = position
+
+    async def settle(self) -> None:
+        """Write how far it is; or raise Fenced.
+
+        What is passed over is written now and then, not each time: most events are of no concern to most read models,
+        and passing over them again costs nothing.
+        """
+        if self.unwritten:
+            await self.batches.pass_over(self._written, self.position)
+            self._written = self.position
+
     async def refresh(self) -> None:
         """Read which streams are set aside, and take back those for which somebody asked."""
+        await self.settle()
         async with self._pool.connection() as connection:
             cursor = await connection.execute(SQL["quarantined"], {"projection": self.batches.schema})
             rows = await cursor.fetchall()
@@ -115,7 +136,9 @@ class Follower:
             await self._take(events[middle:], upto)
 
     async def _apply(self, events: Sequence[Recorded], position: int) -> None:
-        await self.batches.apply(events, expected=self.position, position=position)
+        if self.batches.changed_by(events):
+            await self.batches.apply(events, expected=self._written, position=position)
+            self._written = position
         self.position = position
         self._moved(position)
 
@@ -130,9 +153,9 @@ class Follower:
                 if is_away(again):
                     raise
                 error = again
-        await self.batches.park(entry.stream, told(error), at=entry.position, expected=self.position)
+        await self.batches.park(entry.stream, told(error), at=entry.position, expected=self._written)
         self._parked[entry.stream] = entry.position
-        self.position = entry.position
+        self.position = self._written = entry.position
         self._moved(entry.position)
         log.error(
             "stream_quarantined",

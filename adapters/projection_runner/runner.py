@@ -98,6 +98,11 @@ class Positions:
         self._elsewhere = asyncio.get_running_loop().call_later(WANTED, self._nobody_elsewhere)
         self._wanted.set()
 
+    @property
+    def asked_elsewhere(self) -> bool:
+        """Whether somebody at another process has just asked: there only what is written is known."""
+        return self._elsewhere is not None
+
     def _nobody_elsewhere(self) -> None:
         self._elsewhere = None
         self._settle()
@@ -165,6 +170,7 @@ class ProjectionRunner:
             self.wake()
         elif payload == "wanted":
             self._positions.want()
+            self.wake()
         else:
             self._positions.heard(payload)
 
@@ -197,6 +203,7 @@ class ProjectionRunner:
         waker = self._wakers[model.name]
         clock = asyncio.get_running_loop().time
         self._look[model.name] = True
+        settled = clock()
         building: asyncio.Task[Follower | None] | None = None
         try:
             while True:
@@ -214,14 +221,20 @@ class ProjectionRunner:
                 began = clock()
                 if await follower.step():
                     continue
+                if clock() - settled >= SAFETY_POLL or self._positions.asked_elsewhere:
+                    await follower.settle()
+                    settled = clock()
                 # Under load, what a few milliseconds bring goes into one batch. So does what nobody waits for: whoever
                 # is asking for something else is answered first.
                 await asyncio.sleep(max(0, GATHER - (clock() - began)) if waker.is_set() else 0)
                 try:
-                    async with asyncio.timeout(SAFETY_POLL):
+                    async with asyncio.timeout(UNWANTED if follower.unwritten else SAFETY_POLL):
                         await waker.wait()
                     await self._positions.wanted(UNWANTED)
                 except TimeoutError:
+                    if follower.unwritten:  # a pause: time to write how far it is
+                        await follower.settle()
+                        continue
                     await session.execute("SELECT 1")  # a lost session means a lost lock
                     self._look[model.name] = True
         finally:
@@ -277,7 +290,7 @@ class ProjectionRunner:
 
     async def _catch_up(self, beside: Follower, live: Follower) -> None:
         while await beside.step() or beside.position < live.position:
-            pass
+            await beside.settle()  # who asks how far it is looks at what is written
 
     async def _keep_beside(self, model: ReadModel, beside: Follower) -> None:
         """Bring the new tables in order before anybody reads them, while they go on."""
@@ -296,6 +309,8 @@ class ProjectionRunner:
             statements.Identifier(name) for name in (model.name, f"{model.name}__next", f"{model.name}__old")
         )
         values = {"projection": model.name, "next": f"{model.name}__next"}
+        await live.settle()
+        await beside.settle()
         async with live.batches.transaction() as connection:
             await beside.batches.hold(connection, beside.position)
             # Both may differ by a batch: the position goes with the rows that are switched in.
@@ -307,7 +322,7 @@ class ProjectionRunner:
             await connection.execute(SQL["clear_quarantine"], {"projection": model.name})
             await connection.execute(SQL["inherit_quarantine"], values)
             await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=gone))
-        live.position = beside.position
+        live.stands_at(beside.position)
         self._positions.moved(model.name, live.position)  # it may be ahead of what the old one had reached
         await live.refresh()
 

@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from adapters.projection_runner.administration import ProjectionAdministration
-from adapters.projection_runner.batch import SQL, ReadModel
+from adapters.projection_runner.batch import SQL, Fenced, ReadModel
 from adapters.projection_runner.follower import LEAST, Follower
+from domain.checkpoint import Checkpoint
 from domain.prompt import Prompt
 from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
@@ -48,6 +49,11 @@ async def prompts(side: ReadSide, count: int) -> list[Prompt]:
     made = [Prompt.create(name=f"p{number}", definition={"text": "a"}) for number in range(count)]
     assert await side.record(*made) == count
     return made
+
+
+def of_no_concern(number: int = 1) -> Checkpoint:
+    """Something that the read model of configurations does not take."""
+    return Checkpoint.create(size=number, root="", note="")
 
 
 async def letters(side: ReadSide, model: ReadModel) -> list[tuple[int, str]]:
@@ -95,14 +101,57 @@ async def test_an_event_that_can_be_taken_the_second_time_is_not_set_aside(side:
     assert await side.view.get(prompt.id) is not None
 
 
+async def owner(side: ReadSide) -> Follower:
+    """The follower of a process that has just taken the read model over."""
+    async with side.pool.connection() as connection:
+        await connection.execute(SQL["register"], {"projection": CONFIGURATIONS.name})
+        cursor = await connection.execute(SQL["take_over"], {"projection": CONFIGURATIONS.name})
+        position, fence = await cursor.fetchone() or (0, 0)
+    follower = Follower(side.log, side.pool, CONFIGURATIONS, schema=CONFIGURATIONS.name, fence=fence, position=position)
+    await follower.batches.make_schema()
+    return follower
+
+
+async def written(side: ReadSide) -> int:
+    return await ProjectionAdministration(side.pool, side.log, [CONFIGURATIONS]).position(CONFIGURATIONS.name)
+
+
+async def test_events_that_change_no_row_are_passed_over_without_writing_so_each_time(side: ReadSide):
+    await prompts(side, 2)
+    follower = await owner(side)
+    await follower.step()
+    head = await side.record(of_no_concern(1), of_no_concern(2))
+    await follower.step()
+    assert (follower.position, await written(side), follower.unwritten) == (head, 2, True)
+    head = await side.record(of_no_concern(3), Prompt.create(name="late", definition={"text": "a"}))
+    await follower.step()
+    assert (follower.position, await written(side), follower.unwritten) == (head, head, False)
+    head = await side.record(of_no_concern(4))
+    await follower.step()
+    await follower.settle()
+    assert (follower.position, await written(side), follower.unwritten) == (head, head, False)
+
+
+async def test_who_was_overtaken_while_it_passed_over_events_writes_nothing_more(side: ReadSide):
+    await prompts(side, 2)
+    follower = await owner(side)
+    await follower.step()
+    await side.record(of_no_concern())
+    await follower.step()
+    successor = await owner(side)
+    with pytest.raises(Fenced):
+        await follower.settle()
+    await side.record(Prompt.create(name="late", definition={"text": "a"}))
+    with pytest.raises(Fenced):
+        await follower.step()
+    await successor.step()
+    assert successor.position == await written(side) == await side.log.head()
+
+
 @pytest.mark.parametrize("rest", [0, 3])
 async def test_what_came_while_a_section_was_read_ahead_is_looked_for_at_once(side: ReadSide, rest: int):
     await prompts(side, LEAST + rest)
-    follower = Follower(side.log, side.pool, CONFIGURATIONS, schema=CONFIGURATIONS.name, fence=1, position=0)
-    async with side.pool.connection() as connection:
-        await connection.execute(SQL["register"], {"projection": CONFIGURATIONS.name})
-        await connection.execute(SQL["take_over"], {"projection": CONFIGURATIONS.name})
-    await follower.batches.make_schema()
+    follower = await owner(side)
     assert await follower.step()
     assert follower.position == LEAST
     head = await side.record(Prompt.create(name="late", definition={"text": "a"}))
