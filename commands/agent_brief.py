@@ -1,7 +1,7 @@
 """What an agent is told in a turn, and what it may do there: by the topic, or by what the message is else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.topics import TOPIC_INTENTS, TopicChoice
@@ -24,7 +24,20 @@ class Brief:
     actions: Sequence[Mapping[str, Any]]
 
 
-def brief_of(definition: Mapping[str, Any], choice: TopicChoice | None) -> Brief:
+def channel_of(definition: Mapping[str, Any], channel: str) -> Mapping[str, Any]:
+    """Return what an agent has for a channel; empty where that is nothing."""
+    there: Mapping[str, Any] = definition.get("channels", {}).get(channel) or {}
+    return there
+
+
+def brief_of(definition: Mapping[str, Any], choice: TopicChoice | None, channel: str = "") -> Brief:
+    """Return what an agent is told and may do, where a message was taken for this, by a channel."""
+    brief = by_topic(definition, choice)
+    last = channel_of(definition, channel).get("instructions")
+    return replace(brief, instructions=f"{brief.instructions}\n\n{last}") if last else brief
+
+
+def by_topic(definition: Mapping[str, Any], choice: TopicChoice | None) -> Brief:
     """Return what an agent is told and may do, where a message was taken for this."""
     told = [definition["instructions"]]
     topics: list[Mapping[str, Any]] = definition.get("topics") or []

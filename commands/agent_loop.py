@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from commands.actions import ActionDone, Actions, Asker
-from commands.agent_brief import brief_of
+from commands.agent_brief import brief_of, channel_of
 from commands.agent_part import Assignment, Part
 from commands.agent_talk import (
     BEGINNING,
@@ -110,7 +110,9 @@ class AgentLoop:
     async def _reply(self, asked: Assignment, agent: Chosen, resumed: Resumption | None) -> AsyncGenerator[Piece, None]:
         course, budget = asked.course, asked.course.budget
         assert budget is not None
-        talk = Talk.of(resumed, course.given)
+        talk = Talk.of(
+            resumed, course.given, markers=channel_of(agent.definition, course.channel).get("citations", True)
+        )
         choice = course.choice
         if resumed is None:
             choice = await self._choice(asked, agent, course.topic)
@@ -214,7 +216,7 @@ class AgentLoop:
 
     async def _part(self, asked: Assignment, agent: Chosen, choice: TopicChoice | None, talk: Talk) -> Part:
         """Return an agent's part in a turn."""
-        brief = brief_of(agent.definition, choice)
+        brief = brief_of(agent.definition, choice, asked.course.channel)
         others = OtherAgents(
             things=self.actions.things,
             recording=asked.recording,

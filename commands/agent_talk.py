@@ -61,11 +61,12 @@ class ActionStarted:
 class Course:
     """How it came to what an agent is to answer.
 
-    `topic` is the one so far, `choice` that of a turn that goes on. `chain` are the agents that wait for the answer,
+    `channel` is the way by which it is asked, `topic` the one so far, `choice` that of a turn that goes on. `chain` are the agents that wait for the answer,
     whose step `parent` is, who were `given` passages, and whose `budget` it counts for too. `earlier` is what the turn
     had taken before it goes on. `began` is told what agents below it are about to do.
     """
 
+    channel: str = ""
     topic: str | None = None
     choice: TopicChoice | None = None
     chain: tuple[UUID, ...] = ()
@@ -93,15 +94,18 @@ class Talk:
     answered: bool = False
 
     @classmethod
-    def of(cls, resumed: Resumption | None, found: list[Passage] | None = None) -> "Talk":
-        """Return a talk that begins, or goes on; passages that were `found` before are not its own to cite."""
+    def of(cls, resumed: Resumption | None, found: list[Passage] | None = None, *, markers: bool = True) -> "Talk":
+        """Return a talk that begins, or goes on; passages that were `found` before are not its own to cite.
+
+        `markers` says whether those of citations are shown.
+        """
         if resumed is None:
             given = [] if found is None else found
-            return cls(given=given, filter=CitationFilter(lambda: len(given), len(given) + 1), said=[])
+            return cls(given=given, filter=CitationFilter(lambda: len(given), len(given) + 1, shown=markers), said=[])
         given = list(resumed.given)
         talk = cls(
             given=given,
-            filter=CitationFilter(lambda: len(given)),
+            filter=CitationFilter(lambda: len(given), shown=markers),
             said=[resumed.content] if resumed.content else [],
             history=list(resumed.history),
             calls=list(resumed.tool_calls),

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from commands.actions import ActionDone, Asker
 from commands.agent_brief import functions_of
 from commands.agent_loop import AgentLoop, Handed
-from commands.agent_talk import ClientTools
+from commands.agent_talk import ClientTools, Course
 from commands.answer_run import AnswerQuestion, AnswerRuns, Choice
 from commands.answering import Cited
 from commands.choosing import Chosen, choose
@@ -164,10 +164,21 @@ class Completions:
             observability=chosen.definition["observability"],
         )
         messages = command.messages
-        return Prepared(asked=asked, work=lambda recording: self._by_agent(recording, chosen, messages, asker, tools))
+        return Prepared(
+            asked=asked,
+            work=lambda recording: self._by_agent(
+                recording, chosen, messages, asker, tools, Course(channel=context.channel)
+            ),
+        )
 
     async def _by_agent(
-        self, recording: Recording, chosen: Chosen, messages: Sequence[Message], asker: Asker, tools: ClientTools
+        self,
+        recording: Recording,
+        chosen: Chosen,
+        messages: Sequence[Message],
+        asker: Asker,
+        tools: ClientTools,
+        course: Course,
     ) -> AsyncGenerator[TextPiece | Cited | Result, None]:
         recording.versions[chosen.kind] = chosen.document()
 
@@ -175,7 +186,9 @@ class Completions:
             """Note nothing: the run's steps have it, and there is no conversation."""
 
         calls: list[dict[str, str]] = []
-        async with aclosing(self.loop.reply(recording, chosen, messages, asker, note, tools=tools)) as pieces:
+        async with aclosing(
+            self.loop.reply(recording, chosen, messages, asker, note, tools=tools, course=course)
+        ) as pieces:
             async for piece in pieces:
                 match piece:
                     case Handed():

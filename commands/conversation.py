@@ -48,11 +48,12 @@ class ByOwner(OnConversation):
 
 @dataclass(frozen=True, kw_only=True)
 class BeginConversation(ByOwner):
-    """Begin a conversation with an agent."""
+    """Begin a conversation with an agent; by a channel, where that is not the way in which it is spoken to."""
 
     agent: UUID
     subject: str | None
     variables: Mapping[str, Any]
+    channel: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,8 @@ class ConversationHandlers:
                 subject=command.subject,
                 principal=command.principal,
                 variables=command.variables,
-                welcome=agent.labels[LIVE]["definition"]["welcome_message"],
+                welcome=welcome_of(agent, command.channel),
+                channel=command.channel,
             )
         unit.effect("needs", kind=Agent.TOPIC, id=str(command.agent), pointer="/agent")
         return conversation, agent
@@ -261,7 +263,7 @@ class ConversationHandlers:
             target={"kind": Agent.TOPIC, **answering(begun)},
             principal=command.principal,
             subject=conversation.subject,
-            channel=command.channel,
+            channel=conversation.channel or command.channel,
             attributes=command.attributes,
             input={"content": begun["content"], **noted} if command.observability == "full" else None,
         )
@@ -332,6 +334,14 @@ class ConversationHandlers:
         conversation.close()
         unit.save(conversation)
         return Done(aggregate=conversation)
+
+
+def welcome_of(agent: Agent, channel: str | None) -> str:
+    """Return how an agent greets where it is talked to by a channel."""
+    live = agent.labels[LIVE]["definition"]
+    there = live.get("channels", {}).get(channel) or {}
+    said = there.get("welcome_message")
+    return str(live["welcome_message"] if said is None else said)
 
 
 def leg_shown(turn: Mapping[str, Any], *, begins: bool) -> dict[str, Any]:

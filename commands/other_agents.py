@@ -105,7 +105,9 @@ class OtherAgents:
                 agent=chosen,
                 message=message,
                 asker=self.asker,
-                course=replace(self.course, topic=None, choice=None, chain=chain, parent=parent, given=self.given),
+                course=replace(
+                    self.course, channel="", topic=None, choice=None, chain=chain, parent=parent, given=self.given
+                ),
                 note=within(call, self.note),
                 confirms=agreed,
             )

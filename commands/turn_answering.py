@@ -64,6 +64,7 @@ class TurnAnswering:
             )
 
         course = Course(
+            channel=conversation.channel or work.context.channel,
             topic=conversation.topic,
             choice=TopicChoice.of(turn["topic"]),
             began=began,

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from domain import variants
 from domain.agent_conduct import CONDUCT_REFERRED, Conduct
+from domain.channels import Channel, ChannelName
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
@@ -151,6 +152,11 @@ class AgentSettings(Strict):
     topics: list[Topic] = Field(
         default_factory=list, max_length=50, description="Where there are some, their actions serve, not the agent's."
     )
+    channels: dict[ChannelName, Channel] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="What is otherwise where it is talked to by `api`, `slack`, ...",
+    )
     classification: Classification | None = Field(
         None, description="How a message's topic is found out; null = it is always the first."
     )
@@ -248,6 +254,12 @@ class Agent(Configuration):
         TOPIC = "agent.topics_changed"
         topics: list[dict[str, Any]]
         classification: dict[str, Any] | None
+
+    class ChannelsChanged(Changed):
+        """What it does otherwise by some ways of talking to it changed."""
+
+        TOPIC = "agent.channels_changed"
+        channels: dict[str, dict[str, Any]]
 
     class MemoryChanged(Changed):
         """Which earlier messages its model is told again changed."""

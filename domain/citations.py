@@ -11,16 +11,23 @@ BEGINNING = re.compile(r"\[[\d,\s]{0,40}\Z")
 """What may become a marker with the text to come."""
 
 
+UNSHOWN = re.compile(rf"[ \t]*{MARKER.pattern}")
+UNSHOWN_BEGINNING = re.compile(rf"(?:[ \t]*{BEGINNING.pattern})|(?:[ \t]+\Z)")
+"""The same where markers are left out: with what stands before them."""
+
+
 class CitationFilter:
-    """Lets a text through as it comes, without the markers that point at nothing.
+    """Lets a text through as it comes, without the markers that point at nothing, or (not `shown`) without any.
 
     `count` says how many passages there are at that moment, of which those from `first` on were given;
     `invented` counts what was removed.
     """
 
-    def __init__(self, count: Callable[[], int], first: int = 1) -> None:
+    def __init__(self, count: Callable[[], int], first: int = 1, *, shown: bool = True) -> None:
         self._count = count
         self._first = first
+        self._shown = shown
+        self._marker, self._beginning = (MARKER, BEGINNING) if shown else (UNSHOWN, UNSHOWN_BEGINNING)
         self._held = ""
         self.cited: list[int] = []
         self.invented = 0
@@ -28,14 +35,14 @@ class CitationFilter:
     def feed(self, text: str) -> str:
         """Return what can be said for certain; what may be half a marker is kept back."""
         text = self._held + text
-        beginning = BEGINNING.search(text)
+        beginning = self._beginning.search(text)
         self._held = text[beginning.start() :] if beginning else ""
-        return MARKER.sub(self._checked, text[: beginning.start()] if beginning else text)
+        return self._marker.sub(self._checked, text[: beginning.start()] if beginning else text)
 
     def rest(self) -> str:
         """Return what was kept back, at the end."""
         held, self._held = self._held, ""
-        return MARKER.sub(self._checked, held)
+        return self._marker.sub(self._checked, held)
 
     def _checked(self, found: "re.Match[str]") -> str:
         kept = []
@@ -46,7 +53,7 @@ class CitationFilter:
                     self.cited.append(number)
             else:
                 self.invented += 1
-        return f"[{', '.join(map(str, kept))}]" if kept else ""
+        return f"[{', '.join(map(str, kept))}]" if kept and self._shown else ""
 
 
 def citations_of(cited: Sequence[int], passages: Sequence[Passage]) -> list[dict[str, Any]]:

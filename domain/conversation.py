@@ -50,6 +50,7 @@ class Conversation(Aggregate):
     Titled = conversation_notes.Titled
     Noted = conversation_notes.Noted
     AnswerCopied = conversation_notes.AnswerCopied
+    ChannelNamed = conversation_course.ChannelNamed
     TopicChosen = conversation_course.TopicChosen
     HandedOff = conversation_course.HandedOff
     Summarized = conversation_course.Summarized
@@ -79,6 +80,7 @@ class Conversation(Aggregate):
         self.notes: list[dict[str, Any]] = []
         self.copied = frozenset[str]()
         self.topic: str | None = None
+        self.channel: str | None = None
         self.summary: dict[str, Any] | None = None
 
     @classmethod
@@ -91,9 +93,10 @@ class Conversation(Aggregate):
         principal: Mapping[str, str],
         variables: Mapping[str, Any],
         welcome: str,
+        channel: str | None = None,
     ) -> Self:
-        """Begin a conversation with an agent."""
-        return cls._create(
+        """Begin a conversation with an agent; by a channel, where that is not the way in which it is spoken to."""
+        begun = cls._create(
             cls.Created,
             id=id,
             agent=str(agent),
@@ -102,6 +105,9 @@ class Conversation(Aggregate):
             variables=dict(variables),
             welcome=welcome,
         )
+        if channel is not None:
+            begun.trigger_event(cls.ChannelNamed, channel=channel)
+        return begun
 
     def alter(self, turn: str, **values: Any) -> None:
         """Change what is known of a turn: for events only."""

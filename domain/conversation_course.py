@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from domain.conversation import Conversation
 
 
+class ChannelNamed(Aggregate.Event):
+    """It is held by this way, such as `slack`: the agent may have other settings there."""
+
+    TOPIC = "conversation.channel_named"
+    channel: str
+
+    def apply(self, aggregate: "Conversation") -> None:
+        aggregate.channel = self.channel
+
+
 class TopicChosen(Aggregate.Event):
     """It was found out what a message is about."""
 

@@ -83,6 +83,7 @@ def fork(
         principal=principal,
         variables=origin.variables,
         welcome=origin.welcome,
+        channel=origin.channel,
     )
     ids = {turn["id"]: str(turn_id(id, number)) for number, turn in enumerate(cut.turns, 1)}
     messages: dict[str, str] = {}

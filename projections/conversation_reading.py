@@ -150,6 +150,7 @@ class ConversationReader:
             "variables": conversation.variables,
             "status": "closed" if conversation.closed else "open",
             "state": begun[-1]["state"] if begun else None,
+            "channel": conversation.channel,
             "topic": conversation.topic,
             "summary": conversation.summary,
             "welcome_message": conversation.welcome,

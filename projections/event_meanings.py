@@ -29,6 +29,7 @@ MEANINGS: Mapping[str, str] = {
     "capabilities": "What the model can do.",
     "cause": "Why it happened: by request, or what else led to it.",
     "channel": "How it was asked for, such as `api`.",
+    "channels": "What the agent does otherwise by some ways of talking to it.",
     "chunking": "How texts are cut.",
     "document.indexed:chunking": "Names how its text was cut.",
     "chunks": "How many passages the text was cut into.",

@@ -12,6 +12,7 @@ from api.commands.configurations import nothing_else
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
 from commands.turn_work import Begun, Confirm, Say
+from domain.channels import ChannelName
 from domain.conversation_queue import OnBusy
 from domain.definition import JSON, Reference, Strict, parse
 from domain.errors import NotFound
@@ -25,6 +26,9 @@ class BeginBody(Strict):
 
     agent: Reference = Field(description="Its id or name; the version that is live answers.")
     subject: str | None = Field(None, min_length=1, max_length=200, description="Whom it is held for.")
+    channel: ChannelName | None = Field(
+        None, description="The way by which it is held, such as `slack`; the agent may have settings for it."
+    )
     variables: dict[str, JSON] = Field(
         default_factory=dict, description="What fills the variables of that name of prompts among the actions."
     )
@@ -88,6 +92,7 @@ async def begin(call: Call) -> Response:
         subject=asked.subject,
         principal=principal_of(call.actor),
         variables=asked.variables,
+        channel=asked.channel,
     )
     receipt = await call.dispatch(command, reason=message, raw=raw)
     return call.receipt(receipt, status=201, location=f"/v1/conversations/{receipt.id}")

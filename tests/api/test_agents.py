@@ -81,3 +81,17 @@ async def test_a_summary_is_recorded_and_told_instead_of_the_messages(talk: Talk
     assert [step["kind"] for step in run["steps"] if step["parent"] is None] == ["summary", "model_call"]
     recorded = await talk.magnet.client.get("/v1/events", params={"type": "conversation.summarized"})
     assert [event["data"]["summary"] for event in recorded.json()["items"]] == ["[personal]"]
+
+
+async def test_a_conversation_is_held_by_the_channel_that_it_was_begun_with(talk: Talks, server: ModelServer):
+    slack = {"slack": {"citations": False, "welcome_message": "Yo."}}
+    await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"channels": slack})
+    find = ToolCalled(name="find_passages", arguments={"query": "holidays"}, id="c1")
+    server.script_for("chat-model", Reply(tool_calls=[find]), Reply(text="Thirty days [1]."))
+    path = await talk.begin(channel="slack")
+    answer = await talk.say(path, "How many?")
+    assert answer["message"]["content"] == "Thirty days."
+    assert [each["marker"] for each in answer["message"]["citations"]] == ["[1]"]
+    seen = await talk.see(path)
+    assert (seen["channel"], seen["welcome_message"]) == ("slack", "Yo.")
+    assert (await talk.run(answer["run_id"]))["channel"] == "slack"
