@@ -189,7 +189,7 @@ async def open_container(
             works = works_of(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
-                turns=turns, standing=authenticator.standing,
+                turns=turns, standing=authenticator.standing, chat=chat_models, prompts=prompt_runs,
             )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)

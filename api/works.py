@@ -11,15 +11,20 @@ from adapters.knowledge.source_documents import PostgresSourceDocuments
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.knowledge.texts import PostgresTexts
 from adapters.knowledge.vectors import PostgresVectors
+from adapters.postgres.conversations import PostgresConversationsView, PostgresOpenConversations
 from adapters.postgres.passages.upkeep import PostgresVectorTables
+from commands.about_conversations import AboutConversations
 from commands.bus import Bus
+from commands.closing import CloseIdleConversations, FindIdle
+from commands.conversation_processing import PostProcessConversations
 from commands.document import Documents
 from commands.embedding_texts import Embedder
 from commands.index_building import FillIndexes, FollowModels
 from commands.indexing import IndexDocuments
 from commands.jobs import JobQueue, Work
-from commands.model_calls import EmbeddingModels
+from commands.model_calls import ChatModels, EmbeddingModels
 from commands.ports import Things
+from commands.prompt_run import PromptRuns
 from commands.queued_turns import BeginQueuedTurns, Standing
 from commands.reading import DocumentReader
 from commands.retention import EndRunTexts
@@ -28,6 +33,7 @@ from commands.scheduling import SyncBySchedule
 from commands.source_trial import SourceTrials
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
+from commands.titling import TitleConversations
 from commands.turns import Turns
 
 
@@ -47,9 +53,13 @@ def works_of(
     run_texts_days: int | None,
     turns: Turns,
     standing: Standing,
+    chat: ChatModels,
+    prompts: PromptRuns,
 ) -> list[Work]:
     """Return how each kind of job is carried out."""
     documents = PostgresSourceDocuments(pool)
+    about = AboutConversations(things=things, runs=runs, models=chat, prompts=prompts)
+    open_conversations = PostgresOpenConversations(PostgresConversationsView(pool))
     return [
         IndexDocuments(
             bus=bus,
@@ -80,6 +90,10 @@ def works_of(
             failed=tell_failed,
         ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
-        BeginQueuedTurns(bus=bus, things=things, turns=turns, standing=standing),
+        BeginQueuedTurns(bus=bus, things=things, turns=turns, asking=standing),
+        CloseIdleConversations(bus=bus, things=things),
+        FindIdle(queue=jobs, conversations=open_conversations),
+        PostProcessConversations(bus=bus, about=about),
+        TitleConversations(bus=bus, about=about),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
     ]

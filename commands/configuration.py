@@ -9,6 +9,7 @@ from commands.bus import Done
 from commands.ports import SecretBox, Unit
 from commands.secret_fields import SecretChange, apply_secrets, split_secrets
 from domain.configuration import Configuration, kind_there
+from domain.configuration_events import LIVE
 from domain.definition import merge_patch
 from domain.errors import Invalid, NotFound
 from domain.references import identify, places
@@ -101,10 +102,14 @@ Rule = Callable[[Change], Awaitable[Mapping[str, Any] | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigurationHandlers:
-    """Carries out the shared commands; `rules` adds what a single kind needs."""
+    """Carries out the shared commands; `rules` adds what a single kind needs.
+
+    `live_rules` adds what it needs when another version runs than before: those are told the definition that ran.
+    """
 
     secrets: SecretBox
     rules: Mapping[type[Configuration], Rule] = field(default_factory=dict)
+    live_rules: Mapping[type[Configuration], Rule] = field(default_factory=dict)
 
     async def create(self, command: CreateThing, unit: Unit) -> Done:
         """Make a thing."""
@@ -119,22 +124,24 @@ class ConfigurationHandlers:
         body, secret_changes = split_secrets(command.kind, command.patch)
         if body.pop("name", thing.name) != thing.name:
             raise Invalid("A name never changes: make another thing.", code="fixed", pointer="/name")
-        before, used, origin = thing.definition, uses(thing), thing.origin
+        before, used, origin, live = thing.definition, uses(thing), thing.origin, thing.labels.get(LIVE)
         thing.change(resolved(command.kind, merge_patch(thing.definition, body)))
         thing.forget_secrets_of(origin)
         done = await self._conclude(thing, before, used, unit, secret_changes)
         if command.publish and thing.LABELLED:
             thing.publish_newest()
             self._note_uses(thing, used, unit)
+            await self._apply_live_rule(thing, live, unit)
         return done
 
     async def publish(self, command: Publish, unit: Unit) -> Done:
         """Point a label at a version."""
         thing = await self._load(command, unit)
-        used = uses(thing)
+        used, live = uses(thing), thing.labels.get(LIVE)
         past = await self._past(command, command.version, thing, unit)
         thing.publish(label=command.label, version=command.version, definition=past.definition)
         self._note_uses(thing, used, unit)
+        await self._apply_live_rule(thing, live, unit)
         unit.save(thing)
         return Done(aggregate=thing)
 
@@ -150,10 +157,11 @@ class ConfigurationHandlers:
     async def roll_back(self, command: RollBack, unit: Unit) -> Done:
         """Make a new version equal to an old one."""
         thing = await self._load(command, unit)
-        before, used, origin = thing.definition, uses(thing), thing.origin
+        before, used, origin, live = thing.definition, uses(thing), thing.origin, thing.labels.get(LIVE)
         past = await self._past(command, command.version, thing, unit)
         thing.roll_back(to_version=command.version, definition=past.definition)
         thing.forget_secrets_of(origin)
+        await self._apply_live_rule(thing, live, unit)
         return await self._conclude(thing, before, used, unit, {})
 
     async def archive(self, command: Archive, unit: Unit) -> Done:
@@ -210,6 +218,12 @@ class ConfigurationHandlers:
     async def _apply_rules(self, thing: Configuration, before: JSONObject | None, unit: Unit) -> Mapping[str, Any]:
         rule = self.rules.get(type(thing))
         return (rule and await rule(Change(thing=thing, before=before, unit=unit))) or {}
+
+    async def _apply_live_rule(self, thing: Configuration, before: Mapping[str, Any] | None, unit: Unit) -> None:
+        """Tell that another version runs than before."""
+        rule = self.live_rules.get(type(thing))
+        if rule is not None and before is not None and before != thing.labels[LIVE]:
+            await rule(Change(thing=thing, before=before["definition"], unit=unit))
 
     def _note_uses(self, thing: Configuration, before: Uses, unit: Unit) -> None:
         """Have new references checked, and all uses written, with the append."""

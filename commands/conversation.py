@@ -6,15 +6,14 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.bus import Done
-from commands.conversation_jobs import QUEUED_TURNS
+from commands.conversation_jobs import after_closing, after_turn, close_later, live_definition, wake_queue
 from commands.ports import Actor, Things, Unit
 from commands.runs import LEASE
 from domain.agent import Agent
-from domain.configuration_events import LIVE
 from domain.conversation import Conversation
 from domain.conversation_course import answering
 from domain.conversation_forks import Cut, fork
-from domain.conversation_queue import OnBusy, begin_queued, next_queued, take
+from domain.conversation_queue import OnBusy, begin_queued, queued, take
 from domain.errors import Invalid, NotFound
 from domain.run import End, Run
 from domain.turn import Pause, Reply
@@ -127,7 +126,8 @@ class NoteAction(OnConversation):
 class EndTurn(OnConversation):
     """End a turn and its run together, or have it wait for a person by `pause`.
 
-    The reply of one that was not completed is what there was of it.
+    The reply of one that was not completed is what there was of it. With `closes`, a completed one is the last, unless
+    more was said meanwhile.
     """
 
     turn: str
@@ -135,6 +135,7 @@ class EndTurn(OnConversation):
     end: End
     reply: Reply
     pause: Pause | None = None
+    closes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +192,7 @@ class ConversationHandlers:
                 channel=command.channel,
             )
         unit.effect("needs", kind=Agent.TOPIC, id=str(command.agent), pointer="/agent")
+        close_later(unit, conversation, live_definition(agent))
         return conversation, agent
 
     @staticmethod
@@ -294,6 +296,8 @@ class ConversationHandlers:
         match command.state:
             case "completed":
                 conversation.complete(command.turn, command.reply)
+                if command.closes and not queued(conversation):
+                    conversation.close(by="agent")
             case "awaiting_confirmation":
                 assert command.pause is not None
                 conversation.request_confirmation(command.turn, replace(command.pause, reply=command.reply))
@@ -304,7 +308,7 @@ class ConversationHandlers:
                 conversation.fail(command.turn, code=error["code"], message=error["message"], reply=command.reply)
         run.finish(command.end)
         unit.effect("release", id=command.turn)
-        wake_queue(unit, conversation)
+        await after_turn(unit, conversation, self.things)
         unit.save(run, conversation)
         return Done(aggregate=conversation, shown={"turn": conversation.turn(command.turn)})
 
@@ -332,13 +336,14 @@ class ConversationHandlers:
         """Close a conversation."""
         conversation = await own(unit, command)
         conversation.close()
+        after_closing(unit, conversation)
         unit.save(conversation)
         return Done(aggregate=conversation)
 
 
 def welcome_of(agent: Agent, channel: str | None) -> str:
     """Return how an agent greets where it is talked to by a channel."""
-    live = agent.labels[LIVE]["definition"]
+    live = live_definition(agent)
     there = live.get("channels", {}).get(channel) or {}
     said = there.get("welcome_message")
     return str(live["welcome_message"] if said is None else said)
@@ -347,12 +352,6 @@ def welcome_of(agent: Agent, channel: str | None) -> str:
 def leg_shown(turn: Mapping[str, Any], *, begins: bool) -> dict[str, Any]:
     """Return which run a turn is at present, and whether the command began it."""
     return {"turn": turn["id"], "run_id": turn["run_id"], "leg": len(turn["legs"]) + 1, "begins": begins}
-
-
-def wake_queue(unit: Unit, conversation: Conversation) -> None:
-    """Have the turn begin that waits longest, where nothing is before it any more."""
-    if next_queued(conversation) is not None:
-        unit.effect("job", kind=QUEUED_TURNS, key=str(conversation.id))
 
 
 async def own(unit: Unit, command: ByOwner) -> Conversation:

@@ -1,4 +1,58 @@
-"""The kinds of jobs that conversations ask for; the key of each is a conversation's id."""
+"""What conversations have done by jobs, asked for with the events that make it due."""
+
+from commands.configuration import JSONObject
+from commands.ports import Things, Unit
+from domain.agent import Agent
+from domain.configuration_events import LIVE
+from domain.conversation import Conversation
+from domain.conversation_queue import next_queued
 
 QUEUED_TURNS = "queued_turns"
-"""Begins the turn that waits longest."""
+"""The kind of job that begins the turn that waits longest; its key is the conversation's id, as that of the others."""
+
+CLOSE_IDLE = "close_idle"
+"""Closes a conversation in which nothing was said for long enough."""
+
+POST_PROCESSING = "post_processing"
+"""Looks at a conversation that was closed."""
+
+TITLE = "title"
+"""Gives a conversation a title."""
+
+FIND_IDLE = "find_idle"
+"""Asks for `CLOSE_IDLE` for all open conversations of an agent, whose id is the key."""
+
+
+def live_definition(agent: Agent) -> JSONObject:
+    """Return what an agent is at present, archived or not."""
+    definition: JSONObject = agent.labels[LIVE]["definition"]
+    return definition
+
+
+def wake_queue(unit: Unit, conversation: Conversation) -> None:
+    """Have the turn begin that waits longest, where nothing is before it any more."""
+    if next_queued(conversation) is not None:
+        unit.effect("job", kind=QUEUED_TURNS, key=str(conversation.id))
+
+
+def close_later(unit: Unit, conversation: Conversation, definition: JSONObject) -> None:
+    """Have it closed when nothing is said for as long as its agent waits."""
+    if definition.get("close_after") is not None and not conversation.closed:
+        unit.effect("job", kind=CLOSE_IDLE, key=str(conversation.id), delay=definition["close_after"])
+
+
+async def after_turn(unit: Unit, conversation: Conversation, things: Things) -> None:
+    """Ask for what is to be done when a turn has ended."""
+    wake_queue(unit, conversation)
+    definition = live_definition(await things.newest(Agent, conversation.begun_with))
+    close_later(unit, conversation, definition)
+    if definition.get("titles") is not None and conversation.title is None and conversation.answered:
+        unit.effect("job", kind=TITLE, key=str(conversation.id))
+    if conversation.closed:
+        after_closing(unit, conversation)
+
+
+def after_closing(unit: Unit, conversation: Conversation) -> None:
+    """Ask for what is to be done when it has been closed."""
+    if conversation.turns:
+        unit.effect("job", kind=POST_PROCESSING, key=str(conversation.id))

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from commands.bus import Done
-from commands.conversation import ByOwner, OnConversation, own, wake_queue
+from commands.conversation import ByOwner, OnConversation, own
+from commands.conversation_jobs import wake_queue
 from commands.ports import Unit
 from domain.conversation import Conversation
 from domain.conversation_queue import withdraw

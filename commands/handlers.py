@@ -4,6 +4,7 @@ from commands.agent import AgentRules
 from commands.api_key import Credentials
 from commands.bus import Answers, Handlers
 from commands.checkpoint import NoteCheckpoint, note_checkpoint
+from commands.closing import CloseIdle, closed_idle, settle_conduct
 from commands.configuration import (
     Archive,
     ChangeThing,
@@ -39,6 +40,7 @@ from commands.conversation_notes import (
     title_suggested,
     titled,
 )
+from commands.conversation_processing import EndProcessing, processing_ended
 from commands.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.indexing import NoteResults, note_results
@@ -97,6 +99,7 @@ def handlers(
             ApiKey: Credentials(box=secrets),
             Webhook: SigningSecrets(box=secrets),
         },
+        live_rules={Agent: settle_conduct},
     )
     runs = RunHandlers(answers=answers)
     conversations = ConversationHandlers(things=things)
@@ -132,6 +135,8 @@ def handlers(
         CloseConversation: conversations.close,
         WithdrawMessage: withdrawn,
         RefuseMessage: refused,
+        CloseIdle: closed_idle,
+        EndProcessing: processing_ended,
         TitleConversation: titled,
         SuggestTitle: title_suggested,
         NoteReview: review_noted,

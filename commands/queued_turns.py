@@ -33,7 +33,7 @@ class BeginQueuedTurns:
     bus: Bus
     things: Things
     turns: Turns
-    standing: Standing
+    asking: Standing
     kind: str = QUEUED_TURNS
     most: int = 10
     groups: int = 2
@@ -51,7 +51,7 @@ class BeginQueuedTurns:
         if turn is None:
             return
         try:
-            actor = await self.standing(conversation.principal)
+            actor = await self.asking(conversation.principal)
             if actor is None:
                 raise NobodyAsks
             context = Context(actor=actor, channel=turn["channel"], attributes=turn["attributes"])

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from commands.actions import ActionDone, Asker
-from commands.agent_loop import AgentLoop
+from commands.agent_closing import closing_tools, with_last_words
+from commands.agent_loop import AgentLoop, Handed
 from commands.agent_talk import ActionStarted, Course
 from commands.answering import Cited
 from commands.bus import Bus, Command
@@ -57,7 +58,11 @@ class TurnAnswering:
             work.said.append(resumed.content)
         reply: Reply | Pause | None = None
 
+        spoken = len(work.said)
+
         def began(started: ActionStarted) -> None:
+            nonlocal spoken
+            spoken = len(work.said)
             work.stream.publish(
                 "tool.started",
                 {"id": started.call.id, "function": started.call.name, "tool_type": started.type},
@@ -71,7 +76,15 @@ class TurnAnswering:
             earlier=[leg["details"] for leg in turn["legs"]],
         )
         replying = self.loop.reply(
-            work.recording, agent, messages, asker, note, resumed=resumed, confirms=True, course=course
+            work.recording,
+            agent,
+            messages,
+            asker,
+            note,
+            resumed=resumed,
+            confirms=True,
+            tools=closing_tools(agent.definition),
+            course=course,
         )
         async with aclosing(replying) as pieces:
             async for piece in pieces:
@@ -92,6 +105,10 @@ class TurnAnswering:
                         began(piece)
                     case Cited(citation=citation):
                         work.stream.publish("citation", {"citation": dict(citation)})
+                    case Handed():
+                        work.closes = True
+                    case Reply() if work.closes:
+                        reply = with_last_words(piece, work.said[spoken:])
                     case Reply() | Pause():
                         reply = piece
         assert reply is not None

@@ -96,7 +96,10 @@ class Begun:
 
 @dataclass
 class Work:
-    """A turn that this process carries out; `gives_up` where that is because the process ends."""
+    """A turn that this process carries out; `gives_up` where that is because the process ends.
+
+    One that `closes` has said the last of its conversation.
+    """
 
     conversation: UUID
     turn: UUID
@@ -107,6 +110,7 @@ class Work:
     answering: asyncio.Task[Reply | Pause] | None = None
     task: asyncio.Task[None] | None = None
     gives_up: bool = False
+    closes: bool = False
     said: list[str] = field(default_factory=list)
     notes: list[asyncio.Future[Receipt]] = field(default_factory=list)
 

@@ -258,6 +258,7 @@ class Turns:
                 end=work.recording.end(outcome, error=error, output=reply.content),
                 reply=replace(reply, details=kept),
                 pause=pause,
+                closes=work.closes,
             )
         try:
             receipt = await self._recorded(command, work)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from domain import variants
-from domain.agent_conduct import CONDUCT_REFERRED, Conduct
+from domain.agent_conduct import CLOSE_FUNCTION, CONDUCT_REFERRED, Conduct
 from domain.channels import Channel, ChannelName
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
@@ -202,6 +202,13 @@ class AgentDefinition(Definition, AgentSettings, Conduct):
         **{f"{place}{path}": kind for place in ("", "variants/*/") for path, kind in REFERRED.items()},
         **CONDUCT_REFERRED,
     }
+
+    @model_validator(mode="after")
+    def _closing_is_told_apart(self) -> Self:
+        actions = [*self.actions, *(action for topic in self.topics for action in topic.actions)]
+        if self.may_close and any(action.function == CLOSE_FUNCTION for action in actions):
+            raise ValueError(f"an agent that may close conversations has no action of the function {CLOSE_FUNCTION}")
+        return self
 
     @model_validator(mode="after")
     def _variants_fit(self) -> Self:

@@ -7,6 +7,9 @@ from pydantic import Field
 from domain.conversation_queue import OnBusy
 from domain.definition import Reference, Strict
 
+CLOSE_FUNCTION = "close_conversation"
+"""What a model calls to close a conversation; no action has this name where it may."""
+
 
 class Titles(Strict):
     """How conversations are given titles, after their first answer."""

@@ -6,7 +6,13 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain import conversation_course, conversation_events, conversation_notes, conversation_queue
+from domain import (
+    conversation_closing,
+    conversation_course,
+    conversation_events,
+    conversation_notes,
+    conversation_queue,
+)
 from domain.errors import NotFound, StaleVersion
 from domain.turn import (
     OPEN_STATES,
@@ -46,7 +52,10 @@ class Conversation(Aggregate):
     TurnCancelled = conversation_events.TurnCancelled
     TurnInterrupted = conversation_events.TurnInterrupted
     FeedbackGiven = conversation_events.FeedbackGiven
+    CloseDecided = conversation_closing.CloseDecided
     Closed = conversation_events.Closed
+    Processed = conversation_closing.Processed
+    ProcessingFailed = conversation_closing.ProcessingFailed
     Titled = conversation_notes.Titled
     Noted = conversation_notes.Noted
     AnswerCopied = conversation_notes.AnswerCopied
@@ -75,6 +84,8 @@ class Conversation(Aggregate):
         self.feedback: dict[str, dict[str, Any]] = {}
         self.confirmations: dict[str, dict[str, Any]] = {}
         self.closed = False
+        self.closed_by: str | None = None
+        self.processing: dict[str, Any] | None = None
         self.title: str | None = None
         self.titled_by: str | None = None
         self.notes: list[dict[str, Any]] = []
@@ -290,11 +301,13 @@ class Conversation(Aggregate):
                 self.FeedbackGiven, message=message, subject=self.subject, rating=rating, reason=reason, comment=comment
             )
 
-    def close(self) -> None:
+    def close(self, by: conversation_closing.ClosedBy = "person") -> None:
         """Close it, unless a turn runs; nothing happens where it is closed. What waited for a person is declined."""
         if not self.closed:
             self.must_be_idle()
             self.decline()
+            if by != "person":
+                self.trigger_event(self.CloseDecided, by=by)
             self.trigger_event(self.Closed)
 
     # What is asked of it -----------------------------------------------------
@@ -310,6 +323,16 @@ class Conversation(Aggregate):
         if id not in self.confirmations:
             raise NotFound("There is no such confirmation in this conversation.")
         return self.confirmations[id]
+
+    @property
+    def begun_with(self) -> UUID:
+        """The agent whose settings say how the conversation is held."""
+        return UUID(self.agent)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the agent has answered something."""
+        return any(turn["state"] == "completed" for turn in self.turns.values())
 
     @property
     def running(self) -> dict[str, Any] | None:

@@ -274,3 +274,4 @@ class Closed(Aggregate.Event):
 
     def apply(self, aggregate: "Conversation") -> None:
         aggregate.closed = True
+        aggregate.closed_by = aggregate.closed_by or "person"

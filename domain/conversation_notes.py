@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TitledBy = Literal["person", "model", "beginning"]
 """Who gave a title: a person, a model, or, where there is no model, the beginning of what was said first."""
+LONGEST_TITLE = 200
 
 
 class Titled(Aggregate.Event):

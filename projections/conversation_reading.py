@@ -149,6 +149,8 @@ class ConversationReader:
             "principal": conversation.principal,
             "variables": conversation.variables,
             "status": "closed" if conversation.closed else "open",
+            "closed_by": conversation.closed_by,
+            "processing": conversation.processing,
             "state": begun[-1]["state"] if begun else None,
             "channel": conversation.channel,
             "topic": conversation.topic,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -68,3 +69,15 @@ def conversation_row(row: DictRow) -> dict[str, Any]:
         "created_at": rfc3339(row["created_at"]),
         "updated_at": rfc3339(row["updated_at"]),
     }
+
+
+class PostgresOpenConversations:
+    """Which conversations of an agent are open."""
+
+    def __init__(self, view: PostgresConversationsView) -> None:
+        self._view = view
+
+    async def after(self, agent: UUID, position: int | None, limit: int) -> Sequence[tuple[int, UUID]]:
+        """Return (position, id) of those that began after a position, in that order, as far as they are known."""
+        query = ConversationsQuery(limit=limit, after=position, newest_first=False, agent=agent, status="open")
+        return [(position, UUID(row["id"])) for position, row in await self._view.page(query)]

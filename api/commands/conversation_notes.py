@@ -9,13 +9,14 @@ from api.permissions import allowed
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import principal_of
 from commands.conversation_notes import NoteCopied, NoteReview, TitleConversation
+from domain.conversation_notes import LONGEST_TITLE
 from domain.definition import Strict, parse
 
 
 class TitleBody(Strict):
     """What a conversation is called."""
 
-    title: str | None = Field(min_length=1, max_length=200, description="null = nothing.")
+    title: str | None = Field(min_length=1, max_length=LONGEST_TITLE, description="null = nothing.")
 
 
 class NoteBody(Strict):
