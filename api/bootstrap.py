@@ -72,6 +72,7 @@ from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
 from commands.reading import DocumentReader
 from commands.runs import EarlierAnswers, InterruptRun, Runs
+from commands.sample_questions import SampleQuestions
 from commands.source_trial import SourceTrials
 from commands.tool_server import ToolServerCalls
 from commands.tools import Tools
@@ -253,6 +254,7 @@ async def open_container(
             searcher=searcher,
             answerer=answerer,
             answer_runs=answer_runs,
+            sample_questions=SampleQuestions(things=store, searcher=searcher, chat=chat_models, execution=execution),
             completions=Completions(
                 things=store,
                 models=chat_models,

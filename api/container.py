@@ -44,6 +44,7 @@ from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
 from commands.retrieval import Searcher
 from commands.runs import Runs
+from commands.sample_questions import SampleQuestions
 from commands.source_trial import SourceTrials
 from commands.tool_server import ToolServerCalls
 from commands.turns import Turns
@@ -98,6 +99,7 @@ class Container:
     searcher: Searcher
     answerer: Answerer
     answer_runs: AnswerRuns
+    sample_questions: SampleQuestions
     completions: Completions
     embeddings: Embeddings
     turns: Turns

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from commands.model_calls import ChatAnswer, ChatModels, ChatRequest
 from commands.model_json import WrongOutput
-from commands.prompt_run import asked_again
+from commands.prompt_run import InvalidOutput, asked_again
 from commands.runs import Recording, model_document
 from commands.saying import say
 
@@ -23,7 +23,7 @@ async def read_from(
 ) -> tuple[T, Mapping[str, Any]]:
     """Return what is read out of a model's answer, and the model; each call is a step.
 
-    What `read` raises as WrongOutput is told to the model once, and then raised.
+    What `read` raises as WrongOutput is told to the model once, and then raised as InvalidOutput.
     """
     for last_try in (False, True):
         async with aclosing(say(recording, models, request, parent=parent)) as pieces:
@@ -34,7 +34,9 @@ async def read_from(
             return read(answer), model_document(answer.model)
         except WrongOutput as error:
             if last_try:
-                raise
+                model = answer.model
+                details = {"provider": model.provider, "model": model.name, "upstream_status": 200}
+                raise InvalidOutput(str(error), details=details) from None
             request = asked_again(request, request.messages, answer, error)
     raise AssertionError("the last try returns or raises")
 

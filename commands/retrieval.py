@@ -22,6 +22,14 @@ class Searcher(Protocol):
     async def highlight(self, passages: Sequence[Passage], queries: Sequence[str]) -> Sequence[Passage]:
         """Return passages with the ranges of their texts that the queries' words match."""
 
+    async def sample(
+        self, source: UUID, groups: frozenset[str] | None, count: int, *, documents: Sequence[UUID], seed: int
+    ) -> tuple[Sequence[Passage], Mapping[str, int]]:
+        """Return so many passages of a source at most, spread over its documents, and the index that they are of.
+
+        Of some documents, where any are named; the same for the same seed.
+        """
+
     async def check(self, search: Search) -> None:
         """Raise Invalid for a filter that does not fit, for a facet that no document has, or an index that is not there."""
 

@@ -11,7 +11,18 @@ from eventsourcing.domain import Aggregate
 from domain.errors import Conflict
 from domain.pricing import Cost, Usage, total_cost, total_usage
 
-Kind = Literal["prompt", "search", "answer", "turn", "completion", "embedding", "indexing", "title", "post_processing"]
+Kind = Literal[
+    "prompt",
+    "search",
+    "answer",
+    "turn",
+    "completion",
+    "embedding",
+    "indexing",
+    "title",
+    "post_processing",
+    "sample_questions",
+]
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
 TEXTS = "run_texts"
 """What was said in runs: kept for so many days where somebody wants that."""

@@ -31,6 +31,12 @@ async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) 
     return await widened(rows, passages, window)
 
 
+async def given(rows: Rows, ids: Sequence[UUID]) -> list[Passage]:
+    """Return passages that no search found, in the order of their ids, each text once."""
+    asked = {"ids": list(ids), "limit": len(ids)}
+    return [_passage(row, None) for *row, again in await rows.of(SQL["distinct_passages"], asked) if not again]
+
+
 def told_ids(passages: Sequence[Passage]) -> set[UUID]:
     """Return the ids of passages, and of those with the same texts."""
     return {passage.id for passage in passages} | {twin.id for passage in passages for twin in passage.also_in}

@@ -192,6 +192,28 @@ JOIN passages_v1.passages p ON p.id = found.id
 JOIN passages_v1.places pl ON pl.id = p.place
 JOIN passages_v1.documents d ON d.id = pl.document
 
+-- name: sample  -- passages of some documents, as few of each as there can be
+WITH shelf AS MATERIALIZED (
+    SELECT coalesce(array_agg(sh.id), '{{}}') AS visible,
+        coalesce(array_agg(sh.id) FILTER (WHERE s.acl IS NULL OR s.acl && %(groups)s::text[]), '{{}}') AS open
+    FROM passages_v1.sources s
+    JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = s.answering
+    WHERE s.id = %(source)s AND NOT s.archived),
+chosen AS MATERIALIZED (
+    SELECT pl.id FROM passages_v1.places pl
+    WHERE pl.shelf = ANY ((SELECT visible FROM shelf)::bigint[]) AND {condition} AND pl.passages > 0
+        AND (%(documents)s::uuid[] IS NULL OR pl.document = ANY (%(documents)s::uuid[]))
+    ORDER BY hashint8extended(pl.id, %(seed)s), pl.id LIMIT %(count)s),
+-- Headings alone, and what is only part of another passage, are asked about last or never.
+ranked AS (
+    SELECT p.id, hashint8extended(c.id, %(seed)s) AS place, row_number() OVER (PARTITION BY p.place
+        ORDER BY char_length(p.text) < 40, hashint8extended(p.ordinal, %(seed)s), p.ordinal) AS turn
+    FROM chosen c JOIN passages_v1.passages p ON p.place = c.id AND p.parent IS NULL AND p.disabled IS NULL)
+SELECT r.id FROM ranked r ORDER BY r.turn, r.place, r.id LIMIT %(count)s
+
+-- name: answering_index
+SELECT s.answering FROM passages_v1.sources s WHERE s.id = %(source)s AND s.answering IS NOT NULL
+
 -- name: session  -- how a session searches: the extension may live elsewhere than in public
 SELECT set_config('search_path', (SELECT quote_ident(n.nspname) FROM pg_extension e
         JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'), false),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -22,6 +23,7 @@ from adapters.retrieval.highlighting import highlighted
 from adapters.retrieval.passages import fetched, told_ids, widened
 from adapters.retrieval.rarity import TIERS, Rarity
 from adapters.retrieval.rows import Rows
+from adapters.retrieval.sampling import sampled
 from adapters.retrieval.statements import MOST, SQL, ready_statement, statement
 from adapters.retrieval.survey import Area, areas_of, must_be_there
 from adapters.retrieval.weighing import by_source, weighing, weights
@@ -144,6 +146,12 @@ class PostgresSearcher:
     async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
         """Return passages with as many neighbours on either side, by document in the order of first hits."""
         return await widened(self._rows, passages, window)
+
+    async def sample(
+        self, source: UUID, groups: frozenset[str] | None, count: int, *, documents: Sequence[UUID], seed: int
+    ) -> tuple[Sequence[Passage], Mapping[str, int]]:
+        """Return so many passages of a source at most, spread over its documents, and the index that they are of."""
+        return await sampled(self._rows, source, groups, count, documents, seed)
 
     async def highlight(self, passages: Sequence[Passage], queries: Sequence[str]) -> Sequence[Passage]:
         """Return passages with the ranges of their texts that the queries' words match."""

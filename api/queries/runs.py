@@ -26,7 +26,11 @@ PERIOD = (
 )
 OUTCOMES = ("running", "completed", "failed", "cancelled", "interrupted")
 FILTERS = (
-    Parameter(name="kind", schema=TEXT, description="prompt, search, answer, turn, completion or embedding."),
+    Parameter(
+        name="kind",
+        schema=TEXT,
+        description="prompt, search, answer, turn, completion, embedding, indexing or sample_questions.",
+    ),
     Parameter(name="target", schema=TEXT, description="Name or id of what was run."),
     Parameter(name="outcome", schema={"type": "string", "enum": list(OUTCOMES)}, description="How it ended."),
     Parameter(name="subject", schema=TEXT, description="Whom it was run for."),

@@ -173,6 +173,9 @@ async def looked_at(books: Library, key: str) -> list[httpx.Response]:
     answers.append(await call("POST", f"{path}/{Document.create_id(str(source), 'canary-id-closed')}/retry"))
     answers.append(await call("DELETE", f"{path}/{UUID(int=1)}"))
     answers.append(await call("GET", f"/v1/jobs/{UUID(int=1)}"))
+    questions = "/v1/knowledge-sources/handbook/sample-questions"
+    closed = str(Document.create_id(str(source), "canary-id-closed"))
+    answers += [await magnet.call("POST", questions, body, X_API_Key=key) for body in ({}, {"documents": [closed]})]
     return answers
 
 
