@@ -48,6 +48,7 @@ from adapters.webhooks.dispatcher import WebhookDispatcher
 from adapters.webhooks.sending import WebhookSender
 from api.answering_parts import agent_loop_of, answerer_of, turn_answering_of
 from api.auth import Authenticator
+from api.builder import builder
 from api.connectors import connectors_of
 from api.container import Container
 from api.event_frames import EventFrames
@@ -111,8 +112,9 @@ async def open_container(
         positions, listener = Positions(), Listener(dsn)
         log = EventLog(pool, mapper)
         runner = ProjectionRunner(
-            dsn=dsn, pool=pool, log_reader=log, listener=listener, positions=positions, models=READ_MODELS
-        )
+            dsn=dsn, pool=pool, log_reader=log, listener=listener, positions=positions, models=READ_MODELS,
+            build_elsewhere=builder(dsn),
+        )  # fmt: skip
         subscriptions = Subscriptions(log, listener)
 
         def appended(position: int) -> None:

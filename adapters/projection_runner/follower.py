@@ -41,10 +41,15 @@ class Follower:
         position: int,
         moved: Callable[[int], None] = lambda _: None,
         sifting: bool = False,
+        most: int = MOST,
     ) -> None:
-        """`sifting`: it has a long way to go, alone, so that what it does not take is not even read."""
+        """`sifting`: it has a long way to go, alone, so that what it does not take is not even read.
+
+        `most`: events of one transaction, at most.
+        """
         self._log = log_reader
         self._sifting = sifting
+        self._most = most
         self._passed = log_reader.topics_besides(model.projection.takes)
         self._pool = pool
         self.batches = Batches(pool, model, schema=schema, fence=fence)
@@ -99,7 +104,7 @@ class Follower:
             await self._take(section.events, section.upto)
             self._size = LEAST
             return old
-        self._size = max(self._size // 4, 1) if section.weight > HEAVY else min(2 * self._size, MOST)
+        self._size = max(self._size // 4, 1) if section.weight > HEAVY else min(2 * self._size, self._most)
         # Read and mapped while PostgreSQL writes the rows of this one.
         reading = asyncio.create_task(self._read(section.upto))
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 import psycopg
@@ -34,6 +34,9 @@ WANTED = 0.1
 
 BUILD_AGAIN = 5.0
 """Seconds from a rebuild that failed to the next try."""
+
+FAR = 20_000
+"""Events from which on another process builds: its start takes as long as some thousand of them."""
 
 CLEAN_EVERY = 3600.0
 log = structlog.get_logger(__name__)
@@ -135,7 +138,13 @@ class ProjectionRunner:
         listener: Listener,
         positions: Positions,
         models: Sequence[ReadModel],
+        build_elsewhere: Callable[[str, int], Awaitable[bool]] | None = None,
     ) -> None:
+        """`build_elsewhere` has another process build a read model of this name under this fence.
+
+        It returns whether that came to the end of the log.
+        """
+        self._build_elsewhere = build_elsewhere
         self._dsn = dsn
         self._pool = pool
         self._log = log_reader
@@ -273,10 +282,22 @@ class ProjectionRunner:
             beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True)
             await beside.batches.make_anew()
             log.info("rebuild_begins", projection=model.name)
+            if self._build_elsewhere is not None and live.position >= FAR:
+                if not await self._build_elsewhere(model.name, fence):
+                    log.warning("rebuild_goes_on_here", projection=model.name)
+                beside = self._follower(model, beside.batches.schema, fence, await self._built_to(model), sifting=True)
+                await beside.refresh()
             await self._catch_up(beside, live)
             await self._keep_beside(model, beside)
             await self._catch_up(beside, live)
             return beside
+
+    async def _built_to(self, model: ReadModel) -> int:
+        """Return how far what is built beside has come."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(SQL["position"], {"projection": f"{model.name}__next"})
+            row = await cursor.fetchone()
+        return 0 if row is None else int(row[0])
 
     async def _put_in_place(self, model: ReadModel, beside: Follower, live: Follower, upkeep: Upkeep) -> None:
         """Switch to what was built, as far as the live one has come."""

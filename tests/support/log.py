@@ -1,6 +1,6 @@
 """The pieces around the log that tests of the read side need, put together on a test's database."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -45,7 +45,10 @@ class ReadSide:
         return outcome.first_position + len(events) - 1
 
     def runner(
-        self, models: Sequence[ReadModel] = (CONFIGURATIONS,), positions: Positions | None = None
+        self,
+        models: Sequence[ReadModel] = (CONFIGURATIONS,),
+        positions: Positions | None = None,
+        build_elsewhere: Callable[[str, int], Awaitable[bool]] | None = None,
     ) -> ProjectionRunner:
         """Make a runner as a worker process has it."""
         return ProjectionRunner(
@@ -55,6 +58,7 @@ class ReadSide:
             listener=self.listener,
             positions=positions or self.positions,
             models=models,
+            build_elsewhere=build_elsewhere,
         )
 
     async def caught_up(self, name: str = "configurations_v1") -> None:

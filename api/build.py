@@ -1,0 +1,57 @@
+"""A process that builds one read model beside the live one: `python -m api.build NAME FENCE`, started by a runner.
+
+It is given the database's address on its standard input, takes every event up to the end of the log and ends. What
+comes meanwhile, and the switch, are its starter's. Exit status 3: another owner has taken over.
+"""
+
+import asyncio
+import os
+import sys
+from ctypes import CDLL
+from signal import SIGKILL
+
+from adapters.child_processes import PR_SET_PDEATHSIG
+from adapters.event_store.log import EventLog
+from adapters.event_store.mapper import EventMapper
+from adapters.postgres.pools import pool_of
+from adapters.projection_runner.batch import Fenced
+from adapters.projection_runner.follower import Follower
+from api.process import calm_collector
+from api.read_models import READ_MODELS
+from domain import AGGREGATES
+
+OVERTAKEN = 3
+MOST = 4000
+"""Events of one transaction at most: nobody else waits in this process."""
+
+NICE = 10
+"""How much this yields to what answers people."""
+
+
+async def build(dsn: str, name: str, fence: int) -> None:
+    """Take every event of the log into the schema of the read model that is being built; or raise Fenced."""
+    model = next(each for each in READ_MODELS if each.name == name)
+    async with pool_of(dsn, 1, 4) as pool:
+        log = EventLog(pool, EventMapper(AGGREGATES))
+        schema = f"{name}__next"
+        follower = Follower(log, pool, model, schema=schema, fence=fence, position=0, sifting=True, most=MOST)
+        while await follower.step():
+            await follower.settle()  # who asks how far it is looks at what is written
+        await follower.settle()
+
+
+def main() -> int:
+    """Build what the arguments say."""
+    if sys.platform == "linux":
+        CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)  # it does not outlive who started it
+    os.nice(NICE)
+    calm_collector()
+    try:
+        asyncio.run(build(sys.stdin.read(), sys.argv[1], int(sys.argv[2])))
+    except Fenced:
+        return OVERTAKEN
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Read models are built anew by processes of their own: to the same rows, and whatever becomes of the process."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from adapters.projection_runner import runner
+from adapters.projection_runner.administration import ProjectionAdministration
+from adapters.projection_runner.batch import SQL, Batches
+from api.builder import builder
+from domain.prompt import Prompt
+from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
+from tests.support.postgres import Database
+
+NAME = CONFIGURATIONS.name
+PROMPTS = 30
+
+
+@pytest.fixture
+async def side(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReadSide]:
+    """A log with some prompts, every rebuild of which is far enough for a process of its own."""
+    monkeypatch.setattr(runner, "FAR", 1)
+    async with read_side(database) as made:
+        await made.record(*[Prompt.create(name=f"p{number}", definition={"text": "a"}) for number in range(PROMPTS)])
+        yield made
+
+
+async def checksum(side: ReadSide) -> str | None:
+    [status] = await ProjectionAdministration(side.pool, side.log, [CONFIGURATIONS]).status()
+    return status.checksum
+
+
+async def rebuilt(side: ReadSide) -> None:
+    administration = ProjectionAdministration(side.pool, side.log, [CONFIGURATIONS])
+    await administration.rebuild(NAME)
+    async with asyncio.timeout(60):
+        while (await administration.status(checksums=False))[0].state == "rebuilding":
+            await asyncio.sleep(0.01)
+
+
+async def test_another_process_builds_the_same_rows_and_what_came_meanwhile_is_in_them_too(side: ReadSide):
+    late = Prompt.create(name="late", definition={"text": "a"})
+    ended: list[tuple[str, bool]] = []
+
+    async def elsewhere(name: str, fence: int) -> bool:
+        came_to_the_end = await builder(side.dsn)(name, fence)
+        ended.append((name, came_to_the_end))
+        await side.record(late)
+        return came_to_the_end
+
+    async with running(side.runner(build_elsewhere=elsewhere)):
+        await side.caught_up()
+        await rebuilt(side)
+        await side.caught_up()
+        built = await checksum(side)
+        assert ended == [(NAME, True)]
+        assert await side.view.get(late.id) is not None
+    async with running(side.runner()):
+        await rebuilt(side)
+        assert await checksum(side) == built
+
+
+async def test_where_the_process_is_killed_the_rest_is_built_here(side: ReadSide):
+    killed: list[bool] = []
+
+    async def elsewhere(name: str, fence: int) -> bool:
+        building = asyncio.create_task(builder(side.dsn)(name, fence))
+        while not (children := psutil.Process().children()):
+            await asyncio.sleep(0)
+        for child in children:
+            if "api.build" in child.cmdline():
+                os.kill(child.pid, signal.SIGKILL)
+        killed.append(await building)
+        return killed[-1]
+
+    async with running(side.runner(build_elsewhere=elsewhere)):
+        await side.caught_up()
+        before = await checksum(side)
+        await rebuilt(side)
+        assert (await checksum(side), killed) == (before, [False])
+
+
+async def test_a_process_whose_owner_was_overtaken_writes_nothing(side: ReadSide):
+    async with running(side.runner()):
+        await side.caught_up()
+    successor = Batches(side.pool, CONFIGURATIONS, schema=f"{NAME}__next", fence=9)
+    await successor.make_anew()
+    assert await builder(side.dsn)(NAME, 8)
+    async with successor.transaction() as connection:
+        cursor = await connection.execute("SELECT count(*) FROM things")
+        assert await cursor.fetchone() == (0,)
+        cursor = await connection.execute(SQL["position"], {"projection": f"{NAME}__next"})
+        assert await cursor.fetchone() == (0,)
