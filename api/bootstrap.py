@@ -37,6 +37,7 @@ from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches
 from adapters.projection_runner.runner import Positions, ProjectionRunner
 from adapters.reading.reader import Reader
+from adapters.reading.tokenizers import InstalledTokenizers
 from adapters.rendering.renderer import SandboxedRenderer
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from adapters.secrets import KeyringSecretBox, SealedAnswers
@@ -75,6 +76,7 @@ from commands.reading import DocumentReader
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.sample_questions import SampleQuestions
 from commands.source_trial import SourceTrials
+from commands.tokenizing import Cutter
 from commands.tool_server import ToolServerCalls
 from commands.tools import Tools
 from commands.turns import Turns
@@ -145,9 +147,10 @@ async def open_container(
         connectors = plugins.connectors
         source_secrets = SealedSourceSecrets(store, secret_box)
         servers = await stack.enter_async_context(tool_servers(Egress(settings.egress), source_secrets))
+        tokenizers = InstalledTokenizers(store)
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors,
-            specifications=servers.apis.specifications,
+            specifications=servers.apis.specifications, tokenizers=tokenizers,
         )  # fmt: skip
         bus = Bus(store, catalogue, answers)
         runs = Runs(bus=bus)
@@ -191,7 +194,7 @@ async def open_container(
             stack.push_async_callback(runner.close)
             works = works_of(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
-                given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
+                tokenizers=tokenizers, given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
                 turns=turns, standing=authenticator.standing, chat=chat_models, prompts=prompt_runs,
             )  # fmt: skip
             await jobs.open(works)
@@ -271,7 +274,7 @@ async def open_container(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store, revealer=store
             ),
             documents=documents,
-            chunking_previews=ChunkingPreviews(reader=reader),
+            chunking_previews=ChunkingPreviews(cutter=Cutter(reader=reader, tokenizers=tokenizers), things=store),
             passages=Passages(bus=bus, contents=contents, documents=documents),
             passages_view=PostgresSourcePassagesView(pool),
             documents_view=PostgresSourceDocumentsView(pool),

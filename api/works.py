@@ -34,6 +34,7 @@ from commands.source_trial import SourceTrials
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
 from commands.titling import TitleConversations
+from commands.tokenizing import Cutter, Tokenizers
 from commands.turns import Turns
 
 
@@ -46,6 +47,7 @@ def works_of(
     models: EmbeddingModels,
     runs: Runs,
     reader: DocumentReader,
+    tokenizers: Tokenizers,
     given: Documents,
     sources: SourceTrials,
     log: EventLog,
@@ -66,7 +68,7 @@ def works_of(
             things=things,
             contents=PostgresContents(pool),
             texts=PostgresTexts(pool),
-            reader=reader,
+            cutter=Cutter(reader=reader, tokenizers=tokenizers),
             embedder=Embedder(models=models, vectors=PostgresVectors(pool), runs=runs),
         ),
         FillIndexes(

@@ -3,18 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from commands.document_checks import MOST_BYTES
-from commands.reading import Chunk, DocumentReader, Heading, TooLarge
+from commands.knowledge_source import chosen_model
+from commands.ports import Things
+from commands.reading import Chunk, Heading, TooLarge
+from commands.tokenizing import Cutter, counted
+from domain.errors import Invalid
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewChunking:
     """Cut a document by a source's `chunking`; `name` tells what its content is where `media_type` does not.
 
-    At most `most` chunks are shown; how many there are is told.
+    Tokens are counted as for this embedding model, or the default one. At most `most` chunks are shown; how many
+    there are is told.
     """
 
+    model: UUID | None = None
     chunking: Mapping[str, Any]
     content: bytes
     media_type: str
@@ -26,23 +33,34 @@ class PreviewChunking:
 class ChunkingPreviews:
     """Shows how documents would be cut."""
 
-    reader: DocumentReader
+    cutter: Cutter
+    things: Things
 
     async def show(self, asked: PreviewChunking) -> dict[str, Any]:
         """Return the first chunks in their public form, or raise Unreadable or ReaderDown."""
         if len(asked.content) > MOST_BYTES:
             raise TooLarge(f"A document has at most {MOST_BYTES:,} bytes.")
-        parser = self.reader.parser(asked.media_type, asked.name)
-        text = await self.reader.read(asked.content, asked.media_type, asked.name)
-        chunks = await self.reader.cut(text, asked.chunking)
+        model = await self._model(asked)
+        tokenizer = None if model is None else await self.cutter.tokenizers.of(model)
+        settings = {**asked.chunking} | ({} if tokenizer is None else {"tokenizer": tokenizer})
+        reader = self.cutter.reader
+        parser = reader.parser(asked.media_type, asked.name)
+        text = await reader.read(asked.content, asked.media_type, asked.name)
+        chunks = await self.cutter.cut(text, settings, None if model is None else str(model))
         return {
             "chunks": [shown(chunk, text.headings) for chunk in chunks[: asked.most]],
             "chunks_total": len(chunks),
             "characters": len(text.text),
             "parser": parser.partition("/")[0],
             "title": text.title,
-            "tokens": "estimated",
+            "tokens": counted(settings),
         }
+
+    async def _model(self, asked: PreviewChunking) -> UUID | None:
+        model = await chosen_model(None if asked.model is None else str(asked.model), self.things)
+        if model is None and asked.model is not None:
+            raise Invalid("There is no such model.", code="unknown_reference", pointer="/embedding_model")
+        return None if model is None else model.id
 
 
 def shown(chunk: Chunk, headings: Sequence[Heading]) -> dict[str, Any]:

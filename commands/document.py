@@ -13,6 +13,7 @@ from commands.document_checks import checked, must_be_distinct
 from commands.knowledge_source import FILL_INDEX, ensure_index
 from commands.ports import SYSTEM, Actor, Context, Receipt, Things, Unit
 from commands.retrieval import groups_of, may_find
+from commands.tokenizing import Tokenizers
 from domain.document import Document
 from domain.errors import Archived, Conflict, NotFound
 from domain.knowledge_source import KnowledgeSource
@@ -103,6 +104,7 @@ class DocumentHandlers:
     """Carries out the commands on documents."""
 
     things: Things
+    tokenizers: Tokenizers
 
     async def add(self, command: AddDocuments, unit: Unit) -> Done:
         """Take documents: a new version, other details, or nothing new, each."""
@@ -126,7 +128,7 @@ class DocumentHandlers:
             unit.effect("documents", source=str(source.id), ids=made)
         if waiting:
             unit.effect("jobs", kind=INDEX_DOCUMENT, keys=waiting)
-            source = await ensure_index(source, self.things, unit)
+            source = await ensure_index(source, self.things, self.tokenizers, unit)
         unit.effect("needs", kind=KnowledgeSource.TOPIC, id=str(source.id), pointer="/source")
         unit.save(*documents)
         return Done(aggregate=source, also=documents, shown={"documents": shown, "job_id": str(command.job_id)})

@@ -56,6 +56,7 @@ from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
 from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
+from commands.tokenizing import Tokenizers
 from commands.tool_server import NoteTools, ToolServerHandlers
 from commands.tools import Specifications
 from commands.trials import ShowTrial, show_trial
@@ -78,11 +79,12 @@ def handlers(
     answers: Answers,
     things: Things,
     specifications: Specifications,
+    tokenizers: Tokenizers,
     connectors: Connectors | None = None,
 ) -> Handlers:
     """Return command class -> handler."""
-    indexes = IndexHandlers(things=things, connectors=connectors or {})
-    documents = DocumentHandlers(things=things)
+    indexes = IndexHandlers(things=things, tokenizers=tokenizers, connectors=connectors or {})
+    documents = DocumentHandlers(things=things, tokenizers=tokenizers)
     passages = PassageHandlers(things=things)
     syncs = SyncHandlers(things=things, connectors=connectors or {})
     tool_servers = ToolServerHandlers(specifications=specifications)

@@ -43,6 +43,12 @@ class Entry:
         return space
 
     @property
+    def model(self) -> str | None:
+        """The embedding model of the index."""
+        model: str | None = self.source.indexes[str(self.index)]["embedding_model"]
+        return model
+
+    @property
     def content(self) -> str:
         """The SHA-256 of its content."""
         return str(self.document.content["sha256"])

@@ -12,8 +12,9 @@ from commands.embedding_texts import Embedder, SpaceGone
 from commands.index_entries import Contents, Cut, Entry, Part, Texts, name_of
 from commands.jobs import Failed, Finished, Job, Outcome
 from commands.ports import SYSTEM, Context, Things, Unit
-from commands.reading import DocumentReader, Text, Unreadable
+from commands.reading import Text, Unreadable
 from commands.revising import revise
+from commands.tokenizing import Cutter
 from domain.document import Blame, Document
 from domain.errors import DomainError
 from domain.knowledge_source import KnowledgeSource
@@ -84,7 +85,7 @@ class IndexDocuments:
     things: Things
     contents: Contents
     texts: Texts
-    reader: DocumentReader
+    cutter: Cutter
     embedder: Embedder
     kind: str = INDEX_DOCUMENT
     most: int = 256
@@ -129,7 +130,7 @@ class IndexDocuments:
             size += document.content["size"]
             parser = ""
             try:
-                parser = self.reader.parser(document.content["media_type"], name_of(document))
+                parser = self.cutter.reader.parser(document.content["media_type"], name_of(document))
             except Unreadable as error:
                 parts[-1].failures |= {(document.id, index): error for index in indexes}
             parts[-1].entries += [
@@ -139,7 +140,7 @@ class IndexDocuments:
 
     async def _index(self, part: Part) -> None:
         await self._prepare(part)
-        await revise(part, self.contents, self.texts, self.reader)
+        await revise(part, self.contents, self.texts, self.cutter)
         dimensions = await self._embed(part)
         chunks = await self.texts.cuts({part.final(each) for each in part.going})
         results = [
@@ -206,14 +207,14 @@ class IndexDocuments:
             self._fail(part, entry, Unreadable("Its content is not stored any more: give it again."))
             return None
         try:
-            return await self.reader.read(content, entry.document.content["media_type"], name_of(entry.document))
+            return await self.cutter.reader.read(content, entry.document.content["media_type"], name_of(entry.document))
         except DomainError as error:
             self._fail(part, entry, error)
             return None
 
     async def _cut(self, part: Part, entry: Entry, text: Text) -> Cut | None:
         try:
-            chunks = await self.reader.cut(text, entry.settings)
+            chunks = await self.cutter.cut(text, entry.settings, entry.model)
         except DomainError as error:
             self._fail(part, entry, error)
             return None

@@ -9,7 +9,7 @@ from commands.bus import Done
 from commands.configuration import Change, OnThing
 from commands.connectors import Connectors, must_fit, must_know
 from commands.ports import Things, Unit
-from domain.definition import same
+from commands.tokenizing import Tokenizers
 from domain.errors import Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
@@ -65,6 +65,7 @@ class IndexHandlers:
     """Carries out the commands on indexes; as a rule of knowledge sources, begins what their settings ask for."""
 
     things: Things
+    tokenizers: Tokenizers
     connectors: Connectors = field(default_factory=dict)
 
     async def __call__(self, change: Change) -> None:
@@ -81,7 +82,7 @@ class IndexHandlers:
                 must_fit(connector, source.definition["config"])
         if source.definition["schedule"] != (change.before or {}).get("schedule"):
             change.unit.effect("job", kind=SCHEDULE, key=str(source.id))
-        await begin_index(source, self.things, change.unit)
+        await begin_index(source, self.things, self.tokenizers, change.unit)
 
     def _must_be_uploads(self, source: KnowledgeSource) -> None:
         """Raise Invalid unless a source that nothing is fetched for is one that documents are given to."""
@@ -97,7 +98,7 @@ class IndexHandlers:
         """Begin an index."""
         source = await unit.load(KnowledgeSource, command.id)
         if not source.archived:
-            await begin_index(source, self.things, unit)
+            await begin_index(source, self.things, self.tokenizers, unit)
         unit.save(source)
         return Done(aggregate=source)
 
@@ -123,52 +124,48 @@ class IndexHandlers:
         return Done(aggregate=source)
 
 
-async def begin_index(source: KnowledgeSource, things: Things, unit: Unit) -> None:
+async def begin_index(source: KnowledgeSource, things: Things, tokenizers: Tokenizers, unit: Unit) -> None:
     """Begin the index that a source asks for, where it is not the newest already."""
     model, space = await wanted_space(source, things)
-    before = source.newest_index
-    source.build_index(embedding_model=model, space=space)
-    if source.newest_index != before:
+    if source.wants_index(embedding_model=model, space=space):
+        tokenizer = None if model is None else await tokenizers.of(UUID(model))
+        source.build_index(embedding_model=model, space=space, tokenizer=tokenizer)
         unit.effect("job", kind=FILL_INDEX, key=str(source.id), payload={"index": source.newest_index})
 
 
-async def ensure_index(source: KnowledgeSource, things: Things, unit: Unit) -> KnowledgeSource:
+async def ensure_index(source: KnowledgeSource, things: Things, tokenizers: Tokenizers, unit: Unit) -> KnowledgeSource:
     """Return a source whose newest index is the one it asks for, begun with this command where it is not."""
-    if wants_index(source, *await wanted_space(source, things)):
+    model, space = await wanted_space(source, things)
+    if source.wants_index(embedding_model=model, space=space):
         source = await unit.load(KnowledgeSource, source.id)
-        await begin_index(source, things, unit)
+        await begin_index(source, things, tokenizers, unit)
         unit.save(source)
     return source
 
 
-def wants_index(source: KnowledgeSource, model: str | None, space: str | None) -> bool:
-    """Return whether the newest index is another than is asked for."""
-    newest = source.newest_index
-    wanted = {"chunking": source.definition["chunking"], "embedding_model": model, "space": space}
-    return newest is None or not same(source.indexes[str(newest)], wanted)
-
-
 async def wanted_space(source: KnowledgeSource, things: Things) -> tuple[str | None, str | None]:
-    """Return the embedding model that a source asks for, and the space of its vectors; None: words only.
+    """Return the embedding model that a source asks for, and the space of its vectors; None: words only."""
+    model = await chosen_model(source.definition["embedding_model"], things)
+    return (None, None) if model is None else (str(model.id), space_name(model.id, model.definition["model"]))
+
+
+async def chosen_model(chosen: str | None, things: Things) -> Model | None:
+    """Return the embedding model of this id, or the default one where none is chosen; None: there is none.
 
     Models are looked at as they are now, not as this process remembers them.
     """
-    chosen = source.definition["embedding_model"]
-    if chosen is None:
-        try:
-            default = await things.newest(DefaultModel, DefaultModel.create_id("embedding"))
-        except NotFound:
-            return None, None
-        chosen = default.model_id
-    if chosen is None:
-        return None, None
     try:
+        if chosen is None:
+            default = await things.newest(DefaultModel, DefaultModel.create_id("embedding"))
+            chosen = default.model_id
+        if chosen is None:
+            return None
         model = await things.newest(Model, UUID(chosen))
     except NotFound:
-        return None, None  # the append refuses what refers to it
+        return None  # the append refuses what refers to it
     if model.definition["kind"] != "embedding":
         raise Invalid("An embedding model is needed here.", code="wrong_model_kind", pointer="/embedding_model")
-    return chosen, space_name(model.id, model.definition["model"])
+    return model
 
 
 def concerns_indexes(model: Model, before: Mapping[str, object] | None) -> bool:

@@ -1,7 +1,7 @@
 """How documents are read: bytes become text, and text is cut into chunks that say where they stand in it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from domain.errors import DomainError
@@ -62,6 +62,14 @@ class Chunk:
         return self.text if self.cut is None else self.cut
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tokenizer:
+    """What counts tokens: a name that tells it from every other, and its vocabulary's bytes."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
 class Unreadable(DomainError):
     """The document is damaged, or not what it seems to be."""
 
@@ -111,8 +119,8 @@ class DocumentReader(Protocol):
     async def read(self, content: bytes, media_type: str, name: str) -> Text:
         """Return the text of a document, or raise Unreadable or ReaderDown."""
 
-    async def cut(self, text: Text, chunking: Mapping[str, Any]) -> Sequence[Chunk]:
+    async def cut(self, text: Text, chunking: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> Sequence[Chunk]:
         """Cut a text by a knowledge source's `chunking` (strategy, size, overlap); raises the same.
 
-        The chunks are in the text's order and cover all of it but blanks.
+        Tokens are counted by the tokenizer; without one they are estimated. The chunks are in the text's order and cover all of it but blanks.
         """

@@ -6,11 +6,12 @@ from dataclasses import replace
 from hashlib import sha256
 
 from commands.index_entries import Contents, Cut, Part, Texts
-from commands.reading import Chunk, DocumentReader, Text, Unreadable
+from commands.reading import Chunk, Text, Unreadable
+from commands.tokenizing import Cutter
 from domain.passage_edits import CutPassage, edits_of, matched
 
 
-async def revise(part: Part, contents: Contents, texts: Texts, reader: DocumentReader) -> None:
+async def revise(part: Part, contents: Contents, texts: Texts, cutter: Cutter) -> None:
     """Make the chunks of those documents of which passages were edited, where they are not kept already."""
     entries = [each for each in part.going if any(edit["text"] for edit in each.document.edits.values())]
     if not entries:
@@ -31,7 +32,7 @@ async def revise(part: Part, contents: Contents, texts: Texts, reader: DocumentR
         elif edits:
             part.made[entry.key] = id = edited_id(base.id, edits)
             said = {ordinal: contents_now[text].decode() for ordinal, text in edits.items()}
-            cuts[id] = replace(base, id=id, chunks=await edited(base, said, reader))
+            cuts[id] = replace(base, id=id, chunks=await edited(base, said, cutter, entry.model))
     await keep(cuts, texts)
 
 
@@ -56,7 +57,7 @@ def edited_id(base: bytes, edits: Mapping[int, str]) -> bytes:
     return sha256(json.dumps([base.hex(), sorted(edits.items())]).encode()).digest()
 
 
-async def edited(base: Cut, said: Mapping[int, str], reader: DocumentReader) -> list[Chunk]:
+async def edited(base: Cut, said: Mapping[int, str], cutter: Cutter, model: str | None) -> list[Chunk]:
     """Return chunks of which some say something else; where they stand stays what it was.
 
     What is found instead of an edited chunk is cut anew.
@@ -70,7 +71,7 @@ async def edited(base: Cut, said: Mapping[int, str], reader: DocumentReader) -> 
     ]
     for ordinal, given in enumerate(tuple(chunks)):
         if given.searched == "" and ordinal in said:
-            parts = await reader.cut(Text(text=given.text), {**base.settings, "strategy": "recursive"})
+            parts = await cutter.cut(Text(text=given.text), {**base.settings, "strategy": "recursive"}, model)
             chunks += [
                 replace(each, start=given.start, end=given.end, page=given.page, heading=given.heading, parent=ordinal)
                 for each in parts

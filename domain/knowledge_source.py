@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
-from domain.definition import JSON, Definition, Reference, Strict
+from domain.definition import JSON, Definition, Reference, Strict, same
 from domain.schedule import next_time
 from domain.values import Group
 
@@ -170,13 +170,26 @@ class KnowledgeSource(Configuration):
         """The index that new documents go into; it answers as soon as it is complete."""
         return max((int(number) for number in self.indexes), default=None)
 
-    def build_index(self, *, embedding_model: str | None, space: str | None) -> None:
+    def wants_index(self, *, embedding_model: str | None, space: str | None) -> bool:
+        """Return whether the newest index is another than the settings ask for.
+
+        How its tokens are counted is settled when an index begins: a tokenizer that is there later begins none.
+        """
+        newest = self.newest_index
+        if newest is None:
+            return True
+        there = self.indexes[str(newest)]
+        chunking = {name: value for name, value in there["chunking"].items() if name != "tokenizer"}
+        wanted = {"chunking": self.definition["chunking"], "embedding_model": embedding_model, "space": space}
+        return not same({**there, "chunking": chunking}, wanted)
+
+    def build_index(self, *, embedding_model: str | None, space: str | None, tokenizer: str | None = None) -> None:
         """Begin the index that the settings ask for, unless the newest one is that already."""
         self.must_be_active()
-        wanted = {"chunking": self.definition["chunking"], "embedding_model": embedding_model, "space": space}
-        newest = self.newest_index
-        if newest is None or self.indexes[str(newest)] != wanted:
-            self.trigger_event(self.IndexStarted, index=(newest or 0) + 1, **wanted)
+        if self.wants_index(embedding_model=embedding_model, space=space):
+            chunking = self.definition["chunking"] | ({} if tokenizer is None else {"tokenizer": tokenizer})
+            wanted = {"chunking": chunking, "embedding_model": embedding_model, "space": space}
+            self.trigger_event(self.IndexStarted, index=(self.newest_index or 0) + 1, **wanted)
 
     def switch_index(self, index: int) -> None:
         """Let another index answer; nothing happens where it does already."""

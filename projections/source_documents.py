@@ -26,7 +26,8 @@ class SourceDocument:
     """A document as its newest version is.
 
     `version` is its stream's, `number` that of its content. `indexes` has by index the number of the version
-    that stands there and its passages; `chunking` names how the newest version's text was cut, once it was.
+    that stands there and its passages; `chunking` names how the newest version's text was cut, once it was;
+    `exact` says whether its tokens were counted then, or estimated.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class SourceDocument:
     indexes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     chunking: str | None = None
     removed: bool = False
+    exact: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,9 @@ SELECT md5(
     || coalesce((SELECT string_agg(md5(s::text), '' ORDER BY s.id) FROM sources AS s), ''))
 
 -- name: get  -- a document without access of its own has its source's; null: everyone
-SELECT d.* FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+SELECT d.*, c.settings ? 'tokenizer' AS exact
+FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+LEFT JOIN magnet.chunkings AS c ON c.id = decode(d.chunking, 'hex')
 WHERE d.id = %(id)s AND d.source = %(source)s AND NOT d.removed
     AND (%(everything)s OR coalesce(d.acl, s.acl) IS NULL OR coalesce(d.acl, s.acl) && %(groups)s::text[])
 
@@ -79,7 +81,9 @@ ORDER BY d.position LIMIT %(limit)s
 SELECT c.language FROM magnet.chunkings c WHERE c.id = %(chunking)s
 
 -- name: newest_first
-SELECT d.* FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+SELECT d.*, c.settings ? 'tokenizer' AS exact
+FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+LEFT JOIN magnet.chunkings AS c ON c.id = decode(d.chunking, 'hex')
 WHERE d.source = %(source)s AND NOT d.removed
     AND (%(everything)s OR coalesce(d.acl, s.acl) IS NULL OR coalesce(d.acl, s.acl) && %(groups)s::text[])
     AND (%(status)s::text IS NULL OR d.status = %(status)s::text)
@@ -89,7 +93,9 @@ WHERE d.source = %(source)s AND NOT d.removed
 ORDER BY d.position DESC LIMIT %(limit)s
 
 -- name: oldest_first
-SELECT d.* FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+SELECT d.*, c.settings ? 'tokenizer' AS exact
+FROM documents_v1.documents AS d JOIN documents_v1.sources AS s ON s.id = d.source
+LEFT JOIN magnet.chunkings AS c ON c.id = decode(d.chunking, 'hex')
 WHERE d.source = %(source)s AND NOT d.removed
     AND (%(everything)s OR coalesce(d.acl, s.acl) IS NULL OR coalesce(d.acl, s.acl) && %(groups)s::text[])
     AND (%(status)s::text IS NULL OR d.status = %(status)s::text)

@@ -23,7 +23,8 @@ from typing import Any
 import pypdf
 
 from adapters.child_processes import PR_SET_PDEATHSIG, address_space, first_to_go_when_memory_is_short, received
-from adapters.reading.cutting import cut, load_splitter
+from adapters.reading.counting import Count, count_of
+from adapters.reading.cutting import cut, load_splitter, tokens
 from adapters.reading.docx import read_docx
 from adapters.reading.eml import read_eml
 from adapters.reading.epub import read_epub
@@ -51,6 +52,9 @@ PARSERS: Mapping[str, Callable[[bytes], Text]] = {
     "epub": read_epub,
     "eml": read_eml,
 }
+COUNTS: dict[str, Count] = {}
+"""What counts tokens, by the names of the tokenizers that were sent here."""
+
 NICE = 5
 """A document gives way to what answers people."""
 
@@ -73,11 +77,15 @@ def serve(descriptor: int) -> None:
 def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
     """Return the answer to a request: what is said of it, and a text or the places of chunks."""
     try:
+        if head["op"] == "count":
+            COUNTS[head["name"]] = count_of(head["name"], body)
+            return b"{}", b""
         if head["op"] == "read":
             text = read(body, head["kind"])
             must_not_be_longer("document", len(text.text))
             return json.dumps(text_document(text)).encode(), text.text.encode()
-        chunks = cut(text_of(head["text"], body.decode()), head["chunking"])
+        count = COUNTS[head["tokenizer"]] if head["tokenizer"] else tokens
+        chunks = cut(text_of(head["text"], body.decode()), head["chunking"], count)
         places = [[each.start, each.end, each.page, each.heading, each.tokens] for each in chunks]
         return b"{}", json.dumps(places).encode()
     except Unreadable as error:

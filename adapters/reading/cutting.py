@@ -6,7 +6,7 @@ the sentence function of that corpus is slower by far. A chunk is always a part 
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -36,23 +36,29 @@ NO_PARAGRAPHS = "\x00"
 BY_HEADINGS = frozenset({"markdown", "html_headings"})
 
 
+MOST_TOKENS = 4
+"""Tokens of one character: vocabularies of bytes have one for each at most, others fewer."""
+
+Count = Callable[[str], int]
+
+
 def tokens(text: str) -> int:
     """Return how many tokens a text has, about: a quarter of its bytes in UTF-8, which fits English and most others.
 
-    Exact counts differ by model; a chunk's size is a bound of that order, not a number that is relied on.
+    It stands in where the model's own tokenizer is not known.
     """
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     return (size + 3) // 4
 
 
-def cut(text: Text, chunking: Mapping[str, Any]) -> list[Chunk]:
-    """Cut a text; the chunks are in its order and cover all of it but blanks."""
+def cut(text: Text, chunking: Mapping[str, Any], count: Count = tokens) -> list[Chunk]:
+    """Cut a text; the chunks are in its order and cover all of it but blanks. `count` counts their tokens."""
     strategy, size, overlap = chunking["strategy"], chunking["size"], chunking["overlap"]
     sections = _sections(text) if strategy in BY_HEADINGS else [(0, len(text.text))]
     chunks: list[Chunk] = []
     for start, end in sections:
-        for first, last in _spans(text.text[start:end], strategy, size, overlap):
-            chunks.append(_chunk(text, start + first, start + last))
+        for first, last in _spans(text.text[start:end], strategy, size, overlap, count):
+            chunks.append(_chunk(text, start + first, start + last, count))
     return chunks
 
 
@@ -67,15 +73,15 @@ def _sections(text: Text) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], len(text.text)], strict=True))
 
 
-def _spans(text: str, strategy: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+def _spans(text: str, strategy: str, size: int, overlap: int, count: Count) -> Iterator[tuple[int, int]]:
     """Yield where the chunks of a text begin and end."""
     found = NONBLANK.search(text)
     if found is None:
         return
-    if strategy == "none" or tokens(text) <= size:
+    if strategy == "none" or count(text) <= size:
         yield found.start(), len(text.rstrip())
         return
-    splitter = _splitter(strategy, size, overlap)
+    splitter = _splitter(strategy, size, overlap, count)
     splits = splitter._split(text, size)
     places = list(accumulate((len(each.text) for each in splits), initial=0))
     # What the splitter merges are the numbers of its splits: of texts that repeat themselves, a chunk's own
@@ -94,23 +100,22 @@ def _spans(text: str, strategy: str, size: int, overlap: int) -> Iterator[tuple[
 
 
 @lru_cache(maxsize=32)
-def _splitter(strategy: str, size: int, overlap: int) -> Any:
+def _splitter(strategy: str, size: int, overlap: int, count: Count) -> Any:
     from llama_index.core.callbacks.base import CallbackManager  # noqa: PLC0415  # slow to load
     from llama_index.core.node_parser.text.sentence import SentenceSplitter  # noqa: PLC0415
 
     class Splitter(SentenceSplitter):
         def _token_size(self, text: str) -> int:
-            return tokens(
-                text
-            )  # the inherited one looks its tokenizer up for each sentence, which takes longest of all
+            return count(text)  # the inherited one looks its tokenizer up each time, which takes longest of all
 
+    unbroken = size if count is tokens else size // MOST_TOKENS
     return Splitter(
         chunk_size=size,
         chunk_overlap=overlap,
-        tokenizer=lambda text: range(tokens(text)),
+        tokenizer=lambda text: range(count(text)),
         paragraph_separator=NO_PARAGRAPHS if strategy == "sentence" else "\n\n",
         chunking_tokenizer_fn=lines if strategy == "code" else sentences,
-        secondary_chunking_regex=UNBROKEN % (size, size) + PHRASES,
+        secondary_chunking_regex=UNBROKEN % (unbroken, unbroken) + PHRASES,
         # One that was not set up: nothing of what we call ever calls back, and its set-up loads the whole library.
         callback_manager=CallbackManager.__new__(CallbackManager),
     )
@@ -133,14 +138,14 @@ def lines(text: str) -> list[str]:
     return LINE.findall(text)
 
 
-def _chunk(text: Text, start: int, end: int) -> Chunk:
+def _chunk(text: Text, start: int, end: int, count: Count) -> Chunk:
     return Chunk(
         start=start,
         end=end,
         text=text.text[start:end],
         page=bisect_right(text.pages, start) if text.pages else None,
         heading=_heading(text, start),
-        tokens=tokens(text.text[start:end]),
+        tokens=count(text.text[start:end]),
     )
 
 

@@ -17,7 +17,7 @@ from adapters.reading.cutting import cut, is_short
 from adapters.reading.kinds import VERSIONS, kind_of
 from adapters.reading.plain import read_plain
 from commands.languages import LanguageDetector
-from commands.reading import Chunk, ReaderDown, ReadingLimit, Text
+from commands.reading import Chunk, ReaderDown, ReadingLimit, Text, Tokenizer
 
 PROGRAM = """
 import sys
@@ -57,6 +57,7 @@ class Child:
         self.end, theirs = socket.socketpair()
         self.end.setblocking(False)
         self.documents = 0
+        self._tokenizers: set[str] = set()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
@@ -69,10 +70,18 @@ class Child:
                 start_new_session=True,
             )
 
-    async def ask(self, request: bytes) -> tuple[bytes, bytes] | None:
-        """Return both parts of the answer, or None where the process has ended."""
-        loop = asyncio.get_running_loop()
+    async def ask(self, request: bytes, tokenizer: Tokenizer | None) -> tuple[bytes, bytes] | None:
+        """Return both parts of the answer, or None where the process has ended; each tokenizer is sent once."""
         self.documents += 1
+        if tokenizer is not None and tokenizer.name not in self._tokenizers:
+            told = await self._exchange(wire.request({"op": "count", "name": tokenizer.name}, tokenizer.data))
+            if told is None or told[0] != b"{}":
+                return told
+            self._tokenizers.add(tokenizer.name)
+        return await self._exchange(request)
+
+    async def _exchange(self, request: bytes) -> tuple[bytes, bytes] | None:
+        loop = asyncio.get_running_loop()
         try:
             await loop.sock_sendall(self.end, request)
             head = await self._frame(loop)
@@ -136,12 +145,17 @@ class Reader:
             return replace(text, language=await self._languages.detect(text.text))
         return text
 
-    async def cut(self, text: Text, chunking: Mapping[str, Any]) -> Sequence[Chunk]:
+    async def cut(self, text: Text, chunking: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> Sequence[Chunk]:
         """Cut a text by a knowledge source's `chunking`; raises the same."""
-        if is_short(text, chunking):
+        if tokenizer is None and is_short(text, chunking):
             return cut(text, chunking)
-        head = {"op": "cut", "text": wire.text_document(text), "chunking": dict(chunking)}
-        _, body = await self._ask(head, text.text.encode())
+        head = {
+            "op": "cut",
+            "text": wire.text_document(text),
+            "chunking": dict(chunking),
+            "tokenizer": None if tokenizer is None else tokenizer.name,
+        }
+        _, body = await self._ask(head, text.text.encode(), tokenizer)
         return wire.spans_of(body, text)
 
     async def close(self) -> None:
@@ -150,10 +164,12 @@ class Reader:
         while self._idle:
             self._idle.pop().finish()
 
-    async def _ask(self, head: Mapping[str, Any], body: bytes) -> tuple[Mapping[str, Any], bytes]:
+    async def _ask(
+        self, head: Mapping[str, Any], body: bytes, tokenizer: Tokenizer | None = None
+    ) -> tuple[Mapping[str, Any], bytes]:
         request = wire.request(head, body)
         async with self._slot():
-            answer = await self._once(request, fresh=False)
+            answer = await self._once(request, tokenizer, fresh=False)
         told: Mapping[str, Any] = orjson.loads(answer[0])
         if "error" in told:
             raise wire.error_of(told["error"])
@@ -182,7 +198,7 @@ class Reader:
             else:
                 self._slots.release()
 
-    async def _once(self, request: bytes, *, fresh: bool) -> tuple[bytes, bytes]:
+    async def _once(self, request: bytes, tokenizer: Tokenizer | None, *, fresh: bool) -> tuple[bytes, bytes]:
         """Return a child's answer; raise ReadingLimit for a document that ended it, or took too long."""
         if self._closed:
             raise ReaderDown("This process is about to end: another one reads the document.")
@@ -194,7 +210,7 @@ class Reader:
         self._busy += 1
         try:
             async with asyncio.timeout(self._patience):
-                answer = await child.ask(request)
+                answer = await child.ask(request, tokenizer)
         except TimeoutError:
             raise ReadingLimit(f"Reading the document took more than {self._patience:g} seconds.") from None
         finally:
@@ -207,7 +223,7 @@ class Reader:
                 self._idle.append(child)
         if answer is None and used:
             # An earlier document may have left little memory: this one is given a process of its own.
-            return await self._once(request, fresh=True)
+            return await self._once(request, tokenizer, fresh=True)
         if answer is None:
             raise ReadingLimit("Reading the document took too much memory, or ended the process that read it.")
         return answer

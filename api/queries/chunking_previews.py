@@ -12,8 +12,10 @@ from api.commands.documents import LARGEST_JSON, content_of
 from api.schemas import body_schema
 from commands.chunking_preview import PreviewChunking
 from commands.document_checks import line, media_type
-from domain.definition import Strict, parse
+from domain.definition import Reference, Strict, parse
 from domain.knowledge_source import Chunking
+from domain.model import Model
+from domain.references import identify
 
 
 class PreviewedDocument(Strict):
@@ -30,6 +32,9 @@ class ChunkingPreviewBody(Strict):
     """What is cut, and how."""
 
     chunking: Chunking = Field(default_factory=Chunking)
+    embedding_model: Reference | None = Field(
+        None, description="By which tokens are counted, where its tokenizer is known; null = the default one."
+    )
     document: PreviewedDocument
     limit: int = Field(
         200, ge=1, le=1000, description="Chunks that are shown; `chunks_total` tells how many there are."
@@ -50,6 +55,7 @@ def preview_of(body: dict[str, Any]) -> PreviewChunking:
     document, pointer = given.document, "/document"
     name = line(document.external_id or document.title, f"{pointer}/external_id", 0, 1000)
     return PreviewChunking(
+        model=None if given.embedding_model is None else identify(Model.TOPIC, given.embedding_model),
         chunking=given.chunking.model_dump(),
         content=content_of(document.text, document.content_base64, pointer),
         media_type=media_type(document.media_type, f"{pointer}/media_type")

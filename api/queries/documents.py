@@ -183,6 +183,7 @@ def document(found: SourceDocument, source_name: str | None) -> dict[str, Any]:
         "metadata": found.metadata,
         "acl": found.acl,
         "indexes": found.indexes,
+        "tokens": None if found.exact is None else "exact" if found.exact else "estimated",
         "created_at": rfc3339(found.created_at),
         "updated_at": rfc3339(found.updated_at),
     }
@@ -222,6 +223,10 @@ DOCUMENT: dict[str, Any] = {
         "metadata": {"type": "object"},
         "acl": {"type": ["array", "null"], "items": TEXT, "description": "null = as its source says."},
         "indexes": {"type": "object", "description": "By index: `{version, passages}` of what is found there."},
+        "tokens": {
+            "enum": ["exact", "estimated", None],
+            "description": "How the sizes of its passages were counted: by the embedding model's tokenizer, or not.",
+        },
         "created_at": TIME,
         "updated_at": TIME,
     },

@@ -155,12 +155,12 @@ async def test_a_slow_document_lets_others_pass(monkeypatch: pytest.MonkeyPatch,
     stopped: list[Child] = []
     ask = Child.ask
 
-    async def hanging(child: Child, request: bytes) -> tuple[bytes, bytes] | None:
+    async def hanging(child: Child, request: bytes, tokenizer: None) -> tuple[bytes, bytes] | None:
         if not stopped:
             stopped.append(child)
             asked.set()
             return await asyncio.get_running_loop().create_future()
-        return await ask(child, request)
+        return await ask(child, request, tokenizer)
 
     monkeypatch.setattr(Child, "ask", hanging)
     slow = asyncio.create_task(reader.read(b"<p>slow", "text/html", "a"))

@@ -8,7 +8,9 @@ import pytest
 from adapters.reading.reader import Reader
 from commands.chunking_preview import ChunkingPreviews, PreviewChunking
 from commands.reading import UnsupportedMediaType
+from commands.tokenizing import Cutter
 from domain.knowledge_source import Chunking
+from tests.support.reading import NoThings, NoTokenizers
 
 MANUAL = "# Pump\n\nFor water.\n\n## Setup\n\nOpen the valve.\n\n## Faults\n\n" + "It hums and stands still. " * 30
 
@@ -16,7 +18,7 @@ MANUAL = "# Pump\n\nFor water.\n\n## Setup\n\nOpen the valve.\n\n## Faults\n\n" 
 @pytest.fixture
 async def previews() -> AsyncIterator[ChunkingPreviews]:
     reader = Reader()
-    yield ChunkingPreviews(reader=reader)
+    yield ChunkingPreviews(cutter=Cutter(reader=reader, tokenizers=NoTokenizers()), things=NoThings())
     await reader.close()
 
 

@@ -27,6 +27,7 @@ from domain.references import identify
 from tests.support.fakes import NoAnswers, PlainBox, PlainRenderer
 from tests.support.log import ReadSide, read_side
 from tests.support.postgres import Database, fresh_database
+from tests.support.reading import NoTokenizers
 
 T = TypeVar("T")
 TEXTS = st.sampled_from(["a", "b", "c"])
@@ -51,6 +52,7 @@ class ConfigurationMachine(RuleBasedStateMachine):
                 answers=NoAnswers(),
                 things=self.side.store,
                 specifications=OpenAPISpecifications(),
+                tokenizers=NoTokenizers(),
             ),
             NoAnswers(),
         )
