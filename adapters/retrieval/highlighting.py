@@ -1,5 +1,6 @@
 """Highlighting: which words of a passage matched, as PostgreSQL's text search has them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,13 +9,29 @@ from adapters.retrieval.statements import SQL
 from domain.retrieval import Passage
 
 BEGIN, END = "\x02", "\x03"
+BLANKS = str.maketrans(dict.fromkeys(f"./_:@\\<{BEGIN}{END}", " "))
+"""What separates words when they are stored; beginnings of tags, which would be left out; and our own signs."""
+
+LONG = re.compile(r"\w{500,}|\W{500,}")
+"""What PostgreSQL may leave out of a marked text: words, and what is none, of more than 2,046 bytes."""
 
 
 async def highlighted(rows: Rows, passages: Sequence[Passage], queries: Sequence[str]) -> list[Passage]:
     """Return the passages with the ranges of their texts that any of the queries' words match."""
-    values = {"ids": [passage.id for passage in passages], "queries": list(queries)}
-    marked = {id: ranges_of(text) for id, text in await rows.of(SQL["marked"], values)} if passages else {}
+    texts = {passage.id: prepared(passage.text) for passage in passages}
+    values = {"ids": list(texts), "texts": list(texts.values()), "queries": list(queries)}
+    marked = {id: ranges_of(text) for id, text in await rows.of(SQL["marked"], values)} if texts else {}
     return [replace(passage, highlights=marked.get(passage.id, [])) for passage in passages]
+
+
+def prepared(text: str) -> str:
+    """Return a text of the same length, none of which is left out when it is marked."""
+    return LONG.sub(_broken, text.translate(BLANKS))
+
+
+def _broken(run: "re.Match[str]") -> str:
+    sign = " " if run[0][0].isalnum() or run[0][0] == "_" else "-"
+    return "".join(sign if place % 500 == 499 else each for place, each in enumerate(run[0]))
 
 
 def ranges_of(marked: str) -> list[tuple[int, int]]:

@@ -170,16 +170,17 @@ FROM (SELECT DISTINCT pl.id, pl.fields FROM passages_v1.passages p
 CROSS JOIN unnest(%(fields)s::text[]) AS f (field)
 GROUP BY f.field
 
--- name: marked  -- texts with their matched words between two signs; what joins the parts of a name separates words
-SELECT p.id, ts_headline(pl.config::regconfig, translate(p.text, './_:@\' || chr(2) || chr(3), '        '), q.words,
+-- name: marked  -- texts with their matched words between two signs
+SELECT u.id, ts_headline(pl.config::regconfig, u.text, q.words,
     'HighlightAll=true, StartSel=' || chr(2) || ', StopSel=' || chr(3))
-FROM passages_v1.passages p
+FROM unnest(%(ids)s::uuid[], %(texts)s::text[]) AS u (id, text)
+JOIN passages_v1.passages p ON p.id = u.id
 JOIN passages_v1.places pl ON pl.id = p.place
 CROSS JOIN LATERAL (
     SELECT string_agg(quote_literal(l.lexeme), ' | ')::tsquery AS words
     FROM unnest(%(queries)s::text[]) AS asked (query),
         unnest(tsvector_to_array(magnet.words(pl.config, asked.query))) AS l (lexeme)) AS q
-WHERE p.id = ANY (%(ids)s) AND q.words IS NOT NULL
+WHERE q.words IS NOT NULL
 
 -- name: passages_around  -- with their neighbours in the same version
 SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,

@@ -1,10 +1,13 @@
 """What sources and age weigh, indexes that are asked for, facets, matched words, and texts that stand in several places."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapters.retrieval.highlighting import ranges_of
 from domain.errors import Invalid
@@ -141,6 +144,46 @@ async def test_matched_words_are_told_by_their_places_as_the_search_has_them(kno
         for passage in passages
     }
     assert marked == {"undated": ["lunches", "known", "menu", "lunch"], "copy": ["lunch", "noon"]}
+
+
+PIECES = [
+    "<b>",
+    "<a href='x",
+    "&amp;",
+    "http://x.y/lunch?q=1",
+    "me@lunch.org",
+    "well-known",
+    "1.5e3",
+    "Lunch",
+    " ",
+    "\n",
+]
+PIECES += [
+    "\u00a0",
+    "\x02",
+    "\x03",
+    "e\u0301",
+    "\U0001f35c",
+    "'",
+    "\\",
+    "over-lunch-break",
+    "a" * 3000,
+    " " * 3000,
+    "🍜" * 600,
+]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(st.sampled_from(PIECES), max_size=12).map(lambda pieces: f"{''.join(pieces)} lunch"))
+async def test_whatever_a_text_holds_its_matched_words_are_told_by_their_places(known: Knowledge, text: str):
+    found = await known.search("noon", "handbook")
+    [passage] = [replace(each, text=text) for each in found.passages if each.external_id == "new"]
+    [marked] = await known.searcher.highlight([passage], ["lunch ' \\ | & !"])
+    words = [text[start:end].lower() for start, end in marked.highlights or ()]
+    assert words
+    assert set(words) == {"lunch"}
+    assert marked.highlights is not None
+    assert marked.highlights[-1] == (len(text) - len("lunch"), len(text))
 
 
 @pytest.mark.parametrize(
