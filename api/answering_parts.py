@@ -16,6 +16,8 @@ from commands.reranking import Reranking
 from commands.retrieval import Searcher
 from commands.searching import ToolSearches
 from commands.summaries import Memory
+from commands.tool_actions import ToolActions
+from commands.tools import Tools
 from commands.turn_answering import TurnAnswering
 
 
@@ -52,7 +54,9 @@ def turn_answering_of(
     return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory)
 
 
-def agent_loop_of(*, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns) -> AgentLoop:
+def agent_loop_of(
+    *, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns, tools: Tools
+) -> AgentLoop:
     """Return what lets agents answer."""
-    actions = Actions(things=things, answerer=answerer, prompts=prompts)
+    actions = Actions(things=things, answerer=answerer, prompts=prompts, tools=ToolActions(tools=tools))
     return AgentLoop(models=chat, actions=actions, classifier=Classifier(things=things, models=chat, prompts=prompts))

@@ -171,8 +171,8 @@ async def open_container(
             languages=languages,
         )
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
-        agent_loop = agent_loop_of(things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs)
         tools = Tools(things=store, servers=servers)
+        agent_loop = agent_loop_of(things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs, tools=tools)
         source_trials = SourceTrials(bus=bus, things=store, connectors=connectors, secrets=source_secrets)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         documents = Documents(bus=bus, contents=contents, uploads=uploads, things=store)

@@ -16,11 +16,13 @@ from commands.ports import Things
 from commands.prompt_run import PromptRuns, RunPrompt, request_of
 from commands.runs import Recording
 from commands.saying import say
-from domain.agent import Agent
+from commands.tool_actions import ToolActions
+from domain.agent import TOOLS, Agent
 from domain.errors import DomainError
 from domain.prompt import Prompt
 from domain.rag_tool import RagTool
 from domain.retrieval import Passage
+from domain.turn_effects import UNKNOWN
 
 LONGEST_RESULT = 200_000
 """Characters of a result that the model is told; the rest is left out, and it is told so."""
@@ -61,6 +63,7 @@ class Actions:
     things: Things
     answerer: Answerer
     prompts: PromptRuns
+    tools: ToolActions
 
     async def functions(self, actions: Sequence[Mapping[str, Any]], asker: Asker) -> list[dict[str, Any]]:
         """Return the actions as functions, in the form of OpenAI's tools, without parameters that the asker fills."""
@@ -82,6 +85,8 @@ class Actions:
             "retrieval_tool": "Finds passages of documents.",
             "prompt": "Runs a prompt.",
         }
+        if action["type"] in TOOLS:
+            return (await self.tools.described(action))[0]
         if action["type"] == "agent":
             agent = await self.things.newest(Agent, UUID(action["tool"]))
             verb = "Hands the conversation over to" if action.get("hand_off") else "Asks"
@@ -102,6 +107,8 @@ class Actions:
                 },
                 "required": [name for name, each in declared.items() if each["required"] and each["default"] is None],
             }
+        if action["type"] in TOOLS:
+            return (await self.tools.described(action))[1]
         if action["type"] == "agent":
             text = {"type": "string", "description": "What it has to know and to do: it is told nothing else."}
             return {"type": "object", "properties": {"message": text}, "required": ["message"]}
@@ -120,8 +127,12 @@ class Actions:
         seconds: float,
         parent: int | None = None,
         ask: AskAgent | None = None,
+        changes: bool = False,
     ) -> ActionDone:
-        """Carry an action out; what goes wrong is told to the model, and recorded as the outcome."""
+        """Carry an action out; what goes wrong is told to the model, and recorded as the outcome.
+
+        One that `changes` something and has no answer in time may have been done.
+        """
         began = time.perf_counter()
         type = "unknown" if action is None else str(action["type"])
         outcome, told, said = "completed", "", ""
@@ -130,11 +141,15 @@ class Actions:
             step.note["type"] = type
             try:
                 async with asyncio.timeout(seconds):
-                    told, said = await self._do(recording, action, call, asker, given, step.number, ask)
+                    if type in TOOLS and action is not None:
+                        told = await self.tools.call(recording, action, arguments_of(call), step.note)
+                    else:
+                        told, said = await self._do(recording, action, call, asker, given, step.number, ask)
             except DomainError as error:
                 outcome, told = error.error_code, f"Error: {error}"
             except TimeoutError:
                 outcome, told = "action_timed_out", f"Error: this took longer than {seconds:g} seconds."
+                told = f"{told} {UNKNOWN}" if changes else told
             if len(told) > LONGEST_RESULT:
                 told = f"{told[:LONGEST_RESULT]}\n(The rest was left out: {len(told) - LONGEST_RESULT} characters.)"
             step.outcome, step.output = outcome, {"result": told}

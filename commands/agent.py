@@ -1,21 +1,26 @@
-"""An agent's own rule: its templates must be ones that can be rendered."""
+"""An agent's own rules: its templates must be ones that can be rendered, and its tools ones that are offered."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from commands.configuration import Change
-from commands.ports import PromptRenderer, Template
+from commands.ports import PromptRenderer, Template, Things
+from domain.errors import Invalid
+from domain.tool_server import ToolServer
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRules:
-    """Has changed templates of agents parsed where a hostile one does no harm."""
+    """Has changed templates of agents parsed where a hostile one does no harm, and their tools looked up."""
 
     renderer: PromptRenderer
+    things: Things
 
     async def __call__(self, change: Change) -> None:
-        """Refuse what is no template."""
+        """Refuse what is no template, and what is no tool of its tool server."""
+        await self._must_be_offered(change)
         before = {} if change.before is None else dict(templates(change.before))
         changed = [
             Template(name=pointer, source=source)
@@ -25,17 +30,55 @@ class AgentRules:
         if changed:
             await self.renderer.check(changed)
 
+    async def _must_be_offered(self, change: Change) -> None:
+        """Raise Invalid where an action that is new calls a tool that is not offered.
+
+        Whether there is such a tool server at all, the append looks at.
+        """
+        before = {} if change.before is None else {tool: True for _, tool in tools_of(change.before)}
+        for pointer, (kind, server_id, operation) in tools_of(change.thing.definition):
+            server = (await self.things.newest_of(ToolServer, [UUID(server_id)])).get(UUID(server_id))
+            if server is None or (kind, server_id, operation) in before:
+                continue
+            if TYPES[kind] != server.definition["type"]:
+                raise Invalid(
+                    f"This tool server is of type {server.definition['type']}: its tools are actions of type "
+                    f"{next(each for each in TYPES if TYPES[each] == server.definition['type'])}.",
+                    code="wrong_type",
+                    pointer=f"{pointer}/type",
+                )
+            if all(tool["name"] != operation for tool in server.offered):
+                raise Invalid(
+                    "The tool server offers no such tool; where it was never synced, sync it first.",
+                    code="unknown_tool",
+                    pointer=f"{pointer}/operation",
+                )
+
+
+TYPES: Mapping[str, str] = {"api_tool": "openapi", "mcp_tool": "mcp"}
+"""Of which type the tool servers are whose tools are actions of a type."""
+
 
 def templates(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (JSON pointer, source) of each template of a definition, variants' too."""
+    for pointer, action in actions_of(definition):
+        if action.get("confirmation_message") is not None:
+            yield f"{pointer}/confirmation_message", action["confirmation_message"]
+
+
+def tools_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """Yield (JSON pointer, (type, tool server, tool)) of each action that is a tool, variants' too."""
+    for pointer, action in actions_of(definition):
+        if action.get("type") in TYPES:
+            yield pointer, (action["type"], action["tool"], action["operation"])
+
+
+def actions_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (JSON pointer, action) of each action of a definition, those of topics and variants too."""
     variants = definition.get("variants", {})
     for prefix, settings in (("", definition), *((f"/variants/{name}", each) for name, each in variants.items())):
-        yield from _messages(settings.get("actions", ()), f"{prefix}/actions")
-        for number, topic in enumerate(settings.get("topics", ())):
-            yield from _messages(topic.get("actions", ()), f"{prefix}/topics/{number}/actions")
-
-
-def _messages(actions: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    for number, action in enumerate(actions):
-        if action.get("confirmation_message") is not None:
-            yield f"{pointer}/{number}/confirmation_message", action["confirmation_message"]
+        for number, action in enumerate(settings.get("actions", ())):
+            yield f"{prefix}/actions/{number}", action
+        for place, topic in enumerate(settings.get("topics", ())):
+            for number, action in enumerate(topic.get("actions", ())):
+                yield f"{prefix}/topics/{place}/actions/{number}", action

@@ -26,6 +26,7 @@ from commands.budgets import Budget
 from commands.choosing import Chosen
 from commands.classifying import Classifier, TopicChosen
 from commands.confirming import questions
+from commands.guarding import Exposure, Guard
 from commands.model_calls import ChatAnswer, ChatModels, ModelCallFailed, NoModel, TextPiece, ToolCall
 from commands.other_agents import HandedOff, Nested, OtherAgents
 from commands.pausing import Resumption
@@ -51,8 +52,6 @@ class Handed:
 
 
 Piece = TopicChosen | HandedOff | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
-NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
-"""What a model is told of an action that nobody can agree to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ class AgentLoop:
             note=note,
             confirms=confirms,
             tools=tools,
-            course=replace(course, budget=budget, earlier=()),
+            course=replace(course, budget=budget, earlier=(), exposure=course.exposure or Exposure()),
         )
         async with aclosing(self._reply(asked, agent, resumed)) as pieces:
             while True:
@@ -236,6 +235,12 @@ class AgentLoop:
             note=asked.note,
             confirms=asked.confirms,
             parent=asked.course.parent,
+            guard=Guard(
+                facts=await self.actions.tools.facts(brief.actions),
+                exposure=asked.course.exposure or Exposure(),
+                allows_outside=agent.definition.get("untrusted") == "allow",
+            ),
+            starting=asked.course.starting,
             asking=others.asking,
         )
         functions = await self.actions.functions(brief.actions, asked.asker)
@@ -295,11 +300,11 @@ class AgentLoop:
         """Carry out what was asked for at once, note each as it is done, and yield it."""
 
         async def carried_out(call: ToolCall) -> ActionDone:
-            if acting.confirms is False and acting.action(call).get("requires_confirmation"):
-                done = ActionDone(
-                    call=call, type=acting.type_of(call), outcome="confirmation_needed", duration_ms=0.0, told=NOBODY
-                )
-            else:
+            changes = acting.guard.changes(call.name)
+            done = acting.refused(call)
+            if done is None:
+                if changes and acting.starting is not None:
+                    await acting.starting(ActionStarted(call=call, type=acting.type_of(call)))
                 done = await self.actions.carry_out(
                     acting.recording,
                     acting.by_name.get(call.name),
@@ -309,7 +314,9 @@ class AgentLoop:
                     seconds=acting.seconds,
                     parent=acting.parent,
                     ask=acting.asking(call, acting.action(call), acting.confirms),
+                    changes=changes,
                 )
+                acting.guard.saw(done.type)
             await acting.note(done)
             return done
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from commands.actions import ActionDone, AskAgent, Asker
 from commands.answering import Cited
 from commands.budgets import Budget
+from commands.guarding import Exposure, Guard
 from commands.model_calls import TextPiece, ToolCall
 from commands.pausing import Resumption, kept
 from commands.runs import Recording
@@ -15,6 +16,9 @@ from domain.citations import CitationFilter, citations_of
 from domain.retrieval import Passage
 from domain.topics import TopicChoice
 from domain.turn import Pause, Reply
+
+NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
+"""What a model is told of an action that nobody can agree to."""
 
 Note = Callable[[ActionDone], Awaitable[None]]
 """Records what was done, before anything else happens."""
@@ -57,13 +61,18 @@ class ActionStarted:
     type: str
 
 
+Starting = Callable[[ActionStarted], Awaitable[None]]
+"""Records that something is about to be changed, before it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """How it came to what an agent is to answer.
 
     `channel` is the way by which it is asked, `topic` the one so far, `choice` that of a turn that goes on. `chain` are the agents that wait for the answer,
     whose step `parent` is, who were `given` passages, and whose `budget` it counts for too. `earlier` is what the turn
-    had taken before it goes on. `began` is told what agents below it are about to do.
+    had taken before it goes on. `began` is told what agents below it are about to do. `exposure` is what all that take part
+    have read; `starting` records what changes something before it is done.
     """
 
     channel: str = ""
@@ -75,6 +84,8 @@ class Course:
     budget: Budget | None = None
     earlier: Sequence[Mapping[str, Any]] = ()
     began: Callable[[ActionStarted], None] | None = None
+    exposure: Exposure | None = None
+    starting: Starting | None = None
 
 
 BEGINNING = Course()
@@ -160,6 +171,8 @@ class Acting:
     note: Note
     confirms: bool | None
     parent: int | None
+    guard: Guard
+    starting: Starting | None
     asking: "Callable[[ToolCall, Mapping[str, Any], bool | None], AskAgent]"
 
     def action(self, call: ToolCall) -> Mapping[str, Any]:
@@ -172,7 +185,25 @@ class Acting:
 
     def waits(self, call: ToolCall) -> bool:
         """Return whether a call waits for a person."""
-        return bool(self.confirms and self.action(call).get("requires_confirmation"))
+        return bool(self.confirms and (self.guard.asked(self.action(call)) or self.guard.doubt(call.name)))
+
+    def refused(self, call: ToolCall) -> ActionDone | None:
+        """Count a call; return what is told of one that is not made.
+
+        Who has agreed to another agent being asked has agreed to what that needs a confirmation for, but not to
+        what it may have been talked into.
+        """
+        doubt = self.guard.doubt(call.name)
+        nobody = self.confirms is False and (doubt or self.guard.asked(self.action(call)))
+        if nobody or (self.confirms is None and self.parent is not None and doubt):
+            return self._not_made(call, "confirmation_needed", f"{NOBODY} {doubt}" if doubt else NOBODY)
+        most = self.guard.too_many(call.name)
+        if most is not None:
+            return self._not_made(call, "too_many_calls", f"Error: it may be called {most} times in a turn, and was.")
+        return None
+
+    def _not_made(self, call: ToolCall, outcome: str, told: str) -> ActionDone:
+        return ActionDone(call=call, type=self.type_of(call), outcome=outcome, duration_ms=0.0, told=told)
 
 
 def paused(acting: Acting, talk: Talk, calls: Sequence[ToolCall], messages: Sequence[str]) -> Pause:

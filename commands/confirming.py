@@ -18,8 +18,16 @@ LONGEST_VALUE = 200
 async def questions(
     renderer: PromptRenderer, acting: Acting, calls: Sequence[ToolCall], described: Mapping[str, str]
 ) -> list[str]:
-    """Return what a person is asked about each call; `described` has what its model is told of each function."""
-    return [await question(renderer, acting.action(call), call, described.get(call.name, "")) for call in calls]
+    """Return what a person is asked about each call; `described` has what its model is told of each function.
+
+    Where something stands against a call as things are, that is said besides.
+    """
+    found = []
+    for call in calls:
+        words = await question(renderer, acting.action(call), call, described.get(call.name, ""))
+        doubt = acting.guard.doubt(call.name)
+        found.append(words if doubt is None else f"{words}\n\n{doubt}")
+    return found
 
 
 async def question(renderer: PromptRenderer, action: Mapping[str, Any], call: ToolCall, description: str) -> str:

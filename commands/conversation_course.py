@@ -10,6 +10,7 @@ from commands.ports import Unit
 from domain.conversation import Conversation
 from domain.conversation_course import hand_off, note_topic, summarize
 from domain.topics import TopicChoice
+from domain.turn_effects import begin_action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,32 @@ async def summary_noted(command: NoteSummary, unit: Unit) -> Done:
     """Keep it."""
     conversation = await unit.load(Conversation, command.id)
     summarize(conversation, command.turn, upto=command.upto, summary=command.summary)
+    unit.save(conversation)
+    return Done(aggregate=conversation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteBegun(OnConversation):
+    """Note that the agent is about to change something."""
+
+    turn: str
+    call: str
+    function: str
+    type: str
+    arguments: str
+
+
+async def begun_noted(command: NoteBegun, unit: Unit) -> Done:
+    """Note it."""
+    conversation = await unit.load(Conversation, command.id)
+    begin_action(
+        conversation,
+        command.turn,
+        call=command.call,
+        function=command.function,
+        type=command.type,
+        arguments=command.arguments,
+    )
     unit.save(conversation)
     return Done(aggregate=conversation)
 

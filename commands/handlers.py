@@ -29,7 +29,16 @@ from commands.conversation import (
     NoteAction,
     StartTurn,
 )
-from commands.conversation_course import HandOff, NoteSummary, NoteTopic, handed_off, summary_noted, topic_noted
+from commands.conversation_course import (
+    HandOff,
+    NoteBegun,
+    NoteSummary,
+    NoteTopic,
+    begun_noted,
+    handed_off,
+    summary_noted,
+    topic_noted,
+)
 from commands.conversation_notes import (
     NoteCopied,
     NoteReview,
@@ -91,7 +100,7 @@ def handlers(
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={
-            Agent: AgentRules(renderer=renderer),
+            Agent: AgentRules(renderer=renderer, things=things),
             Model: settle_model,
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),
@@ -128,6 +137,7 @@ def handlers(
         Decide: conversations.decide,
         Decline: conversations.decline,
         NoteAction: conversations.note_action,
+        NoteBegun: begun_noted,
         NoteTopic: topic_noted,
         HandOff: handed_off,
         NoteSummary: summary_noted,

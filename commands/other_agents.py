@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from commands.actions import ActionDone, AskAgent, Asker, arguments_of, text_in
-from commands.agent_talk import ActionStarted, Course, Note
+from commands.agent_talk import ActionStarted, Course, Note, Starting
 from commands.choosing import Chosen, choose
 from commands.model_calls import ToolCall
 from commands.ports import Things
@@ -106,7 +106,14 @@ class OtherAgents:
                 message=message,
                 asker=self.asker,
                 course=replace(
-                    self.course, channel="", topic=None, choice=None, chain=chain, parent=parent, given=self.given
+                    self.course,
+                    channel="",
+                    topic=None,
+                    choice=None,
+                    chain=chain,
+                    parent=parent,
+                    given=self.given,
+                    starting=starting_within(call, self.course.starting),
                 ),
                 note=within(call, self.note),
                 confirms=agreed,
@@ -146,3 +153,14 @@ def within(outer: ToolCall, note: Note) -> Note:
         await note(replace(done, call=below(outer, done.call)))
 
     return noted
+
+
+def starting_within(outer: ToolCall, starting: Starting | None) -> Starting | None:
+    """Return what records what is begun inside a call."""
+    if starting is None:
+        return None
+
+    async def begun(started: ActionStarted) -> None:
+        await starting(replace(started, call=below(outer, started.call)))
+
+    return begun

@@ -16,9 +16,6 @@ from domain.tool_server import ToolServer
 MOST_ERRORS = 5
 """Wrong arguments that a model is told of at once."""
 
-UNKNOWN = "It is not known whether this was done: look before it is done again."
-"""What is told of a call that changes something and whose answer did not come."""
-
 
 class ToolServerUnavailable(DomainError):
     """The tool server can't be reached, or does not let this installation in."""

@@ -14,7 +14,8 @@ from commands.answering import Cited
 from commands.bus import Bus, Command
 from commands.choosing import Chosen
 from commands.classifying import TopicChosen
-from commands.conversation_course import HandOff, NoteSummary, NoteTopic
+from commands.conversation_course import HandOff, NoteBegun, NoteSummary, NoteTopic
+from commands.guarding import Exposure
 from commands.model_calls import SaidBefore, TextPiece
 from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
@@ -25,6 +26,7 @@ from commands.turn_work import Work, action_of
 from domain.conversation import Conversation
 from domain.topics import TopicChoice
 from domain.turn import Pause, Reply
+from domain.turn_effects import attempts_before, told_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,13 @@ class TurnAnswering:
         async def note(done: ActionDone) -> None:
             work.note(asyncio.ensure_future(self.bus.dispatch(action_of(work, done), work.inside)), done)
 
+        async def starting(started: ActionStarted) -> None:
+            call = started.call
+            begun = NoteBegun(**of(work), call=call.id, function=call.name, type=started.type, arguments=call.arguments)
+            await self._note(work, begun)
+
         told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
+        told += told_of(attempts_before(conversation, str(work.turn)))
         messages = [*map(SaidBefore, earlier), *told, {"role": "user", "content": turn["content"]}]
         resumed = resumption_of(conversation, str(work.turn))
         if resumed is not None:
@@ -73,6 +81,8 @@ class TurnAnswering:
             topic=conversation.topic,
             choice=TopicChoice.of(turn["topic"]),
             began=began,
+            exposure=Exposure.of(conversation, str(work.turn)),
+            starting=starting,
             earlier=[leg["details"] for leg in turn["legs"]],
         )
         replying = self.loop.reply(

@@ -24,6 +24,9 @@ FUNCTIONS: Mapping[str, str] = {
     "prompt": "run_prompt",
     "agent": "ask_agent",
 }
+TOOLS = frozenset({"api_tool", "mcp_tool"})
+"""Types of actions that are tools of a tool server; they are called by the tools' names."""
+
 absent = partial(operator.is_, None)
 """Whether a field that came when agents were stored already is not set: those keep the form that they had."""
 FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
@@ -32,8 +35,15 @@ FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 class Action(Strict):
     """Something that the agent's model may do, told to it as a function."""
 
-    type: Literal["rag_tool", "retrieval_tool", "prompt", "agent"]
+    type: Literal["rag_tool", "retrieval_tool", "prompt", "agent", "api_tool", "mcp_tool"]
     tool: Reference
+    operation: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        exclude_if=absent,
+        description="Of api_tool and mcp_tool: the name of a tool that the tool server offers.",
+    )
     function: str | None = Field(
         None, max_length=64, description="What the model calls it by: letters, digits, _ and -; null = by its type."
     )
@@ -62,6 +72,12 @@ class Action(Strict):
         return name
 
     @model_validator(mode="after")
+    def _only_tools_are_operations(self) -> Self:
+        if (self.operation is not None) != (self.type in TOOLS):
+            raise ValueError("'operation' goes with the types api_tool and mcp_tool, and they need it")
+        return self
+
+    @model_validator(mode="after")
     def _only_agents_take_over(self) -> Self:
         if self.hand_off and self.type != "agent":
             raise ValueError("'hand_off' goes with the type agent")
@@ -73,7 +89,8 @@ def named(actions: Sequence[Action]) -> list[str]:
     names = [action.function or "" for action in actions]
     for place, action in enumerate(actions):
         if not names[place]:
-            free = (f"{FUNCTIONS[action.type]}{number}" for number in ("", *(f"_{n}" for n in range(2, 102))))
+            own = FUNCTIONS.get(action.type) or str(action.operation)
+            free = (f"{own[:60]}{number}" for number in ("", *(f"_{n}" for n in range(2, 102))))
             names[place] = next(name for name in free if name not in names)
     return names
 
@@ -148,6 +165,10 @@ class AgentSettings(Strict):
     actions: list[Action] = Field(default_factory=list, max_length=100)
     memory: Memory = Field(default_factory=Memory)
     limits: Limits = Field(default_factory=Limits)
+    untrusted: Literal["confirm", "allow"] = Field(
+        "confirm",
+        description="Once texts from outside are before its model: whether a person must agree to what changes something.",
+    )
 
     topics: list[Topic] = Field(
         default_factory=list, max_length=50, description="Where there are some, their actions serve, not the agent's."
@@ -279,6 +300,12 @@ class Agent(Configuration):
 
         TOPIC = "agent.limits_changed"
         limits: dict[str, Any]
+
+    class UntrustedSet(Changed):
+        """What it may do once texts from outside are before its model changed."""
+
+        TOPIC = "agent.untrusted_set"
+        untrusted: str
 
     class WelcomeChanged(Changed):
         """How it greets, and what it offers to be asked, changed."""

@@ -38,6 +38,9 @@ from domain.definition import Definition, parse, same
 from domain.errors import Archived, Conflict, Invalid, StaleVersion
 from domain.references import check_name, identify, places
 
+SHARED_KINDS: Mapping[str, str] = {"api_tool": "tool_server", "mcp_tool": "tool_server"}
+"""What a field may say of which the kind is called otherwise."""
+
 
 def _of_any_kind() -> type[Definition]:
     """Return the base of definitions, typed so that each kind may put its own in its place."""
@@ -275,7 +278,10 @@ def references(kind: type[Definition], definition: Mapping[str, Any]) -> Iterabl
 
 def kind_there(target: str, container: Mapping[str, Any]) -> str:
     """Return the kind that a reference means: the one declared, or with `@x` what the field x beside it says."""
-    return str(container.get(target[1:], "")) if target.startswith("@") else target
+    if not target.startswith("@"):
+        return target
+    said = str(container.get(target[1:], ""))
+    return SHARED_KINDS.get(said, said)
 
 
 def check_label(label: str) -> str:

@@ -12,6 +12,7 @@ from domain import (
     conversation_events,
     conversation_notes,
     conversation_queue,
+    turn_effects,
 )
 from domain.conversation_state import ConversationState
 from domain.errors import NotFound
@@ -37,6 +38,7 @@ class Conversation(ConversationState, Aggregate):
     MessageQueued = conversation_queue.MessageQueued
     MessageWithdrawn = conversation_queue.MessageWithdrawn
     TurnStarted = conversation_events.TurnStarted
+    ActionBegun = turn_effects.ActionBegun
     ActionCompleted = conversation_events.ActionCompleted
     ConfirmationRequested = conversation_events.ConfirmationRequested
     ConfirmationGiven = conversation_events.ConfirmationGiven

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from eventsourcing.domain import Aggregate
 
 from domain.turn import new_turn
+from domain.turn_effects import with_done
 
 if TYPE_CHECKING:
     from domain.conversation import Conversation
@@ -108,8 +109,7 @@ class ActionCompleted(Aggregate.Event):
             "outcome": self.outcome,
             "duration_ms": self.duration_ms,
         }
-        turn = aggregate.turns[self.turn]
-        aggregate.alter(self.turn, actions=[*turn["actions"], action])
+        aggregate.alter(self.turn, actions=with_done(aggregate.turns[self.turn]["actions"], action))
 
 
 class ConfirmationRequested(Aggregate.Event):

@@ -12,7 +12,7 @@ from domain.errors import NotFound
 from domain.provider import check_header, origin, web_origin
 from domain.references import escaped
 
-LONGEST_SPEC = 4_000_000
+LONGEST_SPEC = 2_000_000
 """Characters of a specification that is given as text."""
 
 AuthKind = Literal["none", "bearer", "basic", "api_key", "oauth2_client_credentials"]

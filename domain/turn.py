@@ -6,6 +6,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid5
 
 from domain.errors import Conflict
+from domain.turn_effects import told_of
 
 TurnState = Literal["queued", "running", "awaiting_confirmation", "completed", "failed", "cancelled", "interrupted"]
 OPEN_STATES = frozenset({"running", "awaiting_confirmation"})
@@ -134,10 +135,11 @@ def messages_of(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def history_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what a model is told again of a turn's reply: each call has a result, as providers ask for.
 
-    A call that waited for a person has the result of what was done, or else that it was declined.
+    A call that waited for a person has the result of what was done, or else that it was declined. Of a turn without a
+    reply, what was begun is told that changes something.
     """
     if turn["reply"] is None:
-        return []
+        return told_of([turn])
     history: list[dict[str, Any]] = list(turn["reply"]["history"])
     asking = next((place for place in reversed(range(len(history))) if history[place].get("tool_calls")), None)
     if asking is None:

@@ -164,6 +164,7 @@ MEANINGS: Mapping[str, str] = {
     "turns": "The turns as they stand here, without what was said in them.",
     "type": "Which sort it is of.",
     "url": "Where it can be seen.",
+    "untrusted": "`confirm` or `allow`: what changes something, once texts from outside were read.",
     "usage": "Tokens by counter.",
     "variables": "Variables with their values or schemas.",
     "variants": "Alternatives, by name, with their weights.",

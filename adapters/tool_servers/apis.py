@@ -13,9 +13,10 @@ from adapters.tool_servers.credentials import Credentials, credentials_of
 from adapters.tool_servers.openapi.operations import offer_of
 from adapters.tool_servers.openapi.requests import request_of
 from commands.connectors import NotFetched, SourceUnavailable
-from commands.tools import UNKNOWN, Offer, ToolAnswer, ToolServerUnavailable, WrongSpecification
+from commands.tools import Offer, ToolAnswer, ToolServerUnavailable, WrongSpecification
 from domain.provider import web_origin
 from domain.tool_server import ToolServer
+from domain.turn_effects import UNKNOWN
 
 LARGEST_SPEC = 10_000_000
 """Bytes of a specification that is read from an address."""

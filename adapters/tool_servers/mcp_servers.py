@@ -23,9 +23,10 @@ from adapters.tool_servers.credentials import credentials_of
 from adapters.tool_servers.guarded_http import Door, GuardedTransport
 from adapters.tool_servers.mcp_offer import offer_of, paged
 from commands.connectors import SourceUnavailable
-from commands.tools import UNKNOWN, Offer, ToolAnswer, ToolServerUnavailable
+from commands.tools import Offer, ToolAnswer, ToolServerUnavailable
 from domain.provider import web_origin
 from domain.tool_server import ToolServer
+from domain.turn_effects import UNKNOWN
 
 OURS = types.Implementation(name="magnet", version="1")
 CALLED: TypeAdapter[Any] = TypeAdapter(types.CallToolResult)

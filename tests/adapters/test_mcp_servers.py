@@ -9,9 +9,10 @@ import pytest
 
 from adapters.egress import Egress
 from adapters.tool_servers.servers import ReachedToolServers, tool_servers
-from commands.tools import UNKNOWN, ToolAnswer, ToolServerUnavailable
+from commands.tools import ToolAnswer, ToolServerUnavailable
 from domain.configuration import Configuration
 from domain.tool_server import ToolServer
+from domain.turn_effects import UNKNOWN
 from tests.support.mcp_shop import McpShop, mcp_shop
 from tests.support.site import Answer, site
 
