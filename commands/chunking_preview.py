@@ -72,6 +72,7 @@ def shown(chunk: Chunk, headings: Sequence[Heading]) -> dict[str, Any]:
         "page": chunk.page,
         "headings": above(chunk.start, headings),
         "tokens": chunk.tokens,
+        "parent": chunk.parent,
     }
 
 

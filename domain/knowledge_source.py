@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
@@ -22,15 +22,33 @@ MetadataType = Literal["text", "number", "boolean", "time", "list"]
 class Chunking(Strict):
     """How a document's text is cut into passages; sizes in tokens."""
 
-    strategy: Literal["recursive", "sentence", "markdown", "html_headings", "code", "none"] = "recursive"
+    strategy: Literal["recursive", "sentence", "markdown", "html_headings", "code", "none", "parent_child"] = (
+        "recursive"
+    )
     size: int = Field(512, ge=16, le=8192)
     overlap: int = Field(64, ge=0, le=4096)
+    parent_size: int | None = Field(
+        None,
+        ge=32,
+        le=32_768,
+        description="Of `parent_child`: parts of `size` are found, and the passage of this size given. Needed there.",
+    )
 
     @model_validator(mode="after")
-    def _overlap_is_smaller(self) -> Self:
+    def _sizes_fit(self) -> Self:
         if self.overlap >= self.size:
             raise ValueError("the overlap is smaller than the size")
+        if (self.strategy == "parent_child") != (self.parent_size is not None):
+            raise ValueError("a parent_size belongs to the strategy parent_child, and to no other")
+        if self.parent_size is not None and self.parent_size <= self.size:
+            raise ValueError("the parent_size is larger than the size")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a parent_size that is not there: sources that were stored before have none to compare with."""
+        told: dict[str, Any] = given(self)
+        return {name: value for name, value in told.items() if name != "parent_size" or value is not None}
 
 
 class MetadataField(Strict):

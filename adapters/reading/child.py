@@ -86,7 +86,9 @@ def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
             return json.dumps(text_document(text)).encode(), text.text.encode()
         count = COUNTS[head["tokenizer"]] if head["tokenizer"] else tokens
         chunks = cut(text_of(head["text"], body.decode()), head["chunking"], count)
-        places = [[each.start, each.end, each.page, each.heading, each.tokens] for each in chunks]
+        places = [
+            [each.start, each.end, each.page, each.heading, each.tokens, each.searched, each.parent] for each in chunks
+        ]
         return b"{}", json.dumps(places).encode()
     except Unreadable as error:
         return refused(error)

@@ -7,6 +7,7 @@ the sentence function of that corpus is slower by far. A chunk is always a part 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -33,6 +34,7 @@ NONBLANK = re.compile(r"\S")
 NO_PARAGRAPHS = "\x00"
 """No text holds it: texts have no NUL."""
 
+PARENTED = "parent_child"
 BY_HEADINGS = frozenset({"markdown", "html_headings"})
 
 
@@ -54,12 +56,30 @@ def tokens(text: str) -> int:
 def cut(text: Text, chunking: Mapping[str, Any], count: Count = tokens) -> list[Chunk]:
     """Cut a text; the chunks are in its order and cover all of it but blanks. `count` counts their tokens."""
     strategy, size, overlap = chunking["strategy"], chunking["size"], chunking["overlap"]
+    if strategy == PARENTED:
+        return _parented(text, size, overlap, chunking["parent_size"], count)
     sections = _sections(text) if strategy in BY_HEADINGS else [(0, len(text.text))]
     chunks: list[Chunk] = []
     for start, end in sections:
         for first, last in _spans(text.text[start:end], strategy, size, overlap, count):
             chunks.append(_chunk(text, start + first, start + last, count))
     return chunks
+
+
+def _parented(text: Text, size: int, overlap: int, parent_size: int, count: Count) -> list[Chunk]:
+    """Return the chunks that are given, and after them their parts, which are found; what is short is both."""
+    given: list[Chunk] = []
+    parts: list[Chunk] = []
+    for start, end in _spans(text.text, "recursive", parent_size, 0, count):
+        chunk = _chunk(text, start, end, count)
+        spans = list(_spans(chunk.text, "recursive", size, overlap, count))
+        if len(spans) > 1:
+            chunk = replace(chunk, searched="")
+            parts += [
+                replace(_chunk(text, start + first, start + last, count), parent=len(given)) for first, last in spans
+            ]
+        given.append(chunk)
+    return given + parts
 
 
 def is_short(text: Text, chunking: Mapping[str, Any]) -> bool:

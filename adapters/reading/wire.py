@@ -58,8 +58,17 @@ def text_of(document: Mapping[str, Any], text: str) -> Text:
 def spans_of(data: bytes, text: Text) -> list[Chunk]:
     """Return the chunks that a child has cut."""
     return [
-        Chunk(start=start, end=end, text=text.text[start:end], page=page, heading=heading, tokens=tokens)
-        for start, end, page, heading, tokens in orjson.loads(data)
+        Chunk(
+            start=start,
+            end=end,
+            text=text.text[start:end],
+            page=page,
+            heading=heading,
+            tokens=tokens,
+            searched=searched,
+            parent=parent,
+        )
+        for start, end, page, heading, tokens, searched, parent in orjson.loads(data)
     ]
 
 

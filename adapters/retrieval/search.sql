@@ -1,6 +1,7 @@
 -- name: survey  -- what there is to be searched, and each query's words as the texts there have them
 SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, q.number - 1, w.lexemes,
-    (SELECT coalesce(sum(o.passages), 0)::bigint FROM passages_v1.shelves o WHERE o.space IS NOT DISTINCT FROM sh.space)
+    (SELECT coalesce(sum(o.passages), 0)::bigint FROM passages_v1.shelves o WHERE o.space IS NOT DISTINCT FROM sh.space),
+    EXISTS (SELECT FROM passages_v1.parted t WHERE t.shelf = sh.id)
 FROM passages_v1.sources s
 JOIN passages_v1.shelves sh ON sh.source = s.id AND sh.index = coalesce((%(pins)s::jsonb ->> s.id::text)::integer, s.answering)
 LEFT JOIN passages_v1.spaces sp ON sp.name = sh.space
@@ -110,6 +111,11 @@ SELECT {number}, v.id, v.distance, NULL::real, {factors} FROM {vectors} v
 
 -- name: candidates_of_words
 SELECT {number}, w.id, NULL::float8, w.rank, {factors} FROM {words} w
+
+-- name: given  -- what is part of another passage is given as that one, once
+SELECT g.number, coalesce(p.parent, g.id), min(g.distance), max(g.rank), (array_agg(g.factors))[1]
+FROM ({found}) AS g (number, id, distance, rank, factors) LEFT JOIN passages_v1.passages p ON p.id = g.id
+GROUP BY g.number, coalesce(p.parent, g.id)
 
 -- name: answering  -- the last row tells which indexes answered
 SELECT NULL, NULL, NULL, NULL, (SELECT indexes FROM shelf)

@@ -264,6 +264,7 @@ class PostgresSearcher:
             condition = statements.SQL(SQL["everything"])
         asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
         asked["weighing"] = weighed = weighing(search)
+        asked["parted"] = area.parted
         query = (
             ready_statement(area.space, **asked, limit=MOST if weighed or search.facets else search.limit)
             if condition is None

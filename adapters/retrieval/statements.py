@@ -41,11 +41,12 @@ def statement(
     queries: int = 1,
     condition: statements.Composable | None = None,
     weighing: Weighing | None = None,
+    parted: bool = False,
     most: int = MOST,
 ) -> statements.Composed:
     """Return the statement for a space and so many queries; with a condition, only places that satisfy it are found.
 
-    Its rows are the number of the query, a passage, its distance, its rank and what it weighs; the last one has the
+    `parted`: some passages are given as parts of others. Its rows are the number of the query, a passage, its distance, its rank and what it weighs; the last one has the
     indexes.
     """
     once: list[LiteralString] = [SQL["shelf"]]
@@ -65,7 +66,10 @@ def statement(
     numbered = [{**shared, **_names(number), "factors": _factors(last, weighing)} for number in range(queries)]
     parts = [statements.SQL(part).format(**shared) for part in once]
     parts += [statements.SQL(part).format(**names) for names in numbered for part in each]
-    found = [statements.SQL(SQL[last]).format(**names) for names in numbered] + [statements.SQL(SQL["answering"])]
+    found: list[statements.Composable] = [statements.SQL(SQL[last]).format(**names) for names in numbered]
+    if parted:
+        found = [statements.SQL(SQL["given"]).format(found=each) for each in found]
+    found.append(statements.SQL(SQL["answering"]))
     whole, rows = statements.SQL(", ").join(parts), statements.SQL(" UNION ALL ").join(found)
     return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), rows])
 
@@ -92,9 +96,11 @@ def _names(number: int) -> dict[str, statements.Composable]:
 
 @lru_cache(maxsize=256)
 def ready_statement(
-    space: str | None, *, vector: bool, words: bool, queries: int, weighing: Weighing | None, limit: int
+    space: str | None, *, vector: bool, words: bool, queries: int, weighing: Weighing | None, parted: bool, limit: int
 ) -> bytes:
     """Return the statement of a search that nothing narrows, in the form in which it is sent."""
     # A literal: how the planner finds the nearest ones hangs on how few are wanted.
-    most = MOST if words else next((most for most in FEWER if most >= limit), MOST)
-    return statement(space, vector=vector, words=words, queries=queries, weighing=weighing, most=most).as_bytes(None)
+    most = MOST if words or parted else next((most for most in FEWER if most >= limit), MOST)
+    return statement(
+        space, vector=vector, words=words, queries=queries, weighing=weighing, parted=parted, most=most
+    ).as_bytes(None)

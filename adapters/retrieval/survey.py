@@ -15,6 +15,7 @@ class Area:
 
     `dimensions` None: there are no vectors yet. `passages` are those of the indexes that answer, `whole`
     all that live in the space. `lexemes` are the words of each query. `indexes` source id -> index that answers.
+    `parted`: some of the passages are given as parts of others.
     """
 
     space: str | None
@@ -24,6 +25,7 @@ class Area:
     passages: int = 0
     lexemes: list[set[str]] = field(default_factory=list)
     indexes: dict[str, int] = field(default_factory=dict)
+    parted: bool = False
 
     @property
     def in_vectors(self) -> bool:
@@ -39,13 +41,14 @@ class Area:
 def areas_of(rows: Sequence[Sequence[Any]]) -> list[Area]:
     """Return the areas, from the rows of the query `survey`: one for each source and query."""
     areas: dict[str | None, Area] = {}
-    for source, index, space, model, dimensions, passages, number, lexemes, whole in rows:
+    for source, index, space, model, dimensions, passages, number, lexemes, whole, parted in rows:
         area = areas.get(space)
         if area is None:
             area = areas[space] = Area(space=space, model=model, dimensions=dimensions, whole=whole)
         if str(source) not in area.indexes:
             area.passages += passages
         area.lexemes += [set() for _ in range(number + 1 - len(area.lexemes))]
+        area.parted = area.parted or parted
         area.lexemes[number] |= set(lexemes or ())
         area.indexes[str(source)] = index
     return list(areas.values())

@@ -68,7 +68,7 @@ def preview_of(body: dict[str, Any]) -> PreviewChunking:
 TEXT = {"type": "string"}
 CHUNK: dict[str, Any] = {
     "type": "object",
-    "required": ["text", "start", "end", "page", "headings", "tokens"],
+    "required": ["text", "start", "end", "page", "headings", "tokens", "parent"],
     "properties": {
         "text": TEXT,
         "start": {"type": "integer", "description": "Offset of its first character in the document's text."},
@@ -76,6 +76,10 @@ CHUNK: dict[str, Any] = {
         "page": {"type": ["integer", "null"]},
         "headings": {"type": "array", "items": TEXT, "description": "What it begins under, the outermost first."},
         "tokens": {"type": "integer"},
+        "parent": {
+            "type": ["integer", "null"],
+            "description": "The number in this list, from 0, of the one that is given where this part is found.",
+        },
     },
 }
 OPERATIONS = (

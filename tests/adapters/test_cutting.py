@@ -106,3 +106,26 @@ def test_what_has_no_sentences_is_cut_to_the_same_size(long: str):
     chunks = cut(Text(text=long), {"strategy": "recursive", "size": 512, "overlap": 0})
     assert all(chunk.text for chunk in chunks)
     assert all(256 < tokens(chunk.text) <= 512 for chunk in chunks[:-1] if len(long.split()) != 2)
+
+
+@given(text=TEXTS, size=st.integers(16, 24), overlap=st.integers(0, 8))
+@settings(deadline=None, max_examples=60)
+def test_parts_are_inside_of_what_they_are_part_of_and_together_all_of_it(text: str, size: int, overlap: int):
+    chunking = {"strategy": "parent_child", "size": size, "overlap": overlap, "parent_size": 60}
+    chunks = cut(Text(text=text), chunking)
+    given = [each for each in chunks if each.parent is None]
+    assert chunks[: len(given)] == given
+    covered = 0
+    for number, parent in enumerate(given):
+        parts = [each for each in chunks if each.parent == number]
+        assert tokens(parent.text) <= 60 and not text[covered : parent.start].strip()
+        covered = parent.end
+        assert (parent.searched == "") == bool(parts)
+        assert all(tokens(each.text) <= size for each in parts or [parent])
+        inside = parent.start
+        for part in parts:
+            assert parent.start <= part.start < part.end <= parent.end
+            assert not text[inside : part.start].strip()
+            inside = part.end
+        assert not parts or not text[inside : parent.end].strip()
+    assert not text[covered:].strip()

@@ -208,6 +208,46 @@ async def test_a_rebuild_gives_the_same_passages_with_all_that_was_changed(index
     assert before == after
 
 
+PARAGRAPHS = "Holidays are thirty days.\nThey are paid.\n\nLunch is at noon.\nIt is free."
+PARENTS = PARAGRAPHS.split("\n\n")
+
+
+async def parented(indexing: Indexing) -> None:
+    """Have small parts found, and the paragraphs that they are of given."""
+    await indexing.models()
+    await indexing.change(chunking={"strategy": "parent_child", "size": 16, "overlap": 0, "parent_size": 64})
+    await indexing.add({"a": PARAGRAPHS})
+    await indexing.settled()
+
+
+async def test_parts_are_embedded_and_found_and_what_they_are_part_of_is_given_once(indexing: Indexing):
+    await parented(indexing)
+    assert sorted(embedded(indexing.server)) == sorted(PARAGRAPHS.replace("\n\n", "\n").split("\n"))
+    for mode in ("vector", "lexical", "hybrid"):
+        assert await indexing.found("holidays paid", mode=mode, limit=1) == PARENTS[:1]
+    assert sorted(await indexing.found("holidays paid lunch free", mode="hybrid")) == sorted(PARENTS)
+    search = Search(query="free", sources=[indexing.source], groups=None, mode="lexical")
+    [found] = (await indexing.container.searcher.search(search)).passages
+    assert PARAGRAPHS[found.start : found.end] == found.text == PARENTS[1]
+    assert await indexing.found("paid", mode="lexical", window=1) == PARENTS
+    assert [each.text for each in await listed(indexing)] == PARENTS
+
+
+async def test_what_parts_are_part_of_is_edited_and_disabled_with_them(indexing: Indexing):
+    await parented(indexing)
+    await change(indexing, PARENTS[0], text="Holidays are forty days.\nSalaries go on.")
+    assert await indexing.found("salaries", mode="lexical") == ["Holidays are forty days.\nSalaries go on."]
+    assert await indexing.found("salaries go on", mode="vector", limit=1) == [
+        "Holidays are forty days.\nSalaries go on."
+    ]
+    assert await indexing.found("paid", mode="lexical") == []
+    await change(indexing, PARENTS[1], disabled=True)
+    assert await indexing.found("free", mode="lexical") == []
+    assert PARENTS[1] not in await indexing.found("it is free", mode="vector")
+    before, after = await rebuilt(indexing)
+    assert before == after
+
+
 async def test_tables_of_an_earlier_version_are_completed_at_the_start(database: Database, tmp_path: Path):
     async with installed(database, tmp_path) as indexing:
         await indexing.add({"a": TEXT})

@@ -49,3 +49,33 @@ def test_the_type_of_a_source_is_given_once():
 def test_an_overlap_is_smaller_than_the_size():
     with pytest.raises(Invalid):
         a_source(chunking={"size": 64, "overlap": 64})
+
+
+def test_a_tokenizer_that_is_known_later_begins_no_index_and_stands_in_the_next_one():
+    source = with_index()
+    wanted: dict[str, Any] = {"embedding_model": None, "space": None, "tokenizer": "cl100k_base"}
+    given(source).when(lambda s: s.build_index(**wanted)).then_nothing()
+    source.change(source.definition | {"chunking": {"strategy": "sentence"}})
+    given(source).when(lambda s: s.build_index(**wanted)).then((KnowledgeSource.IndexStarted, {"index": 2}))
+    assert source.indexes["2"]["chunking"]["tokenizer"] == "cl100k_base"
+    given(source).when(lambda s: s.build_index(**wanted)).then_nothing()
+
+
+@pytest.mark.parametrize(
+    "chunking",
+    [
+        {"strategy": "parent_child"},
+        {"strategy": "sentence", "parent_size": 2048},
+        {"strategy": "parent_child", "size": 512, "parent_size": 512},
+    ],
+)
+def test_a_parent_size_belongs_to_parts_that_are_smaller(chunking: dict[str, Any]):
+    with pytest.raises(Invalid) as refusal:
+        a_source(chunking=chunking)
+    assert refusal.value.errors[0].pointer == "/chunking"
+
+
+def test_chunking_without_parts_is_told_as_it_was_before_there_were_any():
+    assert a_source().definition["chunking"] == {"strategy": "recursive", "size": 512, "overlap": 64}
+    parted = a_source(chunking={"strategy": "parent_child", "parent_size": 2048})
+    assert parted.definition["chunking"]["parent_size"] == 2048

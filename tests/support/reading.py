@@ -1,6 +1,7 @@
-"""A reader without child processes: plain text, one chunk for each line, or for the whole by the strategy `none`."""
+"""A reader without child processes: plain text, one chunk for each line, by strategy also others."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -31,14 +32,37 @@ class PlainReader:
 
     async def cut(self, text: Text, chunking: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> Sequence[Chunk]:
         self.cut_texts.append(text.text)
-        chunks, at = [], 0
-        for line in [text.text] if chunking["strategy"] == "none" else text.text.splitlines(keepends=True):
-            said = line.strip()
-            if said:
-                start = at + line.index(said)
-                chunks.append(Chunk(start=start, end=start + len(said), text=said))
-            at += len(line)
-        return chunks
+        if chunking["strategy"] == "none":
+            return [Chunk(start=0, end=len(text.text), text=text.text)]
+        if chunking["strategy"] != "parent_child":
+            return lines(text.text, 0)
+        given, parts = [], []
+        for start, end in paragraphs(text.text):
+            found = lines(text.text[start:end], start)
+            parts += [replace(part, parent=len(given)) for part in found]
+            given.append(Chunk(start=start, end=end, text=text.text[start:end], searched=""))
+        return given + parts
+
+
+def lines(text: str, at: int) -> list[Chunk]:
+    """Return the lines of a text that begins at an offset."""
+    chunks = []
+    for line in text.splitlines(keepends=True):
+        said = line.strip()
+        if said:
+            start = at + line.index(said)
+            chunks.append(Chunk(start=start, end=start + len(said), text=said))
+        at += len(line)
+    return chunks
+
+
+def paragraphs(text: str) -> list[tuple[int, int]]:
+    """Return where the parts of a text begin and end that empty lines separate."""
+    found, at = [], 0
+    for part in text.split("\n\n"):
+        found.append((at, at + len(part)))
+        at += len(part) + 2
+    return found
 
 
 class NoTokenizers:
