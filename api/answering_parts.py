@@ -7,6 +7,7 @@ from commands.bus import Bus
 from commands.classifying import Classifier
 from commands.expanding import Expanding
 from commands.grounding import GroundingChecks
+from commands.guardrails import Guards
 from commands.languages import LanguageDetector
 from commands.model_calls import ChatModels, EmbeddingModels, RerankModels
 from commands.ports import Things
@@ -55,8 +56,15 @@ def turn_answering_of(
 
 
 def agent_loop_of(
-    *, things: Things, chat: ChatModels, answerer: Answerer, prompts: PromptRuns, tools: Tools
+    *,
+    things: Things,
+    chat: ChatModels,
+    answerer: Answerer,
+    prompts: PromptRuns,
+    tools: Tools,
+    guards: Guards,
 ) -> AgentLoop:
     """Return what lets agents answer."""
     actions = Actions(things=things, answerer=answerer, prompts=prompts, tools=ToolActions(tools=tools))
-    return AgentLoop(models=chat, actions=actions, classifier=Classifier(things=things, models=chat, prompts=prompts))
+    classifier = Classifier(things=things, models=chat, prompts=prompts)
+    return AgentLoop(models=chat, actions=actions, classifier=classifier, guards=guards)

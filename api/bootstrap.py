@@ -12,6 +12,7 @@ from adapters.event_store.store import EventStore
 from adapters.event_store.stretches import StretchReader
 from adapters.event_store.subscription import Subscriptions
 from adapters.evidence.evidence import Evidence
+from adapters.guardrails.built_in import built_in_guards
 from adapters.jobs import CHANNEL as JOBS
 from adapters.jobs import Jobs
 from adapters.keyring import Keyring
@@ -148,15 +149,16 @@ async def open_container(
         source_secrets = SealedSourceSecrets(store, secret_box)
         servers = await stack.enter_async_context(tool_servers(Egress(settings.egress), source_secrets))
         tokenizers = InstalledTokenizers(store)
+        models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
+        stack.push_async_callback(models.close)
+        guards = {**plugins.guards, **built_in_guards(models)}
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors,
-            specifications=servers.apis.specifications, tokenizers=tokenizers,
+            specifications=servers.apis.specifications, tokenizers=tokenizers, guards=guards,
         )  # fmt: skip
         bus = Bus(store, catalogue, answers)
         runs = Runs(bus=bus)
         earlier = EarlierAnswers(repeats=store, answers=answers)
-        models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
-        stack.push_async_callback(models.close)
         chat_models, embedding_models = chat_models or models, embedding_models or models
         execution = Execution(runs=runs, earlier=earlier)
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
@@ -172,7 +174,9 @@ async def open_container(
         )
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
         tools = Tools(things=store, servers=servers)
-        agent_loop = agent_loop_of(things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs, tools=tools)
+        agent_loop = agent_loop_of(
+            things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs, tools=tools, guards=guards
+        )
         source_trials = SourceTrials(bus=bus, things=store, connectors=connectors, secrets=source_secrets)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         documents = Documents(bus=bus, contents=contents, uploads=uploads, things=store)

@@ -1,4 +1,4 @@
-"""An agent's own rules: its templates must be ones that can be rendered, and its tools ones that are offered."""
+"""An agent's own rules: templates that can be rendered, tools that are offered, and guardrails that there are."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,21 +6,26 @@ from typing import Any
 from uuid import UUID
 
 from commands.configuration import Change
+from commands.guardrails import Guards
 from commands.ports import PromptRenderer, Template, Things
+from domain.definition import parse
 from domain.errors import Invalid
 from domain.tool_server import ToolServer
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRules:
-    """Has changed templates of agents parsed where a hostile one does no harm, and their tools looked up."""
+    """Has changed templates of agents parsed where a hostile one does no harm, their tools and guardrails looked up."""
 
     renderer: PromptRenderer
     things: Things
+    guards: Guards
 
     async def __call__(self, change: Change) -> None:
-        """Refuse what is no template, and what is no tool of its tool server."""
+        """Refuse what is no template, what is no tool of its tool server, and what is looked for by nobody here."""
         await self._must_be_offered(change)
+        for pointer, rail in guardrails(change.thing.definition):
+            self._must_fit(pointer, rail)
         before = {} if change.before is None else dict(templates(change.before))
         changed = [
             Template(name=pointer, source=source)
@@ -29,6 +34,17 @@ class AgentRules:
         ]
         if changed:
             await self.renderer.check(changed)
+
+    def _must_fit(self, pointer: str, rail: Mapping[str, Any]) -> None:
+        guard = self.guards.get(rail["type"])
+        if guard is None:
+            known = ", ".join(sorted(self.guards))
+            raise Invalid(
+                f"There is no guardrail of this type; there are {known}.",
+                code="unknown_guardrail",
+                pointer=f"{pointer}/type",
+            )
+        parse(guard.config, rail.get("config", {}), f"{pointer}/config")
 
     async def _must_be_offered(self, change: Change) -> None:
         """Raise Invalid where an action that is new calls a tool that is not offered.
@@ -57,6 +73,15 @@ class AgentRules:
 
 TYPES: Mapping[str, str] = {"api_tool": "openapi", "mcp_tool": "mcp"}
 """Of which type the tool servers are whose tools are actions of a type."""
+
+
+def guardrails(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (JSON pointer, guardrail) of a definition, variants' too."""
+    variants = definition.get("variants", {})
+    for prefix, settings in (("", definition), *((f"/variants/{name}", each) for name, each in variants.items())):
+        for stage in ("input", "output"):
+            for number, rail in enumerate((settings.get("guardrails") or {}).get(stage, ())):
+                yield f"{prefix}/guardrails/{stage}/{number}", rail
 
 
 def templates(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

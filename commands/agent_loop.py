@@ -27,6 +27,7 @@ from commands.choosing import Chosen
 from commands.classifying import Classifier, TopicChosen
 from commands.confirming import questions
 from commands.guarding import Exposure, Guard
+from commands.guardrails import Blocked, Guards, Triggered, Watch
 from commands.model_calls import ChatAnswer, ChatModels, ModelCallFailed, NoModel, TextPiece, ToolCall
 from commands.other_agents import HandedOff, Nested, OtherAgents
 from commands.pausing import Resumption
@@ -34,6 +35,7 @@ from commands.prompt_run import InvalidOutput, asked_again, fitting
 from commands.quoting import quoted
 from commands.runs import Recording
 from commands.saying import say
+from commands.screening import Screen
 from domain.topics import TopicChoice
 from domain.turn import Pause, Reply, declined_with
 
@@ -51,7 +53,7 @@ class Handed:
     calls: Sequence[ToolCall]
 
 
-Piece = TopicChosen | HandedOff | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
+Piece = Triggered | TopicChosen | HandedOff | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class AgentLoop:
     models: ChatModels
     actions: Actions
     classifier: Classifier
+    guards: Guards
 
     async def reply(
         self,
@@ -107,19 +110,37 @@ class AgentLoop:
                 yield piece
 
     async def _reply(self, asked: Assignment, agent: Chosen, resumed: Resumption | None) -> AsyncGenerator[Piece, None]:
-        course, budget = asked.course, asked.course.budget
+        """Yield what happens; where something is blocked, that is the end of it, with the words for that."""
+        there = channel_of(agent.definition, asked.course.channel)
+        talk = Talk.of(resumed, asked.course.given, markers=there.get("citations", True))
+        watch = self._watch(asked, agent)
+        try:
+            async with aclosing(self._answered(asked, agent, resumed, talk, watch)) as pieces:
+                async for piece in pieces:
+                    for each in watch.taken():
+                        yield each
+                    yield piece
+        except Blocked as blocked:
+            for each in watch.taken():
+                yield each
+            for shown in talk.refuse(blocked.words):
+                yield shown
+            yield talk.reply()
+
+    async def _answered(
+        self, asked: Assignment, agent: Chosen, resumed: Resumption | None, talk: Talk, watch: Watch
+    ) -> AsyncGenerator[Piece, None]:
+        budget = asked.course.budget
         assert budget is not None
-        talk = Talk.of(
-            resumed, course.given, markers=channel_of(agent.definition, course.channel).get("citations", True)
-        )
-        choice = course.choice
+        choice = asked.course.choice
         if resumed is None:
-            choice = await self._choice(asked, agent, course.topic)
+            asked = replace(asked, messages=await watch.admitted(asked.messages))
+            choice = await self._choice(asked, agent, asked.course.topic)
             if choice is not None:
                 yield TopicChosen(choice=choice)
-        part = await self._part(asked, agent, choice, talk)
+        part = await self._part(asked, agent, choice, talk, watch)
         if resumed is not None:
-            async with aclosing(self._go_on(part.acting, talk, resumed)) as pieces:
+            async with aclosing(self._go_on(part, talk, resumed)) as pieces:
                 async for piece in pieces:
                     yield piece
         iteration = 0
@@ -127,10 +148,12 @@ class AgentLoop:
             if part.others.handed is not None:
                 agent, asked = part.others.handed, passed_on(asked, agent)
                 yield HandedOff(agent=agent)
+                watch.settings = agent.definition.get("guardrails", {})
+                asked = replace(asked, messages=await watch.admitted(asked.messages))
                 choice = await self._choice(asked, agent, None)
                 if choice is not None:
                     yield TopicChosen(choice=choice)
-                part = await self._part(asked, agent, choice, talk)
+                part = await self._part(asked, agent, choice, talk, watch)
             budget.must_allow()
             answer: ChatAnswer | None = None
             try:
@@ -159,7 +182,7 @@ class AgentLoop:
                 break
             waiting = [call for call in calls if part.acting.waits(call)]
             part.others.waiting = bool(waiting)
-            async with aclosing(self._do(part.acting, talk, [call for call in calls if call not in waiting])) as pieces:
+            async with aclosing(self._do(part, talk, [call for call in calls if call not in waiting])) as pieces:
                 async for piece in pieces:
                     yield piece
             if waiting:
@@ -174,7 +197,7 @@ class AgentLoop:
     ) -> AsyncGenerator[TextPiece | Cited | ChatAnswer, None]:
         """Yield what the model says, and last its answer; one that has to be JSON comes whole, once it is."""
         request = part.request(asked, talk, iteration)
-        told = request.messages
+        told, screen = request.messages, Screen(part.watch)
         for last_try in (False, True):
             async with aclosing(say(asked.recording, self.models, request, parent=asked.course.parent)) as said:
                 async for spoken in said:
@@ -183,10 +206,12 @@ class AgentLoop:
                     elif part.form is None:
                         if asked.course.parent is None:
                             asked.recording.first_token()
-                        for shown in talk.say(talk.filter.feed(spoken.text)):
-                            yield shown
+                        if heard := await screen.feed(talk.filter.feed(spoken.text)):
+                            for shown in talk.say(heard):
+                                yield shown
             if part.form is None:
-                for shown in talk.say(talk.filter.rest()):
+                heard = await screen.feed(talk.filter.rest()) + await screen.rest()
+                for shown in talk.say(heard):
                     yield shown
                 talk.paragraph = True
             elif not answer.tool_calls or part.is_last(iteration):
@@ -197,10 +222,19 @@ class AgentLoop:
                         raise
                     request = asked_again(request, told, answer, error)
                     continue
-                for shown in talk.say(answer.text):
+                for shown in talk.say(await screen.feed(answer.text) + await screen.rest()):
                     yield shown
-            yield answer
+            yield replace(answer, text=screen.passed) if part.watch.output and screen.passed else answer
             return
+
+    def _watch(self, asked: Assignment, agent: Chosen) -> Watch:
+        """Return the guardrails of an agent."""
+        return Watch(
+            guards=self.guards,
+            recording=asked.recording,
+            settings=agent.definition.get("guardrails", {}),
+            parent=asked.course.parent,
+        )
 
     async def _choice(self, asked: Assignment, agent: Chosen, present: str | None) -> TopicChoice | None:
         """Return what the message is about, for an agent."""
@@ -213,7 +247,9 @@ class AgentLoop:
             parent=asked.course.parent,
         )
 
-    async def _part(self, asked: Assignment, agent: Chosen, choice: TopicChoice | None, talk: Talk) -> Part:
+    async def _part(
+        self, asked: Assignment, agent: Chosen, choice: TopicChoice | None, talk: Talk, watch: Watch
+    ) -> Part:
         """Return an agent's part in a turn."""
         brief = brief_of(agent.definition, choice, asked.course.channel)
         others = OtherAgents(
@@ -241,10 +277,11 @@ class AgentLoop:
                 allows_outside=agent.definition.get("untrusted") == "allow",
             ),
             starting=asked.course.starting,
+            inspect=watch.inspected,
             asking=others.asking,
         )
         functions = await self.actions.functions(brief.actions, asked.asker)
-        return Part(agent=agent, brief=brief, acting=acting, functions=functions, others=others)
+        return Part(agent=agent, brief=brief, acting=acting, functions=functions, others=others, watch=watch)
 
     def _nested(self, recording: Recording, nested: Nested) -> AsyncGenerator[Piece, None]:
         """Let another agent answer what this one asks it."""
@@ -258,8 +295,9 @@ class AgentLoop:
             course=nested.course,
         )
 
-    async def _go_on(self, acting: Acting, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
+    async def _go_on(self, part: Part, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
         """Do what a person agreed to, and note what they declined."""
+        acting = part.acting
         declined = [
             ActionDone(
                 call=call,
@@ -274,12 +312,15 @@ class AgentLoop:
             await acting.note(each)
             yield each
         talk.done(declined, resumed.declined)
-        async with aclosing(self._do(replace(acting, confirms=None), talk, resumed.approved)) as pieces:
+        async with aclosing(
+            self._do(replace(part, acting=replace(acting, confirms=None)), talk, resumed.approved)
+        ) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def _do(self, acting: Acting, talk: Talk, calls: Sequence[ToolCall]) -> AsyncGenerator[Piece, None]:
+    async def _do(self, part: Part, talk: Talk, calls: Sequence[ToolCall]) -> AsyncGenerator[Piece, None]:
         """Do what was asked for; where its results are the answer, say them."""
+        acting, screen = part.acting, Screen(part.watch)
         for call in calls:
             yield ActionStarted(call=call, type=acting.type_of(call))
         results: list[ActionDone] = []
@@ -291,9 +332,10 @@ class AgentLoop:
         direct = [each for each in results if acting.action(each.call).get("answer_directly")]
         if direct and all(each.outcome == "completed" for each in direct):
             text = "\n\n".join(each.said or each.told for each in direct)
-            for shown in talk.say(talk.filter.feed(text) + talk.filter.rest()):
+            heard = await screen.feed(talk.filter.feed(text) + talk.filter.rest()) + await screen.rest()
+            for shown in talk.say(heard):
                 yield shown
-            talk.history.append({"role": "assistant", "content": text})
+            talk.history.append({"role": "assistant", "content": heard if part.watch.output else text})
             talk.answered = True
 
     async def _act(self, acting: Acting, calls: Sequence[ToolCall]) -> AsyncGenerator[ActionDone, None]:
@@ -317,6 +359,7 @@ class AgentLoop:
                     changes=changes,
                 )
                 acting.guard.saw(done.type)
+            done = await acting.inspect(done)
             await acting.note(done)
             return done
 

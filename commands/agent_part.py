@@ -9,6 +9,7 @@ from commands.actions import Asker
 from commands.agent_brief import Brief
 from commands.agent_talk import Acting, ClientTools, Course, Note, Talk
 from commands.choosing import Chosen
+from commands.guardrails import Watch
 from commands.model_calls import ChatRequest
 from commands.other_agents import OtherAgents
 from commands.prompt_run import form_asked
@@ -37,6 +38,7 @@ class Part:
     acting: Acting
     functions: Sequence[Mapping[str, Any]]
     others: OtherAgents
+    watch: Watch
 
     def is_last(self, iteration: int) -> bool:
         """Return whether its model may only answer: it has asked for actions as often as it may."""

@@ -103,6 +103,7 @@ class Talk:
     told: int = 0
     paragraph: bool = False
     answered: bool = False
+    code: str | None = None
 
     @classmethod
     def of(cls, resumed: Resumption | None, found: list[Passage] | None = None, *, markers: bool = True) -> "Talk":
@@ -138,8 +139,19 @@ class Talk:
             citations=citations_of(self.filter.cited, self.given),
             tool_calls=list(self.calls),
             history=list(self.history),
-            details={"invented_citations": self.filter.invented},
+            details={
+                "invented_citations": self.filter.invented,
+                **({} if self.code is None else {"code": self.code}),
+            },
         )
+
+    def refuse(self, words: str) -> list[TextPiece | Cited]:
+        """Return what is said instead of what is blocked; what that would have cited is forgotten."""
+        self.filter.rest()
+        del self.filter.cited[self.told :]
+        self.code, self.paragraph = "blocked", True
+        self.history.append({"role": "assistant", "content": words})
+        return self.say(words)
 
     def say(self, text: str) -> list[TextPiece | Cited]:
         """Return what can be said of a text for certain, and what it newly cites."""
@@ -159,8 +171,8 @@ class Talk:
 class Acting:
     """What carrying out an agent's actions needs.
 
-    `confirms`: whether there is somebody who can agree to what needs it; None: they have. `asking` says how the agent
-    of an action is asked for a call.
+    `confirms`: whether there is somebody who can agree to what needs it; None: they have. `inspect` returns
+    what was done as the model may be told it. `asking` says how the agent of an action is asked for a call.
     """
 
     recording: Recording
@@ -173,6 +185,7 @@ class Acting:
     parent: int | None
     guard: Guard
     starting: Starting | None
+    inspect: Callable[[ActionDone], Awaitable[ActionDone]]
     asking: "Callable[[ToolCall, Mapping[str, Any], bool | None], AskAgent]"
 
     def action(self, call: ToolCall) -> Mapping[str, Any]:

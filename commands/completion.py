@@ -202,7 +202,9 @@ class Completions:
             "citations": [dict(each) for each in reply.citations],
             "actions": [dict(each) for each in reply.tool_calls],
         }
-        asks = {"tool_calls": calls} if calls else {}
+        asks: dict[str, Any] = {"tool_calls": calls} if calls else {}
+        if "code" in reply.details:
+            body |= {"code": reply.details["code"], "finish_reason": "content_filter"}
         yield Result(body={**body, **asks}, output={"text": reply.content, "citations": body["citations"], **asks})
 
 

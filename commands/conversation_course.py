@@ -8,7 +8,7 @@ from commands.bus import Done
 from commands.conversation import OnConversation
 from commands.ports import Unit
 from domain.conversation import Conversation
-from domain.conversation_course import hand_off, note_topic, summarize
+from domain.conversation_course import hand_off, note_guardrail, note_topic, summarize
 from domain.topics import TopicChoice
 from domain.turn_effects import begin_action
 
@@ -19,6 +19,23 @@ class NoteTopic(OnConversation):
 
     turn: str
     choice: TopicChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteGuardrail(OnConversation):
+    """Note what a guardrail found, {stage, guardrail, action, findings}, and what a model is told since."""
+
+    turn: str
+    found: Mapping[str, Any]
+    told: str | None
+
+
+async def guardrail_noted(command: NoteGuardrail, unit: Unit) -> Done:
+    """Note it."""
+    conversation = await unit.load(Conversation, command.id)
+    note_guardrail(conversation, command.turn, found=command.found, told=command.told)
+    unit.save(conversation)
+    return Done(aggregate=conversation)
 
 
 @dataclass(frozen=True, kw_only=True)

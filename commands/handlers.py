@@ -32,9 +32,11 @@ from commands.conversation import (
 from commands.conversation_course import (
     HandOff,
     NoteBegun,
+    NoteGuardrail,
     NoteSummary,
     NoteTopic,
     begun_noted,
+    guardrail_noted,
     handed_off,
     summary_noted,
     topic_noted,
@@ -52,6 +54,7 @@ from commands.conversation_notes import (
 from commands.conversation_processing import EndProcessing, processing_ended
 from commands.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
+from commands.guardrails import Guards
 from commands.indexing import NoteResults, note_results
 from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
 from commands.model import settle_model
@@ -90,6 +93,7 @@ def handlers(
     specifications: Specifications,
     tokenizers: Tokenizers,
     connectors: Connectors | None = None,
+    guards: Guards | None = None,
 ) -> Handlers:
     """Return command class -> handler."""
     indexes = IndexHandlers(things=things, tokenizers=tokenizers, connectors=connectors or {})
@@ -100,7 +104,7 @@ def handlers(
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={
-            Agent: AgentRules(renderer=renderer, things=things),
+            Agent: AgentRules(renderer=renderer, things=things, guards=guards or {}),
             Model: settle_model,
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),
@@ -141,6 +145,7 @@ def handlers(
         NoteTopic: topic_noted,
         HandOff: handed_off,
         NoteSummary: summary_noted,
+        NoteGuardrail: guardrail_noted,
         EndTurn: conversations.end_turn,
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,

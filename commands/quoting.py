@@ -9,6 +9,7 @@ from commands.agent_talk import ActionStarted, Talk, call_document
 from commands.answering import Cited
 from commands.choosing import choose
 from commands.model_calls import NoModel, TextPiece, ToolCall
+from commands.screening import Screen
 from domain.rag_tool import RagTool
 
 
@@ -19,7 +20,7 @@ async def quoted(
     action = next((each for each in part.brief.actions if each["type"] == "rag_tool"), None)
     if action is None:
         raise NoModel
-    recording, asker = asked.recording, asked.asker
+    recording, asker, screen = asked.recording, asked.asker, Screen(part.watch)
     question = next(str(each["content"]) for each in reversed(asked.messages) if each["role"] == "user")
     call = ToolCall(id=f"call_{uuid4().hex}", name=action["function"], arguments="{}")
     yield ActionStarted(call=call, type="rag_tool")
@@ -38,9 +39,10 @@ async def quoted(
         if isinstance(piece, TextPiece):
             if asked.course.parent is None:
                 recording.first_token()
-            for shown in talk.say(talk.filter.feed(piece.text)):
-                yield shown
-    for shown in talk.say(talk.filter.rest()):
+            if heard := await screen.feed(talk.filter.feed(piece.text)):
+                for shown in talk.say(heard):
+                    yield shown
+    for shown in talk.say(await screen.feed(talk.filter.rest()) + await screen.rest()):
         yield shown
     text = "".join(talk.said)
     done = ActionDone(

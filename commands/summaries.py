@@ -14,7 +14,7 @@ from commands.saying import say
 from domain.conversation import Conversation
 from domain.errors import DomainError
 from domain.prompt import Prompt
-from domain.turn import content_of, messages_of
+from domain.turn import content_of, message_told, messages_of
 
 TOKENS = 500
 """Of a summary, where its agent says nothing else."""
@@ -150,7 +150,7 @@ def told(summary: str | None) -> list[dict[str, Any]]:
 def lines_of(turn: Mapping[str, Any]) -> list[str]:
     """Return what was said in a turn, by whom."""
     answer = content_of(turn)
-    return [f"person: {turn['content']}", *([f"assistant: {answer}"] if answer else [])]
+    return [f"person: {message_told(turn)}", *([f"assistant: {answer}"] if answer else [])]
 
 
 def portions(lines: Sequence[str]) -> list[str]:

@@ -14,8 +14,9 @@ from commands.answering import Cited
 from commands.bus import Bus, Command
 from commands.choosing import Chosen
 from commands.classifying import TopicChosen
-from commands.conversation_course import HandOff, NoteBegun, NoteSummary, NoteTopic
+from commands.conversation_course import HandOff, NoteBegun, NoteGuardrail, NoteSummary, NoteTopic
 from commands.guarding import Exposure
+from commands.guardrails import Triggered
 from commands.model_calls import SaidBefore, TextPiece
 from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
@@ -25,7 +26,7 @@ from commands.summaries import Memory
 from commands.turn_work import Work, action_of
 from domain.conversation import Conversation
 from domain.topics import TopicChoice
-from domain.turn import Pause, Reply
+from domain.turn import Pause, Reply, message_told
 from domain.turn_effects import attempts_before, told_of
 
 
@@ -60,7 +61,7 @@ class TurnAnswering:
 
         told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
         told += told_of(attempts_before(conversation, str(work.turn)))
-        messages = [*map(SaidBefore, earlier), *told, {"role": "user", "content": turn["content"]}]
+        messages = [*map(SaidBefore, earlier), *told, {"role": "user", "content": message_told(turn)}]
         resumed = resumption_of(conversation, str(work.turn))
         if resumed is not None:
             work.said.append(resumed.content)
@@ -102,6 +103,10 @@ class TurnAnswering:
                     continue  # told when it is recorded; meanwhile the model may be asked again
                 await work.noted()
                 match piece:
+                    case Triggered():
+                        found = piece.document()
+                        await self._note(work, NoteGuardrail(**of(work), found=found, told=piece.told))
+                        work.stream.publish("guardrail.triggered", found)
                     case TopicChosen(choice=choice):
                         await self._note(work, NoteTopic(**of(work), choice=choice))
                         work.stream.publish("topic.chosen", choice.document())

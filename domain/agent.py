@@ -14,6 +14,7 @@ from domain.channels import Channel, ChannelName
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
+from domain.guardrails import Guardrails
 from domain.pricing import Money
 from domain.prompt import ResponseFormat
 from domain.topics import Classification
@@ -173,6 +174,7 @@ class AgentSettings(Strict):
     topics: list[Topic] = Field(
         default_factory=list, max_length=50, description="Where there are some, their actions serve, not the agent's."
     )
+    guardrails: Guardrails = Field(default_factory=Guardrails, description="What is looked for in what is said.")
     channels: dict[ChannelName, Channel] = Field(
         default_factory=dict,
         max_length=20,
@@ -207,6 +209,8 @@ REFERRED: Mapping[str, str] = {
     "classification/model": "model",
     "memory/prompt": "prompt",
     "memory/model": "model",
+    "guardrails/input/*/provider": "provider",
+    "guardrails/output/*/provider": "provider",
 }
 """What an agent, and each of its variants, refers to."""
 
@@ -282,6 +286,12 @@ class Agent(Configuration):
         TOPIC = "agent.topics_changed"
         topics: list[dict[str, Any]]
         classification: dict[str, Any] | None
+
+    class GuardrailsChanged(Changed):
+        """What is looked for in what is said changed."""
+
+        TOPIC = "agent.guardrails_changed"
+        guardrails: dict[str, Any]
 
     class ChannelsChanged(Changed):
         """What it does otherwise by some ways of talking to it changed."""

@@ -58,6 +58,7 @@ class Conversation(ConversationState, Aggregate):
     ChannelNamed = conversation_course.ChannelNamed
     TopicChosen = conversation_course.TopicChosen
     HandedOff = conversation_course.HandedOff
+    GuardrailTriggered = conversation_course.GuardrailTriggered
     Summarized = conversation_course.Summarized
     DecisionExplained = conversation_course.DecisionExplained
 

@@ -67,6 +67,43 @@ class DecisionExplained(Aggregate.Event):
             aggregate.confirmations = aggregate.confirmations | explained
 
 
+class GuardrailTriggered(Aggregate.Event):
+    """A guardrail found something in what was said; `told` is what a model is told of it since, where that differs."""
+
+    TOPIC = "conversation.guardrail_triggered"
+    PERSONAL: ClassVar[frozenset[str]] = frozenset({"told"})
+    turn: str
+    subject: str | None
+    stage: str
+    guardrail: str
+    action: str
+    findings: dict[str, int]
+    told: str | None
+
+    def apply(self, aggregate: "Conversation") -> None:
+        found = {
+            "stage": self.stage,
+            "guardrail": self.guardrail,
+            "action": self.action,
+            "findings": self.findings,
+        }
+        turn = aggregate.turns[self.turn]
+        aggregate.alter(
+            self.turn,
+            guardrails=[*turn["guardrails"], found],
+            told=turn["told"] if self.told is None else self.told,
+            refused=turn["refused"] or (self.action, self.stage) == ("block", "input"),
+        )
+
+
+def note_guardrail(conversation: "Conversation", turn: str, *, found: Mapping[str, Any], told: str | None) -> None:
+    """Note what a guardrail found in a turn that goes on: {stage, guardrail, action, findings}."""
+    conversation.must_go_on(turn)
+    conversation.trigger_event(
+        conversation.GuardrailTriggered, turn=turn, subject=conversation.subject, told=told, **found
+    )
+
+
 class Summarized(Aggregate.Event):
     """What was said in it up to a turn was put in short: its model is told that instead of the messages."""
 

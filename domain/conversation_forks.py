@@ -133,6 +133,8 @@ def frame(turn: Mapping[str, Any], cut: Cut, **here: Any) -> dict[str, Any]:
         "run_id": turn["run_id"],
         "agent": turn["agent"],
         "topic": None if unanswered else turn["topic"],
+        "guardrails": turn["guardrails"],
+        "refused": turn["refused"],
         "handed_to": None if unanswered else turn["handed_to"],
         "error": None if unanswered else turn["error"],
         "started_at": turn["started_at"],
@@ -144,10 +146,11 @@ def frame(turn: Mapping[str, Any], cut: Cut, **here: Any) -> dict[str, Any]:
 def texts(turn: Mapping[str, Any], here: UUID, *, unanswered: bool) -> dict[str, Any]:
     """Return what was said in a turn, its answer as that of the turn here."""
     if unanswered:
-        return {"content": turn["content"]}
+        return {"content": turn["content"], "told": turn["told"]}
     reply = turn["reply"]
     return {
         "content": turn["content"],
+        "told": turn["told"],
         "reply": None if reply is None else {**reply, "id": str(answer_id(here))},
         "partial": content_of(turn) if turn["state"] == "awaiting_confirmation" else turn["partial"],
         "actions": turn["actions"],

@@ -96,10 +96,14 @@ class ConversationState:
         return messages_of(turns[first:])
 
     def told_before(self, upto: str) -> list[dict[str, Any]]:
-        """Return the turns before another one whose messages a model is told: all but those that were tried again."""
+        """Return the turns before another one whose messages a model is told.
+
+        It is told of none that was tried again, and of none in which it may not know what was said.
+        """
         retried = {turn["retry_of"] for turn in self.turns.values()}
         before = self.turns[upto]["number"] - 1
-        return [turn for turn in list(self.turns.values())[:before] if turn["id"] not in retried]
+        turns = list(self.turns.values())[:before]
+        return [turn for turn in turns if turn["id"] not in retried and not turn["refused"]]
 
     def said(self) -> Iterator[str]:
         """Yield every text that was said, by either side."""

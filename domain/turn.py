@@ -116,6 +116,9 @@ def new_turn(**known: Any) -> dict[str, Any]:
         "copied_from": None,
         "topic": None,
         "handed_to": None,
+        "guardrails": [],
+        "told": None,
+        "refused": False,
         **known,
     }
 
@@ -127,9 +130,16 @@ def content_of(turn: Mapping[str, Any]) -> str:
     return str(reply if whole else turn["partial"] or reply)
 
 
+def message_told(turn: Mapping[str, Any]) -> str:
+    """Return what a model is told of what a person said in a turn: with parts masked, where that was so."""
+    return str(turn["content"] if turn["told"] is None else turn["told"])
+
+
 def messages_of(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages of turns as a model is told them; a turn without an answer has what was said in it."""
-    return [message for turn in turns for message in ({"role": "user", "content": turn["content"]}, *history_of(turn))]
+    return [
+        message for turn in turns for message in ({"role": "user", "content": message_told(turn)}, *history_of(turn))
+    ]
 
 
 def history_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -217,6 +217,8 @@ def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
         "agent": turn["agent"] or None,
         "earlier_runs": [leg["run_id"] for leg in turn["legs"]],
         "topic": turn["topic"],
+        "guardrails": turn["guardrails"],
+        "code": turn["details"].get("code"),
         "handed_to": turn["handed_to"],
         **{name: turn["details"].get(name) for name in ("usage", "cost")},
         "started_at": moment(turn["started_at"]),

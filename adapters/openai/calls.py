@@ -1,12 +1,14 @@
 """Everything that calls providers, put together; importing it imports openai."""
 
 from collections.abc import Callable
+from typing import Any
 
 from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledProvider
 from adapters.openai.chat import ChatCalls
 from adapters.openai.embeddings import EmbeddingCalls
 from adapters.openai.listing import models_of
+from adapters.openai.moderation import moderated
 from adapters.openai.oddities import Oddities
 from adapters.openai.policy import Policy, Timing
 from adapters.openai.reranking import RerankCalls
@@ -26,6 +28,10 @@ class Calls:
     async def models_of(self, provider: CalledProvider) -> list[str]:
         """Return the names of the models that a provider offers, or raise ModelCallFailed."""
         return await models_of(self.wire, self.local, provider)
+
+    async def moderated(self, provider: CalledProvider, model: str | None, text: str) -> dict[str, Any]:
+        """Return what a provider makes of a text, or raise ModelCallFailed."""
+        return await moderated(self.wire, provider, model, text)
 
     async def close(self) -> None:
         """Close every connection, and end what runs here."""

@@ -1,47 +1,32 @@
 """Which models a provider offers, by its own list."""
 
-import asyncio
-
 from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledProvider
 from adapters.openai import failures
+from adapters.openai.asking import asked_once
 from adapters.openai.chat_stream import must_be_data
-from adapters.openai.failures import Failure, Kind
 from adapters.openai.patience import Patience
 from adapters.openai.text import NotJson, cleaned, read_json
 from adapters.openai.wire import Wire
-from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached
 
 PATH = "/models"
 LONGEST_BODY = 20_000_000
 MOST_MODELS = 10_000
 LONGEST_NAME = 200
-PATIENCE = 30.0
-"""Seconds: somebody is waiting for the answer."""
-
 NO_LIST = "has no list of models at this address (404): does its base_url end in the right path, such as /v1?"
 
 
 async def models_of(wire: Wire, local: LocalEmbeddings, provider: CalledProvider) -> list[str]:
-    """Return the names in their order, or raise ModelCallFailed; it is asked once, whatever the breakers say."""
-    timeouts = provider.definition.timeouts
-    total = min(PATIENCE, timeouts.total)
-    patience = Patience(timeouts, total=total, left=total, streams=False)
-    try:
+    """Return the names in their order, or raise ModelCallFailed."""
+
+    async def ask(patience: Patience) -> list[str]:
         if provider.definition.type == "local":
-            async with asyncio.timeout(total):
-                return await local.names(provider)
+            return await local.names(provider)
         async with wire.get(provider, PATH, patience) as exchange:
             must_be_data(exchange, "application/json")
             return _names(await exchange.read_all(LONGEST_BODY))
-    except (Failure, TimeoutError) as error:
-        failure = error if isinstance(error, Failure) else failures.timed_out("total", total)
-        if failure.status == 404:
-            failure.code, failure.message = "api_not_found", NO_LIST
-        kind = {Kind.TIMEOUT: ModelCallTimedOut, Kind.LIMIT: ModelLimitReached}.get(failure.kind, ModelCallFailed)
-        details = {"provider": provider.name, "upstream_status": failure.status, **failure.details()}
-        message = f"The model provider '{provider.name}' {failure.message}."
-        raise kind(message, code=failure.code, details=details) from None
+
+    return await asked_once(provider, ask, NO_LIST)
 
 
 def _names(data: bytes) -> list[str]:

@@ -1,9 +1,9 @@
 """Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/model_calls.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from adapters.model_catalogue import ModelCatalogue
@@ -56,6 +56,11 @@ class OpenAIModels:
         """Return the names of the models that a provider offers."""
         found = await self._catalogue.provider(provider)
         return await (await self._calls()).models_of(found)
+
+    async def moderate(self, provider: UUID, model: str | None, text: str) -> Mapping[str, Any]:
+        """Return what a provider makes of a text, in OpenAI's form."""
+        found = await self._catalogue.provider(provider)
+        return await (await self._calls()).moderated(found, model, text)
 
     async def close(self) -> None:
         """Close every connection."""

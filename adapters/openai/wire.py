@@ -50,6 +50,10 @@ class Wire:
         """Return an exchange to enter, without a body."""
         return Exchange(self._client(provider), provider, path, None, patience)
 
+    def send(self, provider: CalledProvider, path: str, body: bytes, patience: Patience) -> "Exchange":
+        """Return an exchange to enter, for what is asked of a provider and of none of its models."""
+        return Exchange(self._client(provider), provider, path, body, patience)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._transport.aclose()

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from adapters.plugins.readers import is_reader, source_of
 
 SOURCES = "magnet.knowledge_sources"
+GUARDRAILS = "magnet.guardrails"
 METHODS: Mapping[str, str] = {
     SOURCES: "load",
     "magnet.tools": "call",
@@ -20,6 +21,7 @@ METHODS: Mapping[str, str] = {
     "magnet.rerankers": "rerank",
     "magnet.vector_stores": "search",
     "magnet.scorers": "score",
+    GUARDRAILS: "check",
 }
 """The groups of plugins, each with the method that its plugins have."""
 

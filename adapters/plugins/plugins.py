@@ -9,13 +9,15 @@ from functools import cached_property
 
 import structlog
 
-from adapters.plugins.checking import SOURCES, NoPlugin, Plugin, plugin_of
+from adapters.plugins.checking import GUARDRAILS, SOURCES, NoPlugin, Plugin, plugin_of
 from adapters.plugins.connector import PluginConnector
 from adapters.plugins.discovery import Found, installed, of_module
+from adapters.plugins.guard import PluginGuard
 from adapters.plugins.listed import ListedPlugin, built_in
 from adapters.plugins.own_thread import OwnThread, TookTooLong, called
 from adapters.plugins.reasons import reason
 from commands.connectors import Connector, Connectors
+from commands.guardrails import Guards
 
 START_SECONDS = 30.0
 HEALTH_SECONDS = 5.0
@@ -37,10 +39,16 @@ class Started:
 
 
 class Plugins:
-    """Each plugin for itself: one that fails is listed with its error and hurts nothing else."""
+    """Each plugin for itself: one that fails is listed with its error and hurts nothing else.
 
-    def __init__(self, connectors: Connectors, modules: Sequence[str] = ()) -> None:
+    `taken` are the types of guardrails that come along.
+    """
+
+    def __init__(
+        self, connectors: Connectors, modules: Sequence[str] = (), *, taken: frozenset[str] = frozenset()
+    ) -> None:
         self._built_in = dict(connectors)
+        self._guardrails = taken
         self._modules = modules
         self._started: list[Started] = []
         self._failed: list[ListedPlugin] = []
@@ -82,6 +90,11 @@ class Plugins:
                 found[each.plugin.name] = PluginConnector(each.plugin)
         return found
 
+    @property
+    def guards(self) -> Guards:
+        """The guardrails of plugins, by their type."""
+        return {each.plugin.name: PluginGuard(each.plugin) for each in self._started if each.plugin.group == GUARDRAILS}
+
     @cached_property
     def _own(self) -> Sequence[ListedPlugin]:
         return built_in(self._built_in)
@@ -118,6 +131,7 @@ class Plugins:
 
     def _must_be_free(self, plugin: Plugin) -> None:
         own = plugin.group == SOURCES and (plugin.name in self._built_in or plugin.name in NOT_FETCHED)
+        own = own or (plugin.group == GUARDRAILS and plugin.name in self._guardrails)
         taken = (
             each.shown.package for each in self._started if (each.plugin.group, each.plugin.name) == name_of(plugin)
         )

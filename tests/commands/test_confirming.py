@@ -12,7 +12,7 @@ from domain.agent import Agent
 from domain.errors import Invalid
 from tests.support.fakes import PlainRenderer
 from tests.support.rendering import renderer
-from tests.support.scripted_agents import SHOUT, Agents, calls, pause_in
+from tests.support.scripted_agents import SHOUT, Agents, Shelf, calls, pause_in
 
 
 def call(arguments: str) -> ToolCall:
@@ -45,7 +45,7 @@ async def test_a_confirmation_message_is_a_template_of_the_arguments():
         broken["actions"][0]["tool"] = str(Agent.create_id("any"))
         thing = Agent.create(name="odd", definition=broken)
         with pytest.raises(Invalid) as refusal:
-            await AgentRules(renderer=made)(Change(thing=thing, before=None, unit=None))  # type: ignore[arg-type]
+            await AgentRules(renderer=made, things=Shelf(), guards={})(Change(thing=thing, before=None, unit=None))  # type: ignore[arg-type]
         assert refusal.value.errors[0].pointer == "/actions/0/confirmation_message"
 
 

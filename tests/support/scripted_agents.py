@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 from eventsourcing.domain import Aggregate
 
+from adapters.guardrails.injection import InjectionGuard
+from adapters.guardrails.pii import PiiGuard
 from api.answering_parts import agent_loop_of
 from commands.actions import ActionDone, Asker
 from commands.agent_talk import BEGINNING, Course
@@ -17,11 +19,13 @@ from commands.answering import Answerer
 from commands.choosing import Chosen, choose
 from commands.configuration import resolved
 from commands.execution import Execution
+from commands.guardrails import Guard
 from commands.model_calls import Attempt, ChatAnswer, ChatRequest, ModelUsed, NoModel, TextPiece, ToolCall
 from commands.ports import SYSTEM, Context
 from commands.prompt_run import PromptRuns
 from commands.runs import Recording, Runs
 from commands.summaries import Memory
+from commands.tools import Tools
 from domain.agent import Agent
 from domain.configuration import Configuration
 from domain.errors import NotFound
@@ -112,11 +116,19 @@ class Agents:
 
     def __init__(self) -> None:
         self.shelf, self.model, self.done = Shelf(), Scripted(), list[ActionDone]()
+        self.guards: dict[str, Guard] = {"pii": PiiGuard(), "injection": InjectionGuard()}
         runs = cast(Runs, None)
         prompts = PromptRuns(
             models=self.model, things=self.shelf, renderer=PlainRenderer(), execution=cast(Execution, None)
         )
-        self.loop = agent_loop_of(things=self.shelf, chat=self.model, answerer=cast(Answerer, None), prompts=prompts)
+        self.loop = agent_loop_of(
+            things=self.shelf,
+            chat=self.model,
+            answerer=cast(Answerer, None),
+            prompts=prompts,
+            tools=Tools(things=self.shelf, servers=cast(Any, None)),
+            guards=self.guards,
+        )
         self.recording = Recording(runs, uuid4(), Context(actor=SYSTEM), "full")
         self.memory = Memory(things=self.shelf, models=self.model, prompts=prompts)
         self.make(Prompt, "shout", text="Shout!")
@@ -135,7 +147,7 @@ class Agents:
     async def ask(
         self,
         name: str,
-        *messages: str,
+        *messages: str | dict[str, Any],
         steps: Sequence[Any],
         course: Course = BEGINNING,
         confirms: bool = False,
@@ -147,7 +159,7 @@ class Agents:
         async def note(done: ActionDone) -> None:
             self.done.append(done)
 
-        told = [{"role": "user", "content": message} for message in messages]
+        told = [each if isinstance(each, dict) else {"role": "user", "content": each} for each in messages]
         asker = Asker(subject="ada", groups=None)
         replying = self.loop.reply(
             self.recording, await self.chosen(name), told, asker, note, confirms=confirms, course=course, **more

@@ -186,6 +186,8 @@ class ModelServer:
             if self.refuses and any(self.refuses in text for text in request.body["input"]):
                 return refused(400, "invalid_input", "This text is not allowed.")
             return step or Raw(body=answers.embeddings(request, self.vectors, self.dimensions))
+        if request.path.endswith("/moderations"):
+            return self._scripted(request, chat=True) or refused(404, "not_found", "This has no moderation.")
         if request.path.endswith("/rerank"):
             return self._scripted(request, chat=True) or Raw(body=answers.rerank(request))
         return refused(404, "not_found", "There is nothing at this address.")

@@ -1,0 +1,1 @@
+"""Guardrails that come along: personal data, injected instructions, a provider's moderation."""
