@@ -13,6 +13,7 @@ from commands.model_calls import ChatModels, EmbeddingModels, RerankModels
 from commands.ports import Things
 from commands.post_processing import PostProcessing
 from commands.prompt_run import PromptRuns
+from commands.reading import DocumentReader
 from commands.reranking import Reranking
 from commands.retrieval import Searcher
 from commands.searching import ToolSearches
@@ -48,11 +49,11 @@ def answerer_of(
 
 
 def turn_answering_of(
-    *, bus: Bus, things: Things, chat: ChatModels, loop: AgentLoop, prompts: PromptRuns
+    *, bus: Bus, things: Things, chat: ChatModels, loop: AgentLoop, prompts: PromptRuns, reader: DocumentReader
 ) -> TurnAnswering:
     """Return what has turns answered."""
     memory = Memory(things=things, models=chat, prompts=prompts)
-    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory)
+    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory, reader=reader)
 
 
 def agent_loop_of(

@@ -59,6 +59,7 @@ from api.read_models import READ_MODELS
 from api.settings import Settings
 from api.works import works_of
 from commands.answer_run import AnswerRuns
+from commands.attachments import Attachments
 from commands.bus import Bus, Command
 from commands.checkpoint import TellCheckpoints
 from commands.chunking_preview import ChunkingPreviews
@@ -186,7 +187,9 @@ async def open_container(
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema()
         journal = PostgresTurnJournal(pool, keys)
-        answering = turn_answering_of(bus=bus, things=store, chat=chat_models, loop=agent_loop, prompts=prompt_runs)
+        answering = turn_answering_of(
+            bus=bus, things=store, chat=chat_models, loop=agent_loop, prompts=prompt_runs, reader=reader
+        )
         turns = Turns(bus=bus, things=store, places=store, answering=answering, runs=runs, journal=journal)
         journal.on_cancel = turns.stop
         listener.on(TURNS, journal.hear)
@@ -274,6 +277,7 @@ async def open_container(
             ),
             embeddings=Embeddings(things=store, models=embedding_models, execution=execution),
             turns=turns,
+            attachments=Attachments(reader=reader),
             conversation_reader=ConversationReader(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store, revealer=store
             ),

@@ -32,6 +32,7 @@ from api.metrics import Metrics
 from api.settings import Settings
 from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
+from commands.attachments import Attachments
 from commands.bus import Bus
 from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
@@ -103,6 +104,7 @@ class Container:
     completions: Completions
     embeddings: Embeddings
     turns: Turns
+    attachments: Attachments
     conversation_reader: ConversationReader
     documents: Documents
     chunking_previews: ChunkingPreviews

@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from commands.answering import Answered, Answerer, numbered_passages
+from commands.attachments import SearchFiles
 from commands.choosing import choose
 from commands.model_calls import ChatAnswer, ToolCall
 from commands.ports import Things
@@ -44,12 +45,13 @@ class ActionDone:
 class Asker:
     """On whose behalf a turn acts; `groups` None: may find everything.
 
-    `variables` fill those of the prompts among the actions that have the same name: they are not the model's to choose.
+    `files` searches those of the conversation. `variables` fill those of the prompts among the actions that have the same name: they are not the model's to choose.
     """
 
     subject: str
     groups: frozenset[str] | None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    files: SearchFiles | None = None
 
 
 AskAgent = Callable[[int], Awaitable[tuple[str, str]]]
@@ -178,6 +180,8 @@ class Actions:
         if ask is not None and action["type"] == "agent":
             return await ask(parent)
         arguments = arguments_of(call)
+        if action["type"] == "files" and asker.files is not None:
+            return await asker.files(text_in(arguments, "query"), given), ""
         tool = UUID(action["tool"])
         match action["type"]:
             case "rag_tool":

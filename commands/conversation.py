@@ -1,6 +1,6 @@
 """Commands on conversations: beginning, turns and their ends, feedback, closing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
@@ -12,6 +12,7 @@ from commands.runs import LEASE
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.conversation_course import answering
+from domain.conversation_files import attach
 from domain.conversation_forks import Cut, fork
 from domain.conversation_queue import OnBusy, begin_queued, queued, take
 from domain.errors import Invalid, NotFound
@@ -88,6 +89,7 @@ class StartTurn(ByOwner):
     attributes: Mapping[str, str]
     observability: str
     owner: UUID
+    files: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +230,7 @@ class ConversationHandlers:
                 channel=command.channel,
                 attributes=command.attributes,
             )
+            attach(conversation, turn, command.files)
             if (found := conversation.turn(turn))["state"] == "queued":
                 wake_queue(unit, conversation)
                 unit.save(conversation)

@@ -1,6 +1,8 @@
 """Forking conversations, also to say something otherwise and have it answered anew."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from commands.bus import Bus
@@ -43,7 +45,14 @@ class Forking:
         if earlier is not None:
             return Begun.of(earlier)
         begins = await self._command(origin, message, context, subject=subject, expected=expected, edits=True)
-        return await self.turns.begin(Say(conversation=begins.id, content=content, begins=begins), context)
+        files = await self._files(origin, message)
+        return await self.turns.begin(Say(conversation=begins.id, content=content, files=files, begins=begins), context)
+
+    async def _files(self, origin: UUID, message: str | None) -> Sequence[Mapping[str, Any]]:
+        """Return the files of the message that is said otherwise: they are given again."""
+        conversation = await self.things.newest(Conversation, origin)
+        newest = next(reversed(conversation.turns.values()), None)
+        return conversation.files.get(message or (newest["message_id"] if newest else ""), ())
 
     async def _command(
         self,

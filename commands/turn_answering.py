@@ -11,6 +11,7 @@ from commands.agent_closing import closing_tools, with_last_words
 from commands.agent_loop import AgentLoop, Handed
 from commands.agent_talk import ActionStarted, Course
 from commands.answering import Cited
+from commands.attachments import FilesOfTurn
 from commands.bus import Bus, Command
 from commands.choosing import Chosen
 from commands.classifying import TopicChosen
@@ -21,6 +22,7 @@ from commands.model_calls import SaidBefore, TextPiece
 from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
 from commands.ports import Things
+from commands.reading import DocumentReader
 from commands.retrieval import groups_of
 from commands.summaries import Memory
 from commands.turn_work import Work, action_of
@@ -38,16 +40,19 @@ class TurnAnswering:
     things: Things
     loop: AgentLoop
     memory: Memory
+    reader: DocumentReader
 
     async def answer(self, work: Work, agent: Chosen) -> Reply | Pause:
         """Return the reply, and tell the stream what happens on the way."""
         conversation = await self.things.newest(Conversation, work.conversation)
         turn = conversation.turn(str(work.turn))
         earlier = await self._remembered(work, agent, conversation)
+        files = FilesOfTurn.of(conversation, str(work.turn), self.reader)
         asker = Asker(
             subject=conversation.subject or str(conversation.id),
             groups=groups_of(work.context.actor),
             variables=conversation.variables,
+            files=files.search,
         )
         work.recording.versions["agent"] = agent.document()
 
@@ -61,7 +66,12 @@ class TurnAnswering:
 
         told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
         told += told_of(attempts_before(conversation, str(work.turn)))
-        messages = [*map(SaidBefore, earlier), *told, {"role": "user", "content": message_told(turn)}]
+        messages = [
+            *map(SaidBefore, earlier),
+            *told,
+            *files.told(),
+            {"role": "user", "content": message_told(turn)},
+        ]
         resumed = resumption_of(conversation, str(work.turn))
         if resumed is not None:
             work.said.append(resumed.content)
@@ -88,7 +98,7 @@ class TurnAnswering:
         )
         replying = self.loop.reply(
             work.recording,
-            agent,
+            files.known_to(agent),
             messages,
             asker,
             note,

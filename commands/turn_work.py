@@ -1,7 +1,7 @@
 """What is asked of turns, and one that a process carries out."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ class Say:
 
     With `begins`, the conversation is begun by that. With `after`, only where the newest turn is, or goes on as, this
     run. With `queued`, a turn that waited begins. `on_busy` says what is done while a turn runs; None: what the agent's
-    setting says. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
+    setting says. `files` are those of the message, as they were read. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
     with the input of its run.
     """
 
@@ -30,6 +30,7 @@ class Say:
     retry: str | None = None
     queued: str | None = None
     on_busy: OnBusy | None = None
+    files: Sequence[Mapping[str, Any]] = ()
     expected: int | None = None
     begins: BeginConversation | None = None
     after: UUID | None = None

@@ -77,6 +77,7 @@ class Turns:
             content=command.content,
             retry=command.retry,
             queued=command.queued,
+            files=command.files,
             on_busy=command.on_busy or agent.definition.get("on_busy", "reject"),
             begins=command.begins,
             after=command.after,

@@ -10,6 +10,7 @@ from domain import (
     conversation_closing,
     conversation_course,
     conversation_events,
+    conversation_files,
     conversation_notes,
     conversation_queue,
     turn_effects,
@@ -37,6 +38,7 @@ class Conversation(ConversationState, Aggregate):
     HistoryCopied = conversation_events.HistoryCopied
     MessageQueued = conversation_queue.MessageQueued
     MessageWithdrawn = conversation_queue.MessageWithdrawn
+    FilesAttached = conversation_files.FilesAttached
     TurnStarted = conversation_events.TurnStarted
     ActionBegun = turn_effects.ActionBegun
     ActionCompleted = conversation_events.ActionCompleted
@@ -87,6 +89,7 @@ class Conversation(ConversationState, Aggregate):
         self.titled_by: str | None = None
         self.notes: list[dict[str, Any]] = []
         self.copied = frozenset[str]()
+        self.files: dict[str, list[dict[str, Any]]] = {}
         self.topic: str | None = None
         self.channel: str | None = None
         self.summary: dict[str, Any] | None = None

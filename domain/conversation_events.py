@@ -73,10 +73,12 @@ class HistoryCopied(Aggregate.Event):
     def apply(self, aggregate: "Conversation") -> None:
         aggregate.origin = self.origin
         texts = self.texts or [UNREADABLE] * len(self.turns)
-        aggregate.turns = {
-            turn["id"]: new_turn(**turn, **text, ended_version=self.originator_version)
-            for turn, text in zip(self.turns, texts, strict=True)
-        }
+        aggregate.turns = {}
+        for turn, text in zip(self.turns, texts, strict=True):
+            said = {name: value for name, value in text.items() if name != "files"}
+            aggregate.turns[turn["id"]] = new_turn(**turn, **said, ended_version=self.originator_version)
+            if "files" in text:
+                aggregate.files[turn["message_id"]] = text["files"]
         topics = [turn["topic"]["topic"] for turn in self.turns if turn["topic"] is not None]
         aggregate.topic = next(filter(None, reversed(topics)), None)
         agents = [turn["handed_to"] or turn["agent"] for turn in self.turns if turn["agent"]]

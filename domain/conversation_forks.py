@@ -9,6 +9,7 @@ from typing import Any, Self
 from uuid import UUID, uuid5
 
 from domain.conversation import Conversation
+from domain.conversation_files import file_id
 from domain.errors import Conflict, Invalid, NotFound
 from domain.turn import TurnInProgress, answer_id, content_of, turn_id
 
@@ -102,7 +103,10 @@ def fork(
         },
         subject=made.subject,
         turns=turns,
-        texts=[texts(turn, UUID(ids[turn["id"]]), unanswered=left_out(turn, cut)) for turn in cut.turns],
+        texts=[
+            {**texts(turn, UUID(ids[turn["id"]]), unanswered=left_out(turn, cut)), **files(origin, turn, said)}
+            for turn, said in zip(cut.turns, [turn["message_id"] for turn in turns], strict=True)
+        ],
     )
     return made
 
@@ -141,6 +145,14 @@ def frame(turn: Mapping[str, Any], cut: Cut, **here: Any) -> dict[str, Any]:
         "ended_at": turn["started_at"] if unanswered else turn["ended_at"],
         "copied_from": turn["copied_from"] or turn["id"],
     }
+
+
+def files(origin: Conversation, turn: Mapping[str, Any], message: str) -> dict[str, Any]:
+    """Return the files of a turn's message, as those of the message here."""
+    given = origin.files.get(turn["message_id"])
+    if not given:
+        return {}
+    return {"files": [{**file, "id": file_id(message, number)} for number, file in enumerate(given, 1)]}
 
 
 def texts(turn: Mapping[str, Any], here: UUID, *, unanswered: bool) -> dict[str, Any]:

@@ -117,5 +117,10 @@ def quotation(text: str, words: set[str]) -> str:
     return " ".join(text[best.start() : min(end, best.start() + LONGEST)].split())
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text that say something, in their order."""
+    return [word for word in map(str.lower, WORD.findall(text)) if len(word) > 2 and word not in FUNCTION_WORDS]
+
+
 def _words(text: str) -> set[str]:
     return {word.lower() for word in WORD.findall(text)}

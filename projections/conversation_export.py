@@ -49,6 +49,10 @@ def _message(message: Mapping[str, Any], notes: Sequence[Mapping[str, Any]]) -> 
     yield ""
     yield message["content"]
     yield ""
+    for file in message.get("attachments", ()):
+        yield f"* File: {one_line(file['name'])} ({file['size']} bytes, SHA-256 {file['sha256']})"
+    if message.get("attachments"):
+        yield ""
     for citation in message.get("citations", ()):
         where = f", {citation['url']}" if citation.get("url") else ""
         place = f"characters {citation['start']} to {citation['end']}"

@@ -130,8 +130,10 @@ class ConversationReader:
             raise absent()
         return loaded[0], loaded[1]
 
-    async def document(self, conversation: Conversation, *, with_notes: bool) -> dict[str, Any]:
-        """Return its public form, with what reviewers noted where they may be told."""
+    async def document(
+        self, conversation: Conversation, *, with_notes: bool, with_files: bool = False
+    ) -> dict[str, Any]:
+        """Return its public form, with what reviewers noted where they may be told, and what files say."""
         names = await self.log.names({UUID(conversation.agent), UUID(conversation.answering)})
         turns = list(conversation.turns.values())
         begun = [turn for turn in turns if turn["agent"]]
@@ -161,6 +163,7 @@ class ConversationReader:
             "turns": [turn_shown(turn) for turn in turns],
             "confirmations": list(conversation.confirmations.values()),
             **({"notes": notes_of(conversation)} if with_notes else {}),
+            **({"files": files_of(conversation)} if with_files and conversation.files else {}),
             "created_at": rfc3339(created_at),
             "updated_at": rfc3339(updated_at),
         }
@@ -169,6 +172,11 @@ class ConversationReader:
 def absent() -> NotFound:
     """Return the refusal of what is absent, or not to be seen."""
     return NotFound("There is no such conversation.")
+
+
+def files_of(conversation: Conversation) -> list[dict[str, Any]]:
+    """Return all files with what they say."""
+    return [shown_file(file, with_text=True) for files in conversation.files.values() for file in files]
 
 
 def notes_of(conversation: Conversation) -> list[dict[str, Any]]:
@@ -185,6 +193,7 @@ def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dic
                 "id": turn["message_id"],
                 "role": "user",
                 "content": turn["content"],
+                "attachments": [shown_file(file) for file in conversation.files.get(turn["message_id"], ())],
                 "turn": turn["id"],
                 "created_at": moment(turn["started_at"]),
             }
@@ -207,6 +216,13 @@ def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dic
             }
         )
     return said
+
+
+def shown_file(file: Mapping[str, Any], *, with_text: bool = False) -> dict[str, Any]:
+    """Return the public form of a file."""
+    shown = {name: file[name] for name in ("id", "name", "media_type", "sha256", "size")}
+    shown["characters"] = len(file["text"])
+    return {**shown, "text": file["text"]} if with_text else shown
 
 
 def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:

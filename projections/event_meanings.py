@@ -59,6 +59,8 @@ MEANINGS: Mapping[str, str] = {
     "external_id": "What the source calls the document.",
     "fell_back": "Whether the classifier gave no good answer, so that the topic stayed as it was.",
     "field": "Which secret.",
+    "files": "The files, with what they say.",
+    "conversation.files_attached:message": "The id of the message that they were given with.",
     "filter": "What every search is narrowed to.",
     "findings": "How often each sort of thing was found.",
     "first_token_ms": "Milliseconds until the first piece of the answer.",

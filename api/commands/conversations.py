@@ -8,11 +8,13 @@ from starlette.responses import Response
 
 from api import turn_streams
 from api.call import Call, Operation
+from api.commands.attachments import FORM, AttachmentBody, files_in, message_body
 from api.commands.configurations import nothing_else
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
 from commands.turn_work import Begun, Confirm, Say
 from domain.channels import ChannelName
+from domain.conversation_files import MOST_FILES
 from domain.conversation_queue import OnBusy
 from domain.definition import JSON, Reference, Strict, parse
 from domain.errors import NotFound
@@ -54,6 +56,9 @@ class MessageBody(DeliveryBody):
     on_busy: OnBusy | None = Field(
         None,
         description="While a turn runs: refuse this (409), answer it after that, or instead; null = as the agent's set.",
+    )
+    attachments: list[AttachmentBody] = Field(
+        default_factory=list, max_length=MOST_FILES, description="Files: their text is kept, and found here alone."
     )
 
 
@@ -100,11 +105,16 @@ async def begin(call: Call) -> Response:
 
 async def say(call: Call) -> Response:
     """Say something, and have it answered."""
-    body, reason, raw = await call.body()
+    body, reason, raw, files = await message_body(call)
     asked = parse(MessageBody, body)
     await call.wait_for_passages()
+    given = files_in(asked.attachments) if files is None else files
     command = Say(
-        conversation=conversation_of(call), content=asked.content, on_busy=asked.on_busy, expected=call.if_match()
+        conversation=conversation_of(call),
+        content=asked.content,
+        on_busy=asked.on_busy,
+        files=await call.container.attachments.read(given),
+        expected=call.if_match(),
     )
     made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)
@@ -256,6 +266,7 @@ OPERATIONS = (
         "Say something: a plain answer, with `stream` server-sent events, with `background` 202 at once",
         say,
         body=body_schema(MessageBody),
+        form=FORM,
         answer=MESSAGE,
     ),
     conversation_command(

@@ -106,7 +106,7 @@ async def conversations(call: Call, subject: str) -> AsyncGenerator[Any, None]:
         )
         talks = await reader.talks.newest_of(Conversation, [UUID(row["id"]) for _, row in rows])
         for _, row in rows:
-            yield await reader.document(talks[UUID(row["id"])], with_notes=True)
+            yield await reader.document(talks[UUID(row["id"])], with_notes=True, with_files=True)
         if len(rows) < AT_ONCE:
             return
         after = rows[-1][0]

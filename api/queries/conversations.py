@@ -15,12 +15,13 @@ from api.permissions import allowed
 from api.queries.configurations import CURSOR, LIMIT, ORDER, PAST
 from api.schemas import list_schema
 from commands.turn_streams import TurnEvent
+from domain.conversation_files import file_in
 from domain.errors import Invalid, NotFound
 from domain.references import identify
 from domain.turn import TurnState
 from projections.configurations import after_cursor
 from projections.conversation_export import markdown
-from projections.conversation_reading import Reader
+from projections.conversation_reading import Reader, shown_file
 from projections.conversations import ConversationsProjection, ConversationsQuery
 
 READ_MODEL = ConversationsProjection.name
@@ -79,12 +80,18 @@ async def one(call: Call) -> Response:
     return answer(document, position=position, headers={"ETag": f'"{found.version}"'})
 
 
+async def attachment(call: Call) -> Response:
+    """Return a file that was given in a conversation, with what it says."""
+    found, position = await call.container.conversation_reader.read(conversation_of(call), reader_of(call))
+    return answer(shown_file(file_in(found, call.path("attachment").lower()), with_text=True), position=position)
+
+
 async def export(call: Call) -> Response:
     """Return a conversation as a file: all of it as JSON, or as people read it in Markdown."""
     form = call.choice("format", ("json", "markdown"))
     reader, who = call.container.conversation_reader, reader_of(call)
     found, position = await reader.read(conversation_of(call), who)
-    document = await reader.document(found, with_notes=who.reads_notes)
+    document = await reader.document(found, with_notes=who.reads_notes, with_files=form == "json")
     ending = {"json": "json", "markdown": "md"}[form]
     headers = {
         "Magnet-Position": str(position),
@@ -166,5 +173,6 @@ OPERATIONS = (
         parameters=(FORMAT,),
         media=("application/json", "text/markdown"),
     ),
+    _query("/{id}/attachments/{attachment}", "get_attachment", "Read a file that was given with a message", attachment),
     _query("/{id}/turns/{turn}/stream", "follow_turn", "Join or resume the stream of a turn (Last-Event-ID)", stream),
 )
