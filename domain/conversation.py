@@ -145,6 +145,7 @@ class Conversation(ConversationState, Aggregate):
         found = self.turn(turn)
         if found["state"] in ("completed", "awaiting_confirmation") or found["number"] != len(self.turns):
             raise NothingToRetry
+        self.decline()  # an earlier turn may wait for a person, where what was said after it was taken back
         return self._start(found["content"], agent, retry_of=turn)
 
     def _start(self, content: str, agent: Mapping[str, Any], *, retry_of: str | None) -> str:

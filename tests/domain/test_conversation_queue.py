@@ -98,6 +98,16 @@ def test_what_waits_for_a_person_is_declined_by_what_they_say_and_before_it_come
     assert states(conversation)[0] == ("First?", "cancelled")
 
 
+def test_what_was_taken_back_is_tried_again_and_declines_what_waits_before_it():
+    conversation, first = busy()
+    second, _ = say(conversation, "Second?")
+    withdraw(conversation, second)
+    given(conversation).when(lambda it: it.retry(second, agent=AGENT)).then_refused(TurnInProgress)
+    conversation.request_confirmation(first, Pause(reply=Reply(content="Shall I?"), calls=[CALL]))
+    conversation.retry(second, agent=AGENT)
+    assert [state for _, state in states(conversation)] == ["cancelled", "cancelled", "running"]
+
+
 def test_a_message_that_can_not_be_answered_ends_with_its_reason():
     conversation, _ = busy()
     second, _ = say(conversation, "Second?")

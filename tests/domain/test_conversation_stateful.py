@@ -61,6 +61,10 @@ class ConversationMachine(RuleBasedStateMachine):
         asking = {"role": "assistant", "content": text, "tool_calls": [{"id": call} for call in calls]}
         return [asking, *({"role": "tool", "tool_call_id": call, "content": "done"} for call in calls)]
 
+    def decline(self) -> None:
+        if waiting := self.state_of("awaiting_confirmation"):
+            waiting.state = "cancelled"
+
     def refused(self, act: Any) -> None:
         version = self.conversation.version
         try:
@@ -86,9 +90,7 @@ class ConversationMachine(RuleBasedStateMachine):
             self.refused(post)
             return
         post()
-        if waiting := self.state_of("awaiting_confirmation"):
-            waiting.state = "cancelled"
-            waiting.asked = {call: bool(decided) for call, decided in waiting.asked.items()}
+        self.decline()
         if on_busy == "interrupt":
             for turn in self.turns:
                 turn.state = "cancelled" if turn.state == "queued" else turn.state
@@ -100,12 +102,14 @@ class ConversationMachine(RuleBasedStateMachine):
         newest = self.turns[-1] if self.turns else None
         if newest is None:
             return
-        fits = newest.state in ("failed", "cancelled", "interrupted") and not self.closed
+        busy = self.state_of("running") or self.state_of("queued")
+        fits = newest.state in ("failed", "cancelled", "interrupted") and not self.closed and not busy
         if not fits:
             self.refused(lambda: self.conversation.retry(self.id_of(newest), agent=AGENT))
             return
         self.conversation.retry(self.id_of(newest), agent=AGENT)
         newest.retried = True
+        self.decline()
         self.turns.append(Expected(newest.content, "running"))
 
     @WAITING
@@ -147,8 +151,7 @@ class ConversationMachine(RuleBasedStateMachine):
         if busy or self.closed:
             return
         self.closed = True
-        if waiting := self.state_of("awaiting_confirmation"):
-            waiting.state = "cancelled"
+        self.decline()
 
     @rule(place=st.integers(0, 5), edits=st.booleans())
     def go_on_in_a_fork(self, place: int, edits: bool) -> None:
