@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from commands.answering import numbered_passages
 from commands.choosing import Chosen
 from commands.document_checks import line, media_type
+from commands.model_calls import Attached
 from commands.reading import DocumentReader, Text, TooLarge, Unreadable
 from domain.conversation import Conversation
 from domain.conversation_files import MOST_FILES, MOST_TEXT, SHOWN, files_until, ranked, told_whole
@@ -97,7 +98,7 @@ class FilesOfTurn:
         whole = told_whole(self.files)
         return [file for file in self.files if file["id"] not in whole]
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self) -> list[Attached]:
         """Return the messages that tell a model of them."""
         if not self.files:
             return []
@@ -108,7 +109,7 @@ class FilesOfTurn:
             if file["id"] in longer:
                 text = f"{text[:SHOWN]}\n(… {len(text)} characters in all: search it with {FUNCTION}.)"
             parts.append(f"--- {file['name']} ---\n{text}")
-        return [{"role": "user", "content": "\n\n".join(parts)}]
+        return [Attached({"role": "user", "content": "\n\n".join(parts)})]
 
     def known_to(self, agent: Chosen) -> Chosen:
         """Return an agent that can search them, where some are not told whole."""

@@ -8,10 +8,11 @@ from typing import Any
 from commands.tool_actions import ToolFacts
 from domain.agent import TOOLS
 from domain.conversation import Conversation
+from domain.conversation_files import files_until
 from domain.turn_effects import attempts_before, cut_off_before, effects
 
-OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool"}
-"""Types of actions that bring texts from outside: whoever wrote a page, a mail or a ticket wrote them."""
+OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool", "files"}
+"""Types of actions that bring texts from outside, as files do that are given with messages: whoever wrote a page, a mail or a ticket wrote them."""
 
 REFUSED = frozenset({"declined", "confirmation_needed", "too_many_calls"})
 """Outcomes of calls that were not made."""
@@ -40,7 +41,8 @@ class Exposure:
         turns = list(conversation.turns.values())[:number]
         before = [*attempts_before(conversation, turn), *cut_off_before(conversation, turn)]
         return cls(
-            outside=any(
+            outside=bool(files_until(conversation, turn))
+            or any(
                 action["type"] in OUTSIDE and action["outcome"] not in REFUSED
                 for each in turns
                 for action in each["actions"]

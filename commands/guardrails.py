@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from commands.actions import ActionDone
-from commands.model_calls import ModelCallFailed, SaidBefore
+from commands.model_calls import Attached, ModelCallFailed, SaidBefore
 from commands.runs import OpenStep, Recording
 from domain.definition import parse
 from domain.errors import DomainError
@@ -103,6 +103,8 @@ class Watch:
 
     async def _admitted(self, message: Mapping[str, Any], rails: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         text = message.get("content")
+        if isinstance(message, Attached) and isinstance(text, str):
+            return Attached({**message, "content": await self.judged("file", rails, text)})
         if isinstance(message, SaidBefore) or not isinstance(text, str):
             return message
         if message["role"] == "user":

@@ -45,6 +45,10 @@ class SaidBefore(dict[str, Any]):
     """A message of a conversation's earlier turns. It stands in the conversation's stream: no run repeats it."""
 
 
+class Attached(SaidBefore):
+    """What a model is told of the files of a conversation, in each turn anew."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:
     """What a chat model is asked.

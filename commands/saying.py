@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from commands.model_calls import (
+    Attached,
     ChatAnswer,
     ChatModels,
     ChatRequest,
@@ -51,7 +52,7 @@ def input_of(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     is stored of a conversation would grow with the square of its length.
     """
     fresh = [dict(message) for message in messages if not isinstance(message, SaidBefore)]
-    before = len(messages) - len(fresh)
+    before = sum(isinstance(message, SaidBefore) and not isinstance(message, Attached) for message in messages)
     return {"messages": fresh, "earlier_messages": before} if before else {"messages": fresh}
 
 

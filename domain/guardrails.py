@@ -6,8 +6,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from domain.definition import JSON, Reference, Strict
 
-Stage = Literal["input", "tool", "output"]
-"""Where it was found: in what a person said, in what an action gave, or in what the agent says."""
+Stage = Literal["input", "file", "tool", "output"]
+"""Where it was found: in what a person said, in files that they gave, in what an action gave, or in what the agent says."""
 
 BLOCKED = "I can't answer that."
 WITHHELD = "This result was withheld: it holds what looks like instructions to you."
@@ -43,7 +43,7 @@ class Guardrails(Strict):
     input: list[Guardrail] = Field(
         default_factory=list,
         max_length=10,
-        description="In what a person says; those of type injection also in what actions give.",
+        description="In what a person says, and in files that they give; those of type injection also in what actions give.",
     )
     output: list[Guardrail] = Field(default_factory=list, max_length=10, description="In what the agent says.")
     blocked_message: str = Field(BLOCKED, min_length=1, max_length=2000, description="Said instead of what is blocked.")

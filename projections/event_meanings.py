@@ -136,7 +136,7 @@ MEANINGS: Mapping[str, str] = {
     "document.passage_enabled:sha256": "Hash of the text that was cut there, in hex; empty: of a passage that is written by hand.",
     "size": "Bytes of the content.",
     "source": "The knowledge source's id.",
-    "stage": "Where it was found: `input`, `tool` or `output`.",
+    "stage": "Where it was found: `input`, `file`, `tool` or `output`.",
     "sources": "The knowledge sources' ids.",
     "space": "Where the vectors live: model and length; null: words only.",
     "start": "Where the passage began in the text that it was cut from.",

@@ -5,8 +5,12 @@ from uuid import uuid4
 import pytest
 
 from commands.conversation import owned
+from commands.guarding import Exposure
 from domain.conversation import Conversation
+from domain.conversation_files import attach
 from domain.errors import NotFound
+from tests.domain.test_conversation import asked
+from tests.domain.test_conversation_files import a_file
 
 
 def begun_by(type: str, id: str) -> Conversation:
@@ -27,3 +31,10 @@ def test_who_works_at_the_machine_itself_is_the_same_by_http_and_by_the_command_
     assert owned(told, {"type": "local", "id": "local", "name": "local"}) is told
     with pytest.raises(NotFound):
         owned(told, {"type": "api_key", "id": "root", "name": "root"})
+
+
+def test_files_that_a_person_gave_are_texts_from_outside_before_anything_is_changed():
+    conversation, turn = asked()
+    assert not Exposure.of(conversation, turn).outside
+    attach(conversation, turn, [a_file()])
+    assert Exposure.of(conversation, turn).outside

@@ -11,7 +11,7 @@ from commands.agent import AgentRules
 from commands.answering import Cited
 from commands.configuration import Change
 from commands.guardrails import Finding, GuardrailFailed, Triggered
-from commands.model_calls import SaidBefore, TextPiece
+from commands.model_calls import Attached, SaidBefore, TextPiece
 from domain.agent import Agent
 from domain.errors import DomainError, Invalid
 from domain.guardrails import BLOCKED, WITHHELD
@@ -102,6 +102,16 @@ async def test_earlier_turns_were_looked_at_when_they_were_said():
     before = SaidBefore({"role": "user", "content": "x"})
     pieces = await agents.ask("desk", before, "now", steps=["Hi."])
     assert (reply_in(pieces).content, words.asked) == ("Hi.", ["now"])
+
+
+async def test_files_are_looked_at_in_each_turn_and_what_is_masked_in_them_is_not_taken_for_the_message():
+    agents, words = an_agent(input=[rail("mask", words=["x"])])
+    files = Attached({"role": "user", "content": "a file with x"})
+    pieces = await agents.ask("desk", files, "now", steps=["Hi."])
+    assert [text for _, text in agents.model.told()][-2:] == ["a file with [word]", "now"]
+    assert words.asked == ["a file with x", "now"]
+    [found] = only(Triggered, pieces)
+    assert (found.stage, found.told) == ("file", None)
 
 
 async def test_what_may_be_blocked_is_heard_whole_or_not_at_all():
