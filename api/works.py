@@ -10,6 +10,7 @@ from adapters.knowledge.scheduled_sources import PostgresScheduledSources, tell_
 from adapters.knowledge.source_documents import PostgresSourceDocuments
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.knowledge.texts import PostgresTexts
+from adapters.knowledge.transformations import PostgresTransformations
 from adapters.knowledge.vectors import PostgresVectors
 from adapters.postgres.conversations import PostgresConversationsView, PostgresOpenConversations
 from adapters.postgres.passages.upkeep import PostgresVectorTables
@@ -35,6 +36,7 @@ from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
 from commands.titling import TitleConversations
 from commands.tokenizing import Cutter, Tokenizers
+from commands.transforming import Transformer
 from commands.turns import Turns
 
 
@@ -69,6 +71,14 @@ def works_of(
             contents=PostgresContents(pool),
             texts=PostgresTexts(pool),
             cutter=Cutter(reader=reader, tokenizers=tokenizers),
+            transformer=Transformer(
+                things=things,
+                chat=chat,
+                prompts=prompts,
+                runs=runs,
+                texts=PostgresTexts(pool),
+                transformations=PostgresTransformations(pool),
+            ),
             embedder=Embedder(models=models, vectors=PostgresVectors(pool), runs=runs),
         ),
         FillIndexes(

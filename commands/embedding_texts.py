@@ -89,23 +89,11 @@ class Embedder:
             recording: Recording | None = None
             while lacking := await self.vectors.lacking(space, names, after):
                 if recording is None:
-                    recording = await stack.enter_async_context(self._recorded(source))
+                    recording = await stack.enter_async_context(recorded(self.runs, source))
                 after = (lacking[-1].chunking, lacking[-1].ordinal)
                 wanted = [each for each in lacking if each.chunking not in refused]
                 refused |= await self._batch(recording, model, space, wanted)
         return await self.vectors.dimensions(space), refused
-
-    @asynccontextmanager
-    async def _recorded(self, source: KnowledgeSource) -> AsyncIterator[Recording]:
-        """Record what the block takes as a run of the source."""
-        target = {"kind": source.TOPIC, "id": str(source.id), "name": source.name, "version": source.version}
-        recording, _ = await self.runs.start(
-            kind="indexing", target=target, context=EMBEDDING, observability="metadata"
-        )
-        recording.versions[source.TOPIC] = {key: target[key] for key in ("id", "name", "version")}
-        async with recording.guarded():
-            yield recording
-            await recording.finish("completed")
 
     async def _batch(self, recording: Recording, model: UUID, space: str, lacking: Sequence[Lacking]) -> Refused:
         """Embed texts; where the model refuses them, the documents one by one to find out which it means."""
@@ -145,6 +133,17 @@ class Embedder:
             if space_name(model, found.model.model) != space:
                 raise SpaceGone
             await self.vectors.keep(space, dict(zip(texts, found.vectors, strict=True)), found.dimensions)
+
+
+@asynccontextmanager
+async def recorded(runs: Runs, source: KnowledgeSource) -> AsyncIterator[Recording]:
+    """Record what the block takes as a run of the source."""
+    target = {"kind": source.TOPIC, "id": str(source.id), "name": source.name, "version": source.version}
+    recording, _ = await runs.start(kind="indexing", target=target, context=EMBEDDING, observability="metadata")
+    recording.versions[source.TOPIC] = {key: target[key] for key in ("id", "name", "version")}
+    async with recording.guarded():
+        yield recording
+        await recording.finish("completed")
 
 
 def the_texts_fault(error: ModelCallFailed) -> bool:

@@ -56,7 +56,8 @@ class Entry:
     @property
     def chunking(self) -> bytes:
         """What its chunks are kept under: the hash of content, parser and settings."""
-        parts = [self.content, self.parser, CUTTER, dict(self.settings)]
+        cutting = {name: value for name, value in self.settings.items() if name != "transformation"}
+        parts = [self.content, self.parser, CUTTER, cutting]
         return sha256(json.dumps(parts, sort_keys=True).encode()).digest()
 
 
@@ -111,6 +112,9 @@ class Part:
 
     made: dict[tuple[UUID, int], bytes] = field(default_factory=dict)
     """Under what their chunks are kept, where they are others than the text was cut into."""
+
+    transformed: set[tuple[UUID, int]] = field(default_factory=set)
+    """Documents whose chunks have been transformed."""
 
     def final(self, entry: Entry) -> bytes:
         """Return under what the chunks are kept that go into the index."""

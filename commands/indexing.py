@@ -15,6 +15,7 @@ from commands.ports import SYSTEM, Context, Things, Unit
 from commands.reading import Text, Unreadable
 from commands.revising import revise
 from commands.tokenizing import Cutter
+from commands.transforming import Transformer
 from domain.document import Blame, Document
 from domain.errors import DomainError
 from domain.knowledge_source import KnowledgeSource
@@ -86,6 +87,7 @@ class IndexDocuments:
     contents: Contents
     texts: Texts
     cutter: Cutter
+    transformer: Transformer
     embedder: Embedder
     kind: str = INDEX_DOCUMENT
     most: int = 256
@@ -141,6 +143,7 @@ class IndexDocuments:
     async def _index(self, part: Part) -> None:
         await self._prepare(part)
         await revise(part, self.contents, self.texts, self.cutter)
+        await self.transformer.transform(part)
         dimensions = await self._embed(part)
         chunks = await self.texts.cuts({part.final(each) for each in part.going})
         results = [

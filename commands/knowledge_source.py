@@ -8,6 +8,7 @@ from uuid import UUID
 from commands.bus import Done
 from commands.configuration import Change, OnThing
 from commands.connectors import Connectors, must_fit, must_know
+from commands.model_kinds import must_be_able
 from commands.ports import Things, Unit
 from commands.tokenizing import Tokenizers
 from domain.errors import Invalid, NotFound
@@ -73,6 +74,7 @@ class IndexHandlers:
         source = cast(KnowledgeSource, change.thing)
         if source.archived:
             return
+        await must_be_able(self.things, source.TOPIC, source.definition)
         connector = self.connectors.get(source.definition["type"])
         if connector is None and change.before is None:
             self._must_be_uploads(source)

@@ -1,4 +1,4 @@
-"""What the models of retrieval tools and RAG tools must be able to do."""
+"""What the models of knowledge sources, retrieval tools and RAG tools must be able to do."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ KINDS: Mapping[str, Mapping[str, frozenset[str]]] = {
         "multi_query/model": CHAT,
         "rerank/model": frozenset({"rerank", "chat"}),
     },
+    "knowledge_source": {"transformation/model": CHAT},
     "rag_tool": {"grounding/model": CHAT, "post_processing/model": CHAT},
 }
 """Kind of thing -> where a model is named -> kinds of models that will do."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Protocol
 
 from domain.errors import DomainError
@@ -38,7 +39,7 @@ class Chunk:
 
     `tokens` is its size as it was counted when the text was cut. `searched` is what is embedded and searched by words
     instead of its text, empty: nothing. `parent` is the number of the chunk whose text is given instead of its own.
-    `cut` is the text as it was cut, where it says something else now.
+    `cut` is the SHA-256 of the text as it was cut, where it says something else now.
     """
 
     start: int
@@ -49,7 +50,7 @@ class Chunk:
     tokens: int | None = None
     searched: str | None = None
     parent: int | None = None
-    cut: str | None = None
+    cut: bytes | None = None
 
     @property
     def found_by(self) -> str:
@@ -57,9 +58,9 @@ class Chunk:
         return self.text if self.searched is None else self.searched
 
     @property
-    def as_cut(self) -> str:
-        """The text as it was cut."""
-        return self.text if self.cut is None else self.cut
+    def cut_hash(self) -> bytes:
+        """The SHA-256 of the text as it was cut."""
+        return sha256(self.text.encode()).digest() if self.cut is None else self.cut
 
 
 @dataclass(frozen=True, kw_only=True)

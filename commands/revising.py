@@ -46,7 +46,7 @@ async def keep(cuts: Mapping[bytes, Cut], texts: Texts) -> None:
 def as_cut(chunks: Sequence[Chunk]) -> list[CutPassage]:
     """Return the passages that edits can mean: those whose text is given."""
     return [
-        CutPassage(ordinal=ordinal, start=each.start, sha256=sha256(each.as_cut.encode()).hexdigest())
+        CutPassage(ordinal=ordinal, start=each.start, sha256=each.cut_hash.hex())
         for ordinal, each in enumerate(chunks)
         if each.parent is None
     ]
@@ -63,7 +63,7 @@ async def edited(base: Cut, said: Mapping[int, str], cutter: Cutter, model: str 
     What is found instead of an edited chunk is cut anew.
     """
     chunks = [
-        replace(each, text=said[ordinal], cut=each.as_cut, tokens=None, searched="" if each.searched == "" else None)
+        replace(each, text=said[ordinal], cut=each.cut_hash, tokens=None, searched="" if each.searched == "" else None)
         if ordinal in said
         else each
         for ordinal, each in enumerate(base.chunks)

@@ -10,6 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
 from domain.definition import JSON, Definition, Reference, Strict, same
+from domain.pricing import Money
 from domain.schedule import next_time
 from domain.values import Group
 
@@ -51,6 +52,32 @@ class Chunking(Strict):
         return {name: value for name, value in told.items() if name != "parent_size" or value is not None}
 
 
+class Transformation(Strict):
+    """What a chat model makes of each chunk before it is indexed; by default, sentences that situate it."""
+
+    mode: Literal["replace", "prepend", "append"] = Field(
+        "prepend", description="Whether that stands instead of the chunk, before it or after it."
+    )
+    prompt: Reference | None = Field(None, description="Given the variables `document`, `title` and `chunk`.")
+    instructions: str | None = Field(
+        None, min_length=1, max_length=10_000, description="Instead of a prompt; null = the built-in ones."
+    )
+    model: Reference | None = Field(None, description="null = the prompt's, else the default chat model.")
+    embed: Literal["original", "transformed"] = Field(
+        "transformed", description="Which of the two is embedded and searched by words."
+    )
+    give: Literal["original", "transformed"] = Field("original", description="Which of the two is given and cited.")
+    cost_limit: Money | None = Field(None, description="What it may cost in a day (UTC); then documents wait.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.prompt is not None and self.instructions is not None:
+            raise ValueError("a prompt or instructions, not both")
+        if "transformed" not in (self.embed, self.give):
+            raise ValueError("what is made of a chunk is embedded, given, or both")
+        return self
+
+
 class MetadataField(Strict):
     """A field that passages can be filtered by: where it stands in a document's metadata, and its type."""
 
@@ -69,6 +96,7 @@ class KnowledgeSourceDefinition(Definition):
     )
     config: dict[str, JSON] = Field(default_factory=dict, description="The connector's settings.")
     chunking: Chunking = Field(default_factory=Chunking)
+    transformation: Transformation | None = Field(None, description="null = chunks are indexed as they are.")
     embedding_model: Reference | None = Field(None, description="null = the default embedding model, if any.")
     metadata: dict[str, MetadataField] = Field(default_factory=dict, max_length=200)
     language: str | None = Field(None, max_length=40, description="Of its texts, such as 'english'; null = any.")
@@ -77,7 +105,11 @@ class KnowledgeSourceDefinition(Definition):
         None, max_length=100, description="When it is synced: cron's five fields, after `CRON_TZ=Area/City` if not UTC."
     )
 
-    REFERENCES: ClassVar[Mapping[str, str]] = {"embedding_model": "model"}
+    REFERENCES: ClassVar[Mapping[str, str]] = {
+        "embedding_model": "model",
+        "transformation/prompt": "prompt",
+        "transformation/model": "model",
+    }
     SECRETS: ClassVar[tuple[str, ...]] = ("secrets/*",)
     LATER: ClassVar[frozenset[str]] = frozenset({"secrets"})
 
@@ -113,6 +145,12 @@ class KnowledgeSource(Configuration):
 
         TOPIC = "knowledge_source.chunking_changed"
         chunking: dict[str, Any]
+
+    class TransformationChosen(Changed):
+        """What a chat model makes of its chunks changed."""
+
+        TOPIC = "knowledge_source.transformation_chosen"
+        transformation: dict[str, Any] | None
 
     class EmbeddingModelChosen(Changed):
         """Another embedding model, or the default one, was chosen."""
@@ -188,6 +226,18 @@ class KnowledgeSource(Configuration):
         """The index that new documents go into; it answers as soon as it is complete."""
         return max((int(number) for number in self.indexes), default=None)
 
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """How its texts become chunks, with what is made of these; nothing is told of what there is none.
+
+        What that may cost makes no other chunks.
+        """
+        chunking: dict[str, Any] = self.definition["chunking"]
+        asked = self.definition.get("transformation")
+        if asked is None:
+            return chunking
+        return {**chunking, "transformation": {name: asked[name] for name in asked if name != "cost_limit"}}
+
     def wants_index(self, *, embedding_model: str | None, space: str | None) -> bool:
         """Return whether the newest index is another than the settings ask for.
 
@@ -198,14 +248,14 @@ class KnowledgeSource(Configuration):
             return True
         there = self.indexes[str(newest)]
         chunking = {name: value for name, value in there["chunking"].items() if name != "tokenizer"}
-        wanted = {"chunking": self.definition["chunking"], "embedding_model": embedding_model, "space": space}
+        wanted = {"chunking": self.cutting, "embedding_model": embedding_model, "space": space}
         return not same({**there, "chunking": chunking}, wanted)
 
     def build_index(self, *, embedding_model: str | None, space: str | None, tokenizer: str | None = None) -> None:
         """Begin the index that the settings ask for, unless the newest one is that already."""
         self.must_be_active()
         if self.wants_index(embedding_model=embedding_model, space=space):
-            chunking = self.definition["chunking"] | ({} if tokenizer is None else {"tokenizer": tokenizer})
+            chunking = self.cutting | ({} if tokenizer is None else {"tokenizer": tokenizer})
             wanted = {"chunking": chunking, "embedding_model": embedding_model, "space": space}
             self.trigger_event(self.IndexStarted, index=(self.newest_index or 0) + 1, **wanted)
 

@@ -167,6 +167,7 @@ MEANINGS: Mapping[str, str] = {
     "topic": "The name of the topic.",
     "topics": "What the agent is asked about.",
     "translate": "Into which language queries are translated; null: they are not.",
+    "transformation": "What a chat model makes of each chunk; null: nothing.",
     "turn": "The turn's id.",
     "turns": "The turns as they stand here, without what was said in them.",
     "type": "Which sort it is of.",

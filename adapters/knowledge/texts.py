@@ -16,7 +16,7 @@ from commands.index_entries import Cut
 from commands.reading import Chunk, Text
 
 SQL = sql.load("adapters.knowledge", "texts.sql")
-CHUNK = ("text", "start", "end", "page", "heading", "tokens", "searched", "parent")
+CHUNK = ("text", "start", "end", "page", "heading", "tokens", "searched", "parent", "cut")
 CHUNKS_AT_ONCE = 10_000
 """Chunks of one statement."""
 
@@ -48,7 +48,7 @@ class PostgresTexts:
         return {bytes(id): number for id, number in rows}
 
     async def kept(self, ids: Collection[bytes]) -> Mapping[bytes, Cut]:
-        """Return ways of cutting with their chunks; what a chunk said as it was cut is not told again."""
+        """Return ways of cutting with their chunks."""
         values = {"ids": byte_strings(list(ids))}
         chunks: defaultdict[bytes, list[Chunk]] = defaultdict(list)
         for id, *told in await rows_of(self._pool, SQL["chunks"], values, binary=True):
@@ -76,7 +76,7 @@ class PostgresTexts:
                 "texts": texts([chunk.text for *_, chunk in part]),
                 "hashes": byte_strings([hash_of(chunk.found_by) for *_, chunk in part]),
                 "cut_hashes": byte_strings(
-                    [None if chunk.as_cut == chunk.found_by else hash_of(chunk.as_cut) for *_, chunk in part]
+                    [None if chunk.cut_hash == hash_of(chunk.found_by) else chunk.cut_hash for *_, chunk in part]
                 ),
                 "tokens": integers([-1 if chunk.tokens is None else chunk.tokens for *_, chunk in part]),
                 "searched": texts([chunk.searched for *_, chunk in part]),

@@ -17,7 +17,7 @@ SELECT c.id, c.chunks FROM magnet.chunkings c WHERE c.id = ANY (%(ids)s)
 SELECT c.id, c.content_sha256, c.parser, c.settings, c.language FROM magnet.chunkings c WHERE c.id = ANY (%(ids)s)
 
 -- name: chunks
-SELECT c.chunking, c.text, c.start_at, c.end_at, c.page, c.heading, c.tokens, c.searched, c.parent
+SELECT c.chunking, c.text, c.start_at, c.end_at, c.page, c.heading, c.tokens, c.searched, c.parent, c.cut_sha256
 FROM magnet.chunks c WHERE c.chunking = ANY (%(ids)s) ORDER BY c.chunking, c.ordinal
 
 -- name: keep_chunks

@@ -25,6 +25,7 @@ BESIDE = (
     "chunks",
     "spaces",
     "embeddings",
+    "transformations",
     "source_documents",
 )
 """What is copied as it is now; what follows from the events is made from them, and what is under way stays behind."""

@@ -58,6 +58,8 @@ def _access(groups: frozenset[str] | None) -> dict[str, Any]:
 
 
 def _passage(row: DictRow) -> SourcePassage:
+    if row["original"] == row["text"]:
+        row["original"] = None  # only what it is found by is another one
     cursor = (row.pop("place"), row.pop("ordinal"))
     start, end, sha256 = (row.pop(f"named_{part}") for part in ("start", "end", "sha256"))
     name = PassageName(start=start, end=end, sha256=sha256)
