@@ -49,7 +49,8 @@ class AgentRules:
     async def _must_be_offered(self, change: Change) -> None:
         """Raise Invalid where an action that is new calls a tool that is not offered.
 
-        Whether there is such a tool server at all, the append looks at.
+        Whether there is such a tool server at all, the append looks at. What one offers that was never synced is not
+        known yet.
         """
         before = {} if change.before is None else {tool: True for _, tool in tools_of(change.before)}
         for pointer, (kind, server_id, operation) in tools_of(change.thing.definition):
@@ -63,9 +64,9 @@ class AgentRules:
                     code="wrong_type",
                     pointer=f"{pointer}/type",
                 )
-            if all(tool["name"] != operation for tool in server.offered):
+            if server.synced is not None and all(tool["name"] != operation for tool in server.offered):
                 raise Invalid(
-                    "The tool server offers no such tool; where it was never synced, sync it first.",
+                    "The tool server offers no such tool: sync it where it does by now.",
                     code="unknown_tool",
                     pointer=f"{pointer}/operation",
                 )

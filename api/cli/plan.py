@@ -14,7 +14,6 @@ from domain.configuration import Configuration, is_draft, references
 from domain.configuration_events import LIVE
 from domain.definition import merge_patch, same
 from domain.prompt import Prompt, includes
-from domain.provider import origin
 from domain.references import escaped, identify
 
 Definition = Mapping[str, Any]
@@ -251,8 +250,11 @@ def _kept_hint(document: Document, thing: Present | None, name: str) -> str | No
     """Return the hint of a secret that is set and stays set; a move to another origin clears it."""
     if thing is None:
         return None
-    addresses = [each.get("base_url") for each in (thing.definition, document.definition)]
-    if all(addresses) and origin(str(addresses[0])) != origin(str(addresses[1])):
+    before, after = (
+        document.kind.create(name=document.name, definition=each).origin
+        for each in (thing.definition, document.definition)
+    )
+    if before != after:
         return None
     return thing.secrets.get(name)
 

@@ -250,13 +250,16 @@ async def test_tools_of_mcp_are_called_too_and_one_that_is_gone_says_so(talk: Ta
     magnet = talk.magnet
     async with mcp_shop() as other:
         await magnet.do("POST", "/v1/tool-servers", {"name": "mcp", "type": "mcp", "url": other.url})
-        await magnet.do("POST", "/v1/tool-servers/mcp/sync")
-        actions = [{"type": "mcp_tool", "tool": "mcp", "operation": name} for name in ("find", "order")]
+        actions = [{"type": "mcp_tool", "tool": "mcp", "operation": name} for name in ("find", "order", "gone")]
+        # What it offers is not known yet: that is how files are applied, one after the other.
         await magnet.do("POST", "/v1/agents", {"name": "buyer", "instructions": "Buy.", "actions": actions})
+        await magnet.do("POST", "/v1/tool-servers/mcp/sync")
         buy = ToolCalled(name="order", arguments={"item": "pen"}, id="b")
         look = ToolCalled(name="find", arguments={"item": "pen"}, id="l")
-        server.script_for("chat-model", says(buy), says(look), says(text="Bought."))
+        gone = ToolCalled(name="gone", arguments={}, id="g")
+        server.script_for("chat-model", says(buy), says(look, gone), says(text="Bought."))
         answer = await talk.say(await talk.begin("buyer"), "Buy a pen.")
         assert answer["message"]["content"] == "Bought."
-        assert last_results(server) == ["pen costs 12.50"]
+        found, absent = last_results(server)
+        assert (found, "offers no such tool" in absent) == ("pen costs 12.50", True)
         assert other.orders == ["pen"]

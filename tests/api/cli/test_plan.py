@@ -16,6 +16,7 @@ from domain.model import Model
 from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.references import identify
+from domain.tool_server import ToolServer
 
 PROVIDER = "kind: provider\nname: acme\ntype: openai\nbase_url: https://a.example/v1\n"
 MODEL = "kind: model\nname: big\nprovider: acme\nmodel: big-1\nmodel_kind: chat\n"
@@ -148,6 +149,23 @@ def test_a_move_to_another_origin_sets_the_secret_again(tmp_path):
     assert step.secrets == ["api_key"]
     with pytest.raises(WrongDocuments, match="ACME_KEY"):
         plan(found, [present], Wishes())
+
+
+def test_a_tool_server_is_exported_and_applied_again_and_its_secret_follows_any_of_its_addresses(tmp_path):
+    definition = {
+        "type": "openapi",
+        "url": "https://a.example/openapi.json",
+        "auth": {"kind": "api_key", "name": "key", "in": "query"},
+        "tools": {"order": {"calls_per_turn": 1}},
+    }
+    present = thing(ToolServer, "shop", definition, secrets={"secrets/api_key": "abcd"})
+    [(name, text)] = files([present]).items()
+    assert (name, "env: SHOP_SECRETS_API_KEY" in text) == ("tool_servers/shop.yaml", True)
+    environment = {"SHOP_SECRETS_API_KEY": "0123456789abcd"}
+    assert done(plan(documents(tmp_path, text), [present], Wishes(environment=environment))) == []
+    moved = documents(tmp_path, text.replace("https://a.example", "https://b.example"))
+    [step] = plan(moved, [present], Wishes(environment=environment))
+    assert step.secrets == ["secrets/api_key"]
 
 
 @pytest.mark.parametrize(
