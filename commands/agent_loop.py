@@ -96,7 +96,7 @@ class AgentLoop:
             note=note,
             confirms=confirms,
             tools=tools,
-            course=replace(course, budget=budget, earlier=(), exposure=course.exposure or Exposure()),
+            course=replace(course, budget=budget, earlier=(), exposure=course.exposure or Exposure.before(messages)),
         )
         async with aclosing(self._reply(asked, agent, resumed)) as pieces:
             while True:

@@ -1,7 +1,7 @@
 """What stands between a model and actions that change something: texts from outside never raise what it may do."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,11 @@ class Exposure:
     outside: bool = False
     begun: frozenset[str] = frozenset()
     calls: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def before(cls, messages: Sequence[Mapping[str, Any]]) -> "Exposure":
+        """Return what messages that belong to no conversation begin with: results of a client's tools count too."""
+        return cls(outside=any(each["role"] in ("tool", "function") for each in messages))
 
     @classmethod
     def of(cls, conversation: Conversation, turn: str) -> "Exposure":
