@@ -18,7 +18,7 @@ from domain.configuration_events import LIVE
 from domain.conversation import Conversation
 from domain.prompt import Prompt
 from domain.run import Kind
-from domain.turn import content_of
+from domain.turn import content_of, message_told
 
 T = TypeVar("T")
 LONGEST = 60_000
@@ -112,7 +112,7 @@ def transcript(conversation: Conversation) -> str:
         f"{who}: {text}"
         for turn in conversation.turns.values()
         if turn["id"] not in retried
-        for who, text in (("Person", turn["content"]), ("Agent", content_of(turn)))
+        for who, text in (("Person", message_told(turn)), ("Agent", content_of(turn)))
         if text
     ]
     whole = "\n\n".join(said)

@@ -99,16 +99,21 @@ class Watch:
     async def admitted(self, messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """Return messages as a model may be told them, or raise Blocked. Those of earlier turns were looked at then."""
         rails: Sequence[Mapping[str, Any]] = self.settings.get("input", ())
-        return [await self._admitted(message, rails) for message in messages] if rails else messages
+        if not rails:
+            return messages
+        *before, last = messages
+        return [*[await self._admitted(message, rails) for message in before], await self._admitted(last, rails, True)]
 
-    async def _admitted(self, message: Mapping[str, Any], rails: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    async def _admitted(
+        self, message: Mapping[str, Any], rails: Sequence[Mapping[str, Any]], last: bool = False
+    ) -> Mapping[str, Any]:
         text = message.get("content")
         if isinstance(message, Attached) and isinstance(text, str):
             return Attached({**message, "content": await self.judged("file", rails, text)})
         if isinstance(message, SaidBefore) or not isinstance(text, str):
             return message
         if message["role"] == "user":
-            return {**message, "content": await self.judged("input", rails, text)}
+            return {**message, "content": await self.judged("input", rails, text, last)}
         if message["role"] in ("tool", "function"):
             return {**message, "content": await self._result(text, rails)}
         return message
@@ -124,13 +129,19 @@ class Watch:
         except Blocked:
             return WITHHELD
 
-    async def judged(self, stage: Stage, rails: Sequence[Mapping[str, Any]], text: str) -> str:
-        """Return a text with what is masked, or raise Blocked; each guardrail is a step."""
+    async def judged(
+        self, stage: Stage, rails: Sequence[Mapping[str, Any]], text: str, is_message: bool = False
+    ) -> str:
+        """Return a text with what is masked, or raise Blocked; each guardrail is a step.
+
+        Of a person's message it is kept how it is told from now on; of files that come with it, it is not.
+        """
         for rail in rails:
             with self.recording.step("guardrail", rail["type"], self.parent) as step:
                 findings = await self.looked_for(rail, text, step)
                 masked = masked_in(text, findings) if rail["action"] == "mask" else text
-                self.note(stage, rail, Counter(each.label for each in findings), step, masked)
+                told = masked if is_message and rail["action"] == "mask" else None
+                self.note(stage, rail, Counter(each.label for each in findings), step, told)
             if findings and rail["action"] == "block":
                 raise Blocked(self.settings.get("blocked_message", BLOCKED))
             text = masked
@@ -151,12 +162,11 @@ class Watch:
             return ()
 
     def note(
-        self, stage: Stage, rail: Mapping[str, Any], findings: Mapping[str, int], step: OpenStep, masked: str | None
+        self, stage: Stage, rail: Mapping[str, Any], findings: Mapping[str, int], step: OpenStep, told: str | None
     ) -> None:
         """Note what a guardrail found in a text, in its step and for those who are told."""
         step.note |= {"stage": stage, "action": rail["action"], "findings": dict(findings)}
         if findings:
-            told = masked if stage == "input" and rail["action"] == "mask" else None
             self.found.append(
                 Triggered(stage=stage, guardrail=rail["type"], action=rail["action"], findings=findings, told=told)
             )

@@ -229,6 +229,7 @@ MESSAGE: dict[str, Any] = {
             },
         },
         "run_id": {"type": "string", "format": "uuid"},
+        "code": {"type": "string", "description": "`blocked` where a guardrail kept it from being answered, or said."},
         "confirmations": {"type": "array", "items": {"type": "object"}, "description": "What the turn waits for."},
         "usage": {"type": "object"},
         "cost": {"type": "object"},

@@ -121,7 +121,8 @@ def origin_of(conversation: Conversation, run: UUID, **more: Any) -> Origin:
 def of_turn(document: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
     """Return the response of a run of a turn that has ended, from what its end shows."""
     state, message = document["turn"]["state"], document["message"]
-    status = STATUS[state]
+    blocked = document.get("code") == "blocked"
+    status = "incomplete" if blocked else STATUS[state]
     text = since(message["content"], origin.before)
     output: list[dict[str, Any]] = []
     approvals = [approval(each, origin) for each in document.get("confirmations", ())]
@@ -134,6 +135,7 @@ def of_turn(document: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
         status,
         [*output, *approvals],
         error=None if failure is None else error_of(failure["code"], failure["message"]),
+        incomplete_details={"reason": "content_filter"} if blocked else None,
         usage=None if "usage" not in document else usage_of(document["usage"]),
         turn=dict(document["turn"]),
         message_id=message["id"],

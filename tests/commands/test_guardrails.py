@@ -89,6 +89,13 @@ async def test_what_is_masked_before_is_told_to_the_model_so():
     assert reply_in(pieces).content == "Hi."
 
 
+async def test_what_comes_with_a_message_is_masked_too_and_is_not_taken_for_it():
+    agents, _ = an_agent(input=[rail("mask", "pii")])
+    pieces = await agents.ask("desk", "A file of ada@example.org", "Read it.", steps=["Done."])
+    assert agents.model.told()[-2:] == [("user", "A file of [email]"), ("user", "Read it.")]
+    assert [each.told for each in only(Triggered, pieces)] == [None]
+
+
 async def test_what_is_flagged_goes_on_and_is_recorded():
     agents, _ = an_agent(input=[rail("flag", "injection")], output=[rail("flag", words=["pay"])])
     pieces = await agents.ask("desk", IGNORE, steps=["I pay."])
