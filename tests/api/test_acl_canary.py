@@ -11,6 +11,7 @@ import pytest
 from api.app import operations
 from domain.document import Document
 from domain.references import identify
+from domain.retrieval import passage_id
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer, Received, Reply, ToolCalled, server_error
 from tests.support.server import Running
@@ -134,12 +135,18 @@ async def talked(books: Library, key: str) -> list[httpx.Response]:
     magnet.position = await magnet.container.log.head()
     lists = [await call("GET", f"/v1/conversations?q={text}") for text in ("ninety", "nothing")]
     rated = {"message_id": seen.json()["messages"][1]["id"], "rating": "up"}
+    answered = rated["message_id"]
+    exports = [await call("GET", f"{path}/export?format={form}") for form in ("json", "markdown")]
+    exports.append(await call("GET", f"{path}/attachments/{UUID(int=1)}"))
     rest = [
+        await call("POST", f"{path}/fork", {"message_id": answered}),
+        await call("POST", f"{path}/title", {"title": "Holidays"}),
+        await call("POST", f"{path}/copied", {"message_id": answered}),
         await call("POST", f"{path}/confirmations", {"id": str(UUID(int=1)), "approved": True}),
         await call("POST", f"{path}/feedback", rated),
         await call("POST", f"{path}/close"),
     ]
-    return [begun, *said, seen, *streams, *ended, *lists, *rest]
+    return [begun, *said, seen, *streams, *ended, *lists, *exports, *rest]
 
 
 async def responded(books: Library, key: str) -> list[httpx.Response]:
@@ -167,15 +174,26 @@ async def looked_at(books: Library, key: str) -> list[httpx.Response]:
         return await magnet.call(method, path, X_API_Key=key)
 
     answers = [await call("GET", f"{path}?limit=500"), await call("GET", f"{path}?q=canary&status=indexed")]
+    passages = path.replace("documents", "passages")
+    answers += [await call("GET", f"{passages}?limit=500"), await call("GET", f"{passages}?q=canary")]
     source = identify("knowledge_source", "handbook")
     for id in (Document.create_id(str(source), name) for name in ("open", "canary-id", "canary-id-closed")):
         answers += [await call("GET", f"{path}/{id}"), await call("GET", f"{path}/{id}/content")]
+        answers.append(await call("GET", f"{passages}/{passage_id(id, 1, 1, 0)}"))
     answers.append(await call("POST", f"{path}/{Document.create_id(str(source), 'canary-id-closed')}/retry"))
     answers.append(await call("DELETE", f"{path}/{UUID(int=1)}"))
     answers.append(await call("GET", f"/v1/jobs/{UUID(int=1)}"))
     questions = "/v1/knowledge-sources/handbook/sample-questions"
     closed = str(Document.create_id(str(source), "canary-id-closed"))
     answers += [await magnet.call("POST", questions, body, X_API_Key=key) for body in ({}, {"documents": [closed]})]
+    hidden = f"{passages}/{passage_id(Document.create_id(str(source), 'canary-id-closed'), 1, 1, 0)}"
+    previewed = {"document": {"text": "Holidays."}}
+    answers += [
+        await magnet.call("POST", passages, {}, X_API_Key=key),
+        await magnet.call("PATCH", hidden, {"disabled": True}, X_API_Key=key),
+        await magnet.call("DELETE", hidden, X_API_Key=key),
+        await magnet.call("POST", "/v1/knowledge-sources:preview", previewed, X_API_Key=key),
+    ]
     return answers
 
 
