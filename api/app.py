@@ -9,7 +9,6 @@ from urllib.parse import unquote_to_bytes
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -23,6 +22,7 @@ from api.commands import (
     completions,
     conversation_forks,
     conversation_notes,
+    conversation_tokens,
     conversations,
     documents,
     passages,
@@ -40,7 +40,8 @@ from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
 from api.commands import webhooks as webhook_commands
 from api.container import Container
-from api.errors import problem, problem_of
+from api.cross_origin import NamedOrigins, Preflight, share
+from api.errors import HttpProblem, problem, problem_of
 from api.event_schemas import asyncapi_document
 from api.mcp_server import exchange as mcp_exchange
 from api.middleware import RequestMiddleware
@@ -64,6 +65,7 @@ from api.queries import syncs as sync_queries
 from api.queries import tool_servers as tool_server_queries
 from api.queries import webhooks as webhook_queries
 from api.routing import IndexedRoutes
+from commands.conversation_tokens import HELD, Claims
 from commands.ports import Actor
 from domain.agent import Agent
 from domain.api_key import ApiKey
@@ -107,6 +109,7 @@ def operations() -> Sequence[Operation]:
         *conversations.OPERATIONS,
         *conversation_forks.OPERATIONS,
         *conversation_notes.OPERATIONS,
+        *conversation_tokens.OPERATIONS,
         *conversation_queries.OPERATIONS,
         *subjects.OPERATIONS,
         *run_queries.OPERATIONS,
@@ -156,7 +159,7 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
     if container.settings.cors:
         middleware.append(
             Middleware(
-                CORSMiddleware,
+                NamedOrigins,
                 allow_origins=container.settings.cors,
                 allow_methods=["*"],
                 allow_headers=["*"],
@@ -172,7 +175,8 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         middleware=middleware,
     )
     app.state.side = side
-    app.router.routes.append(IndexedRoutes([route(operation, container) for operation in chosen]))
+    preflights = [preflight(operation, container) for operation in chosen if operation.origins is not None]
+    app.router.routes.append(IndexedRoutes([*(route(operation, container) for operation in chosen), *preflights]))
     settings = container.settings
     documentation.add_routes(
         app,
@@ -189,6 +193,11 @@ def route(operation: Operation, container: Container) -> Route:
     if operation.permission != PUBLIC and operation.permission not in PERMISSIONS:
         raise ValueError(f"{operation.method} {operation.path} declares no permission that exists.")
     return Route(operation.path, Endpoint(operation, container), methods=[operation.method], name=operation.name)
+
+
+def preflight(operation: Operation, container: Container) -> Route:
+    """Return the route by which browsers ask whether a page may call an operation."""
+    return Route(operation.path, Preflight(operation, container), methods=["OPTIONS"])
 
 
 class Endpoint:
@@ -214,17 +223,34 @@ class Endpoint:
                 await self._container.access_log.note(access(request, caller.actor, response.status_code, failure))
             except Exception as error:
                 response = self._problem(request, error)
+        if caller.origin is not None:
+            share(response, caller.origin)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, caller: "Caller") -> Response:
         permission = self._operation.permission
         _refuse_hidden_nul(request)
-        if permission != PUBLIC:
-            caller.actor = await self._container.authenticator(request)
-        must_be_allowed(caller.actor, permission)
+        claims = self._container.visitors.claims(request) if permission != PUBLIC else None
+        if claims is not None:
+            await self._visit(request, caller, claims)
+        else:
+            if permission != PUBLIC:
+                caller.actor = await self._container.authenticator(request)
+            must_be_allowed(caller.actor, permission)
         if request.scope["query_string"]:
             _check_parameters(request, self._known)
-        return await self._operation.handler(Call(request, self._container, caller.actor, request.scope["request_id"]))
+        visiting, id = claims is not None, request.scope["request_id"]
+        return await self._operation.handler(
+            Call(request, self._container, caller.actor, id, HELD if visiting else "api", visiting=visiting)
+        )
+
+    async def _visit(self, request: Request, caller: "Caller", claims: Claims) -> None:
+        """Let the holder of a conversation's token in, or refuse it: a token opens few operations of one conversation."""
+        if not self._operation.by_token:
+            raise HttpProblem(403, "forbidden", "A conversation's token opens that conversation alone.")
+        if request.headers.get("origin") == claims.origin:
+            caller.origin = claims.origin
+        caller.actor = await self._container.visitors.visitor(claims, request)
 
     def _problem(self, request: Request, error: Exception) -> Response:
         response = problem_of(error, request_id=request.scope["request_id"], instance=request.url.path)
@@ -236,6 +262,8 @@ class Caller:
     """Who calls, as far as that is known so far."""
 
     actor: Actor
+    origin: str | None = None
+    """Whose pages may read the answer."""
 
 
 def _check_parameters(request: Request, known: set[str]) -> None:

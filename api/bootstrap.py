@@ -57,6 +57,7 @@ from api.event_frames import EventFrames
 from api.kafka_parts import followers, kafka_relay
 from api.read_models import READ_MODELS
 from api.settings import Settings
+from api.visitors import Visitors
 from api.works import works_of
 from commands.answer_run import AnswerRuns
 from commands.attachments import Attachments
@@ -65,6 +66,7 @@ from commands.checkpoint import TellCheckpoints
 from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
 from commands.conversation import InterruptTurn
+from commands.conversation_tokens import ConversationTokens
 from commands.document import Documents
 from commands.embedding import Embeddings
 from commands.execution import Execution
@@ -295,6 +297,7 @@ async def open_container(
             webhooks=WebhookAdministration(pool, log),
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=authenticator,
+            visitors=Visitors(ConversationTokens(box=secret_box), store, authenticator.standing),
             runner=runner if worker else None,
             stack=stack.pop_all(),
         )

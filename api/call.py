@@ -1,7 +1,7 @@
 """One call of an operation: what was asked, by whom, and the forms that answers have."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -47,6 +47,7 @@ class Operation:
     """A route: where it is, which side it belongs to, who may call it, and what it takes and gives.
 
     `form` is the schema of a multipart body that it takes as well. `refused` turns a problem document's response into what the route's clients expect.
+    `by_token` says whether it is open to the tokens of its conversation, and `origins` tells which other sites' pages may call it.
     """
 
     method: str
@@ -67,21 +68,31 @@ class Operation:
     status: int = 200
     if_match: bool = False
     refused: Callable[[Response], Response] | None = None
+    by_token: bool = False
+    origins: Callable[["Container", Request], Awaitable[Collection[str]]] | None = None
 
 
 class Call:
     """What a handler is given."""
 
-    __slots__ = ("actor", "channel", "container", "query", "request", "request_id")
+    __slots__ = ("actor", "channel", "container", "query", "request", "request_id", "visiting")
 
     def __init__(
-        self, request: Request, container: "Container", actor: Actor, request_id: str, channel: str = "api"
+        self,
+        request: Request,
+        container: "Container",
+        actor: Actor,
+        request_id: str,
+        channel: str = "api",
+        *,
+        visiting: bool = False,
     ) -> None:
         self.request = request
         self.container = container
         self.actor = actor
         self.request_id = request_id
         self.channel = channel
+        self.visiting = visiting
         self.query: Mapping[str, str] = request.query_params
 
     def path(self, name: str) -> str:

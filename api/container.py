@@ -30,6 +30,7 @@ from api.auth import Authenticates
 from api.event_frames import EventFrames
 from api.metrics import Metrics
 from api.settings import Settings
+from api.visitors import Visitors
 from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.attachments import Attachments
@@ -120,6 +121,7 @@ class Container:
     access_log: AccessLog
     webhooks: WebhookAdministration
     authenticator: Authenticates
+    visitors: Visitors
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
     nobody: Actor = NOBODY

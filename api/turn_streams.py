@@ -11,6 +11,7 @@ from starlette.responses import Response
 from api.call import Call, json_response
 from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, encoded
+from api.visitors import event_for_visitor, failure_for_visitor
 from commands.runs import refusal_of
 from commands.turn_streams import TurnEvent
 from commands.turn_work import Begun
@@ -19,12 +20,17 @@ from domain.errors import DomainError, Invalid
 CURSOR = re.compile(r"(?:([0-9]{1,6})\.)?([0-9]{1,9})\Z")
 
 
-def answered(event: TurnEvent, *, repeated: bool = False) -> Response:
+def answered(call: Call, event: TurnEvent, *, repeated: bool = False) -> Response:
     """Return a turn's end as a plain answer, or raise why there is none."""
     failure = failure_in(event)
     if failure is not None:
-        raise failure
-    return message(event.data, repeated=repeated)
+        raise failure_for_visitor(failure) if call.visiting else failure
+    return message(told_to(call, event.data), repeated=repeated)
+
+
+def told_to(call: Call, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a caller is told of an event."""
+    return event_for_visitor(data) if call.visiting else data
 
 
 def message(
@@ -83,9 +89,10 @@ def shown(call: Call, event: TurnEvent) -> Mapping[str, Any]:
     """Return an event's public form: a failure as the problem document that a plain answer would be."""
     failure = failure_in(event)
     if failure is None:
-        return event.data
+        return told_to(call, event.data)
     problem = problem_document(failure, request_id=call.request_id, instance=call.request.url.path)
-    return {**{name: value for name, value in event.data.items() if name != "failure"}, "error": problem}
+    told = {**{name: value for name, value in event.data.items() if name != "failure"}, "error": problem}
+    return told_to(call, told)
 
 
 def failure_in(event: TurnEvent) -> DomainError | None:

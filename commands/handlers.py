@@ -53,6 +53,7 @@ from commands.conversation_notes import (
 )
 from commands.conversation_processing import EndProcessing, processing_ended
 from commands.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
+from commands.conversation_tokens import ConversationTokens, OpenConversation
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.guardrails import Guards
 from commands.indexing import NoteResults, note_results
@@ -158,6 +159,7 @@ def handlers(
         SuggestTitle: title_suggested,
         NoteReview: review_noted,
         NoteCopied: copied,
+        OpenConversation: ConversationTokens(box=secrets).opened,
         StartRun: runs.start,
         FinishRun: runs.finish,
         InterruptRun: runs.interrupt,

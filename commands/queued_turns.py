@@ -7,6 +7,7 @@ from uuid import UUID
 from commands.bus import Bus
 from commands.conversation_jobs import QUEUED_TURNS
 from commands.conversation_queue import RefuseMessage
+from commands.conversation_tokens import HELD, as_visitor
 from commands.jobs import Finished, Job, Outcome
 from commands.ports import SYSTEM, Actor, Context, Things
 from commands.turn_work import Say
@@ -54,6 +55,8 @@ class BeginQueuedTurns:
             actor = await self.asking(conversation.principal)
             if actor is None:
                 raise NobodyAsks
+            if turn["channel"] == HELD:
+                actor = as_visitor(actor)
             context = Context(actor=actor, channel=turn["channel"], attributes=turn["attributes"])
             await self.turns.begin(Say(conversation=id, queued=turn["id"]), context)
         except (Unavailable, Busy):

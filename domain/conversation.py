@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import Aggregate
 
 from domain import (
+    conversation_access,
     conversation_closing,
     conversation_course,
     conversation_events,
@@ -63,6 +64,7 @@ class Conversation(ConversationState, Aggregate):
     GuardrailTriggered = conversation_course.GuardrailTriggered
     Summarized = conversation_course.Summarized
     DecisionExplained = conversation_course.DecisionExplained
+    OriginAllowed = conversation_access.OriginAllowed
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class Conversation(ConversationState, Aggregate):
         self.topic: str | None = None
         self.channel: str | None = None
         self.summary: dict[str, Any] | None = None
+        self.origins = frozenset[str]()
 
     @classmethod
     def begin(

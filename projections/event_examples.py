@@ -60,6 +60,7 @@ VALUES: dict[str, Any] = {
     "model_id": ID,
     "multi_query": {"queries": 3, "model": None},
     "name": "support",
+    "origin": "https://shop.example.com",
     "outcome": "completed",
     "post_processing": {"prompt": None, "model": None, "fields": {"type": "object", "properties": {"mood": {}}}},
     "principal": {"type": "api_key", "id": ID, "name": "website"},

@@ -24,6 +24,7 @@ MEANINGS: Mapping[str, str] = {
     "conversation.noted:message": "The message's id; null: it is about the whole conversation.",
     "conversation.noted:text": "What was noted.",
     "conversation.answer_copied:message": "The message's id.",
+    "conversation.origin_allowed:origin": "Scheme, host and port of the pages, as browsers tell it.",
     "conversation.close_decided:by": "`agent`, or `idle`: nothing was said for as long as the agent waits.",
     "conversation.processed:summary": "What was wanted and what came of it.",
     "conversation.titled:by": "`person`, `model`, or `beginning`: the first words that were said.",

@@ -1,5 +1,6 @@
 """Conversations over HTTP: beginning one, what is said in it, and what else may be done with it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from api import turn_streams
 from api.call import Call, Operation
 from api.commands.attachments import FORM, AttachmentBody, files_in, message_body
 from api.commands.configurations import nothing_else
+from api.cross_origin import origins_of_conversation
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
 from commands.turn_work import Begun, Confirm, Say
@@ -156,7 +158,7 @@ async def delivered(call: Call, asked: DeliveryBody, made: Begun) -> Response:
         if made.repeated:
             headers["Idempotent-Replay"] = "true"
         return turn_streams.streamed(call, turns.follow(made), made.leg, headers)
-    return turn_streams.answered(await turns.end(made), repeated=made.repeated)
+    return turn_streams.answered(call, await turns.end(made), repeated=made.repeated)
 
 
 async def cancel(call: Call) -> Response:
@@ -165,7 +167,7 @@ async def cancel(call: Call) -> Response:
     nothing_else(body)
     context = call.context(reason=reason, raw=raw)
     ended = await call.container.turns.cancel(conversation_of(call), turn_of(call), context)
-    return turn_streams.message(ended)
+    return turn_streams.message(turn_streams.told_to(call, ended))
 
 
 async def give_feedback(call: Call) -> Response:
@@ -238,6 +240,10 @@ MESSAGE: dict[str, Any] = {
 }
 
 
+BY_TOKEN: Mapping[str, Any] = {"by_token": True, "origins": origins_of_conversation}
+"""What is open to the tokens of a conversation, and to the pages that they are for."""
+
+
 def conversation_command(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
     """Return an operation on conversations."""
     return Operation(
@@ -269,6 +275,7 @@ OPERATIONS = (
         body=body_schema(MessageBody),
         form=FORM,
         answer=MESSAGE,
+        **BY_TOKEN,
     ),
     conversation_command(
         "/{id}/confirmations",
@@ -277,6 +284,7 @@ OPERATIONS = (
         confirm,
         body=body_schema(ConfirmationBody),
         answer=MESSAGE,
+        **BY_TOKEN,
     ),
     conversation_command(
         "/{id}/turns/{turn}/retry",
@@ -286,9 +294,15 @@ OPERATIONS = (
         body=body_schema(DeliveryBody),
         body_required=False,
         answer=MESSAGE,
+        **BY_TOKEN,
     ),
     conversation_command(
-        "/{id}/turns/{turn}/cancel", "cancel_turn", "Stop a turn, wherever it is carried out", cancel, answer=MESSAGE
+        "/{id}/turns/{turn}/cancel",
+        "cancel_turn",
+        "Stop a turn, wherever it is carried out",
+        cancel,
+        answer=MESSAGE,
+        **BY_TOKEN,
     ),
     conversation_command(
         "/{id}/feedback",
@@ -296,6 +310,7 @@ OPERATIONS = (
         "Say what one thinks of an answer; also while a turn runs",
         give_feedback,
         body=body_schema(FeedbackBody),
+        **BY_TOKEN,
     ),
     conversation_command(
         "/{id}/close", "close_conversation", "Close a conversation: nothing more is said in it", close

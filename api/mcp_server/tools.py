@@ -111,7 +111,7 @@ async def ask(call: Call, ref: str, given: dict[str, Any]) -> dict[str, Any]:
     except asyncio.CancelledError:
         beginning.add_done_callback(stop)  # the answer would reach nobody
         raise
-    message: dict[str, Any] = orjson.loads(turn_streams.answered(ended, repeated=made.repeated).body)
+    message: dict[str, Any] = orjson.loads(turn_streams.answered(call, ended, repeated=made.repeated).body)
     return {
         "text": message["message"]["content"],
         "citations": message["message"]["citations"],

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from api import turn_streams
 from api.call import Call, Operation, Parameter, answer, json_response
-from api.commands.conversations import conversation_of, turn_of
+from api.commands.conversations import BY_TOKEN, conversation_of, turn_of
 from api.permissions import allowed
 from api.queries.configurations import CURSOR, LIMIT, ORDER, PAST
 from api.schemas import list_schema
+from api.visitors import conversation_for_visitor
 from commands.turn_streams import TurnEvent
 from domain.conversation_files import file_in
 from domain.errors import Invalid, NotFound
@@ -77,6 +78,8 @@ async def one(call: Call) -> Response:
     reader, who = call.container.conversation_reader, reader_of(call)
     found, position = await reader.read(conversation_of(call), who, version=version, as_of=as_of)
     document = await reader.document(found, with_notes=who.reads_notes)
+    if call.visiting:
+        document = conversation_for_visitor(document)
     return answer(document, position=position, headers={"ETag": f'"{found.version}"'})
 
 
@@ -164,7 +167,9 @@ OPERATIONS = (
         parameters=(LIMIT, CURSOR, *FILTERS),
         answer=list_schema({"type": "object"}),
     ),
-    _query("/{id}", "get_conversation", "Read a conversation: messages, turns, state", one, parameters=PAST),
+    _query(
+        "/{id}", "get_conversation", "Read a conversation: messages, turns, state", one, parameters=PAST, **BY_TOKEN
+    ),
     _query(
         "/{id}/export",
         "export_conversation",
@@ -174,5 +179,11 @@ OPERATIONS = (
         media=("application/json", "text/markdown"),
     ),
     _query("/{id}/attachments/{attachment}", "get_attachment", "Read a file that was given with a message", attachment),
-    _query("/{id}/turns/{turn}/stream", "follow_turn", "Join or resume the stream of a turn (Last-Event-ID)", stream),
+    _query(
+        "/{id}/turns/{turn}/stream",
+        "follow_turn",
+        "Join or resume the stream of a turn (Last-Event-ID)",
+        stream,
+        **BY_TOKEN,
+    ),
 )
