@@ -52,7 +52,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "rebuild": rebuild.rebuilding,
     "evidence": evidence.evidence,
     "kafka": kafka.kafka,
-    "kafka_kills": kafka_kills.kafka_kills,
+    "kafka-kills": kafka_kills.kafka_kills,
     "local-embeddings": local_embeddings.local_embeddings,
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,

@@ -20,6 +20,7 @@ from commands.bus import Bus, Done
 from commands.handlers import handlers
 from commands.ports import Receipt
 from domain import AGGREGATES
+from tests.support.reading import NoTokenizers
 
 T = TypeVar("T")
 
@@ -120,6 +121,7 @@ async def parts(dsn: str, *, connections: int = 4) -> AsyncIterator[Parts]:
                 answers=PlainAnswers(),
                 things=store,
                 specifications=OpenAPISpecifications(),
+                tokenizers=NoTokenizers(),
             ),
             PlainAnswers(),
         )
