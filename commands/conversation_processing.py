@@ -25,7 +25,7 @@ from domain.conversation_closing import (
     note_processed,
     note_processing_failed,
 )
-from domain.errors import Archived, DomainError, NotFound
+from domain.errors import Archived, Conflict, DomainError, NotFound
 from domain.references import escaped
 from domain.run import End, Run
 
@@ -97,7 +97,10 @@ class PostProcessConversations:
         settings = definition.get("post_processing")
         if settings is None or conversation.processing is not None or not conversation.closed:
             return Finished()
-        recording = await self.about.begin(conversation, agent, "post_processing")
+        try:
+            recording = await self.about.begin(conversation, agent, "post_processing")
+        except Conflict:
+            return Finished()  # whose it was is erased: nothing more is recorded
         async with recording.guarded():
             try:
                 found = await self.about.ask(recording, conversation, settings, QUESTION)

@@ -14,7 +14,7 @@ from commands.model_json import text_in
 from commands.ports import SYSTEM, Context
 from domain.conversation import Conversation
 from domain.conversation_notes import LONGEST_TITLE, TitledBy, beginning
-from domain.errors import DomainError, Unavailable
+from domain.errors import Conflict, DomainError, Unavailable
 
 SYSTEM_WORDS = (
     "You are shown the beginning of a conversation between a person and an agent. Reply with a title for it of at most "
@@ -43,7 +43,10 @@ class TitleConversations:
         settings = definition.get("titles")
         if settings is None or conversation.title is not None:
             return Finished()
-        recording = await self.about.begin(conversation, agent, "title")
+        try:
+            recording = await self.about.begin(conversation, agent, "title")
+        except Conflict:
+            return Finished()  # whose it is was erased: nothing more is recorded
         title: str | None = beginning(conversation)
         by: TitledBy = "beginning"
         async with recording.guarded():

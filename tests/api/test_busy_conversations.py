@@ -1,6 +1,7 @@
 """Messages while a turn runs, over HTTP: each recorded at once, joined from anywhere, and ended once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,17 @@ async def test_who_may_no_more_is_not_answered_any_more(talk: Talks, server: Mod
     seen = await mine.until(path, lambda it: it["turns"][-1]["state"] != "queued")
     assert (seen["turns"][-1]["id"], seen["turns"][-1]["error"]["code"]) == (waits, "credential_ended")
     assert not any("Second?" in str(each.body) for each in server.requests)
+
+
+async def test_the_end_of_a_turn_in_the_background_is_told_by_the_event_stream(talk: Talks, server: ModelServer):
+    path = await talk.begin()
+    server.script_for("chat-model", Reply(text="Thirty."))
+    begun = await talk.post(path, "How many?", background=True)
+    after = begun.json()["position"]
+    heard = f"/v1/events/stream?after={after}&type=conversation.turn_completed&aggregate={path[-36:]}"
+    async with talk.magnet.client.stream("GET", heard) as stream, asyncio.timeout(20):
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                break
+    event = json.loads(line.removeprefix("data:"))
+    assert (event["type"], event["data"]["turn"]) == ("conversation.turn_completed", begun.json()["turn"]["id"])

@@ -1,5 +1,6 @@
 """Conversations that end by themselves, and what is made of conversations by models: titles, and what was found."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,6 +83,20 @@ async def test_an_agent_closes_with_its_last_words_and_what_was_said_is_looked_a
     assert CANARY not in str(await talk.see(path))
     fork = await talk.call("POST", f"{path}/fork", {})
     assert fork.status_code == 409, "nothing new is recorded for who was erased"
+
+
+async def test_of_who_was_erased_nothing_is_looked_at_and_nothing_is_tried_again(talk: Talks, server: ModelServer):
+    path = await talk.begin(subject="ada")
+    server.script_for("chat-model", Reply(text="Thirty."))
+    await talk.say(path, "How many?")
+    await set_agent(talk, post_processing={})
+    await erase(talk, "ada")
+    await talk.magnet.do("POST", f"{path}/close")
+    async with asyncio.timeout(20):
+        while await talk.magnet.container.jobs.waiting("post_processing", [path[-36:]]):
+            await asyncio.sleep(0.01)
+    assert (await talk.see(path))["processing"] is None
+    assert await runs_of(talk, "post_processing") == []
 
 
 @pytest.mark.parametrize(
