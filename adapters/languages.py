@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from typing import TYPE_CHECKING
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 LONGEST = 10_000
 """Characters of a text that are looked at."""
@@ -15,13 +17,15 @@ NONE = frozenset({"zxx", "und"})
 """Codes of what is no language."""
 
 _loading = threading.Lock()
-_loaded: list[LanguageIdentifier] = []
+_loaded: "list[LanguageIdentifier]" = []
 
 
-def identifier() -> LanguageIdentifier:
+def identifier() -> "LanguageIdentifier":
     """Return the model, which is loaded once in a process; that takes most of a second, and 100 MB."""
     with _loading:
         if not _loaded:
+            from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - most processes never need it
+
             _loaded.append(LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True))
         return _loaded[0]
 
