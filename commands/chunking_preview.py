@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from commands.document_checks import MOST_BYTES
+from commands.index_entries import read_as, settings_of
 from commands.knowledge_source import chosen_model
 from commands.ports import Things
 from commands.reading import Chunk, Heading, TooLarge
 from commands.tokenizing import Cutter, counted
 from domain.errors import Invalid
+from domain.knowledge_source import profile_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,8 @@ class PreviewChunking:
     """
 
     model: UUID | None = None
+    profiles: Sequence[Mapping[str, Any]] = ()
+    title: str = ""
     chunking: Mapping[str, Any]
     content: bytes
     media_type: str
@@ -42,10 +46,12 @@ class ChunkingPreviews:
             raise TooLarge(f"A document has at most {MOST_BYTES:,} bytes.")
         model = await self._model(asked)
         tokenizer = None if model is None else await self.cutter.tokenizers.of(model)
-        settings = {**asked.chunking} | ({} if tokenizer is None else {"tokenizer": tokenizer})
+        profile = profile_of(asked.profiles, [asked.name, asked.title]) or {}
+        settings = settings_of(asked.chunking, profile) | ({} if tokenizer is None else {"tokenizer": tokenizer})
         reader = self.cutter.reader
-        parser = reader.parser(asked.media_type, asked.name)
-        text = await reader.read(asked.content, asked.media_type, asked.name)
+        known_as = read_as(profile, asked.media_type, asked.name)
+        parser = reader.parser(*known_as)
+        text = await reader.read(asked.content, *known_as)
         chunks = await self.cutter.cut(text, settings, None if model is None else str(model))
         return {
             "chunks": [shown(chunk, text.headings) for chunk in chunks[: asked.most]],
@@ -53,6 +59,7 @@ class ChunkingPreviews:
             "characters": len(text.text),
             "parser": parser.partition("/")[0],
             "title": text.title,
+            "profile": profile.get("glob"),
             "tokens": counted(settings),
         }
 

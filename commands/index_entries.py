@@ -10,7 +10,7 @@ from uuid import UUID
 from commands.reading import Chunk, Text
 from domain.document import Document
 from domain.errors import DomainError
-from domain.knowledge_source import KnowledgeSource
+from domain.knowledge_source import KnowledgeSource, profile_of
 
 CUTTER = "1"
 """Version of the way texts are cut: part of what chunks are kept under."""
@@ -23,7 +23,14 @@ class Entry:
     document: Document
     source: KnowledgeSource
     index: int
-    parser: str
+    parser: str = ""
+
+    @property
+    def read_as(self) -> tuple[str, str]:
+        """The media type and name by which its content is read."""
+        profiles = self.source.indexes[str(self.index)]["chunking"].get("profiles", ())
+        profile = {} if self.document.written else profile_of(profiles, names_of(self.document)) or {}
+        return read_as(profile, self.document.content["media_type"], name_of(self.document))
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -34,7 +41,11 @@ class Entry:
     def settings(self) -> Mapping[str, Any]:
         """How its text is cut."""
         chunking: Mapping[str, Any] = self.source.indexes[str(self.index)]["chunking"]
-        return {**chunking, "strategy": "none"} if self.document.written else chunking
+        if self.document.written:
+            profile: Mapping[str, Any] = {"chunking": {**chunking, "strategy": "none"}}
+        else:
+            profile = profile_of(chunking.get("profiles", ()), names_of(self.document)) or {}
+        return settings_of(chunking, profile)
 
     @property
     def space(self) -> str | None:
@@ -126,6 +137,42 @@ class Part:
         return [
             each for each in self.entries if each.key not in self.failures and each.document.id not in self.refusals
         ]
+
+
+READ_AS = {
+    "text": "text/plain",
+    "markdown": "text/markdown",
+    "html": "text/html",
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "epub": "application/epub+zip",
+    "eml": "message/rfc822",
+    "csv": "text/csv",
+    "json": "application/json",
+    "code": "application/toml",
+}
+"""The media type under which the parser that a profile names reads a content, whatever it is called."""
+
+
+def settings_of(chunking: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a text is cut: as its profile says, else as its source; profiles cut nothing themselves."""
+    kept = {name: value for name, value in chunking.items() if name in ("tokenizer", "transformation")}
+    own = profile.get("chunking") or chunking
+    return {name: value for name, value in own.items() if name not in ("profiles", *kept)} | kept
+
+
+def read_as(profile: Mapping[str, Any], media_type: str, name: str) -> tuple[str, str]:
+    """Return the media type and name by which a content is read."""
+    parser = profile.get("parser")
+    return (media_type, name) if parser is None else (READ_AS[parser], "")
+
+
+def names_of(document: Document) -> list[str]:
+    """Return the names that profiles may fit: what the source calls it, its path there, and its title."""
+    path = document.details["metadata"].get("path")
+    return [document.external_id, *([path] if isinstance(path, str) else []), document.details["title"]]
 
 
 def name_of(document: Document) -> str:

@@ -3,13 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from commands.bus import Bus, Done
 from commands.document import INDEX_DOCUMENT
 from commands.embedding_texts import Embedder, SpaceGone
-from commands.index_entries import Contents, Cut, Entry, Part, Texts, name_of
+from commands.index_entries import Contents, Cut, Entry, Part, Texts
 from commands.jobs import Failed, Finished, Job, Outcome
 from commands.ports import SYSTEM, Context, Things, Unit
 from commands.reading import Text, Unreadable
@@ -130,14 +130,13 @@ class IndexDocuments:
                 parts.append(Part(entries=[]))
                 size = 0
             size += document.content["size"]
-            parser = ""
-            try:
-                parser = self.cutter.reader.parser(document.content["media_type"], name_of(document))
-            except Unreadable as error:
-                parts[-1].failures |= {(document.id, index): error for index in indexes}
-            parts[-1].entries += [
-                Entry(document=document, source=source, index=index, parser=parser) for index in indexes
-            ]
+            for index in indexes:
+                entry = Entry(document=document, source=source, index=index)
+                try:
+                    entry = replace(entry, parser=self.cutter.reader.parser(*entry.read_as))
+                except Unreadable as error:
+                    parts[-1].failures[entry.key] = error
+                parts[-1].entries.append(entry)
         return parts
 
     async def _index(self, part: Part) -> None:
@@ -210,7 +209,7 @@ class IndexDocuments:
             self._fail(part, entry, Unreadable("Its content is not stored any more: give it again."))
             return None
         try:
-            return await self.cutter.reader.read(content, entry.document.content["media_type"], name_of(entry.document))
+            return await self.cutter.reader.read(content, *entry.read_as)
         except DomainError as error:
             self._fail(part, entry, error)
             return None

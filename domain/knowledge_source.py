@@ -1,7 +1,8 @@
 """Knowledge source: where documents come from, how they are cut, and which of its indexes answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -52,6 +53,27 @@ class Chunking(Strict):
         return {name: value for name, value in told.items() if name != "parent_size" or value is not None}
 
 
+Parser = Literal["text", "markdown", "html", "pdf", "docx", "pptx", "xlsx", "epub", "eml", "csv", "json", "code"]
+
+
+class Profile(Strict):
+    """How documents are read and cut whose name a pattern fits."""
+
+    glob: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]+$",
+        description="Of the whole external_id, `path` in the metadata, or title; `*` also spans folders.",
+    )
+    parser: Parser | None = Field(None, description="null = told by media type and name.")
+    chunking: Chunking | None = Field(None, description="null = the source's.")
+
+
+def profile_of(profiles: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Mapping[str, Any] | None:
+    """Return the first profile whose pattern one of a document's names fits."""
+    return next((each for each in profiles if any(fnmatchcase(name, each["glob"]) for name in names)), None)
+
+
 class Transformation(Strict):
     """What a chat model makes of each chunk before it is indexed; by default, sentences that situate it."""
 
@@ -96,6 +118,9 @@ class KnowledgeSourceDefinition(Definition):
     )
     config: dict[str, JSON] = Field(default_factory=dict, description="The connector's settings.")
     chunking: Chunking = Field(default_factory=Chunking)
+    profiles: list[Profile] = Field(
+        default_factory=list, max_length=100, description="The first that fits a document says how it is read and cut."
+    )
     transformation: Transformation | None = Field(None, description="null = chunks are indexed as they are.")
     embedding_model: Reference | None = Field(None, description="null = the default embedding model, if any.")
     metadata: dict[str, MetadataField] = Field(default_factory=dict, max_length=200)
@@ -145,6 +170,12 @@ class KnowledgeSource(Configuration):
 
         TOPIC = "knowledge_source.chunking_changed"
         chunking: dict[str, Any]
+
+    class ProfilesChosen(Changed):
+        """Which of its documents are read and cut in their own ways changed."""
+
+        TOPIC = "knowledge_source.profiles_chosen"
+        profiles: list[dict[str, Any]]
 
     class TransformationChosen(Changed):
         """What a chat model makes of its chunks changed."""
@@ -232,11 +263,12 @@ class KnowledgeSource(Configuration):
 
         What that may cost makes no other chunks.
         """
-        chunking: dict[str, Any] = self.definition["chunking"]
-        asked = self.definition.get("transformation")
-        if asked is None:
-            return chunking
-        return {**chunking, "transformation": {name: asked[name] for name in asked if name != "cost_limit"}}
+        cutting: dict[str, Any] = dict(self.definition["chunking"])
+        if profiles := self.definition.get("profiles"):
+            cutting["profiles"] = profiles
+        if asked := self.definition.get("transformation"):
+            cutting["transformation"] = {name: asked[name] for name in asked if name != "cost_limit"}
+        return cutting
 
     def wants_index(self, *, embedding_model: str | None, space: str | None) -> bool:
         """Return whether the newest index is another than the settings ask for.

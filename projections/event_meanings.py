@@ -109,6 +109,7 @@ MEANINGS: Mapping[str, str] = {
     "post_processing": "What a model tells of questions and answers; null: nothing.",
     "prices": "Prices per million units, from a date on.",
     "principal": "Who asked: `{type, id, name}`.",
+    "profiles": "How documents are read and cut whose name a pattern fits.",
     "prompt": "The prompt's id.",
     "provider": "The provider's id.",
     "rating": "`up` or `down`.",

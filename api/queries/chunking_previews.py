@@ -13,7 +13,7 @@ from api.schemas import body_schema
 from commands.chunking_preview import PreviewChunking
 from commands.document_checks import line, media_type
 from domain.definition import Reference, Strict, parse
-from domain.knowledge_source import Chunking
+from domain.knowledge_source import Chunking, Profile
 from domain.model import Model
 from domain.references import identify
 
@@ -32,6 +32,7 @@ class ChunkingPreviewBody(Strict):
     """What is cut, and how."""
 
     chunking: Chunking = Field(default_factory=Chunking)
+    profiles: list[Profile] = Field(default_factory=list, max_length=100)
     embedding_model: Reference | None = Field(
         None, description="By which tokens are counted, where its tokenizer is known; null = the default one."
     )
@@ -56,6 +57,8 @@ def preview_of(body: dict[str, Any]) -> PreviewChunking:
     name = line(document.external_id or document.title, f"{pointer}/external_id", 0, 1000)
     return PreviewChunking(
         model=None if given.embedding_model is None else identify(Model.TOPIC, given.embedding_model),
+        profiles=[each.model_dump() for each in given.profiles],
+        title=document.title,
         chunking=given.chunking.model_dump(),
         content=content_of(document.text, document.content_base64, pointer),
         media_type=media_type(document.media_type, f"{pointer}/media_type")
@@ -102,6 +105,7 @@ OPERATIONS = (
                 "characters": {"type": "integer", "description": "Of the document's text."},
                 "parser": TEXT,
                 "title": {"type": ["string", "null"], "description": "What the document calls itself."},
+                "profile": {"type": ["string", "null"], "description": "The pattern of the profile that fits, if any."},
                 "tokens": {"enum": ["exact", "estimated"], "description": "How sizes were counted."},
             },
         },

@@ -1,6 +1,7 @@
 """Previewing how a document is cut: the chunks as they would be, and nothing stored."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,3 +45,12 @@ async def test_of_many_chunks_the_first_are_shown_and_all_are_counted(previews: 
 async def test_what_can_not_be_read_is_told_as_it_would_be_of_a_document(previews: ChunkingPreviews):
     with pytest.raises(UnsupportedMediaType):
         await previews.show(asked("x", "image/png"))
+
+
+async def test_a_preview_tells_which_profile_fits(previews: ChunkingPreviews):
+    profiles = [{"glob": "*.log", "parser": "text", "chunking": Chunking(strategy="none").model_dump()}]
+    given = replace(asked("# A\n\none\n\n# B\n\ntwo", strategy="markdown"), name="a.log", profiles=profiles)
+    shown = await previews.show(given)
+    assert (shown["profile"], shown["parser"], shown["chunks_total"]) == ("*.log", "text", 1)
+    shown = await previews.show(replace(given, name="a.md"))
+    assert (shown["profile"], shown["parser"], shown["chunks_total"]) == (None, "markdown", 2)

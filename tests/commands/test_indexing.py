@@ -55,7 +55,9 @@ async def test_the_same_text_is_read_cut_and_embedded_once(indexing: Indexing):
     await indexing.add({"b": "one text"})
     await indexing.settled()
     assert (indexing.reader.read_names, embedded(indexing.server)) == (["a"], ["one text"])
-    assert indexing.rows("SELECT text FROM passages_v1.passages") == [("one text",), ("one text",)]
+    assert indexing.rows(
+        "SELECT p.text FROM passages_v1.passages p JOIN passages_v1.shelves s ON s.id = p.shelf WHERE s.space IS NOT NULL"
+    ) == [("one text",), ("one text",)]
     assert await indexing.found("text", mode="vector") == ["one text"]
 
 
@@ -221,3 +223,44 @@ async def test_what_was_stored_is_used_by_a_replay_which_calls_no_provider(index
     await indexing.settled()
     assert await indexing.found("lunch at noon", mode="vector", limit=1) == ["Lunch is at noon."]
     assert len(indexing.server.requests) == calls + 1  # the question's own vector
+
+
+async def test_the_first_profile_that_fits_a_document_says_how_it_is_cut(indexing: Indexing):
+    await indexing.models()
+    await indexing.change(
+        profiles=[
+            {"glob": "notes/*", "chunking": {"strategy": "none"}},
+            {"glob": "*.txt", "chunking": {"strategy": "sentence"}},
+        ]
+    )
+    await indexing.add({"notes/a.txt": "one line\nand another", "b.txt": "third line\nfourth line"})
+    await indexing.settled()
+    assert await indexing.found("another", mode="lexical") == ["one line\nand another"]
+    assert await indexing.found("fourth", mode="lexical") == ["fourth line"]
+
+
+async def test_a_change_of_profiles_makes_nothing_anew_of_what_it_does_not_touch(indexing: Indexing):
+    await indexing.models()
+    await indexing.add({"notes/a": "one line\nand another", "b": "third line"})
+    await indexing.settled()
+    cut, before = len(indexing.reader.cut_texts), len(embedded(indexing.server))
+    await indexing.change(profiles=[{"glob": "notes/*", "chunking": {"strategy": "none"}}])
+    await indexing.settled()
+    thing = await indexing.thing()
+    assert thing.index == thing.newest_index
+    assert indexing.reader.cut_texts[cut:] == ["one line\nand another"]
+    assert embedded(indexing.server)[before:] == ["one line\nand another"]
+
+
+async def test_a_profile_names_the_parser_and_a_title_or_path_may_fit_it(indexing: Indexing):
+    await indexing.change(profiles=[{"glob": "Pictures*", "parser": "text"}, {"glob": "img/*", "parser": "text"}])
+    await indexing.settled()
+    [by_title] = await indexing.add({"a.png": "said in a"}, media_type="image/png", title="Pictures of us")
+    [by_path] = await indexing.add({"b": "said in b"}, media_type="image/png", metadata={"path": "img/b.png"})
+    [neither] = await indexing.add({"c.png": "said in c"}, media_type="image/png")
+    await indexing.settled()
+    assert [(await indexing.document(id)).status for id in (by_title, by_path, neither)] == [
+        "indexed",
+        "indexed",
+        "failed",
+    ]

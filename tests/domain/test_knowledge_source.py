@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Invalid
-from domain.knowledge_source import KnowledgeSource
+from domain.knowledge_source import KnowledgeSource, profile_of
 from tests.scenario import given
 
 
@@ -79,3 +79,35 @@ def test_chunking_without_parts_is_told_as_it_was_before_there_were_any():
     assert a_source().definition["chunking"] == {"strategy": "recursive", "size": 512, "overlap": 64}
     parted = a_source(chunking={"strategy": "parent_child", "parent_size": 2048})
     assert parted.definition["chunking"]["parent_size"] == 2048
+
+
+def test_profiles_and_what_is_made_of_chunks_begin_an_index_and_their_limit_of_cost_does_not():
+    source = with_index()
+    wanted: dict[str, Any] = {"embedding_model": None, "space": None}
+    profile = {"glob": "*.md", "parser": "markdown", "chunking": None}
+    given(source).when(lambda s: s.change(s.definition | {"profiles": [profile]})).then(
+        (KnowledgeSource.ProfilesChosen, {"profiles": [profile]})
+    )
+    given(source).when(lambda s: s.build_index(**wanted)).then((KnowledgeSource.IndexStarted, {"index": 2}))
+    source.change(source.definition | {"transformation": {}})
+    given(source).when(lambda s: s.build_index(**wanted)).then((KnowledgeSource.IndexStarted, {"index": 3}))
+    source.change(source.definition | {"transformation": {"cost_limit": {"amount": "1"}}})
+    given(source).when(lambda s: s.build_index(**wanted)).then_nothing()
+
+
+def test_the_first_pattern_that_one_of_the_names_fits_is_the_profile():
+    profiles = [{"glob": "docs/*.md"}, {"glob": "*.md"}, {"glob": "Report [0-9]*"}]
+    assert profile_of(profiles, ["docs/deep/a.md"]) == profiles[0]
+    assert profile_of(profiles, ["a.md", "Report 7"]) == profiles[1]
+    assert profile_of(profiles, ["a", "Report 7"]) == profiles[2]
+    assert profile_of(profiles, ["a", "A.MD"]) is None
+
+
+def test_a_source_of_before_has_no_profiles_and_nothing_is_made_of_its_chunks():
+    source = a_source()
+    source.definition = {k: v for k, v in source.definition.items() if k not in ("profiles", "transformation")}
+    source.build_index(embedding_model=None, space=None)
+    given(source).when(lambda s: s.change({**s.definition, "title": "Handbook"})).then(
+        (KnowledgeSource.Described, {"title": "Handbook"})
+    )
+    given(source).when(lambda s: s.build_index(embedding_model=None, space=None)).then_nothing()
