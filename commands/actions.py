@@ -138,13 +138,14 @@ class Actions:
         began = time.perf_counter()
         type = "unknown" if action is None else str(action["type"])
         outcome, told, said = "completed", "", ""
+        asked: dict[str, Any] = {}
         with recording.step("action", call.name, parent) as step:
             step.input = {"arguments": call.arguments}
             step.note["type"] = type
             try:
                 async with asyncio.timeout(seconds):
                     if type in TOOLS and action is not None:
-                        told = await self.tools.call(recording, action, arguments_of(call), step.note)
+                        told = await self.tools.call(recording, action, arguments_of(call), step.note, asked)
                     else:
                         told, said = await self._do(recording, action, call, asker, given, step.number, ask)
             except DomainError as error:
@@ -154,7 +155,7 @@ class Actions:
                 told = f"{told} {UNKNOWN}" if changes else told
             if len(told) > LONGEST_RESULT:
                 told = f"{told[:LONGEST_RESULT]}\n(The rest was left out: {len(told) - LONGEST_RESULT} characters.)"
-            step.outcome, step.output = outcome, {"result": told}
+            step.outcome, step.output = outcome, {"result": told, **asked}
         return ActionDone(
             call=call,
             type=type,

@@ -55,14 +55,22 @@ class ToolActions:
         return found
 
     async def call(
-        self, recording: Recording, action: Mapping[str, Any], arguments: Mapping[str, Any], note: dict[str, Any]
+        self,
+        recording: Recording,
+        action: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        note: dict[str, Any],
+        asked: dict[str, Any],
     ) -> str:
-        """Call an action's tool, and return what it answered; raise ToolFailed where that is an error."""
+        """Call an action's tool, and return what it answered; raise ToolFailed where that is an error.
+
+        What is known of the call besides is put into `note`, and into `asked` what may hold what was said.
+        """
         server = await self.tools.server(UUID(action["tool"]))
         used = {"id": str(server.id), "name": server.name, "version": server.version}
         recording.versions.setdefault("tool_servers", []).append(used)
         answer = await self.tools.call(server, action["operation"], arguments)
-        note["request"], note["mocked"] = answer.request, answer.mocked
+        asked["request"], note["mocked"] = answer.request, answer.mocked
         if answer.status is not None:
             note["status"] = answer.status
         if answer.failed:

@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from adapters.tool_servers.openapi import document
 from adapters.tool_servers.openapi.operations import offer_of
 from commands.tools import Offer, WrongSpecification
 
@@ -84,6 +85,27 @@ def test_references_are_followed_into_definitions_and_circles_end():
     assert schema["$defs"]["Pet"]["required"] == ["name"]
     assert jsonschema_rs.is_valid(schema, {"body": {"name": "Rex", "parent": {"name": "Max"}}})
     assert not jsonschema_rs.is_valid(schema, {"body": {"name": "Rex", "parent": {}}})
+
+
+def test_a_long_way_of_references_is_followed_to_its_end():
+    schemas: dict[str, Any] = {
+        f"S{n}": {"properties": {"a": {"$ref": f"#/components/schemas/S{n + 1}"}}} for n in range(2_000)
+    }
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/S0"}}}}
+    components = {"schemas": {**schemas, "S2000": {"type": "integer"}}}
+    tool = tool_of({"requestBody": body}, "post", components=components)
+    assert len(tool["input_schema"]["$defs"]) == 2_001
+
+
+def test_a_large_part_that_every_operation_repeats_is_no_way_to_make_more_than_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(document, "MOST_VALUES", 20_000)
+    wide = {"type": "object", "properties": {f"p{n}": {} for n in range(1_000)}}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Wide"}}}}
+    paths = {f"/p{n}": {"post": {"requestBody": body}} for n in range(100)}
+    with pytest.raises(WrongSpecification, match="with what they refer to"):
+        read(a_spec(paths, components={"schemas": {"Wide": wide}}))
 
 
 def test_what_3_0_says_in_its_own_words_is_said_in_those_of_json_schema():

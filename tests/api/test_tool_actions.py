@@ -81,7 +81,7 @@ async def test_a_tool_is_told_to_the_model_called_and_on_record_before_it_was(
     assert (action["type"], action["outcome"], action["changes"]) == ("api_tool", "completed", True)
     run = await talk.run(answer["run_id"])
     [step] = [each for each in run["steps"] if each["kind"] == "action"]
-    assert (step["note"]["status"], step["note"]["request"]) == (201, f"POST {store.site.url}/v1/orders")
+    assert (step["note"]["status"], step["output"]["request"]) == (201, f"POST {store.site.url}/v1/orders")
     assert run["versions"]["tool_servers"][0]["name"] == "shop"
 
 

@@ -1,6 +1,7 @@
 """Tool servers over HTTP: APIs as tools, called with credentials, mocked, and refused in words."""
 
 import json
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -188,7 +189,7 @@ async def test_a_bad_specification_and_settings_for_nothing_are_refused_with_the
 
 
 async def test_what_goes_wrong_with_a_call_is_said_in_words(magnet: Running, store: Shop):
-    await magnet.do("POST", SERVERS, store.settings(tools={"order": {"timeout": 0.2}}))
+    await magnet.do("POST", SERVERS, store.settings())
     store.site.next = [Answer(status=500, body=b"out of paper", headers={"Content-Type": "text/plain"})]
     failed = await tried(magnet)
     assert (failed["ok"], failed["status"]) == (False, 500)
@@ -213,6 +214,19 @@ async def test_what_goes_wrong_with_a_call_is_said_in_words(magnet: Running, sto
     assert "not known" not in detail
     await magnet.do("PATCH", SHOP, {"base_url": None})
     assert "set 'base_url'" in (await refused(magnet, FIND))[2]
+
+
+async def test_a_call_that_is_not_answered_in_time_may_have_been_done_and_says_so(
+    database: Database, tmp_path: Path, store: Shop
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        async with serving(database, tmp_path, MAGNET_EGRESS_ALLOW="127.0.0.0/8") as magnet:
+            await magnet.do("POST", SERVERS, store.settings(base_url=base, timeout=0.2))
+            status, code, detail = await refused(magnet, ORDER)
+            assert (status, code) == (502, "tool_timed_out")
+            assert "not known whether this was done" in detail
+            assert "not known" not in (await refused(magnet, FIND))[2]
 
 
 async def test_credentials_do_not_follow_a_redirect_nor_a_server_that_the_specification_names(

@@ -41,6 +41,7 @@ class Document:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self.root = root
+        self._left = MOST_VALUES
 
     @classmethod
     def read(cls, text: str) -> "Document":
@@ -55,6 +56,12 @@ class Document:
         if not isinstance(version, str) or not version.startswith(VERSIONS):
             raise wrong("/openapi", "the version of OpenAPI is expected, 3.0 or 3.1")
         return cls(root)
+
+    def count(self) -> None:
+        """Count a value that is copied, or raise WrongSpecification where tools would repeat too many."""
+        self._left -= 1
+        if self._left < 0:
+            raise wrong("/paths", f"its tools have more than {MOST_VALUES:,} values, with what they refer to")
 
     def resolved(self, node: Any, at: str) -> tuple[Mapping[str, Any], str]:
         """Return the object that a node is, or refers to, and where that stands; or raise WrongSpecification."""

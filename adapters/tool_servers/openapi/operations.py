@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from urllib.parse import urljoin
 
@@ -57,7 +58,7 @@ class Names:
         candidates = [NO_NAME.sub("_", each)[:LONGEST_NAME] or "_" for each in (wanted, *others)]
         last = candidates[-1]
         numbered = (f"{last[: LONGEST_NAME - 5]}_{number}" for number in range(2, 10_000))
-        name = next(each for each in (*candidates, *numbered) if each not in self.taken)
+        name = next(each for each in chain(candidates, numbered) if each not in self.taken)
         self.taken.add(name)
         return name
 
@@ -70,7 +71,7 @@ def offer_of(text: str, auth: Mapping[str, Any], url: str | None = None) -> Offe
     if not isinstance(paths, dict):
         raise wrong("/paths", "an object of paths is expected")
     hidden = frozenset({(auth["in"], str(auth["name"]).lower())} if auth["kind"] == "api_key" else ())
-    names, tools, left_out = Names(), [], []
+    names, tools, left_out, size = Names(), list[dict[str, Any]](), list[dict[str, str]](), 0
     for path, at, item in path_items(document, paths):
         for method in METHODS:
             if method not in item:
@@ -80,14 +81,17 @@ def offer_of(text: str, auth: Mapping[str, Any], url: str | None = None) -> Offe
             if len(names.taken) > MOST_TOOLS:
                 raise wrong("/paths", f"it has more than {MOST_TOOLS:,} operations")
             try:
-                tools.append(Operation(document, path, method, item, at, operation, here, hidden, url).tool(name))
+                tool = Operation(document, path, method, item, at, operation, here, hidden, url).tool(name)
             except Unusable as error:
                 left_out.append({"tool": name, "reason": str(error)})
+                continue
+            tools.append(tool)
+            size += len(orjson.dumps(tool))
+            if size > LARGEST_OFFER:
+                raise wrong("/paths", f"its tools take more than {LARGEST_OFFER:,} bytes: give a smaller part of it")
     if not tools:
         reason = f": {left_out[0]['tool']}: {left_out[0]['reason']}" if left_out else ""
         raise wrong("/paths", f"there is no operation that can be called{reason}")
-    if len(orjson.dumps(tools)) > LARGEST_OFFER:
-        raise wrong("/paths", f"its tools take more than {LARGEST_OFFER:,} bytes: give a smaller part of it")
     info = root.get("info")
     title = info.get("title") if isinstance(info, dict) else None
     return Offer(title=str(title or "")[:200], server=server_in(root, "", url), tools=tools, left_out=left_out)

@@ -13,6 +13,7 @@ from domain.references import escaped
 LARGEST = 200_000
 """Bytes of one tool's schema: models are told it with each call."""
 
+TOO_LARGE = f"what it takes has a schema of more than {LARGEST:,} bytes"
 KEPT = frozenset(
     {
         "type", "enum", "const", "format", "title", "description", "default", "minimum", "maximum", "exclusiveMinimum",
@@ -42,11 +43,14 @@ class SchemaCopier:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._defs: dict[str, Any] = {}
+        self._waiting: list[tuple[str, str, Any]] = []
         self._size = 0
 
     def copied(self, node: Any, at: str, depth: int = 0) -> Any:
         """Return a schema; or raise WrongSpecification, or Unusable where it is too large."""
+        self._document.count()
         if isinstance(node, bool):
             return node
         if not isinstance(node, dict):
@@ -62,7 +66,7 @@ class SchemaCopier:
             here = f"{at}/{escaped(key)}"
             if key in KEPT:
                 made[key] = value
-                self._grow(value)
+                self._grow(len(key) + len(orjson.dumps(value)))
             elif key in ONE:
                 made[key] = self.copied(value, here, depth + 1)
             elif key in SEVERAL:
@@ -72,6 +76,7 @@ class SchemaCopier:
             elif key in NAMED:
                 if not isinstance(value, dict):
                     raise wrong(here, "an object of schemas is expected")
+                self._grow(sum(map(len, value)))
                 made[key] = {
                     name: self.copied(each, f"{here}/{escaped(name)}", depth + 1)
                     for name, each in value.items()
@@ -81,14 +86,17 @@ class SchemaCopier:
 
     def whole(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Return a tool's schema with all that it refers to; or raise Unusable."""
+        while self._waiting:
+            name, pointer, node = self._waiting.pop()
+            self._defs[name] = self.copied(node, pointer)
         whole = {**schema, "$defs": self._defs} if self._defs else schema
+        if len(orjson.dumps(whole)) > LARGEST:
+            raise Unusable(TOO_LARGE)
         try:
             jsonschema_rs.validator_for(whole, offline=True)
         except (jsonschema_rs.ValidationError, ValueError) as error:
             reason = str(error).partition("\n")[0][:200]
             raise Unusable(f"what it takes is described by what is no JSON schema: {reason}") from None
-        if len(orjson.dumps(whole)) > LARGEST:
-            raise Unusable(f"what it takes has a schema of more than {LARGEST:,} bytes")
         return whole
 
     def _defined(self, ref: Any, at: str) -> str:
@@ -97,21 +105,21 @@ class SchemaCopier:
         if pointer not in self._names:
             wanted = CONTROLS.sub("_", pointer.rpartition("/")[2])[:60] or "root"
             name, number = wanted, 2
-            while name in self._names.values():
+            while name in self._taken:
                 name, number = f"{wanted}_{number}", number + 1
             self._names[pointer] = name
-            self._defs[name] = {}  # keeps its place: what follows may lead back to it
-            self._defs[name] = self.copied(node, pointer)
+            self._taken.add(name)
+            self._waiting.append((name, pointer, node))  # copied later: what is there may lead back here
         return self._names[pointer]
 
     def _is_read_only(self, node: Any, at: str) -> bool:
         return isinstance(node, dict) and self._document.resolved(node, at)[0].get("readOnly") is True
 
-    def _grow(self, value: Any) -> None:
+    def _grow(self, size: int) -> None:
         """Count what is copied, so that no schema grows without end on the way."""
-        self._size += len(orjson.dumps(value))
+        self._size += size
         if self._size > LARGEST:
-            raise Unusable(f"what it takes has a schema of more than {LARGEST:,} bytes")
+            raise Unusable(TOO_LARGE)
 
 
 def without_absent(node: Mapping[str, Any], made: dict[str, Any]) -> dict[str, Any]:
