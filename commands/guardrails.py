@@ -13,7 +13,7 @@ from commands.model_calls import Attached, ModelCallFailed, SaidBefore
 from commands.runs import OpenStep, Recording
 from domain.definition import parse
 from domain.errors import DomainError
-from domain.guardrails import BLOCKED, WITHHELD, Stage
+from domain.guardrails import BLOCKED, UNSEEN, WITHHELD, Stage
 
 TOOLS = "injection"
 """The type that is looked for in what actions give, too."""
@@ -119,15 +119,19 @@ class Watch:
         return message
 
     async def inspected(self, done: ActionDone) -> ActionDone:
-        """Return what an action gave as the model may be told it."""
+        """Return what an action gave as the model may be told it; whatever that is, it is done and goes on record."""
         told = await self._result(done.told, self.settings.get("input", ()))
-        return done if told == done.told else replace(done, told=told, said="", outcome="withheld")
+        if told == done.told:
+            return done
+        return replace(done, told=told, said="", outcome="withheld" if done.outcome == "completed" else done.outcome)
 
     async def _result(self, text: str, rails: Sequence[Mapping[str, Any]]) -> str:
         try:
             return await self.judged("tool", [rail for rail in rails if rail["type"] == TOOLS], text)
         except Blocked:
             return WITHHELD
+        except GuardrailFailed:
+            return UNSEEN
 
     async def judged(
         self, stage: Stage, rails: Sequence[Mapping[str, Any]], text: str, is_message: bool = False

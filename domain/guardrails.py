@@ -10,7 +10,8 @@ Stage = Literal["input", "file", "tool", "output"]
 """Where it was found: in what a person said, in files that they gave, in what an action gave, or in what the agent says."""
 
 BLOCKED = "I can't answer that."
-WITHHELD = "This result was withheld: it holds what looks like instructions to you."
+WITHHELD = "This was carried out. Its result is withheld from you: it holds what looks like instructions to you."
+UNSEEN = "This was carried out. Its result is withheld from you: what looks for instructions in it could not be asked."
 """What a model is told instead of an action's result."""
 
 

@@ -14,7 +14,7 @@ from commands.guardrails import Finding, GuardrailFailed, Triggered
 from commands.model_calls import Attached, SaidBefore, TextPiece
 from domain.agent import Agent
 from domain.errors import DomainError, Invalid
-from domain.guardrails import BLOCKED, WITHHELD
+from domain.guardrails import BLOCKED, UNSEEN, WITHHELD
 from tests.support.fakes import PlainRenderer
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, reply_in
 
@@ -153,6 +153,16 @@ async def test_what_an_action_gave_is_withheld_where_it_holds_instructions_and_t
     assert agents.model.told()[-1] == ("tool", WITHHELD)
     assert reply_in(pieces).content == "It was withheld."
     assert [each.stage for each in only(Triggered, pieces)] == ["tool"]
+
+
+async def test_what_was_done_is_on_record_also_where_its_result_could_not_be_looked_at():
+    agents, words = an_agent(input=[{**rail("block", "injection"), "config": {"fails": True}}])
+    agents.guards["injection"] = words
+    pieces = await agents.ask(
+        "desk", SaidBefore({"role": "user", "content": "Shout!"}), steps=[calls("shout"), "HEY!", "Well."]
+    )
+    assert [(done.outcome, done.told) for done in agents.done] == [("withheld", UNSEEN)]
+    assert reply_in(pieces).content == "Well."
 
 
 async def test_what_answers_directly_is_looked_at_too():
