@@ -26,6 +26,7 @@ from api.commands import (
     conversations,
     documents,
     passages,
+    pipeline_runs,
     prompt_runs,
     responses,
     sample_questions,
@@ -56,6 +57,7 @@ from api.queries import conversations as conversation_queries
 from api.queries import documents as document_queries
 from api.queries import log as log_queries
 from api.queries import passages as passage_queries
+from api.queries import pipeline_runs as pipeline_run_queries
 from api.queries import plugins as plugin_queries
 from api.queries import prompts as prompt_queries
 from api.queries import providers as provider_queries
@@ -73,6 +75,7 @@ from domain.configuration import Configuration
 from domain.errors import FieldError, Invalid
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
+from domain.pipeline import Pipeline
 from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.rag_tool import RagTool
@@ -88,6 +91,7 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (RetrievalTool, "retrieval-tools"),
     (RagTool, "rag-tools"),
     (ToolServer, "tool-servers"),
+    (Pipeline, "pipelines"),
     (Agent, "agents"),
     (ApiKey, "api-keys"),
     (Webhook, "webhooks"),
@@ -103,6 +107,8 @@ def operations() -> Sequence[Operation]:
     found += [
         *prompt_queries.OPERATIONS,
         *prompt_runs.OPERATIONS,
+        *pipeline_runs.OPERATIONS,
+        *pipeline_run_queries.OPERATIONS,
         *searches.OPERATIONS,
         *answers.OPERATIONS,
         *sample_questions.OPERATIONS,

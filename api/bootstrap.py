@@ -8,6 +8,7 @@ from adapters.event_store.appender import Appender
 from adapters.event_store.data_keys import CHANNEL, DataKeys
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
+from adapters.event_store.single_streams import SingleStreams
 from adapters.event_store.store import EventStore
 from adapters.event_store.stretches import StretchReader
 from adapters.event_store.subscription import Subscriptions
@@ -73,6 +74,9 @@ from commands.execution import Execution
 from commands.handlers import handlers
 from commands.model_calls import ChatModels, EmbeddingModels
 from commands.passages import Passages
+from commands.pipeline_following import PipelineFollowing
+from commands.pipeline_items import PipelineItems
+from commands.pipeline_run import PipelineRuns
 from commands.ports import SYSTEM, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
@@ -81,6 +85,7 @@ from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.sample_questions import SampleQuestions
 from commands.source_trial import SourceTrials
 from commands.tokenizing import Cutter
+from commands.tool_actions import ToolActions
 from commands.tool_server import ToolServerCalls
 from commands.tools import Tools
 from commands.turns import Turns
@@ -180,6 +185,8 @@ async def open_container(
         agent_loop = agent_loop_of(
             things=store, chat=chat_models, answerer=answerer, prompts=prompt_runs, tools=tools, guards=guards
         )
+        items = PipelineItems(prompts=prompt_runs, answers=answer_runs, tools=ToolActions(tools=tools))
+        entries = SingleStreams(store=store, subscriptions=subscriptions)
         source_trials = SourceTrials(bus=bus, things=store, connectors=connectors, secrets=source_secrets)
         uploads, contents = PostgresUploads(pool), PostgresContents(pool)
         documents = Documents(bus=bus, contents=contents, uploads=uploads, things=store)
@@ -205,6 +212,7 @@ async def open_container(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
                 tokenizers=tokenizers, given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
                 turns=turns, standing=authenticator.standing, chat=chat_models, prompts=prompt_runs,
+                entries=entries, items=items,
             )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
@@ -265,6 +273,8 @@ async def open_container(
             runs=runs,
             leases=leases,
             prompt_runs=prompt_runs,
+            pipeline_runs=PipelineRuns(bus=bus, things=store),
+            pipeline_following=PipelineFollowing(things=store, entries=entries),
             searcher=searcher,
             answerer=answerer,
             answer_runs=answer_runs,

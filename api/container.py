@@ -41,6 +41,8 @@ from commands.document import Documents
 from commands.embedding import Embeddings
 from commands.model_calls import ChatModels, EmbeddingModels, OfferedModels
 from commands.passages import Passages
+from commands.pipeline_following import PipelineFollowing
+from commands.pipeline_run import PipelineRuns
 from commands.ports import Actor, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
@@ -98,6 +100,8 @@ class Container:
     runs: Runs
     leases: Leases
     prompt_runs: PromptRuns
+    pipeline_runs: PipelineRuns
+    pipeline_following: PipelineFollowing
     searcher: Searcher
     answerer: Answerer
     answer_runs: AnswerRuns

@@ -24,6 +24,9 @@ from commands.index_building import FillIndexes, FollowModels
 from commands.indexing import IndexDocuments
 from commands.jobs import JobQueue, Work
 from commands.model_calls import ChatModels, EmbeddingModels
+from commands.pipeline_course import Entries
+from commands.pipeline_items import PipelineItems
+from commands.pipeline_work import RunPipelines
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
 from commands.queued_turns import BeginQueuedTurns, Standing
@@ -59,6 +62,8 @@ def works_of(
     standing: Standing,
     chat: ChatModels,
     prompts: PromptRuns,
+    entries: Entries,
+    items: PipelineItems,
 ) -> list[Work]:
     """Return how each kind of job is carried out."""
     documents = PostgresSourceDocuments(pool)
@@ -103,6 +108,7 @@ def works_of(
         ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
         BeginQueuedTurns(bus=bus, things=things, turns=turns, asking=standing),
+        RunPipelines(bus=bus, things=things, runs=runs, entries=entries, items=items, asking=standing),
         CloseIdleConversations(bus=bus, things=things),
         FindIdle(queue=jobs, conversations=open_conversations),
         PostProcessConversations(bus=bus, about=about),

@@ -61,6 +61,18 @@ from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, 
 from commands.model import settle_model
 from commands.model_kinds import ModelKinds
 from commands.passages import ChangePassage, PassageHandlers, RewritePassage
+from commands.pipeline_run import (
+    BeginPipelineRun,
+    CancelPipelineRun,
+    EndPipelineRun,
+    NoteItemBegun,
+    NoteItemEnded,
+    item_begun,
+    item_ended,
+    pipeline_run_begun,
+    pipeline_run_cancelled,
+    pipeline_run_ended,
+)
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.retention import DestroyRunTexts, RetentionHandlers
@@ -163,6 +175,11 @@ def handlers(
         StartRun: runs.start,
         FinishRun: runs.finish,
         InterruptRun: runs.interrupt,
+        BeginPipelineRun: pipeline_run_begun,
+        CancelPipelineRun: pipeline_run_cancelled,
+        NoteItemBegun: item_begun,
+        NoteItemEnded: item_ended,
+        EndPipelineRun: pipeline_run_ended,
         CreateThing: configuration.create,
         ChangeThing: configuration.change,
         Publish: configuration.publish,

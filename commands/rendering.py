@@ -38,10 +38,12 @@ async def render_prompt(
     return [{"role": message["role"], "content": text} for message, text in zip(said, texts, strict=True)]
 
 
-def complete(declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all variables, defaults filled in; raise Invalid for each that is missing or wrong."""
+def complete(
+    declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], place: str = "variables"
+) -> dict[str, Any]:
+    """Return all variables, defaults filled in; raise Invalid for each that is missing or wrong at that place."""
     errors = [
-        FieldError(pointer="/variables", message="this is no variable's name", code="invalid_name")
+        FieldError(pointer=f"/{place}", message="this is no variable's name", code="invalid_name")
         for name in given
         if not VARIABLE.match(name)
     ]
@@ -53,7 +55,7 @@ def complete(declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]
             else:
                 errors.append(
                     FieldError(
-                        pointer=f"/variables/{name}",
+                        pointer=f"/{place}/{name}",
                         message=f"the variable '{name}' is missing",
                         code="missing_variable",
                     )
@@ -61,7 +63,7 @@ def complete(declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]
         elif variable["schema"] and not jsonschema_rs.is_valid(variable["schema"], values[name]):
             errors.append(
                 FieldError(
-                    pointer=f"/variables/{name}",
+                    pointer=f"/{place}/{name}",
                     message=f"the variable '{name}' does not fit its schema",
                     code="schema_mismatch",
                 )

@@ -16,6 +16,7 @@ Glossary
     connector   how documents of one type of sources are listed and fetched
     index       a source's documents, cut in one way and embedded in one space
     passage     a piece of a document that a search can find
+    pipeline    prompts and tools in steps, several at once in a step, each given what earlier ones gave
     action      what an agent may do: search, answer from passages, run a prompt
     topic       what an agent is asked about, with instructions and actions of its own
     subject     whom a conversation or a run is for
@@ -34,6 +35,8 @@ from domain.conversation import Conversation
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
+from domain.pipeline import Pipeline
+from domain.pipeline_run import PipelineRun
 from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.rag_tool import RagTool
@@ -54,6 +57,7 @@ CONFIGURATIONS: tuple[type[Configuration], ...] = (
     RetrievalTool,
     RagTool,
     ToolServer,
+    Pipeline,
     Agent,
     ApiKey,
     Webhook,
@@ -68,6 +72,7 @@ AGGREGATES: tuple[type[Aggregate], ...] = (
     Sync,
     Syncing,
     Run,
+    PipelineRun,
     Conversation,
     Subject,
     RunTexts,

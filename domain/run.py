@@ -22,6 +22,8 @@ Kind = Literal[
     "title",
     "post_processing",
     "sample_questions",
+    "pipeline",
+    "evaluation",
 ]
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
 TEXTS = "run_texts"

@@ -98,6 +98,11 @@ VALUES: dict[str, Any] = {
 KINDS: dict[str, dict[str, Any]] = {
     "knowledge_source": {"type": "files", "source": None},
     "model": {"model": "gpt-4o-mini"},
+    "pipeline": {
+        "steps": [{"name": "first", "parallel": [{"name": "summary", "type": "prompt", "tool": ID}]}],
+        "output": "steps.first.summary.text",
+    },
+    "pipeline_run": {"error": {"kind": "ModelCallFailed", "code": "provider_failed"}},
     "provider": {"type": "openai_compatible"},
     "tool_server": {"type": "mcp"},
 }
