@@ -8,19 +8,14 @@ By hand, for it installs the other two into an environment of their own (some mi
 import argparse
 import http.client
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
 from benchmarks.http_load import load
+from benchmarks.peers.environments import circumstances, installed
 from benchmarks.peers.systems import MAGNET, MLFLOW, PHOENIX, Make, System, running
 
 PACKAGES = ("mlflow", "arize-phoenix")
@@ -44,7 +39,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement (default 4)")
     parser.add_argument("--write", action="store_true", help=f"keep the table in benchmarks/peers/{RESULTS.name}")
     asked = parser.parse_args()
-    versions = installed(asked.environment)
+    versions = installed(asked.environment, PACKAGES)
     rates: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="magnet-peers-") as place:
         for system in (MAGNET, MLFLOW, PHOENIX):
@@ -57,17 +52,6 @@ def main() -> int:
     if asked.write:
         RESULTS.write_text(f"# Prompts beside MLflow and Phoenix\n\n{text}", "utf-8")
     return 0 if all(ratio(rates, step) >= LEAST for step in STEPS) else 1
-
-
-def installed(environment: Path) -> dict[str, str]:
-    """Make the environment if it is not there; return the versions in it."""
-    python = environment / "bin" / "python"
-    if not python.exists():
-        venv.create(environment, with_pip=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    program = "import sys, importlib.metadata as m; print(*[m.version(name) for name in sys.argv[1:]])"
-    told = subprocess.run([python, "-c", program, *PACKAGES], check=True, capture_output=True, text=True).stdout
-    return dict(zip(PACKAGES, told.split(), strict=True))
 
 
 def measured(system: System, port: int, seconds: float) -> dict[str, float]:
@@ -138,18 +122,12 @@ def ratio(rates: dict[str, dict[str, float]], step: str) -> float:
 
 def table(rates: dict[str, dict[str, float]], versions: dict[str, str]) -> str:
     """Return the table and what it was made on."""
-    about = ", ".join(
-        [
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", f"{os.cpu_count()} cores", f"Python {platform.python_version()}",
-            *(f"{name} {number}" for name, number in versions.items()), f"fastapi {version('fastapi')}",
-        ]
-    )  # fmt: skip
     lines = [
         "Made by `python -m benchmarks.peers --write`: one worker process each, on loopback, each with the storage that",
         "it comes with (Magnet its embedded PostgreSQL with fsync, the others SQLite), the best of",
         f"{json.dumps(CONNECTIONS)[1:-1]} connections; MLflow's create is the two requests that its API needs at least.",
         "",
-        about,
+        circumstances(versions),
         "",
         "| prompts per second | Magnet | MLflow | Phoenix | Magnet / the better | target | met |",
         "| --- | --- | --- | --- | --- | --- | --- |",
