@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import orjson
 
 from commands.json_calls import form_of, read_from
@@ -148,6 +147,8 @@ class GroundingChecks:
         texts = [each.text for each in sentences] + [part for each in parts for part in each]
         embedded = await embed(recording, self.embeddings, model, texts, parent=step.number)
         step.model = model_document(embedded.model)
+        import numpy as np  # noqa: PLC0415  10 MB that only this check needs
+
         vectors = np.array([np.frombuffer(each, dtype="<f4") for each in embedded.vectors], dtype=np.float64)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

@@ -1,9 +1,10 @@
 """Every kind of tool servers behind one port, and the way out that they share."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.connectors.oauth import Tokens
 from adapters.connectors.web import Web
@@ -11,9 +12,11 @@ from adapters.egress import Egress
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.tool_servers.apis import Apis, OpenAPISpecifications
 from adapters.tool_servers.guarded_http import GuardedTransport
-from adapters.tool_servers.mcp_servers import McpServers
 from commands.tools import Offer, ToolAnswer
 from domain.tool_server import ToolServer
+
+if TYPE_CHECKING:
+    from adapters.tool_servers.mcp_servers import McpServers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,20 +24,31 @@ class ReachedToolServers:
     """Asks and calls servers by their type."""
 
     apis: Apis
-    mcp: McpServers
+    transport: GuardedTransport
+    tokens: Tokens
+    secrets: SealedSourceSecrets
 
     async def offer(self, server: ToolServer) -> Offer:
         """Return what a server offers."""
-        return await self._of(server).offer(server)
+        return await (await self._of(server)).offer(server)
 
     async def call(
         self, server: ToolServer, tool: Mapping[str, Any], arguments: Mapping[str, Any], *, seconds: float
     ) -> ToolAnswer:
         """Call a tool once."""
-        return await self._of(server).call(server, tool, arguments, seconds=seconds)
+        return await (await self._of(server)).call(server, tool, arguments, seconds=seconds)
 
-    def _of(self, server: ToolServer) -> Apis | McpServers:
-        return self.mcp if server.definition["type"] == "mcp" else self.apis
+    async def _of(self, server: ToolServer) -> "Apis | McpServers":
+        if server.definition["type"] != "mcp":
+            return self.apis
+        kind = await asyncio.to_thread(_import_mcp_servers)
+        return kind(transport=self.transport, tokens=self.tokens, secrets=self.secrets)
+
+
+def _import_mcp_servers() -> "type[McpServers]":
+    from adapters.tool_servers.mcp_servers import McpServers  # noqa: PLC0415  who calls none does not pay for mcp
+
+    return McpServers
 
 
 @asynccontextmanager
@@ -45,7 +59,9 @@ async def tool_servers(egress: Egress, secrets: SealedSourceSecrets) -> AsyncIte
     try:
         yield ReachedToolServers(
             apis=Apis(web=web, tokens=tokens, secrets=secrets, specifications=OpenAPISpecifications()),
-            mcp=McpServers(transport=transport, tokens=tokens, secrets=secrets),
+            transport=transport,
+            tokens=tokens,
+            secrets=secrets,
         )
     finally:
         await web.close()
