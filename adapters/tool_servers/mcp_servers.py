@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from adapters.connectors.oauth import Tokens
 from adapters.connectors.web import place
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.tool_servers.answers import not_shown, told
-from adapters.tool_servers.credentials import credentials_of
+from adapters.tool_servers.credentials import Credentials, credentials_of
 from adapters.tool_servers.guarded_http import Door, GuardedTransport
 from adapters.tool_servers.mcp_offer import offer_of, paged
 from commands.connectors import SourceUnavailable
@@ -32,6 +32,19 @@ OURS = types.Implementation(name="magnet", version="1")
 CALLED: TypeAdapter[Any] = TypeAdapter(types.CallToolResult)
 BROKEN = frozenset({types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT})
 """Codes of errors that no server has said."""
+
+
+@dataclass
+class Visit:
+    """One visit to a server: by which door, and whether it came inside, from where on something may have been done."""
+
+    credentials: Credentials
+    door: Door | None = None
+    inside: bool = False
+
+    def doubt(self, changes: bool) -> str:
+        """Return what is said besides of a call that changes something and was not answered."""
+        return f" {UNKNOWN}" if changes and self.inside else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,36 +81,43 @@ class McpServers:
     async def _visit(self, server: ToolServer, seconds: float, *, changes: bool = False) -> AsyncIterator[Client]:
         """Yield a client that is connected; what goes wrong is raised as ToolServerUnavailable, in words."""
         url = server.definition["url"]
-        credentials = credentials_of(server, await self.secrets.of(server), url)
-        unknown, inside = "", False
-        headers = dict(credentials.headers)
-        token = None
-        door: Door | None = None
+        visit = Visit(credentials_of(server, await self.secrets.of(server), url))
         try:
-            async with asyncio.timeout(seconds):
-                if credentials.grant is not None:
-                    token = await self.tokens.token(credentials.grant)
-                    headers["Authorization"] = f"Bearer {token}"
-                door = Door(self.transport, web_origin(url), headers, credentials.query)
-                async with self._client(server, door, seconds) as client:
-                    inside = True
-                    yield client
+            async with asyncio.timeout(seconds), AsyncExitStack() as stack:
+                yield await self._connected(stack, server, visit, seconds)
         except ToolServerUnavailable:
             raise
         except SourceUnavailable as error:
             raise ToolServerUnavailable(str(error), code=error.error_code) from None
         except TimeoutError:
-            unknown = f" {UNKNOWN}" if changes and inside else ""
             raise ToolServerUnavailable(
-                f"{place(url)} has not answered within {seconds:g} s.{unknown}", code="tool_timed_out"
+                f"{place(url)} has not answered within {seconds:g} s.{visit.doubt(changes)}", code="tool_timed_out"
             ) from None
         except Exception as error:
-            if not explains(error, door):
+            if not explains(error, visit.door):
                 raise
-            if token is not None and credentials.grant is not None and door is not None and door.status == 401:
-                self.tokens.forget(credentials.grant, token)
-            unknown = f" {UNKNOWN}" if changes and inside else ""
-            raise ToolServerUnavailable(f"{words(url, error, door)}{unknown}") from None
+            raise ToolServerUnavailable(f"{words(url, error, visit.door)}{visit.doubt(changes)}") from None
+
+    async def _connected(self, stack: AsyncExitStack, server: ToolServer, visit: "Visit", seconds: float) -> Client:
+        """Return a client that is connected until the stack ends; a token that is refused is had anew, once."""
+        grant = visit.credentials.grant
+        for last in (False, True):
+            headers = dict(visit.credentials.headers)
+            token = None if grant is None else await self.tokens.token(grant)
+            if token is not None:
+                headers["Authorization"] = f"Bearer {token}"
+            home = web_origin(server.definition["url"])
+            visit.door = Door(self.transport, home, headers, visit.credentials.query)
+            try:
+                client = await stack.enter_async_context(self._client(server, visit.door, seconds))
+            except Exception:
+                if last or grant is None or token is None or visit.door.status != 401:
+                    raise
+                self.tokens.forget(grant, token)
+            else:
+                visit.inside = True
+                return client
+        raise AssertionError("the last try returns or raises")
 
     def _client(self, server: ToolServer, door: Door, seconds: float) -> AbstractAsyncContextManager[Client]:
         url = server.definition["url"]

@@ -14,7 +14,7 @@ from domain.configuration import Configuration
 from domain.tool_server import ToolServer
 from domain.turn_effects import UNKNOWN
 from tests.support.mcp_shop import McpShop, mcp_shop
-from tests.support.site import Answer, site
+from tests.support.site import Answer, Asked, site
 
 SECRET = "s3cret-canary-17"
 
@@ -23,7 +23,7 @@ class Secrets:
     """Stands where sealed secrets are."""
 
     async def of(self, source: Configuration) -> Mapping[str, str]:
-        return {"token": SECRET}
+        return {"token": SECRET, "client_secret": SECRET}
 
 
 @dataclass
@@ -50,7 +50,8 @@ async def reached(allow: str) -> AsyncIterator[ReachedToolServers]:
 
 
 def server_at(url: str, **more: Any) -> ToolServer:
-    return ToolServer.create(name="shop", definition={"type": "mcp", "url": url, "auth": {"kind": "bearer"}, **more})
+    definition = {"type": "mcp", "url": url, "auth": {"kind": "bearer"}, **more}
+    return ToolServer.create(name="shop", definition=definition)
 
 
 @pytest.mark.parametrize("transport", ["streamable_http", "sse"])
@@ -88,6 +89,28 @@ async def test_a_call_that_is_not_answered_in_time_may_have_been_done_and_says_s
         server.sync((await servers.offer(server)).document())
         refusal = await Customer(shop=shop, servers=servers, server=server).refused("hang", 0.5)
         assert (refusal.error_code, UNKNOWN in str(refusal)) == ("tool_timed_out", True)
+
+
+async def test_a_token_is_had_once_and_anew_when_it_is_refused():
+    given: list[str] = []
+
+    def gives(asked: Asked) -> Answer:
+        given.append(asked.body.decode())
+        return Answer(body={"access_token": f"token-{len(given)}", "expires_in": 3600})
+
+    async with mcp_shop() as shop, site(gives) as door, reached("127.0.0.0/8") as servers:
+        auth = {"kind": "oauth2_client_credentials", "token_url": f"{door.url}/token", "client_id": "me"}
+        server = server_at(shop.url, auth=auth)
+        shop.token = "token-1"
+        server.sync((await servers.offer(server)).document())
+        customer = Customer(shop=shop, servers=servers, server=server)
+        assert (await customer.call("order", item="pen")).text == "ordered 1 pen"
+        assert len(given) == 1
+        shop.token = "token-2"
+        assert (await customer.call("order", item="ink")).text == "ordered 1 ink"
+        shop.token = "another"
+        assert "(401)" in str(await customer.refused("order", item="nib"))
+        assert (shop.orders, len(given)) == (["pen", "ink"], 3)
 
 
 async def test_no_server_leads_to_an_address_that_may_not_be_reached():

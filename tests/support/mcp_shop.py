@@ -24,6 +24,8 @@ class McpShop:
     headers: list[dict[str, str]] = field(default_factory=list)
     status: int = 0
     """Where set, all that is asked is answered with this alone."""
+    token: str = ""
+    """Where set, whoever brings another one is answered 401."""
 
 
 def server_of(shop: McpShop) -> MCPServer:
@@ -80,8 +82,9 @@ async def mcp_shop(transport: Literal["streamable_http", "sse"] = "streamable_ht
     async def asked(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             shop.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
-            if shop.status:
-                await send({"type": "http.response.start", "status": shop.status, "headers": []})
+            known = not shop.token or shop.headers[-1].get("authorization") == f"Bearer {shop.token}"
+            if shop.status or not known:
+                await send({"type": "http.response.start", "status": shop.status or 401, "headers": []})
                 await send({"type": "http.response.body", "body": b"no"})
                 return
         await app(scope, receive, send)
