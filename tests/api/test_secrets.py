@@ -11,6 +11,7 @@ from api.app import COLLECTIONS
 from domain.configuration import Configuration
 from domain.knowledge_source import KnowledgeSource
 from domain.provider import Provider
+from domain.tool_server import ToolServer
 from domain.webhook import Webhook
 from tests.support.postgres import Database
 from tests.support.server import Running
@@ -23,8 +24,12 @@ BODIES: dict[type[Configuration], dict[str, Any]] = {
     Provider: {"type": "openai", "base_url": "https://a.example.com"},
     Webhook: {"url": "https://a.example.com/hook"},
     KnowledgeSource: {"type": "files"},
+    ToolServer: {"type": "mcp", "url": "https://a.example.com/mcp"},
 }
 """What else a thing of each kind with secrets must have."""
+
+NAMES: dict[type[Configuration], tuple[str, str]] = {ToolServer: ("token", "client_secret")}
+"""Names of secrets of kinds that take no others."""
 
 
 def with_secrets(kind: type[Configuration], secret: str) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def with_secrets(kind: type[Configuration], secret: str) -> dict[str, Any]:
     filled: dict[str, Any] = {}
     for declared in kind.DEFINITION.SECRETS:
         name, _, many = declared.partition("/")
-        filled[name] = {"X-First": secret, "X-Second": secret} if many else secret
+        filled[name] = dict.fromkeys(NAMES.get(kind, ("X-First", "X-Second")), secret) if many else secret
     return filled
 
 
