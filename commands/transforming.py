@@ -135,14 +135,17 @@ class Transformer:
         }
         ids = {each.id for found in wanted.values() for each in found.values()}
         made = dict(await self.transformations.kept(ids))
+        budget = await self._budget(source)
         async with AsyncExitStack() as stack:
             recording: Recording | None = None
             for entry in entries:
                 lacking = {each.id: each for each in wanted[entry.key].values() if each.id not in made}
                 if lacking:
                     if recording is None:
+                        budget.must_last()
                         recording = await stack.enter_async_context(recorded(self.runs, source))
-                    made |= await self._made(source, lacking, recording)
+                    asked = await at_once(self._asked(source, each, budget, recording) for each in lacking.values())
+                    made |= dict(zip(lacking, asked, strict=True))
                 await self._keep(part, entry, cuts[part.final(entry)], wanted[entry.key], made)
 
     async def _keep(
@@ -205,19 +208,13 @@ class Transformer:
             return [None, None]
         return [chosen, (await self.things.newest(Model, UUID(chosen))).definition["model"]]
 
-    async def _made(
-        self, source: KnowledgeSource, lacking: Mapping[bytes, Wanted], recording: Recording
-    ) -> Mapping[bytes, str]:
-        """Return what the model makes of chunks."""
+    async def _budget(self, source: KnowledgeSource) -> Budget:
+        """Return what a source may spend today, by what it is set to now."""
         limit = (source.definition.get("transformation") or {}).get("cost_limit")
-        currency = limit["currency"] if limit else ""
-        budget = Budget(
-            limit=None if limit is None else Decimal(limit["amount"]),
-            currency=currency,
-            spent=await self.transformations.spent(source.id, currency),
-        )
-        made = await at_once(self._asked(source, each, budget, recording) for each in lacking.values())
-        return dict(zip(lacking, made, strict=True))
+        if limit is None:
+            return Budget(limit=None, currency="", spent=Decimal(0))
+        spent = await self.transformations.spent(source.id, limit["currency"])
+        return Budget(limit=Decimal(limit["amount"]), currency=limit["currency"], spent=spent)
 
     async def _asked(self, source: KnowledgeSource, wanted: Wanted, budget: Budget, recording: Recording) -> str:
         async with self.slots:
