@@ -115,6 +115,8 @@ def may_say_more(leg: Mapping[str, Any]) -> bool:
     """Return whether the journal may get more events of a run."""
     if leg["ended_at"] is None:
         return True
+    if leg["copied_from"] is not None or not leg["agent"]:
+        return False  # it was told elsewhere, or never began: there is no journal of it here
     ended = datetime.fromisoformat(leg["ended_at"]).timestamp()
     return bool(leg["state"] != "interrupted" and time.time() - ended < GRACE)
 
