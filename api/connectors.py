@@ -17,7 +17,7 @@ from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from adapters.guardrails.built_in import TYPES
+from adapters.guardrails.built_in import CONFIGS
 from adapters.plugins.plugins import Plugins
 from api.settings import Settings
 from commands.connectors import Connectors
@@ -43,7 +43,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
             "sharepoint": SharePointConnector(web),
             "sql": SqlConnector(egress, roots),
         }
-        plugins = Plugins(built_in, settings.plugin_modules, taken=TYPES)
+        plugins = Plugins(built_in, settings.plugin_modules, guardrails=CONFIGS)
         try:
             await plugins.open()
             yield plugins

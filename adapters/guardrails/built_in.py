@@ -1,12 +1,20 @@
 """The guardrails that come along, by their types."""
 
-from adapters.guardrails.injection import InjectionGuard
-from adapters.guardrails.moderation import ModerationGuard, Moderations
-from adapters.guardrails.pii import PiiGuard
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from adapters.guardrails.injection import InjectionConfig, InjectionGuard
+from adapters.guardrails.moderation import ModerationConfig, ModerationGuard, Moderations
+from adapters.guardrails.pii import PiiConfig, PiiGuard
 from commands.guardrails import Guards
 
-TYPES = frozenset({"pii", "injection", "moderation"})
-"""Names that no plugin may have."""
+CONFIGS: Mapping[str, type[BaseModel]] = {
+    "pii": PiiConfig,
+    "injection": InjectionConfig,
+    "moderation": ModerationConfig,
+}
+"""Their types, which no plugin may have, and what their settings are."""
 
 
 def built_in_guards(moderations: Moderations) -> Guards:

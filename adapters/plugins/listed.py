@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal
 
-from adapters.plugins.checking import SOURCES
+from pydantic import BaseModel
+
+from adapters.plugins.checking import GUARDRAILS, SOURCES
 from commands.connectors import Connectors
 
 State = Literal["ready", "unhealthy", "failed"]
@@ -29,18 +31,24 @@ class ListedPlugin:
 
 def built_in(connectors: Connectors) -> list[ListedPlugin]:
     """Return what is shown of our own connectors."""
-    return [
-        ListedPlugin(
-            group=SOURCES,
-            name=name,
-            package="magnet",
-            version=version("magnet"),
-            description=next(iter((connector.config.__doc__ or "").splitlines()), ""),
-            state="ready",
-            error=None,
-            schema=connector.config.model_json_schema(),
-            secrets=dict(connector.secrets),
-            built_in=True,
-        )
-        for name, connector in sorted(connectors.items())
-    ]
+    return [_own(SOURCES, name, connector.config, connector.secrets) for name, connector in sorted(connectors.items())]
+
+
+def built_in_guardrails(configs: Mapping[str, type[BaseModel]]) -> list[ListedPlugin]:
+    """Return what is shown of our own guardrails."""
+    return [_own(GUARDRAILS, name, config, {}) for name, config in sorted(configs.items())]
+
+
+def _own(group: str, name: str, config: type[BaseModel], secrets: Mapping[str, str]) -> ListedPlugin:
+    return ListedPlugin(
+        group=group,
+        name=name,
+        package="magnet",
+        version=version("magnet"),
+        description=next(iter((config.__doc__ or "").splitlines()), ""),
+        state="ready",
+        error=None,
+        schema=config.model_json_schema(),
+        secrets=dict(secrets),
+        built_in=True,
+    )

@@ -2,18 +2,20 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import structlog
+from pydantic import BaseModel
 
 from adapters.plugins.checking import GUARDRAILS, SOURCES, NoPlugin, Plugin, plugin_of
 from adapters.plugins.connector import PluginConnector
 from adapters.plugins.discovery import Found, installed, of_module
 from adapters.plugins.guard import PluginGuard
-from adapters.plugins.listed import ListedPlugin, built_in
+from adapters.plugins.listed import ListedPlugin, built_in, built_in_guardrails
 from adapters.plugins.own_thread import OwnThread, TookTooLong, called
 from adapters.plugins.reasons import reason
 from commands.connectors import Connector, Connectors
@@ -41,14 +43,18 @@ class Started:
 class Plugins:
     """Each plugin for itself: one that fails is listed with its error and hurts nothing else.
 
-    `taken` are the types of guardrails that come along.
+    `guardrails` are those that come along, by type, with what their settings are.
     """
 
     def __init__(
-        self, connectors: Connectors, modules: Sequence[str] = (), *, taken: frozenset[str] = frozenset()
+        self,
+        connectors: Connectors,
+        modules: Sequence[str] = (),
+        *,
+        guardrails: Mapping[str, type[BaseModel]] = MappingProxyType({}),
     ) -> None:
         self._built_in = dict(connectors)
-        self._guardrails = taken
+        self._guardrails = guardrails
         self._modules = modules
         self._started: list[Started] = []
         self._failed: list[ListedPlugin] = []
@@ -97,7 +103,7 @@ class Plugins:
 
     @cached_property
     def _own(self) -> Sequence[ListedPlugin]:
-        return built_in(self._built_in)
+        return [*built_in(self._built_in), *built_in_guardrails(self._guardrails)]
 
     async def shown(self) -> Sequence[ListedPlugin]:
         """Return all of them as they are now, those that failed too."""

@@ -149,3 +149,24 @@ async def test_a_providers_moderation_is_asked_before_anything_is_said(talk: Tal
     server.script(server_error())
     failed = await talk.post(path, "Something else.")
     assert (failed.status_code, failed.json()["code"]) == (502, "guardrail_failed")
+
+
+async def test_who_took_over_asks_a_person_and_goes_on_by_what_they_decide(talk: Talks, server: ModelServer):
+    topics = [{"name": "loud", "description": "Shouting.", "actions": [{**ACTIONS[2], "requires_confirmation": True}]}]
+    await talk.magnet.do("POST", "/v1/agents", {"name": "expert", "instructions": "You shout.", "topics": topics})
+    over = {"type": "agent", "tool": "expert", "function": "to_expert", "hand_off": True}
+    await talk.magnet.do("POST", "/v1/agents", {"name": "front", "instructions": "You greet.", "actions": [over]})
+    hand = ToolCalled(name="to_expert", arguments={"message": "Shout."}, id="c1")
+    shout = ToolCalled(name="shout", arguments={"words": "hey"}, id="c2")
+    server.script_for("chat-model", Reply(tool_calls=[hand]), Reply(tool_calls=[shout]))
+    path = await talk.begin("front")
+    asked = await talk.say(path, "Shout!")
+    assert asked["turn"]["state"] == "awaiting_confirmation"
+    server.script_for("chat-model", Reply(text="HEY!"), Reply(text="I have shouted."))
+    body = {"id": asked["confirmations"][0]["id"], "approved": True}
+    done = await talk.magnet.do("POST", f"{path}/confirmations", body)
+    assert done["message"]["content"] == "I have shouted."
+    assert server.last.body["messages"][0]["content"] == "You shout."
+    assert [each["function"] for each in done["message"]["tool_calls"]] == ["to_expert", "shout"]
+    run = await talk.run(done["run_id"])
+    assert (run["target"]["name"], run["versions"]["agent"]["name"]) == ("expert", "expert")
