@@ -34,6 +34,7 @@ from api.commands import (
     subjects,
     syncs,
     tool_servers,
+    web_chats,
 )
 from api.commands import configurations as configuration_commands
 from api.commands import projections as projection_commands
@@ -41,7 +42,7 @@ from api.commands import providers as provider_commands
 from api.commands import tags as tag_commands
 from api.commands import webhooks as webhook_commands
 from api.container import Container
-from api.cross_origin import NamedOrigins, Preflight, share
+from api.cross_origin import NamedOrigins, Preflight, page_that_asks, share
 from api.errors import HttpProblem, problem, problem_of
 from api.event_schemas import asyncapi_document
 from api.mcp_server import exchange as mcp_exchange
@@ -65,12 +66,15 @@ from api.queries import responses as response_queries
 from api.queries import runs as run_queries
 from api.queries import syncs as sync_queries
 from api.queries import tool_servers as tool_server_queries
+from api.queries import web_chats as web_chat_queries
 from api.queries import webhooks as webhook_queries
 from api.routing import IndexedRoutes
+from api.web_chat import serving as web_chat
 from commands.conversation_tokens import HELD, Claims
 from commands.ports import Actor
 from domain.agent import Agent
 from domain.api_key import ApiKey
+from domain.channel import Channel
 from domain.configuration import Configuration
 from domain.errors import FieldError, Invalid
 from domain.knowledge_source import KnowledgeSource
@@ -95,6 +99,7 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (Agent, "agents"),
     (ApiKey, "api-keys"),
     (Webhook, "webhooks"),
+    (Channel, "channels"),
 )
 OWN_PERMISSIONS: Mapping[type[Configuration], str] = {ApiKey: "keys:manage", Webhook: webhook_queries.PERMISSION}
 """Of kinds that not everybody may read or change who may do so with other things."""
@@ -152,6 +157,8 @@ def operations() -> Sequence[Operation]:
         *access_queries.OPERATIONS,
         *webhook_commands.OPERATIONS,
         *webhook_queries.OPERATIONS,
+        *web_chats.OPERATIONS,
+        *web_chat_queries.OPERATIONS,
     ]
 
 
@@ -190,6 +197,7 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         partial(asyncapi_document, topic=settings.kafka_topic, servers=settings.kafka_bootstrap_servers),
         settings.root_path,
     )
+    web_chat.add_routes(app)
     app.add_exception_handler(HTTPException, _refused)
     return app
 
@@ -242,6 +250,8 @@ class Endpoint:
         else:
             if permission != PUBLIC:
                 caller.actor = await self._container.authenticator(request)
+            else:
+                caller.origin = await page_that_asks(self._operation, self._container, request)
             must_be_allowed(caller.actor, permission)
         if request.scope["query_string"]:
             _check_parameters(request, self._known)

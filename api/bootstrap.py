@@ -63,6 +63,7 @@ from api.works import works_of
 from commands.answer_run import AnswerRuns
 from commands.attachments import Attachments
 from commands.bus import Bus, Command
+from commands.channel_standing import Standings
 from commands.checkpoint import TellCheckpoints
 from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
@@ -89,6 +90,7 @@ from commands.tool_actions import ToolActions
 from commands.tool_server import ToolServerCalls
 from commands.tools import Tools
 from commands.turns import Turns
+from commands.web_chat import WebChats
 from domain import AGGREGATES
 from projections.conversation_reading import ConversationReader
 from projections.history import History
@@ -141,6 +143,7 @@ async def open_container(
         credentials = Credentials(pool, listener)
         stack.push_async_callback(credentials.close)
         authenticator = Authenticator(credentials, keyring.mac)
+        standing = Standings(things=store, keys=authenticator.standing)
         if renderer is None:
             sandboxed = SandboxedRenderer()
             stack.push_async_callback(sandboxed.close)
@@ -211,7 +214,7 @@ async def open_container(
             works = works_of(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
                 tokenizers=tokenizers, given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
-                turns=turns, standing=authenticator.standing, chat=chat_models, prompts=prompt_runs,
+                turns=turns, standing=standing, chat=chat_models, prompts=prompt_runs,
                 entries=entries, items=items,
             )  # fmt: skip
             await jobs.open(works)
@@ -307,7 +310,8 @@ async def open_container(
             webhooks=WebhookAdministration(pool, log),
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=authenticator,
-            visitors=Visitors(ConversationTokens(box=secret_box), store, authenticator.standing),
+            visitors=Visitors(ConversationTokens(box=secret_box), store, standing),
+            web_chats=WebChats(bus=bus, things=store, box=secret_box),
             runner=runner if worker else None,
             stack=stack.pop_all(),
         )

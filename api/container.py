@@ -29,6 +29,7 @@ from adapters.webhooks.administration import WebhookAdministration
 from api.auth import Authenticates
 from api.event_frames import EventFrames
 from api.metrics import Metrics
+from api.rates import Rates
 from api.settings import Settings
 from api.visitors import Visitors
 from commands.answer_run import AnswerRuns
@@ -52,6 +53,7 @@ from commands.sample_questions import SampleQuestions
 from commands.source_trial import SourceTrials
 from commands.tool_server import ToolServerCalls
 from commands.turns import Turns
+from commands.web_chat import WebChats
 from projections.configurations import ConfigurationsView
 from projections.conversation_reading import ConversationReader
 from projections.event_changes import events_with_changes
@@ -126,6 +128,8 @@ class Container:
     webhooks: WebhookAdministration
     authenticator: Authenticates
     visitors: Visitors
+    web_chats: WebChats
+    chat_rates: Rates = field(default_factory=Rates)
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None
     nobody: Actor = NOBODY

@@ -10,9 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.errors import HttpProblem
+from commands.channel_standing import open_channel
+from domain.channel import Channel
 from domain.conversation import Conversation
 from domain.errors import NotFound
-from domain.references import UUID_FORM
+from domain.references import UUID_FORM, identify
 
 if TYPE_CHECKING:
     from api.call import Operation
@@ -76,6 +79,32 @@ async def origins_of_conversation(container: "Container", request: Request) -> C
     if not UUID_FORM.match(id):
         raise NotFound("There is no such conversation.")
     return (await container.store.newest(Conversation, UUID(id))).origins
+
+
+async def web_chat_of(container: "Container", request: Request) -> Channel:
+    """Return the chat on web pages that is addressed, or raise NotFound."""
+    ref = request.path_params["ref"]
+    if "\x00" in ref:
+        raise NotFound("There is no such channel.")
+    return await open_channel(container.store, identify(Channel.TOPIC, ref), "web")
+
+
+async def origins_of_chat(container: "Container", request: Request) -> Collection[str]:
+    """Return the origins whose pages may show a chat, or raise NotFound."""
+    return tuple((await web_chat_of(container, request)).config["origins"])
+
+
+async def page_that_asks(operation: "Operation", container: "Container", request: Request) -> str | None:
+    """Return the origin of the page that asks for a public operation; raise a 403 for pages that may not.
+
+    What reads only may also be asked for by no page.
+    """
+    if operation.origins is None:
+        return None
+    origin, known = request.headers.get("origin"), await operation.origins(container, request)
+    if origin not in known and not (origin is None and operation.method == "GET"):
+        raise HttpProblem(403, "origin_not_allowed", "Pages of this origin may not ask for this.")
+    return origin
 
 
 def is_own(request: Request, origin: str) -> bool:

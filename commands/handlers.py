@@ -3,6 +3,7 @@
 from commands.agent import AgentRules
 from commands.api_key import Credentials
 from commands.bus import Answers, Handlers
+from commands.channel import ChannelRules
 from commands.checkpoint import NoteCheckpoint, note_checkpoint
 from commands.closing import CloseIdle, closed_idle, settle_conduct
 from commands.configuration import (
@@ -88,6 +89,7 @@ from commands.trials import ShowTrial, show_trial
 from commands.webhook import SigningSecrets
 from domain.agent import Agent
 from domain.api_key import ApiKey
+from domain.channel import Channel
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
@@ -126,6 +128,7 @@ def handlers(
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
             Webhook: SigningSecrets(box=secrets),
+            Channel: ChannelRules(box=secrets),
         },
         live_rules={Agent: settle_conduct},
     )

@@ -24,12 +24,16 @@ class SigningSecrets:
         webhook = change.thing
         if SIGNED_WITH in webhook.secrets or webhook.archived:
             return {}
-        made = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-        webhook.set_secret(SIGNED_WITH, hint=made[-4:])
-        sealed = self.box.seal(made, owner=webhook.id, field=SIGNED_WITH, origin=webhook.origin)
-        text = base64.b64encode(sealed).decode()
-        change.unit.effect("secret", id=str(webhook.id), field=SIGNED_WITH, sealed=text)
-        return {SIGNED_WITH: made}
+        return {SIGNED_WITH: made_secret(change, self.box, SIGNED_WITH)}
+
+
+def made_secret(change: Change, box: SecretBox, field: str) -> str:
+    """Give a thing a new secret to sign with, and return it."""
+    made = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    change.thing.set_secret(field, hint=made[-4:])
+    sealed = box.seal(made, owner=change.thing.id, field=field, origin=change.thing.origin)
+    change.unit.effect("secret", id=str(change.thing.id), field=field, sealed=base64.b64encode(sealed).decode())
+    return made
 
 
 def signing_key(secret: str) -> bytes:

@@ -22,6 +22,7 @@ Glossary
     subject     whom a conversation or a run is for
     tool        what another machine does when it is asked: an operation of an API, or a tool of MCP
     turn        what a person says in a conversation, and what comes of it
+    channel     a way from outside to an agent
     reference   an id or a name by which one thing means another
 """
 
@@ -29,6 +30,7 @@ from eventsourcing.domain import Aggregate
 
 from domain.agent import Agent
 from domain.api_key import ApiKey
+from domain.channel import Channel
 from domain.checkpoint import Checkpoint
 from domain.configuration import Configuration
 from domain.conversation import Conversation
@@ -61,6 +63,7 @@ CONFIGURATIONS: tuple[type[Configuration], ...] = (
     Agent,
     ApiKey,
     Webhook,
+    Channel,
 )
 """Every kind of configuration thing."""
 

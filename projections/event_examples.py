@@ -96,6 +96,7 @@ VALUES: dict[str, Any] = {
 """What fields of these names hold."""
 
 KINDS: dict[str, dict[str, Any]] = {
+    "channel": {"type": "web", "config": {"origins": ["https://shop.example.com"]}},
     "knowledge_source": {"type": "files", "source": None},
     "model": {"model": "gpt-4o-mini"},
     "pipeline": {
@@ -107,6 +108,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "tool_server": {"type": "mcp"},
 }
 """What they hold in events of these kinds."""
+
+ALSO_NEEDED = {"tool_server": ("url",), "channel": ("config",)}
+"""What their definitions need besides what is required of all."""
 
 TYPES: dict[str, Any] = {"bool": True, "int": 3, "float": 1.5, "str": "text", "list": [], "dict": {}}
 """What others hold, by the beginning of their types."""
@@ -147,7 +151,7 @@ def definition(aggregate: type[Aggregate]) -> dict[str, Any]:
     needed = {
         field.alias or name: value_of(kind, field.alias or name, inspect.formatannotation(field.annotation))
         for name, field in model.model_fields.items()
-        if field.is_required() or name in ("text", "retrieval_tool", *(("url",) if kind == "tool_server" else ()))
+        if field.is_required() or name in ("text", "retrieval_tool", *ALSO_NEEDED.get(kind, ()))
     }
     return model.model_validate(needed).model_dump(mode="json", by_alias=True)
 

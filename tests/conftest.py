@@ -12,6 +12,7 @@ import pytest
 
 from adapters import failpoints
 from adapters.postgres.embedded import EmbeddedPostgres
+from tests.support.browser import found
 from tests.support.homes import short_lived
 from tests.support.postgres import Database, fresh_database, server
 
@@ -33,6 +34,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-", dir=short_lived())
         config.add_cleanup(_clear_away)
         os.environ["SSL_CERT_FILE"] = str(_one_authority(Path(os.environ[HOME])))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a browser where there is none."""
+    if found() is None:
+        without = [item for item in items if item.get_closest_marker("browser")]
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so."""
+    if found() is None:
+        terminalreporter.write_line(
+            "There is no browser here: the tests of the chat in one were left out (apt-get install chromium)."
+        )
 
 
 def _one_authority(home: Path) -> Path:

@@ -78,6 +78,16 @@ def test_every_query_file_is_package_data() -> None:
             assert (ROOT / path.parts[0] / "__init__.py").exists(), path
 
 
+def test_what_pages_are_served_is_package_data() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+    assert "static/**" in project["tool"]["setuptools"]["package-data"]["*"]
+    served = [Path(path) for path in tracked() if Path(path).suffix in (".js", ".css")]
+    assert served
+    for path in served:
+        assert path.parent.name == "static" and (ROOT / path.parent.parent / "__init__.py").exists(), path
+
+
 def test_the_compose_file_has_the_database_the_broker_and_both_halves_of_magnet() -> None:
     services = compose()["services"]
 

@@ -1,6 +1,8 @@
 """Tokens of conversations over HTTP: for pages that may not have a key."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pydantic import Field
 from starlette.responses import Response
@@ -41,6 +43,15 @@ async def make_token(call: Call) -> Response:
     return call.receipt(await call.dispatch(command, reason=reason, raw=raw), status=201)
 
 
+TOKEN: Mapping[str, Any] = {
+    **PROBLEM_FREE_RECEIPT,
+    "properties": {
+        **PROBLEM_FREE_RECEIPT["properties"],
+        "token": {"type": ["string", "null"]},
+        "expires_at": {"type": "string", "format": "date-time"},
+    },
+}
+
 OPERATIONS = (
     conversation_command(
         "/{id}/tokens",
@@ -49,14 +60,7 @@ OPERATIONS = (
         make_token,
         body=body_schema(TokenBody),
         body_required=False,
-        answer={
-            **PROBLEM_FREE_RECEIPT,
-            "properties": {
-                **PROBLEM_FREE_RECEIPT["properties"],
-                "token": {"type": ["string", "null"]},
-                "expires_at": {"type": "string", "format": "date-time"},
-            },
-        },
+        answer=TOKEN,
         status=201,
     ),
 )

@@ -12,9 +12,11 @@ from api.call import Call, Operation
 from api.commands.attachments import FORM, AttachmentBody, files_in, message_body
 from api.commands.configurations import nothing_else
 from api.cross_origin import origins_of_conversation
+from api.errors import HttpProblem
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
 from commands.turn_work import Begun, Confirm, Say
+from domain.channel import Channel
 from domain.channels import ChannelName
 from domain.conversation_files import MOST_FILES
 from domain.conversation_queue import OnBusy
@@ -111,6 +113,8 @@ async def say(call: Call) -> Response:
     asked = parse(MessageBody, body)
     await call.wait_for_passages()
     given = files_in(asked.attachments) if files is None else files
+    if given and call.actor.type == Channel.TOPIC:
+        raise HttpProblem(403, "forbidden", "Visitors of a page give no files.")
     command = Say(
         conversation=conversation_of(call),
         content=asked.content,

@@ -1,0 +1,1 @@
+"""The chat for web pages: a script of some parts, served as one."""
