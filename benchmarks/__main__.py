@@ -10,6 +10,7 @@ import structlog
 
 from api.process import calm_collector
 from benchmarks import (
+    agents,
     audit,
     catch_up,
     cycle,
@@ -57,6 +58,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "runs": runs.prompt_runs,
     "streams": streams.streams_at_once,
     "turns": turns.agent_turns,
+    "agents": agents.agents,
     "ingest": ingest.ingesting,
     "search": search.searching,
     "quality": quality.quality,

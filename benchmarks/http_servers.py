@@ -70,7 +70,7 @@ async def bare(dsn: str) -> FastAPI:
 async def main(what: str, dsn: str, home: str) -> None:
     """Serve on a free port, and say which."""
     configure("WARNING")
-    settings = Settings(_env_file=None, MAGNET_HOME=Path(home))  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, MAGNET_HOME=Path(home), MAGNET_EGRESS_ALLOW="127.0.0.1/32")  # type: ignore[call-arg]
     container = None
     if what == "magnet":
         container = await open_container(settings, dsn=dsn)

@@ -45,6 +45,7 @@ class Magnet:
 
     port: int
     pid: int
+    dsn: str
 
     def request(self, text: str, *, stream: bool) -> bytes:
         """Return the bytes of a request to run the prompt."""
@@ -64,9 +65,9 @@ class Magnet:
 
 
 @contextmanager
-def provider(*, between: float = 0.0, dimensions: int = 64) -> Iterator[Provider]:
-    """Run a model server while the block lasts."""
-    settings = ["--between", str(between), "--dimensions", str(dimensions)]
+def provider(*, between: float = 0.0, dimensions: int = 64, together: bool = False) -> Iterator[Provider]:
+    """Run a model server while the block lasts; `together`: it asks for all tools at once."""
+    settings = ["--between", str(between), "--dimensions", str(dimensions), *(["--together"] if together else [])]
     command = [sys.executable, "-m", "tests.support.model_server", *settings]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -84,9 +85,9 @@ def magnet(databases: Databases, at: Provider) -> Iterator[Magnet]:
     """Run a server while the block lasts, whose prompt is said to the provider's model."""
     with (
         tempfile.TemporaryDirectory(prefix="magnet-bench-models-") as home,
-        served("magnet", databases.magnet(), Path(home)) as (port, pid),
+        served("magnet", dsn := databases.magnet(), Path(home)) as (port, pid),
     ):
-        made = Magnet(port=port, pid=pid)
+        made = Magnet(port=port, pid=pid, dsn=dsn)
         made.do("POST", "/v1/providers", {"name": "house", "type": "openai_compatible", "base_url": at.url})
         model = {"name": "m", "provider": "house", "model": "m", "kind": "chat", "default": True, "prices": PRICES}
         made.do("POST", "/v1/models", model)

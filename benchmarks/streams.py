@@ -29,6 +29,8 @@ class Stream(asyncio.Protocol):
         self._last = 0.0
         self._tail = b""
         self.gap = 0.0
+        self.first_at = 0.0
+        """When the first text came, as the loop counts."""
         self.well = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -43,7 +45,7 @@ class Stream(asyncio.Protocol):
             self.gap = max(self.gap, now - self._last)
             self._last = now
         elif self._first in self._tail:
-            self._last = now
+            self._last = self.first_at = now
         if self._tail.endswith(b"0\r\n\r\n"):
             self.well = self._end in self._tail
             self._transport.close()
