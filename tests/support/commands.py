@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -206,6 +206,8 @@ def _become(asked: Mapping[str, object], files: list[int]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(str(asked["directory"]))
+    sys.path[:0] = [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each not in sys.path]
+    invalidate_caches()
     failpoints.arm(environment.get(failpoints.VARIABLE, ""))
     sys.argv = ["magnet", *arguments]
     main()
