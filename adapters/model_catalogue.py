@@ -246,6 +246,8 @@ class ModelCatalogue:
             raise Archived("The model's provider is archived: restore it first.")
         if provider.definition.type == "local" and kind != "embedding":
             raise WrongModelKind(f"A {kind} model is needed here; what a local provider runs are embedding models.")
+        if provider.definition.type == "plugin" and kind == "chat":
+            raise WrongModelKind("A chat model is needed here; what plugins run are embedding and reranking models.")
         return CalledModel(
             id=known.id,
             name=known.name,

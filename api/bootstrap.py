@@ -24,6 +24,7 @@ from adapters.languages import Languages
 from adapters.leases import Leases
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai import OpenAIModels
+from adapters.plugins.checking import EMBEDDERS, RERANKERS
 from adapters.postgres.access_log import AccessLog
 from adapters.postgres.configurations import PostgresConfigurationsView
 from adapters.postgres.conversations import PostgresConversationsView
@@ -160,12 +161,16 @@ async def open_container(
         source_secrets = SealedSourceSecrets(store, secret_box)
         servers = await stack.enter_async_context(tool_servers(Egress(settings.egress), source_secrets))
         tokenizers = InstalledTokenizers(store)
-        models = OpenAIModels(ModelCatalogue(pool, store.load, secret_box))
+        embedders, rerankers = plugins.of(EMBEDDERS), plugins.of(RERANKERS)
+        models = OpenAIModels(
+            ModelCatalogue(pool, store.load, secret_box), plugins=[*embedders.values(), *rerankers.values()]
+        )
         stack.push_async_callback(models.close)
         guards = {**plugins.guards, **built_in_guards(models)}
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors,
             specifications=servers.apis.specifications, tokenizers=tokenizers, guards=guards,
+            embedders=embedders, rerankers=rerankers,
         )  # fmt: skip
         bus = Bus(store, catalogue, answers)
         runs = Runs(bus=bus)

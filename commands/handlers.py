@@ -74,6 +74,7 @@ from commands.pipeline_run import (
     pipeline_run_cancelled,
     pipeline_run_ended,
 )
+from commands.plugin_settings import ProviderSettings, Settables
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
 from commands.retention import DestroyRunTexts, RetentionHandlers
@@ -93,6 +94,7 @@ from domain.channel import Channel
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.prompt import Prompt
+from domain.provider import Provider
 from domain.rag_tool import RagTool
 from domain.retrieval_tool import RetrievalTool
 from domain.tool_server import ToolServer
@@ -109,6 +111,8 @@ def handlers(
     tokenizers: Tokenizers,
     connectors: Connectors | None = None,
     guards: Guards | None = None,
+    embedders: Settables | None = None,
+    rerankers: Settables | None = None,
 ) -> Handlers:
     """Return command class -> handler."""
     indexes = IndexHandlers(things=things, tokenizers=tokenizers, connectors=connectors or {})
@@ -121,6 +125,7 @@ def handlers(
         rules={
             Agent: AgentRules(renderer=renderer, things=things, guards=guards or {}),
             Model: settle_model,
+            Provider: ProviderSettings(embedders=embedders or {}, rerankers=rerankers or {}),
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),
             RagTool: ModelKinds(things=things),

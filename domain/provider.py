@@ -1,19 +1,24 @@
 """Provider: where models are called, with which key."""
 
+import re
 from posixpath import normpath
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
-from domain.definition import Definition, Strict
+from domain.definition import JSON, Definition, Strict
 
 CREDENTIAL_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token", "x-goog-api-key"}
 )
 """Header names that carry credentials: they belong into `secret_headers`."""
+
+PLUGIN = "plugin"
+PLUGIN_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+"""What plugins may be called."""
 
 
 class Timeouts(Strict):
@@ -28,15 +33,18 @@ class Timeouts(Strict):
 class ProviderDefinition(Definition):
     """A provider's settings; `api_key` and `secret_headers` are secrets and not among them."""
 
-    type: Literal["openai", "azure_openai", "openai_compatible", "local"] = Field(
-        description="Its dialect; `local`: a directory with an embedding model, which is run here."
+    type: Literal["openai", "azure_openai", "openai_compatible", "local", "plugin"] = Field(
+        description="Its dialect; `local`: a directory with an embedding model, which is run here; `plugin`: a plugin is asked."
     )
     base_url: str = Field(
-        min_length=1, max_length=2000, description="Where its API starts, http or https; of `local` file:///directory."
+        min_length=1,
+        max_length=2000,
+        description="Where its API starts, http or https; of `local` file:///directory, of `plugin` plugin://name.",
     )
     api_version: str | None = Field(None, max_length=40, description="`api-version` of azure_openai.")
     headers: dict[str, str] = Field(default_factory=dict, max_length=50, description="Sent with each call.")
     timeouts: Timeouts = Field(default_factory=Timeouts)
+    config: dict[str, JSON] = Field(default_factory=dict, description="Of `plugin`: what the plugin is set to.")
 
     SECRETS: ClassVar[tuple[str, ...]] = ("api_key", "secret_headers/*")
 
@@ -49,6 +57,8 @@ class ProviderDefinition(Definition):
             raise ValueError("a provider of type local is at file:///directory")
         if info.data.get("type") != "local" and parts.scheme == "file":
             raise ValueError("a URL starts with http:// or https://; only a provider of type local is in a directory")
+        if (info.data.get("type") == "plugin") != (parts.scheme == PLUGIN):
+            raise ValueError("a provider of type plugin, and no other, is at plugin://name")
         if parts.query or parts.fragment:
             raise ValueError("a base URL has no query and no fragment")
         return url
@@ -95,6 +105,12 @@ class Provider(Configuration):
         TOPIC = "provider.timeouts_changed"
         timeouts: dict[str, float]
 
+    class ConfigSet(Changed):
+        """What its plugin is set to changed."""
+
+        TOPIC = "provider.config_set"
+        config: dict[str, Any]
+
     @property
     def origin(self) -> str:
         """Scheme, host and port that its secrets are bound to."""
@@ -112,6 +128,8 @@ def origin(url: str) -> str:
         raise ValueError("this is no URL") from None
     if parts.scheme == "file":
         return f"file://{directory_of(url)}"
+    if parts.scheme == PLUGIN:
+        return f"{PLUGIN}://{plugin_named(url)}"
     if parts.scheme not in ("http", "https"):
         raise ValueError("a URL starts with http:// or https://")
     if "@" in parts.netloc:
@@ -128,6 +146,14 @@ def web_origin(url: str) -> str:
     if not found.startswith("http"):
         raise ValueError("a URL starts with http:// or https://")
     return found
+
+
+def plugin_named(url: str) -> str:
+    """Return the plugin that a URL means, or raise ValueError saying what is wrong."""
+    name = url.removeprefix(f"{PLUGIN}://")
+    if name == url or not PLUGIN_NAME.fullmatch(name):
+        raise ValueError("the URL of a plugin is plugin://name")
+    return name
 
 
 def directory_of(url: str) -> str:

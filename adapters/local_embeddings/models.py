@@ -10,6 +10,7 @@ from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import failures
 from adapters.openai.failures import Failure, Kind
 from adapters.openai.text import write_json
+from commands.model_calls import RerankRequest
 from domain.pricing import Usage
 from domain.provider import directory_of
 
@@ -47,6 +48,10 @@ class LocalEmbeddings:
             vectors += [packed[at : at + width] for at in range(0, len(packed), width)]
             tokens += counted
         return vectors, Usage(input=tokens)
+
+    async def rerank(self, model: CalledModel, request: RerankRequest) -> tuple[list[float | None], Usage]:
+        """Raise Failure: its directories hold embedding models."""
+        raise unusable("runs embedding models only: no passages are scored by it")
 
     async def names(self, provider: CalledProvider) -> list[str]:
         """Return the one name of the model that is there, once it was read."""

@@ -1,6 +1,6 @@
 """Everything that calls providers, put together; importing it imports openai."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from adapters.local_embeddings.models import LocalEmbeddings
@@ -12,22 +12,26 @@ from adapters.openai.moderation import moderated
 from adapters.openai.oddities import Oddities
 from adapters.openai.policy import Policy, Timing
 from adapters.openai.reranking import RerankCalls
+from adapters.openai.run_here import RunHere
 from adapters.openai.wire import Wire
+from adapters.plugins.checking import Plugin
+from adapters.plugins.models import PluginModels
 
 
 class Calls:
     """Chat, embeddings and reranking over one wire or on this machine, under one policy."""
 
-    def __init__(self, timing: Timing, allowed: Callable[[str], bool] | None) -> None:
+    def __init__(self, timing: Timing, allowed: Callable[[str], bool] | None, plugins: Iterable[Plugin]) -> None:
         policy, oddities = Policy(timing), Oddities()
         self.wire, self.local = Wire(allowed), LocalEmbeddings()
+        self._here: RunHere = {"local": self.local, "plugin": PluginModels(plugins)}
         self.chat = ChatCalls(self.wire, policy, oddities)
-        self.embeddings = EmbeddingCalls(self.wire, self.local, policy, oddities)
-        self.reranking = RerankCalls(self.wire, policy, oddities)
+        self.embeddings = EmbeddingCalls(self.wire, self._here, policy, oddities)
+        self.reranking = RerankCalls(self.wire, self._here, policy, oddities)
 
     async def models_of(self, provider: CalledProvider) -> list[str]:
         """Return the names of the models that a provider offers, or raise ModelCallFailed."""
-        return await models_of(self.wire, self.local, provider)
+        return await models_of(self.wire, self._here, provider)
 
     async def moderated(self, provider: CalledProvider, model: str | None, text: str) -> dict[str, Any]:
         """Return what a provider makes of a text, or raise ModelCallFailed."""

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledModel
 from adapters.openai import failures
 from adapters.openai.chat_stream import must_be_data
@@ -12,6 +11,7 @@ from adapters.openai.failures import Failure
 from adapters.openai.oddities import Oddities
 from adapters.openai.patience import Patience
 from adapters.openai.policy import Call, Policy, Trial, sum_of, total_of, used
+from adapters.openai.run_here import RunHere, RunsHere
 from adapters.openai.text import write_json
 from adapters.openai.usage import estimated, tokens_of
 from adapters.openai.vectors import WIDTH, vectors_from
@@ -31,11 +31,11 @@ LONGEST_BODY = 150_000_000
 
 
 class EmbeddingCalls:
-    """Calls embedding models over the wire, and those of local providers in their process."""
+    """Calls embedding models over the wire, and those that are run here."""
 
-    def __init__(self, wire: Wire, local: LocalEmbeddings, policy: Policy, oddities: Oddities) -> None:
+    def __init__(self, wire: Wire, here: RunHere, policy: Policy, oddities: Oddities) -> None:
         self._wire = wire
-        self._local = local
+        self._here = here
         self._policy = policy
         self._oddities = oddities
 
@@ -88,8 +88,8 @@ class EmbeddingCalls:
     async def _try(self, trial: Trial, texts: Sequence[str]) -> list[bytes]:
         model = trial.model
         timeouts = model.provider.definition.timeouts
-        if model.provider.definition.type == "local":
-            return await self._try_here(trial, texts)
+        if (run_here := self._here.get(model.provider.definition.type)) is not None:
+            return await self._try_here(run_here, trial, texts)
         patience = Patience(timeouts, total=total_of(model), left=trial.seconds, streams=False)
         body: dict[str, Any] = {"model": model.definition.model, "input": texts, "encoding_format": "base64"}
         if model.definition.dimensions is not None:
@@ -110,10 +110,10 @@ class EmbeddingCalls:
         trial.usage = usage or estimated(tokens, "")
         return vectors
 
-    async def _try_here(self, trial: Trial, texts: Sequence[str]) -> list[bytes]:
+    async def _try_here(self, run_here: RunsHere, trial: Trial, texts: Sequence[str]) -> list[bytes]:
         try:
             async with asyncio.timeout(trial.seconds):
-                vectors, trial.usage = await self._local.embed(trial.model, texts)
+                vectors, trial.usage = await run_here.embed(trial.model, texts)
         except TimeoutError:
             raise failures.timed_out("total", total_of(trial.model)) from None
         return vectors

@@ -1,11 +1,11 @@
 """Which models a provider offers, by its own list."""
 
-from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledProvider
 from adapters.openai import failures
 from adapters.openai.asking import asked_once
 from adapters.openai.chat_stream import must_be_data
 from adapters.openai.patience import Patience
+from adapters.openai.run_here import RunHere
 from adapters.openai.text import NotJson, cleaned, read_json
 from adapters.openai.wire import Wire
 
@@ -16,12 +16,12 @@ LONGEST_NAME = 200
 NO_LIST = "has no list of models at this address (404): does its base_url end in the right path, such as /v1?"
 
 
-async def models_of(wire: Wire, local: LocalEmbeddings, provider: CalledProvider) -> list[str]:
+async def models_of(wire: Wire, here: RunHere, provider: CalledProvider) -> list[str]:
     """Return the names in their order, or raise ModelCallFailed."""
 
     async def ask(patience: Patience) -> list[str]:
-        if provider.definition.type == "local":
-            return await local.names(provider)
+        if (run_here := here.get(provider.definition.type)) is not None:
+            return await run_here.names(provider)
         async with wire.get(provider, PATH, patience) as exchange:
             must_be_data(exchange, "application/json")
             return _names(await exchange.read_all(LONGEST_BODY))

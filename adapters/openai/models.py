@@ -1,13 +1,14 @@
 """Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/model_calls.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai.policy import Timing
+from adapters.plugins.checking import Plugin
 from commands.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ class OpenAIModels:
         *,
         timing: Timing | None = None,
         allowed: Callable[[str], bool] | None = None,
+        plugins: Iterable[Plugin] = (),
     ) -> None:
         self._catalogue = catalogue
         self._timing = timing or Timing()
         self._allowed = allowed
+        self._plugins = tuple(plugins)
         self._made: Calls | None = None
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
@@ -70,7 +73,7 @@ class OpenAIModels:
     async def _calls(self) -> "Calls":
         if self._made is None:
             kind = await asyncio.to_thread(_import_calls)
-            self._made = self._made or kind(self._timing, self._allowed)
+            self._made = self._made or kind(self._timing, self._allowed, self._plugins)
         return self._made
 
 

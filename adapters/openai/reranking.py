@@ -1,15 +1,18 @@
 """Reranking: one request in the form that Cohere's interface made common, with all its attempts."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from adapters.model_catalogue import CalledModel
+from adapters.openai import failures
 from adapters.openai.abandoning import telling
 from adapters.openai.chat_stream import must_be_data
 from adapters.openai.failures import Failure
 from adapters.openai.oddities import Oddities
 from adapters.openai.patience import Patience
 from adapters.openai.policy import Policy, Trial, sum_of, total_of, used
+from adapters.openai.run_here import RunHere, RunsHere
 from adapters.openai.scores import scores_from
 from adapters.openai.text import write_json
 from adapters.openai.usage import estimated, tokens_of
@@ -25,10 +28,11 @@ DOCUMENTS, TEXTS = "documents", "texts"
 
 
 class RerankCalls:
-    """Calls reranking models over the wire."""
+    """Calls reranking models over the wire, and those that are run here."""
 
-    def __init__(self, wire: Wire, policy: Policy, oddities: Oddities) -> None:
+    def __init__(self, wire: Wire, here: RunHere, policy: Policy, oddities: Oddities) -> None:
         self._wire = wire
+        self._here = here
         self._policy = policy
         self._oddities = oddities
 
@@ -50,6 +54,8 @@ class RerankCalls:
 
     async def _try(self, trial: Trial, request: RerankRequest, tokens: int) -> list[float | None]:
         model = trial.model
+        if (run_here := self._here.get(model.provider.definition.type)) is not None:
+            return await self._try_here(run_here, trial, request)
         patience = Patience(
             model.provider.definition.timeouts, total=total_of(model), left=trial.seconds, streams=False
         )
@@ -77,4 +83,12 @@ class RerankCalls:
                 trial.usage = estimated(tokens, "")
             raise
         trial.usage = usage or estimated(tokens, "")
+        return scores
+
+    async def _try_here(self, run_here: RunsHere, trial: Trial, request: RerankRequest) -> list[float | None]:
+        try:
+            async with asyncio.timeout(trial.seconds):
+                scores, trial.usage = await run_here.rerank(trial.model, request)
+        except TimeoutError:
+            raise failures.timed_out("total", total_of(trial.model)) from None
         return scores

@@ -38,15 +38,15 @@ def scores_from(data: bytes, count: int) -> tuple[list[float | None], Usage | No
             raise failures.invalid("sent a score of a document that was not given")
         if scores[index] is not None:
             raise failures.invalid("sent two scores of one document")
-        scores[index] = _score(item)
+        scores[index] = score_of(next((item[name] for name in NAMES if name in item), None))
     if count and not items:
         raise failures.invalid("sent an answer without any score")
     usage = reported.get("usage")
     return scores, usage_from(usage) or total_from(usage)
 
 
-def _score(item: dict[str, Any]) -> float:
-    value = next((item[name] for name in NAMES if name in item), None)
+def score_of(value: Any) -> float:
+    """Return a score, or raise Failure where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise failures.invalid("sent a score that is no number")
     return float(value)

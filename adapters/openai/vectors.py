@@ -35,12 +35,18 @@ def vectors_from(data: bytes, count: int, dimensions: int | None) -> tuple[list[
         raise failures.invalid("sent an answer without vectors")
     if len(items) != count:
         raise failures.invalid(f"sent {len(items)} vectors for {count} texts")
-    vectors = [_vector(item.get("embedding")) for item in _in_order(items)]
+    vectors = vectors_of([item.get("embedding") for item in _in_order(items)], dimensions)
+    return vectors, usage_from(answer.get("usage"))
+
+
+def vectors_of(values: Sequence[Any], dimensions: int | None) -> list[bytes]:
+    """Return base64 or lists of numbers as vectors, finite and equally long, or raise Failure."""
+    vectors = [_vector(value) for value in values]
     expected = (dimensions or len(vectors[0]) // WIDTH) if vectors else 0
     for vector in vectors:
         if len(vector) != expected * WIDTH:
             raise failures.invalid(f"sent a vector of length {len(vector) // WIDTH} where {expected} is expected")
-    return vectors, usage_from(answer.get("usage"))
+    return vectors
 
 
 def _in_order(items: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:

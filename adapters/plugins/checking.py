@@ -1,7 +1,6 @@
 """What a plugin has to be: an object with a name, a `Config`, and the method of its group."""
 
 import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,22 +9,25 @@ import orjson
 from pydantic import BaseModel
 
 from adapters.plugins.readers import is_reader, source_of
+from domain.provider import PLUGIN_NAME
 
 SOURCES = "magnet.knowledge_sources"
+TOOLS = "magnet.tools"
+CHUNKERS = "magnet.chunkers"
+EMBEDDERS = "magnet.embedders"
+RERANKERS = "magnet.rerankers"
 GUARDRAILS = "magnet.guardrails"
 METHODS: Mapping[str, str] = {
     SOURCES: "load",
-    "magnet.tools": "call",
-    "magnet.chunkers": "chunk",
-    "magnet.embedders": "embed",
-    "magnet.rerankers": "rerank",
+    TOOLS: "call",
+    CHUNKERS: "chunk",
+    EMBEDDERS: "embed",
+    RERANKERS: "rerank",
     "magnet.vector_stores": "search",
     "magnet.scorers": "score",
     GUARDRAILS: "check",
 }
 """The groups of plugins, each with the method that its plugins have."""
-
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
 class NoPlugin(Exception):
@@ -56,7 +58,7 @@ def plugin_of(group: str, found: Any, named: str | None) -> Plugin:
     elif inspect.isclass(found):
         made = found()
     name = getattr(made, "name", None)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not isinstance(name, str) or not PLUGIN_NAME.fullmatch(name):
         raise NoPlugin("its `name` is no text of small letters, digits, `_`, `.` and `-`, at most 63 of them")
     config = getattr(made, "Config", None)
     if not (inspect.isclass(config) and issubclass(config, BaseModel)):

@@ -1,56 +1,36 @@
 """Guardrails of plugins: what their `check` finds in a text."""
 
-import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from adapters.plugins.bounded import BoundedCalls, PluginFailed
 from adapters.plugins.checking import Plugin
 from adapters.plugins.finding import Finding as Told
-from adapters.plugins.own_thread import OwnThread
-from adapters.plugins.reasons import reason
 from commands.guardrails import Finding, GuardrailFailed
 
 CHECK_SECONDS = 10.0
-MOST_LEFT = 20
-"""Threads of checks that were given up and did not return; more of them are not begun."""
-
-MOST_FINDINGS = 10_000
 LABEL = re.compile(r"[\w .:/-]{1,100}\Z")
 
 
 class PluginGuard:
-    """Asks a plugin; each check has a thread of its own."""
+    """Asks a plugin."""
 
     def __init__(self, plugin: Plugin) -> None:
         self._plugin = plugin
         self.config = plugin.config
-        self._left: list[OwnThread] = []
+        self._calls = BoundedCalls(plugin)
 
     async def check(self, text: str, config: BaseModel, provider: UUID | None) -> Sequence[Finding]:
         """Return what the plugin finds; raise GuardrailFailed with what it says went wrong."""
-        self._left = [each for each in self._left if not each.ended]
-        if len(self._left) >= MOST_LEFT:
-            raise GuardrailFailed(f"{len(self._left)} earlier checks of this plugin have not returned.")
-        thread = OwnThread(self._plugin.name)
         try:
-            told = await thread.call(self._checked, text, config, seconds=CHECK_SECONDS)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            raise GuardrailFailed(f"The plugin '{self._plugin.name}' failed: {reason(error)}") from None
-        finally:
-            thread.end()
-            self._left.append(thread)
+            told = await self._calls.call("check", text, config, seconds=CHECK_SECONDS)
+        except PluginFailed as error:
+            raise GuardrailFailed(str(error)) from None
         return [self._finding(each, len(text)) for each in self._listed(told)]
-
-    def _checked(self, text: str, config: BaseModel) -> Any:
-        """Call it where what it yields is taken too."""
-        told = self._plugin.object.check(text, config)
-        return list(told) if isinstance(told, Iterable) else told
 
     def _listed(self, told: object) -> Sequence[Any]:
         if not isinstance(told, list | tuple):

@@ -90,16 +90,17 @@ class Plugins:
     @property
     def connectors(self) -> Connectors:
         """By the type of source: the built-in ones, and those of plugins."""
-        found: dict[str, Connector] = dict(self._built_in)
-        for each in self._started:
-            if each.plugin.group == SOURCES:
-                found[each.plugin.name] = PluginConnector(each.plugin)
-        return found
+        found: dict[str, Connector] = {name: PluginConnector(each) for name, each in self.of(SOURCES).items()}
+        return found | dict(self._built_in)
 
     @property
     def guards(self) -> Guards:
         """The guardrails of plugins, by their type."""
-        return {each.plugin.name: PluginGuard(each.plugin) for each in self._started if each.plugin.group == GUARDRAILS}
+        return {name: PluginGuard(each) for name, each in self.of(GUARDRAILS).items()}
+
+    def of(self, group: str) -> Mapping[str, Plugin]:
+        """Return the plugins of a group that have started, by their name."""
+        return {each.plugin.name: each.plugin for each in self._started if each.plugin.group == group}
 
     @cached_property
     def _own(self) -> Sequence[ListedPlugin]:
