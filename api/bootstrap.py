@@ -83,6 +83,8 @@ from commands.ports import SYSTEM, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
 from commands.reading import DocumentReader
+from commands.replay_scoring import Similarities
+from commands.replaying import Replays
 from commands.runs import EarlierAnswers, InterruptRun, Runs
 from commands.sample_questions import SampleQuestions
 from commands.source_trial import SourceTrials
@@ -297,6 +299,15 @@ async def open_container(
             ),
             embeddings=Embeddings(things=store, models=embedding_models, execution=execution),
             turns=turns,
+            replays=Replays(
+                things=store,
+                runs=runs,
+                loop=agent_loop,
+                memory=answering.memory,
+                reader=reader,
+                similarities=Similarities(models=embedding_models),
+                execution=execution,
+            ),
             attachments=Attachments(reader=reader),
             conversation_reader=ConversationReader(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store, revealer=store

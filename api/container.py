@@ -47,6 +47,7 @@ from commands.pipeline_run import PipelineRuns
 from commands.ports import Actor, PromptRenderer
 from commands.prompt_run import PromptRuns
 from commands.provider import ProviderTrials
+from commands.replaying import Replays
 from commands.retrieval import Searcher
 from commands.runs import Runs
 from commands.sample_questions import SampleQuestions
@@ -111,6 +112,7 @@ class Container:
     completions: Completions
     embeddings: Embeddings
     turns: Turns
+    replays: Replays
     attachments: Attachments
     conversation_reader: ConversationReader
     documents: Documents

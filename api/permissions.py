@@ -24,6 +24,7 @@ PERMISSIONS: Mapping[str, str] = {
     "conversations:read": "list and read one's own conversations",
     "conversations:read_all": "list and read everybody's conversations",
     "conversations:review": "write and read reviewers' notes on conversations that one may read",
+    "conversations:replay": "have conversations that one may read answered again by another version of an agent",
     "tools:preview": "search, answer or cut documents by settings that are not saved",
     "completions:run": "have an agent, RAG tool, prompt or model answer messages in OpenAI's form",
     "embeddings:run": "embed texts",
@@ -69,6 +70,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     | {"sources:sync", "syncs:read"}
     | {
         "conversations:review",
+        "conversations:replay",
         "configuration:write",
         "documents:write",
         "tools:preview",

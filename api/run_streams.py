@@ -10,7 +10,7 @@ from api.call import Call, answer
 from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, numbered
 from commands.answering import Cited
-from commands.execution import RunAnswer, RunBegan
+from commands.execution import RunAnswer, RunBegan, Told
 from commands.model_calls import TextPiece
 
 
@@ -30,7 +30,7 @@ async def streamed(call: Call, name: str, pieces: AsyncGenerator[Any, None]) -> 
 async def events(
     call: Call, name: str, began: RunBegan, pieces: AsyncGenerator[Any, None]
 ) -> AsyncGenerator[StreamEvent, None]:
-    """Yield `<name>.started`, `message.delta`s and `citation`s, and one `<name>.completed` or `<name>.failed`."""
+    """Yield `<name>.started`, `message.delta`s, `citation`s and what else is told, and one `<name>.completed` or `<name>.failed`."""
     async with aclosing(pieces):
         yield StreamEvent(type=f"{name}.started", data={"run_id": str(began.run_id)})
         try:
@@ -40,6 +40,8 @@ async def events(
                         yield StreamEvent(type="message.delta", data={"text": piece.text})
                     case Cited():
                         yield StreamEvent(type="citation", data={"citation": dict(piece.citation)})
+                    case Told():
+                        yield StreamEvent(type=piece.type, data=piece.data)
                     case RunAnswer():
                         yield StreamEvent(type=f"{name}.completed", data=piece.body)
         except Exception as error:  # a defect as well: whoever waits for the end of a stream is told

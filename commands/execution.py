@@ -38,6 +38,14 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """Something that whoever follows a run is told of, under this name."""
+
+    type: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """What a run is begun with; with an id that was taken before, to choose a variant by."""
 

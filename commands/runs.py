@@ -27,6 +27,7 @@ from commands.ports import Context, IdempotencyKey, Receipt, Unit
 from domain.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 from domain.pricing import total_cost, total_usage
 from domain.run import End, Kind, Outcome, Run, RunEnded, Step, cost_document, usage_document
+from domain.run_steps import inside
 
 LEASE = 20.0
 """Seconds after which a run or turn whose process gave no sign of life counts as interrupted."""
@@ -194,6 +195,12 @@ class Recording:
                 )
             )
             self.versions.setdefault("model", model_document(attempt.model))
+
+    def adopt(self, part: "Recording", parent: int) -> None:
+        """Take what was recorded of a part for itself as what a step consists of."""
+        later = (part._began - self._began) * 1000
+        self._steps += inside(part.steps, after=self._numbers, parent=parent, later_ms=later)
+        self._numbers += part._numbers
 
     @asynccontextmanager
     async def guarded(self) -> AsyncIterator[None]:

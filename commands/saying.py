@@ -68,7 +68,12 @@ def said_in(answer: ChatAnswer) -> tuple[Any, list[dict[str, str]]]:
 
 
 async def embed(
-    recording: Recording, models: EmbeddingModels, model: UUID, texts: Sequence[str], *, parent: int | None = None
+    recording: Recording,
+    models: EmbeddingModels,
+    model: UUID | None,
+    texts: Sequence[str],
+    *,
+    parent: int | None = None,
 ) -> Embedded:
     """Return the texts' vectors; every attempt is a step of its own below this one's."""
     with recording.step("model_call", "embedding", parent) as step:

@@ -13,15 +13,24 @@ COUNTERS = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 def step_of(document: Mapping[str, Any], said: Mapping[str, Any] | None = None) -> Step:
     """Return the step of a public form, with what was said in it."""
-    usage, cost = document["usage"], document["cost"]
     texts = said or {}
     return Step(
         **{name: value for name, value in document.items() if name not in ("usage", "cost")},
-        usage=Usage(**{name: usage[name] for name in COUNTERS}, estimated=usage["estimated"]),
-        cost=Cost(amount=Decimal(cost["amount"]), currency=cost["currency"], unknown=cost["unknown"]),
+        usage=usage_of(document["usage"]),
+        cost=cost_of(document["cost"]),
         input=texts.get("input"),
         output=texts.get("output"),
     )
+
+
+def usage_of(document: Mapping[str, Any]) -> Usage:
+    """Return the usage of a public form."""
+    return Usage(**{name: document[name] for name in COUNTERS}, estimated=document["estimated"])
+
+
+def cost_of(document: Mapping[str, Any]) -> Cost:
+    """Return the cost of a public form."""
+    return Cost(amount=Decimal(document["amount"]), currency=document["currency"], unknown=document["unknown"])
 
 
 def inside(steps: Iterable[Step], *, after: int, parent: int, later_ms: float) -> list[Step]:

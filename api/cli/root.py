@@ -16,6 +16,7 @@ from api.cli.keys import keys
 from api.cli.plugins import plugins
 from api.cli.projections import projections
 from api.cli.replay import replay
+from api.cli.replay_conversations import replay_conversations
 from api.cli.serving import serve, worker
 
 app = typer.Typer(
@@ -45,5 +46,6 @@ app.command()(export)
 app.command()(backup)
 app.command()(restore)
 app.command()(replay)
+app.command()(replay_conversations)
 app.command()(plugins)
 app.command()(doctor)

@@ -29,7 +29,7 @@ FILTERS = (
     Parameter(
         name="kind",
         schema=TEXT,
-        description="prompt, search, answer, turn, completion, embedding, indexing or sample_questions.",
+        description="prompt, search, answer, turn, completion, embedding, indexing, sample_questions, pipeline or evaluation.",
     ),
     Parameter(name="target", schema=TEXT, description="Name or id of what was run."),
     Parameter(name="outcome", schema={"type": "string", "enum": list(OUTCOMES)}, description="How it ended."),
