@@ -218,3 +218,55 @@ def test_a_specification_that_is_none_is_refused_with_its_place(text: str, said:
 def test_what_is_no_text_is_replaced_before_anything_is_recorded():
     [tool] = read('{"openapi": "3.1.0", "paths": {"/p": {"get": {"summary": "a\\u0000b"}}}}').tools
     assert tool["description"] == "a\ufffdb"
+
+
+MERGES = "\n".join(
+    ["m: {m0: &m0 {a: 1, b: 2}}", *(f"x{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 9))]
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        pytest.param(MERGES, "with what '<<' merges", id="merges-of-merges"),
+        pytest.param('x: !!int ""', "no YAML", id="a-number-without-digits"),
+        pytest.param('x: !!bool "perhaps"', "no YAML", id="neither-true-nor-false"),
+        pytest.param('x: !!timestamp "once"', "no YAML", id="a-time-that-is-none"),
+    ],
+)
+def test_yaml_that_grows_without_end_or_is_not_what_it_says_is_refused(more: str, said: str):
+    with pytest.raises(WrongSpecification, match=said):
+        read(f"{YAML}{more}\n")
+
+
+def test_merges_of_yaml_are_read_and_what_looks_like_base_60_is_text():
+    paths = """
+one: &one {summary: One, operationId: first}
+two: &two {summary: Two, deprecated: true}
+paths:
+  /a: {get: {<<: [*one, *two], description: "", x-time: 1:30, x-number: 1%s}}
+"""
+    [tool] = read(f"openapi: 3.0.0\n{paths % (':1' * 100_000)}").tools
+    assert (tool["name"], tool["description"]) == ("first", "(Deprecated.) One")
+
+
+def test_a_server_whose_variables_multiply_is_refused():
+    servers = [{"url": "https://x.example/" + "{a}" * 600, "variables": {"a": {"default": "y" * 1_000_000}}}]
+    with pytest.raises(WrongSpecification, match="2,000 characters"):
+        read(a_spec({"/a": {"get": {}}}, servers=servers))
+
+
+def test_an_operation_with_too_many_parameters_is_left_out():
+    many = [parameter(chr(0x400 + number)) for number in range(1_001)]
+    offer = read(a_spec({"/a": {"get": {"parameters": many}}, "/b": {"get": {}}}))
+    assert [tool["name"] for tool in offer.tools] == ["get_b"]
+    assert offer.left_out == [{"tool": "get_a", "reason": "it takes more than 1,000 parameters"}]
+
+
+def test_definitions_of_the_same_name_stay_apart():
+    parts = [{"a": {"title": str(number)}} for number in range(3)]
+    schema = {"allOf": [{"$ref": f"#/x/{number}/a"} for number in range(3)]}
+    tool = tool_of({"requestBody": {"content": {"application/json": {"schema": schema}}}}, "post", x=parts)
+    found = tool["input_schema"]["$defs"]
+    named = [each["$ref"].rpartition("/")[2] for each in tool["input_schema"]["properties"]["body"]["allOf"]]
+    assert [found[name]["title"] for name in named] == ["0", "1", "2"]

@@ -22,9 +22,40 @@ VERSIONS = ("3.0", "3.1", "3.2")
 
 
 class Loader(yaml.CSafeLoader):
-    """Reads YAML as JSON: what looks like a date stays text."""
+    """Reads YAML as JSON: what looks like a date stays text, and so does a time, such as 12:30."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge what `<<` names, the first of a list last; merges of merges double what they merge, and are counted."""
+        merged: list[Any] = []
+        own: list[Any] = []
+        for key, value in node.value:
+            if key.tag != MERGE:
+                own.append((key, value))
+                continue
+            parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for part in reversed(parts):
+                if not isinstance(part, yaml.MappingNode):
+                    raise yaml.constructor.ConstructorError(None, None, "'<<' merges objects", part.start_mark)
+                self.flatten_mapping(part)
+                self.merged += len(part.value)
+                if self.merged > MOST_VALUES:
+                    raise wrong("", f"it has more than {MOST_VALUES:,} values, with what '<<' merges")
+                merged += part.value
+        node.value = merged + own
+
+    def number(self, node: yaml.ScalarNode) -> Any:
+        """Return a number; one of base 60 takes ever longer the longer it is, and is text to all but YAML 1.1."""
+        text = self.construct_scalar(node)
+        if ":" in text:
+            return text
+        return (self.construct_yaml_int if node.tag == INT else self.construct_yaml_float)(node)
 
 
+INT, FLOAT, MERGE = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "merge"))
+Loader.add_constructor(INT, Loader.number)
+Loader.add_constructor(FLOAT, Loader.number)
 Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
@@ -118,7 +149,8 @@ def from_yaml(text: str) -> Any:
         mark = error.problem_mark
         place = "" if mark is None else f" in line {mark.line + 1}"
         raise wrong("", f"this is no YAML{place} ({error.problem})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, ArithmeticError) as error:
+        # The last three are what its constructors say to a tag that a text does not fit, such as `!!int ""`.
         raise wrong("", f"this is no YAML ({type(error).__name__})") from None
 
 

@@ -43,6 +43,10 @@ LARGEST_OFFER = 2_000_000
 
 LONGEST_DESCRIPTION = 4_000
 LONGEST_NAME = 64
+LONGEST_ADDRESS = 2_000
+MOST_PARAMETERS = 1_000
+"""Of one operation."""
+
 TEMPLATE = re.compile(r"\{([^{}]*)\}")
 NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -125,12 +129,18 @@ def server_in(node: Mapping[str, Any], at: str, url: str | None) -> str | None:
     if not isinstance(servers, list) or not isinstance(servers[0], dict) or not isinstance(servers[0].get("url"), str):
         raise wrong(f"{at}/servers/0", "an object with a 'url' is expected")
     address: str = servers[0]["url"]
+    too_long = f"a server's address has more than {LONGEST_ADDRESS:,} characters"
     variables = servers[0].get("variables")
-    for name in TEMPLATE.findall(address):
+    if len(address) > LONGEST_ADDRESS:
+        raise wrong(f"{at}/servers/0/url", too_long)
+    for name in dict.fromkeys(TEMPLATE.findall(address)):
         variable = variables.get(name) if isinstance(variables, dict) else None
         if not isinstance(variable, dict) or not isinstance(variable.get("default"), str | int):
             raise wrong(f"{at}/servers/0/url", f"the variable '{name[:60]}' has no default")
-        address = address.replace(f"{{{name}}}", str(variable["default"]))
+        default = str(variable["default"])
+        if len(default) * address.count(f"{{{name}}}") > LONGEST_ADDRESS:
+            raise wrong(f"{at}/servers/0/variables", too_long)
+        address = address.replace(f"{{{name}}}", default)
     if url is not None:
         address = urljoin(url, address)
     try:
@@ -206,6 +216,8 @@ class Operation:
             listed = node.get("parameters", [])
             if not isinstance(listed, list):
                 raise wrong(f"{at}/parameters", "a list is expected")
+            if len(listed) > MOST_PARAMETERS:
+                raise Unusable(f"it takes more than {MOST_PARAMETERS:,} parameters")
             for number, each in enumerate(listed):
                 parameter, here = self.document.resolved(each, f"{at}/parameters/{number}")
                 name, place = parameter.get("name"), parameter.get("in")

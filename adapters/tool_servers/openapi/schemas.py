@@ -1,6 +1,7 @@
 """Schemas of OpenAPI as JSON schemas: whole in themselves, of what is sent, with 3.0's own words put into JSON schema's."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,7 @@ class SchemaCopier:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._names: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._taken: Counter[str] = Counter()
         self._defs: dict[str, Any] = {}
         self._waiting: list[tuple[str, str, Any]] = []
         self._size = 0
@@ -104,11 +105,12 @@ class SchemaCopier:
         pointer, node = self._document.target(ref, at)
         if pointer not in self._names:
             wanted = CONTROLS.sub("_", pointer.rpartition("/")[2])[:60] or "root"
-            name, number = wanted, 2
-            while name in self._taken:
-                name, number = f"{wanted}_{number}", number + 1
+            name = wanted
+            while name in self._taken:  # counted on, so that many of one name do not take ever longer
+                self._taken[wanted] += 1
+                name = f"{wanted}_{self._taken[wanted]}"
             self._names[pointer] = name
-            self._taken.add(name)
+            self._taken[name] = 1
             self._waiting.append((name, pointer, node))  # copied later: what is there may lead back here
         return self._names[pointer]
 
