@@ -366,11 +366,15 @@ async def own(unit: Unit, command: ByOwner) -> Conversation:
 
 def owned(conversation: Conversation, principal: Mapping[str, str]) -> Conversation:
     """Return the conversation if this principal began it, or raise NotFound as where there is none."""
-    began = conversation.principal
-    here = began["type"] in THIS_MACHINE and principal["type"] in THIS_MACHINE
-    if not here and (began["type"], began["id"]) != (principal["type"], principal["id"]):
+    if not same_person(conversation.principal, principal):
         raise absent()
     return conversation
+
+
+def same_person(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two principals are the same."""
+    here = one["type"] in THIS_MACHINE and other["type"] in THIS_MACHINE
+    return here or (one["type"], one["id"]) == (other["type"], other["id"])
 
 
 def absent() -> NotFound:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from commands.bus import Bus, Done
 from commands.choosing import choose
-from commands.conversation import THIS_MACHINE, principal_of
+from commands.conversation import principal_of, same_person
 from commands.ports import Context, Receipt, Things, Unit
 from commands.rendering import complete
 from domain.errors import FieldError, Invalid, NotFound
@@ -188,12 +188,9 @@ def shown(going: PipelineRun) -> dict[str, Any]:
 
 def owned(going: PipelineRun | None, principal: Mapping[str, str]) -> PipelineRun:
     """Return the run if this principal began it, or raise NotFound as where there is none."""
-    if going is not None:
-        began = going.principal
-        here = began["type"] in THIS_MACHINE and principal["type"] in THIS_MACHINE
-        if here or (began["type"], began["id"]) == (principal["type"], principal["id"]):
-            return going
-    raise no_such_run()
+    if going is None or not same_person(going.principal, principal):
+        raise no_such_run()
+    return going
 
 
 def no_such_run() -> NotFound:

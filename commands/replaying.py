@@ -28,13 +28,12 @@ from commands.summaries import Memory
 from domain.agent import Agent
 from domain.configuration_events import LIVE
 from domain.conversation import Conversation
+from domain.conversation_events import UNREADABLE
 from domain.errors import Busy, DomainError, Invalid, NotFound, Unavailable
 from domain.replay import summary_of, sums
 from domain.turn import content_of, message_told
 
 Mode = Literal["recorded", "live"]
-ERASED = "[erased]"
-"""What stands for what a person said who was erased."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,7 +311,7 @@ def why_not(turn: Mapping[str, Any], candidate: Chosen, *, own: bool) -> str | N
         return "copied_from_another_conversation"
     if turn["state"] != "completed":
         return str(turn["state"])
-    if turn["content"] == ERASED:
+    if turn["content"] == UNREADABLE["content"]:
         return "erased"
     if own and turn["agent"]["id"] != str(candidate.id):
         return "answered_by_another_agent"

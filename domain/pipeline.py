@@ -210,6 +210,12 @@ class Pipeline(Configuration):
         return super().create(name=name, definition=definition)
 
     @classmethod
+    def as_variant(cls, definition: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return the definition as the variant has it, with what the variant leaves open inside its fields."""
+        varied = super().as_variant(definition, name)
+        return varied if name == variants.DEFAULT else cls.normal(varied)
+
+    @classmethod
     def normal(cls, definition: Mapping[str, Any]) -> dict[str, Any]:
         """Return the definition as for any thing; its paths must point at what is there by then, else Invalid."""
         whole = super().normal(definition)

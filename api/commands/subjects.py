@@ -11,11 +11,14 @@ from starlette.responses import Response, StreamingResponse
 from api.call import READ_PATIENCE, Call, Operation
 from api.errors import HttpProblem
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
+from commands.pipeline_run import PIPELINE
 from commands.ports import Receipt
 from commands.subject import EraseSubject, ExportSubject
+from domain import pipeline_results
 from domain.conversation import Conversation
 from domain.definition import Strict, parse
 from domain.errors import Invalid
+from domain.pipeline_run import PipelineRun
 from projections.conversations import ConversationsProjection, ConversationsQuery
 from projections.runs import RunsProjection, RunsQuery
 
@@ -118,7 +121,12 @@ async def runs(call: Call, subject: str) -> AsyncGenerator[Any, None]:
     while True:
         rows, before = await call.container.runs_view.page(RunsQuery(limit=AT_ONCE, before=before, subject=subject))
         for row in rows:
-            yield await call.container.run_reader.read(UUID(row["id"]), with_texts=True)
+            run = UUID(row["id"])
+            shown = await call.container.run_reader.read(run, with_texts=True)
+            if row["kind"] == PIPELINE:
+                going = await call.container.store.newest(PipelineRun, PipelineRun.id_of(run))
+                shown = {**(shown or {}), "pipeline_run": pipeline_results.document(going)}
+            yield shown
         if before is None:
             return
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.test_prompt_runs import events_in
 from tests.support.library import Library, library
-from tests.support.model_server import Hang, ModelServer, Received, Reply, server_error
+from tests.support.model_server import Gate, Hang, ModelServer, Received, Reply, server_error
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 from tests.support.shop import Shop, shop
@@ -133,11 +133,13 @@ async def test_what_earlier_steps_gave_is_given_to_later_ones_and_all_of_it_sums
     assert [row["cost"] for row in by_kind if row["kind"] == "pipeline"] == [run["cost"]]
 
 
-async def test_a_failed_item_ends_the_run_with_what_was_done_or_is_passed_on_as_an_error(books: Library):
+async def test_a_failed_item_ends_the_run_with_what_was_done_or_is_passed_on_as_an_error(books: Library, store: Shop):
     magnet = books.magnet
+    await magnet.do("PATCH", "/v1/tool-servers/shop", {"tools": {"order": {"requires_confirmation": True}}})
+    order = {"type": "api_tool", "tool": "shop", "operation": "order", "on_error": "continue"}
     await make(
         magnet,
-        step("one", good=says("good"), bad=says("bad words", on_error="continue")),
+        step("one", good=says("good"), bad=says("bad words", on_error="continue"), ordered=order),
         step("two", told=says("{steps.one.bad.error.code}"), worse=says("{steps.one.bad.text}")),
         step("three", never=says("never")),
     )
@@ -156,6 +158,7 @@ async def test_a_failed_item_ends_the_run_with_what_was_done_or_is_passed_on_as_
         "Nothing stands at 'steps.one.bad.text', from where the input 'words' is taken."
     )
     assert "never" not in items(shown)
+    assert (items(shown)["ordered"]["error"]["code"], store.orders) == ("confirmation_needed", [])
     run = await the_run(magnet, problem["run_id"])
     assert (run["outcome"], run["usage"]) == ("failed", shown["usage"])
 
@@ -231,6 +234,21 @@ async def test_a_repeated_request_is_given_the_same_run_and_bad_inputs_begin_non
     assert (again.content, len(server.requests)) == (first.content, asked)
 
 
+async def test_a_run_whose_subject_is_erased_meanwhile_ends_without_a_word_of_it(books: Library, server: ModelServer):
+    magnet, gate = books.magnet, Gate()
+    await make(magnet, step("one", a=says("canary")), step("two", b=says("{steps.one.a.text}")))
+    server.script_for("chat-model", Reply(text="canary"), Reply(text="canary late", gate=gate))
+    made = await magnet.do("POST", "/v1/pipelines/line/run", {"background": True, "subject": "ada"})
+    await server.until(lambda: len(server.requests) == 2)
+    await magnet.do("POST", "/v1/subjects/ada/erase")
+    gate.open()
+    seen = await until(magnet, made["id"], "failed")
+    assert seen["error"]["code"] == "subject_erased"
+    run = await the_run(magnet, made["run_id"])
+    assert (run["outcome"], run["cost"]["unknown"]) == ("failed", True)
+    assert "canary" not in json.dumps([seen, run])
+
+
 async def test_results_are_sealed_for_their_subject_and_end_with_it(books: Library):
     magnet = books.magnet
     await make(magnet, step("one", a=says("{inputs.text}")), inputs={"text": {}})
@@ -238,6 +256,8 @@ async def test_results_are_sealed_for_their_subject_and_end_with_it(books: Libra
     assert made["output"]["a"]["text"] == "CANARY-7F"
     log = (await magnet.get("/v1/events?kind=pipeline_run"))["items"]
     assert "canary" not in json.dumps(log).lower() and len(log) == 4
+    [held] = (await magnet.do("POST", "/v1/subjects/ada/export"))["runs"]
+    assert held["pipeline_run"]["output"]["a"]["text"] == "CANARY-7F"
     await magnet.do("POST", "/v1/subjects/ada/erase")
     seen = await magnet.get(f"/v1/pipelines/runs/{made['id']}")
     assert (seen["state"], seen["output"], seen["inputs"], items(seen)["a"]["result"]) == ("completed", None, {}, {})

@@ -80,6 +80,14 @@ def test_the_paths_of_output_and_of_variants_are_checked_too():
     assert pointers(definition) == ["/variants/short/output"]
 
 
+def test_a_variant_may_leave_open_what_has_defaults():
+    varied = {"limits": {"seconds": 5.0}, "steps": steps([item("b")])}
+    made = Pipeline.create(name="p", definition={"steps": steps([item("a")]), "variants": {"short": varied}})
+    short = Pipeline.as_variant(made.definition, "short")
+    assert short["limits"]["concurrency"] == 4
+    assert short["steps"][0]["parallel"][0]["on_error"] == "fail"
+
+
 @pytest.mark.parametrize(
     ("wrong", "pointer"),
     [
