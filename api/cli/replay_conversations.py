@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -32,6 +33,10 @@ def replay_conversations(
         Literal["recorded", "live"],
         typer.Option("--mode", help="Whether tools that change nothing are really called (live)."),
     ] = "recorded",
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="Reports are kept in this file, one a line; what is there is not replayed again."),
+    ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=10, help="Conversations at once.")] = 2,
     as_json: AsJSON = False,
 ) -> None:
@@ -39,10 +44,11 @@ def replay_conversations(
     from api.cli.connection import run
 
     async def work(connection: "Connection") -> None:
+        version = await _version(connection, agent, candidate)
         found = await _found(connection, agent, since, limit)
-        by = {} if candidate is None else {"version": int(candidate)} if candidate.isdigit() else {"label": candidate}
-        body = {"mode": mode, **by, "stream": True}
-        reports, refused = await _replayed(connection, found, body, concurrency)
+        kept = Kept(keep, found, version, mode)
+        body = {"mode": mode, "version": version, "stream": True}
+        reports, refused = await _replayed(connection, list(found), body, kept, concurrency)
         turns = [turn for report in reports for turn in report["turns"]]
         if as_json:
             from domain.replay import summary_of
@@ -59,46 +65,92 @@ def replay_conversations(
     run(work)
 
 
-async def _found(connection: "Connection", agent: str, since: str | None, limit: int) -> list[str]:
-    """Return the ids of the conversations that are asked for."""
-    await connection.get(f"/v1/agents/{agent}")
+async def _version(connection: "Connection", agent: str, candidate: str | None) -> int:
+    """Return the version that answers again: the same for all conversations, whatever is changed meanwhile."""
+    if candidate is not None and candidate.isdigit():
+        return int(candidate)
+    label = {} if candidate is None else {"label": candidate}
+    version: int = (await connection.get(f"/v1/agents/{agent}", label))["version"]
+    return version
+
+
+async def _found(connection: "Connection", agent: str, since: str | None, limit: int) -> dict[str, int]:
+    """Return id -> version of the conversations that are asked for."""
     asked: dict[str, str | int] = {"agent": agent, "limit": min(limit, 500)}
     if since is not None:
         asked["since"] = since
-    found: list[str] = []
+    found: dict[str, int] = {}
     async for each in connection.pages("/v1/conversations", asked):
-        found.append(each["id"])
         if len(found) == limit:
             note(f"Only the newest {limit} are replayed: --limit takes more.")
             break
+        found[each["id"]] = each["version"]
     return found
 
 
+class Kept:
+    """Reports that are kept in a file: those in it that were made of the same are good still."""
+
+    def __init__(self, path: Path | None, found: Mapping[str, int], version: int, mode: str) -> None:
+        self._path = path
+        self.reports: dict[str, Report] = {}
+        there = path.read_text("utf-8") if path is not None and path.exists() else ""
+        self._between = b"" if not there or there.endswith("\n") else b"\n"
+        for text in there.splitlines():
+            report = _parsed(text)
+            if report is not None:
+                made_of = report["conversation"]
+                same = (report["candidate"]["version"], report["mode"]) == (version, mode)
+                if same and found.get(made_of["id"]) == made_of["version"]:
+                    self.reports[made_of["id"]] = report
+
+    def add(self, report: Report) -> None:
+        """Keep a report."""
+        import orjson
+
+        self.reports[report["conversation"]["id"]] = report
+        if self._path is not None:
+            with self._path.open("ab") as file:
+                file.write(self._between + orjson.dumps(report) + b"\n")
+            self._between = b""
+
+
+def _parsed(text: str) -> Report | None:
+    """Return the report of a line; None of one that was cut off when its writer was killed."""
+    import orjson
+
+    try:
+        report: Report = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        note("A line of the file is no report: it is left out.")
+        return None
+    return report
+
+
 async def _replayed(
-    connection: "Connection", ids: Sequence[str], body: Mapping[str, Any], concurrency: int
+    connection: "Connection", ids: Sequence[str], body: Mapping[str, Any], kept: Kept, concurrency: int
 ) -> tuple[list[Report], list[dict[str, str]]]:
     """Return the reports of conversations, some at once, and {conversation, code, reason} of those without one."""
     from api.cli.connection import Refused
+    from commands.at_once import at_once
 
     gate, progress = asyncio.Semaphore(concurrency), Progress()
     done = 0
-    reports: dict[str, Report] = {}
     refused: list[dict[str, str]] = []
 
     async def replay(id: str) -> None:
         nonlocal done
         async with gate:
             try:
-                reports[id] = await _report(connection, id, body)
+                if id not in kept.reports:
+                    kept.add(await _report(connection, id, body))
             except Refused as refusal:
                 refused.append({"conversation": id, "code": refusal.code, "reason": str(refusal)})
         done += 1
         progress("conversations", done, len(ids))
 
-    async with asyncio.TaskGroup() as group:
-        for id in ids:
-            group.create_task(replay(id))
-    return [reports[id] for id in ids if id in reports], refused
+    await at_once(replay(id) for id in ids)
+    return [kept.reports[id] for id in ids if id in kept.reports], refused
 
 
 async def _report(connection: "Connection", id: str, body: Mapping[str, Any]) -> Report:

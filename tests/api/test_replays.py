@@ -142,10 +142,21 @@ async def test_many_are_replayed_from_the_command_line(talk: Talks, server: Mode
         command = ("replay-conversations", "--agent", "helper", "--candidate", "2", *arguments)
         return await asyncio.to_thread(run, *command, environment=environment, directory=tmp_path)
 
-    done = await magnet("--json")
+    kept = tmp_path / "kept.jsonl"
+    done = await magnet("--json", "--keep", str(kept))
     assert done.status == 0, done.err
     assert [len(each["turns"]) for each in done.json["conversations"]] == [2, 2]
     assert [each["code"] for each in done.json["refused"]] == ["nothing_to_replay"]
     assert (done.json["summary"]["turns"], done.json["summary"]["failed"]) == (4, 0)
+    kept.write_text(kept.read_text().splitlines()[0] + '\n{"conv')
+    asked = len(server.requests)
+    again = await magnet("--json", "--keep", str(kept))
+    assert again.json["conversations"][0]["turns"] and "no report" in again.err
+    assert len([each for each in server.requests[asked:] if each.model == "chat-model"]) == 2, (
+        "one conversation's turns"
+    )
+    assert len(kept.read_text().splitlines()) == 3
+    live = await magnet("--candidate", "live", "--limit", "2", "--json")
+    assert [each["candidate"]["version"] for each in live.json["conversations"]] == [1]
     shown = await magnet("--limit", "2")
     assert "similarity by embedding" in shown.out and "Only the newest 2" in shown.err, (shown.out, shown.err)
