@@ -160,9 +160,11 @@ async def open_container(
         answers = SealedAnswers(keyring)
         plugins = await stack.enter_async_context(connectors_of(settings))
         connectors = plugins.connectors
+        tool_plugins, chunkers = plugins.tools, plugins.chunkers
         source_secrets = SealedSourceSecrets(store, secret_box)
-        servers = await stack.enter_async_context(tool_servers(Egress(settings.egress), source_secrets))
+        servers = await stack.enter_async_context(tool_servers(Egress(settings.egress), source_secrets, tool_plugins))
         tokenizers = InstalledTokenizers(store)
+        cutter = Cutter(reader=reader, tokenizers=tokenizers, chunkers=chunkers)
         embedders, rerankers = plugins.of(EMBEDDERS), plugins.of(RERANKERS)
         models = OpenAIModels(
             ModelCatalogue(pool, store.load, secret_box), plugins=[*embedders.values(), *rerankers.values()]
@@ -172,7 +174,7 @@ async def open_container(
         catalogue = handlers(
             secrets=secret_box, renderer=renderer, answers=answers, things=store, connectors=connectors,
             specifications=servers.apis.specifications, tokenizers=tokenizers, guards=guards,
-            embedders=embedders, rerankers=rerankers,
+            embedders=embedders, rerankers=rerankers, chunkers=chunkers, tool_plugins=tool_plugins,
         )  # fmt: skip
         bus = Bus(store, catalogue, answers)
         runs = Runs(bus=bus)
@@ -219,8 +221,8 @@ async def open_container(
             await runner.open()
             stack.push_async_callback(runner.close)
             works = works_of(
-                bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, reader=reader,
-                tokenizers=tokenizers, given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
+                bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, cutter=cutter,
+                given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
                 turns=turns, standing=standing, chat=chat_models, prompts=prompt_runs,
                 entries=entries, items=items,
             )  # fmt: skip
@@ -313,7 +315,7 @@ async def open_container(
                 streams=store, log=log, view=PostgresConversationsView(pool), talks=store, revealer=store
             ),
             documents=documents,
-            chunking_previews=ChunkingPreviews(cutter=Cutter(reader=reader, tokenizers=tokenizers), things=store),
+            chunking_previews=ChunkingPreviews(cutter=cutter, things=store),
             passages=Passages(bus=bus, contents=contents, documents=documents),
             passages_view=PostgresSourcePassagesView(pool),
             documents_view=PostgresSourceDocumentsView(pool),

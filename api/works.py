@@ -30,7 +30,6 @@ from commands.pipeline_work import RunPipelines
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
 from commands.queued_turns import BeginQueuedTurns, Standing
-from commands.reading import DocumentReader
 from commands.retention import EndRunTexts
 from commands.runs import Runs
 from commands.scheduling import SyncBySchedule
@@ -38,7 +37,7 @@ from commands.source_trial import SourceTrials
 from commands.subject import RemoveAnswers
 from commands.syncing import SyncSources
 from commands.titling import TitleConversations
-from commands.tokenizing import Cutter, Tokenizers
+from commands.tokenizing import Cutter
 from commands.transforming import Transformer
 from commands.turns import Turns
 
@@ -51,8 +50,7 @@ def works_of(
     jobs: JobQueue,
     models: EmbeddingModels,
     runs: Runs,
-    reader: DocumentReader,
-    tokenizers: Tokenizers,
+    cutter: Cutter,
     given: Documents,
     sources: SourceTrials,
     log: EventLog,
@@ -75,7 +73,7 @@ def works_of(
             things=things,
             contents=PostgresContents(pool),
             texts=PostgresTexts(pool),
-            cutter=Cutter(reader=reader, tokenizers=tokenizers),
+            cutter=cutter,
             transformer=Transformer(
                 things=things,
                 chat=chat,

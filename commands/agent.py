@@ -57,10 +57,10 @@ class AgentRules:
             server = (await self.things.newest_of(ToolServer, [UUID(server_id)])).get(UUID(server_id))
             if server is None or (kind, server_id, operation) in before:
                 continue
-            if TYPES[kind] != server.definition["type"]:
+            if server.definition["type"] not in TYPES[kind]:
                 raise Invalid(
                     f"This tool server is of type {server.definition['type']}: its tools are actions of type "
-                    f"{next(each for each in TYPES if TYPES[each] == server.definition['type'])}.",
+                    f"{next(each for each in TYPES if server.definition['type'] in TYPES[each])}.",
                     code="wrong_type",
                     pointer=f"{pointer}/type",
                 )
@@ -72,8 +72,8 @@ class AgentRules:
                 )
 
 
-TYPES: Mapping[str, str] = {"api_tool": "openapi", "mcp_tool": "mcp"}
-"""Of which type the tool servers are whose tools are actions of a type."""
+TYPES: Mapping[str, frozenset[str]] = {"api_tool": frozenset({"openapi", "plugin"}), "mcp_tool": frozenset({"mcp"})}
+"""Of which types the tool servers are whose tools are actions of a type."""
 
 
 def guardrails(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -83,9 +83,9 @@ from commands.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
 from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
-from commands.tokenizing import Tokenizers
+from commands.tokenizing import Chunkers, Tokenizers
 from commands.tool_server import NoteTools, ToolServerHandlers
-from commands.tools import Specifications
+from commands.tools import Specifications, ToolPlugins
 from commands.trials import ShowTrial, show_trial
 from commands.webhook import SigningSecrets
 from domain.agent import Agent
@@ -113,13 +113,15 @@ def handlers(
     guards: Guards | None = None,
     embedders: Settables | None = None,
     rerankers: Settables | None = None,
+    chunkers: Chunkers | None = None,
+    tool_plugins: ToolPlugins | None = None,
 ) -> Handlers:
     """Return command class -> handler."""
-    indexes = IndexHandlers(things=things, tokenizers=tokenizers, connectors=connectors or {})
+    indexes = IndexHandlers(things=things, tokenizers=tokenizers, connectors=connectors or {}, chunkers=chunkers or {})
     documents = DocumentHandlers(things=things, tokenizers=tokenizers)
     passages = PassageHandlers(things=things)
     syncs = SyncHandlers(things=things, connectors=connectors or {})
-    tool_servers = ToolServerHandlers(specifications=specifications)
+    tool_servers = ToolServerHandlers(specifications=specifications, plugins=tool_plugins or {})
     configuration = ConfigurationHandlers(
         secrets=secrets,
         rules={

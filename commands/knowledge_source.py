@@ -1,16 +1,18 @@
 """A knowledge source's own rule: the index that its settings ask for is built; and which index answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from commands.bus import Done
 from commands.configuration import Change, OnThing
 from commands.connectors import Connectors, must_fit, must_know
 from commands.model_kinds import must_be_able
+from commands.plugin_settings import must_be_here
 from commands.ports import Things, Unit
-from commands.tokenizing import Tokenizers
+from commands.tokenizing import Chunkers, Tokenizers
+from domain.definition import parse
 from domain.errors import Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
@@ -68,6 +70,7 @@ class IndexHandlers:
     things: Things
     tokenizers: Tokenizers
     connectors: Connectors = field(default_factory=dict)
+    chunkers: Chunkers = field(default_factory=dict)
 
     async def __call__(self, change: Change) -> None:
         """Refuse what its connector can't do; begin an index after a change that asks for one."""
@@ -82,6 +85,11 @@ class IndexHandlers:
             must_know(connector, [each.partition("/")[2] for each in source.secrets])
             if change.before is None or change.before["config"] != source.definition["config"]:
                 must_fit(connector, source.definition["config"])
+        before = dict(cuttings(change.before or {}))
+        for pointer, chunking in cuttings(source.definition):
+            if chunking["strategy"] == "plugin" and chunking != before.get(pointer):
+                must_be_here(self.chunkers, chunking["plugin"], f"{pointer}/plugin")
+                parse(self.chunkers[chunking["plugin"]].config, chunking.get("config") or {}, f"{pointer}/config")
         if source.definition["schedule"] != (change.before or {}).get("schedule"):
             change.unit.effect("job", kind=SCHEDULE, key=str(source.id))
         await begin_index(source, self.things, self.tokenizers, change.unit)
@@ -124,6 +132,16 @@ class IndexHandlers:
             source.switch_index(command.index)
         unit.save(source)
         return Done(aggregate=source)
+
+
+def cuttings(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (JSON pointer, chunking) of each way in which a source's texts are cut."""
+    for pointer, each in (
+        ("", definition),
+        *((f"/profiles/{n}", p) for n, p in enumerate(definition.get("profiles", ()))),
+    ):
+        if each.get("chunking") is not None:
+            yield f"{pointer}/chunking", each["chunking"]
 
 
 async def begin_index(source: KnowledgeSource, things: Things, tokenizers: Tokenizers, unit: Unit) -> None:

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from commands.bus import Bus, Done
 from commands.configuration import Change, OnThing
+from commands.plugin_settings import must_be_asked_for, must_be_here
 from commands.ports import Context, Receipt, Things, Unit
-from commands.tools import Offer, Specifications, Tools, ToolServers
+from commands.tools import Offer, Specifications, ToolPlugins, Tools, ToolServers
 from commands.trials import ShowTrial
-from domain.definition import same
+from domain.definition import parse, same
 from domain.errors import Conflict, Invalid
 from domain.references import escaped
 from domain.tool_server import SECRET_OF, ToolServer
@@ -52,18 +53,34 @@ class ToolServerHandlers:
     """Carries out the commands on tool servers; as their rule, reads a specification as soon as it is given."""
 
     specifications: Specifications
+    plugins: ToolPlugins = field(default_factory=dict)
 
     async def __call__(self, change: Change) -> None:
         """Refuse secrets and settings that belong to nothing; read a specification that is new."""
         server = cast(ToolServer, change.thing)
         if server.archived:
             return
-        must_know(server)
         before, now = change.before, server.definition
+        if now["type"] == "plugin":
+            self._settle_plugin(server, before)
+        else:
+            must_know(server)
         if now["spec"] is not None and (before is None or not same(read_of(before), read_of(now))):
             server.sync((await self.specifications.read(now["spec"], now["auth"])).document())
         if server.synced is not None:
             must_be_offered(server, before or {"tools": {}, "mocks": {}})
+
+    def _settle_plugin(self, server: ToolServer, before: Mapping[str, Any] | None) -> None:
+        """Refuse what the plugin can't be set to; take down what it offers."""
+        now = server.definition
+        if before is None or not same(read_of(before), read_of(now)):
+            must_be_here(self.plugins, now["plugin"], "/plugin")
+            plugin = self.plugins[now["plugin"]]
+            parse(plugin.config, dict(now["config"]), "/config")
+            server.sync(plugin.offer().document())
+        if now["plugin"] in self.plugins:
+            kept = {name.partition("/")[2]: f"/{name}" for name in server.secrets}
+            must_be_asked_for(self.plugins[now["plugin"]].secrets, kept)
 
     async def note(self, command: NoteTools, unit: Unit) -> Done:
         """Record what a tool server offers."""
@@ -127,7 +144,10 @@ class ToolServerCalls:
 
 def read_of(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that say what there is to be read."""
-    return {name: definition[name] for name in ("url", "spec", "base_url", "transport", "auth")}
+    return {name: definition.get(name) for name in READ}
+
+
+READ = ("url", "spec", "base_url", "transport", "auth", "plugin", "config")
 
 
 def must_know(server: ToolServer) -> None:

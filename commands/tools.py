@@ -7,6 +7,7 @@ from uuid import UUID
 
 import jsonschema_rs
 import orjson
+from pydantic import BaseModel
 
 from commands.ports import Things
 from domain.errors import Conflict, DomainError, FieldError, Invalid
@@ -89,6 +90,20 @@ class Specifications(Protocol):
 
     async def read(self, text: str, auth: Mapping[str, Any], *, url: str | None = None) -> Offer:
         """Return what a specification describes, or raise WrongSpecification; `url` is where it was."""
+
+
+class ToolPlugin(Protocol):
+    """A plugin that is a tool."""
+
+    config: type[BaseModel]
+    secrets: Mapping[str, str]
+
+    def offer(self) -> Offer:
+        """Return it as the one tool of its server."""
+
+
+ToolPlugins = Mapping[str, ToolPlugin]
+"""By the name of the plugin."""
 
 
 class ToolServers(Protocol):

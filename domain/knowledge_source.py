@@ -24,9 +24,9 @@ MetadataType = Literal["text", "number", "boolean", "time", "list"]
 class Chunking(Strict):
     """How a document's text is cut into passages; sizes in tokens."""
 
-    strategy: Literal["recursive", "sentence", "markdown", "html_headings", "code", "none", "parent_child"] = (
-        "recursive"
-    )
+    strategy: Literal[
+        "recursive", "sentence", "markdown", "html_headings", "code", "none", "parent_child", "plugin"
+    ] = "recursive"
     size: int = Field(512, ge=16, le=8192)
     overlap: int = Field(64, ge=0, le=4096)
     parent_size: int | None = Field(
@@ -35,6 +35,17 @@ class Chunking(Strict):
         le=32_768,
         description="Of `parent_child`: parts of `size` are found, and the passage of this size given. Needed there.",
     )
+
+    plugin: str | None = Field(None, max_length=64, description="Of `plugin`: the chunker that cuts. Needed there.")
+    config: dict[str, JSON] | None = Field(None, description="Of `plugin`: what the chunker is set to.")
+
+    @model_validator(mode="after")
+    def _plugins_fit(self) -> Self:
+        if (self.strategy == "plugin") != (self.plugin is not None):
+            raise ValueError("the name of a plugin belongs to the strategy plugin, and to no other")
+        if self.strategy != "plugin" and self.config is not None:
+            raise ValueError("a config belongs to the strategy plugin, and to no other")
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -48,9 +59,10 @@ class Chunking(Strict):
 
     @model_serializer(mode="wrap")
     def _as_before(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a parent_size that is not there: sources that were stored before have none to compare with."""
+        """Leave out what came later and is not there: sources that were stored before have none to compare with."""
         told: dict[str, Any] = given(self)
-        return {name: value for name, value in told.items() if name != "parent_size" or value is not None}
+        later = ("parent_size", "plugin", "config")
+        return {name: value for name, value in told.items() if name not in later or value is not None}
 
 
 Parser = Literal["text", "markdown", "html", "pdf", "docx", "pptx", "xlsx", "epub", "eml", "csv", "json", "code"]

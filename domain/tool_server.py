@@ -71,7 +71,7 @@ class ToolSettings(Strict):
 class ToolServerDefinition(Definition):
     """A tool server's settings; `secrets` are not among them."""
 
-    type: Literal["openapi", "mcp"] = Field(description="What describes its tools.")
+    type: Literal["openapi", "mcp", "plugin"] = Field(description="What describes its tools.")
     url: str | None = Field(
         None, max_length=2000, description="Of `mcp` its endpoint; of `openapi` where the specification is read."
     )
@@ -83,6 +83,8 @@ class ToolServerDefinition(Definition):
     )
     transport: Literal["streamable_http", "sse"] = Field("streamable_http", description="How `mcp` is spoken.")
     auth: Auth = Field(default_factory=Auth)
+    plugin: str | None = Field(None, max_length=64, description="Of `plugin`: its name.")
+    config: dict[str, JSON] = Field(default_factory=dict, description="Of `plugin`: what it is set to.")
     timeout: float = Field(30.0, gt=0, le=600, description="Seconds that a call may take.")
     tools: dict[str, ToolSettings] = Field(default_factory=dict, max_length=2000, description="By tool.")
     mocked: bool = Field(False, description="Whether calls are answered by `mocks`, and nothing is sent.")
@@ -106,7 +108,14 @@ class ToolServerDefinition(Definition):
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        if self.type == "mcp":
+        if (self.type == "plugin") != (self.plugin is not None):
+            raise ValueError("the name of a plugin belongs to the type plugin, and to no other")
+        if self.type == "plugin":
+            if (self.url, self.spec, self.base_url, self.auth) != (None, None, None, Auth()):
+                raise ValueError("a plugin has no 'url', 'spec', 'base_url' and 'auth': it is called here")
+        elif self.config:
+            raise ValueError("a 'config' belongs to the type plugin, and to no other")
+        elif self.type == "mcp":
             if self.url is None:
                 raise ValueError("an MCP server needs 'url': its endpoint")
             if self.spec is not None or self.base_url is not None:
@@ -147,6 +156,13 @@ class ToolServer(Configuration):
         TOPIC = "tool_server.auth_changed"
         auth: dict[str, Any]
 
+    class PluginSet(Changed):
+        """Another plugin is called, or it was set differently; of another one, its secrets were cleared too."""
+
+        TOPIC = "tool_server.plugin_set"
+        plugin: str | None
+        config: dict[str, Any]
+
     class CallsChanged(Changed):
         """How its tools are called changed."""
 
@@ -181,7 +197,10 @@ class ToolServer(Configuration):
         """Where its secrets may go: the origins of its addresses."""
         addresses = {**self.definition, "token_url": self.definition["auth"]["token_url"]}
         named = (name for name in ("url", "base_url", "token_url") if addresses[name] is not None)
-        return " ".join(f"{name}={origin(addresses[name])}" for name in named)
+        plugin = self.definition.get("plugin")
+        return " ".join(
+            [f"{name}={origin(addresses[name])}" for name in named] + ([f"plugin={plugin}"] if plugin else [])
+        )
 
     @property
     def home(self) -> str | None:

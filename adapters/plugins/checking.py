@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 from pydantic import BaseModel
@@ -61,11 +61,13 @@ def plugin_of(group: str, found: Any, named: str | None) -> Plugin:
     if not isinstance(name, str) or not PLUGIN_NAME.fullmatch(name):
         raise NoPlugin("its `name` is no text of small letters, digits, `_`, `.` and `-`, at most 63 of them")
     config = getattr(made, "Config", None)
-    if not (inspect.isclass(config) and issubclass(config, BaseModel)):
+    if not is_model(config):
         raise NoPlugin("its `Config` is no pydantic model")
     method = METHODS[group]
     if not callable(getattr(made, method, None)):
         raise NoPlugin(f"it has no method `{method}`, which plugins of {group} have")
+    if group == TOOLS and not is_model(getattr(made, "Arguments", None)):
+        raise NoPlugin("its `Arguments`, which models give it, are no pydantic model")
     secrets = getattr(made, "secrets", {})
     if not isinstance(secrets, Mapping) or not all(isinstance(each, str) for pair in secrets.items() for each in pair):
         raise NoPlugin("its `secrets` are no mapping from names to what they are")
@@ -85,6 +87,11 @@ def plugin_of(group: str, found: Any, named: str | None) -> Plugin:
         secrets=dict(secrets),
         description=description,
     )
+
+
+def is_model(found: Any) -> TypeGuard[type[BaseModel]]:
+    """Return whether an object is a class of pydantic's models."""
+    return inspect.isclass(found) and issubclass(found, BaseModel)
 
 
 def holds_secret(schema: Any) -> bool:

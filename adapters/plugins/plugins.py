@@ -11,15 +11,18 @@ from types import MappingProxyType
 import structlog
 from pydantic import BaseModel
 
-from adapters.plugins.checking import GUARDRAILS, SOURCES, NoPlugin, Plugin, plugin_of
+from adapters.plugins.checking import CHUNKERS, GUARDRAILS, SOURCES, TOOLS, NoPlugin, Plugin, plugin_of
+from adapters.plugins.chunker import PluginChunker
 from adapters.plugins.connector import PluginConnector
 from adapters.plugins.discovery import Found, installed, of_module
 from adapters.plugins.guard import PluginGuard
 from adapters.plugins.listed import ListedPlugin, built_in, built_in_guardrails
 from adapters.plugins.own_thread import OwnThread, TookTooLong, called
 from adapters.plugins.reasons import reason
+from adapters.plugins.tool import PluginTool
 from commands.connectors import Connector, Connectors
 from commands.guardrails import Guards
+from commands.tokenizing import Chunkers
 
 START_SECONDS = 30.0
 HEALTH_SECONDS = 5.0
@@ -92,6 +95,16 @@ class Plugins:
         """By the type of source: the built-in ones, and those of plugins."""
         found: dict[str, Connector] = {name: PluginConnector(each) for name, each in self.of(SOURCES).items()}
         return found | dict(self._built_in)
+
+    @property
+    def chunkers(self) -> Chunkers:
+        """Those that cut texts, by their name."""
+        return {name: PluginChunker(each) for name, each in self.of(CHUNKERS).items()}
+
+    @property
+    def tools(self) -> Mapping[str, PluginTool]:
+        """Those that are tools, by their name."""
+        return {name: PluginTool(each) for name, each in self.of(TOOLS).items()}
 
     @property
     def guards(self) -> Guards:

@@ -54,8 +54,13 @@ def tokens(text: str) -> int:
 
 
 def cut(text: Text, chunking: Mapping[str, Any], count: Count = tokens) -> list[Chunk]:
-    """Cut a text; the chunks are in its order and cover all of it but blanks. `count` counts their tokens."""
+    """Cut a text; the chunks are in its order and cover all of it but blanks. `count` counts their tokens.
+
+    Where they stand is given as `spans` where a plugin says it.
+    """
     strategy, size, overlap = chunking["strategy"], chunking["size"], chunking["overlap"]
+    if (spans := chunking.get("spans")) is not None:
+        return [_chunk(text, start, end, count) for start, end in spans]
     if strategy == PARENTED:
         return _parented(text, size, overlap, chunking["parent_size"], count)
     sections = _sections(text) if strategy in BY_HEADINGS else [(0, len(text.text))]

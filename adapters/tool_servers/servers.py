@@ -10,8 +10,10 @@ from adapters.connectors.oauth import Tokens
 from adapters.connectors.web import Web
 from adapters.egress import Egress
 from adapters.knowledge.source_secrets import SealedSourceSecrets
+from adapters.plugins.tool import PluginTool
 from adapters.tool_servers.apis import Apis, OpenAPISpecifications
 from adapters.tool_servers.guarded_http import GuardedTransport
+from adapters.tool_servers.plugin_tools import PluginTools
 from commands.tools import Offer, ToolAnswer
 from domain.tool_server import ToolServer
 
@@ -27,6 +29,7 @@ class ReachedToolServers:
     transport: GuardedTransport
     tokens: Tokens
     secrets: SealedSourceSecrets
+    plugins: PluginTools
 
     async def offer(self, server: ToolServer) -> Offer:
         """Return what a server offers."""
@@ -38,7 +41,9 @@ class ReachedToolServers:
         """Call a tool once."""
         return await (await self._of(server)).call(server, tool, arguments, seconds=seconds)
 
-    async def _of(self, server: ToolServer) -> "Apis | McpServers":
+    async def _of(self, server: ToolServer) -> "Apis | McpServers | PluginTools":
+        if server.definition["type"] == "plugin":
+            return self.plugins
         if server.definition["type"] != "mcp":
             return self.apis
         kind = await asyncio.to_thread(_import_mcp_servers)
@@ -52,7 +57,9 @@ def _import_mcp_servers() -> "type[McpServers]":
 
 
 @asynccontextmanager
-async def tool_servers(egress: Egress, secrets: SealedSourceSecrets) -> AsyncIterator[ReachedToolServers]:
+async def tool_servers(
+    egress: Egress, secrets: SealedSourceSecrets, plugins: Mapping[str, PluginTool] | None = None
+) -> AsyncIterator[ReachedToolServers]:
     """Yield the way to tool servers; afterwards its connections are closed."""
     web, transport = Web(egress), GuardedTransport(egress)
     tokens = Tokens(web)
@@ -62,6 +69,7 @@ async def tool_servers(egress: Egress, secrets: SealedSourceSecrets) -> AsyncIte
             transport=transport,
             tokens=tokens,
             secrets=secrets,
+            plugins=PluginTools(plugins=plugins or {}, secrets=secrets),
         )
     finally:
         await web.close()
