@@ -18,6 +18,9 @@ from domain.guardrails import BLOCKED, UNSEEN, WITHHELD, Stage
 TOOLS = "injection"
 """The type that is looked for in what actions give, too."""
 
+FILES = "files"
+"""The type of the action by which a model searches a person's files."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -119,15 +122,23 @@ class Watch:
         return message
 
     async def inspected(self, done: ActionDone) -> ActionDone:
-        """Return what an action gave as the model may be told it; whatever that is, it is done and goes on record."""
-        told = await self._result(done.told, self.settings.get("input", ()))
+        """Return what an action gave as the model may be told it; whatever that is, it is done and goes on record.
+
+        What a person's files say is looked at as files are, also where the model searches them.
+        """
+        rails: Sequence[Mapping[str, Any]] = self.settings.get("input", ())
+        told = await (self._seen("file", done.told, rails) if done.type == FILES else self._result(done.told, rails))
         if told == done.told:
             return done
-        return replace(done, told=told, said="", outcome="withheld" if done.outcome == "completed" else done.outcome)
+        withheld = told in (WITHHELD, UNSEEN) and done.outcome == "completed"
+        return replace(done, told=told, said="", outcome="withheld" if withheld else done.outcome)
 
     async def _result(self, text: str, rails: Sequence[Mapping[str, Any]]) -> str:
+        return await self._seen("tool", text, [rail for rail in rails if rail["type"] == TOOLS])
+
+    async def _seen(self, stage: Stage, text: str, rails: Sequence[Mapping[str, Any]]) -> str:
         try:
-            return await self.judged("tool", [rail for rail in rails if rail["type"] == TOOLS], text)
+            return await self.judged(stage, rails, text)
         except Blocked:
             return WITHHELD
         except GuardrailFailed:

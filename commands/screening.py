@@ -5,8 +5,12 @@ from collections import Counter
 
 from commands.guardrails import Watch, masked_in
 
-END = re.compile(r"[.!?…]+[\"')\]]*\s+|\n+")
+END = re.compile(r"(?<![.!?…])[.!?…]++[\"')\]]*+\s+|\n+")
 """Where a sentence ends with the text to come being another one."""
+
+SPACE = re.compile(r"\s")
+CLOSING = ".!?…\"')]"
+"""What may stand before the space at an end."""
 
 
 class Screen:
@@ -31,8 +35,12 @@ class Screen:
             return ""
         if not self._masks:
             return self._pass(text)
+        if SPACE.search(text) is None:  # so none ends, and what is held is not looked through again for each piece
+            self._held += text
+            return ""
+        begins = len(self._held.rstrip(CLOSING))
         self._held += text
-        ends = [found.end() for found in END.finditer(self._held)]
+        ends = [found.end() for found in END.finditer(self._held, begins)]
         if not ends:
             return ""
         ready, self._held = self._held[: ends[-1]], self._held[ends[-1] :]

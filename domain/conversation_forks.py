@@ -39,11 +39,17 @@ class Cut:
             return cls.whole(turns, None)
         place, is_answer = place_of(turns, message)
         kept = turns[: place + 1]
-        return cls.whole(kept, message) if is_answer else cls(kept, message, unanswered=True)
+        if is_answer:
+            return cls.whole(kept, message)
+        must_have_ended(kept[:-1])
+        return cls(kept, message, unanswered=True)
 
     @classmethod
     def before(cls, origin: Conversation, message: str | None) -> Self:
-        """Return the cut before what a person said (None: the last time); raise NotFound, Invalid or NothingToEdit."""
+        """Return the cut before what a person said (None: the last time).
+
+        Raises NotFound, Invalid, NothingToEdit, or TurnInProgress where something before it is not answered yet.
+        """
         turns = list(origin.turns.values())
         if message is None:
             if not turns:
@@ -52,15 +58,20 @@ class Cut:
         place, is_answer = place_of(turns, message)
         if is_answer:
             raise Invalid("Only what a person said can be said otherwise: name their message.", pointer="/message_id")
-        return cls(turns[:place], message)
+        return cls.whole(turns[:place], message)
 
     @classmethod
     def whole(cls, turns: Sequence[Mapping[str, Any]], message: str | None) -> Self:
         """Return the cut after turns that have all ended, or raise TurnInProgress."""
-        for turn in turns:
-            if turn["state"] in ("running", "queued"):
-                raise TurnInProgress(details={"turn": turn["id"]})
+        must_have_ended(turns)
         return cls(turns, message)
+
+
+def must_have_ended(turns: Sequence[Mapping[str, Any]]) -> None:
+    """Raise TurnInProgress unless all of these turns have ended: nobody would carry out a copy of one that goes on."""
+    for turn in turns:
+        if turn["state"] in ("running", "queued"):
+            raise TurnInProgress(details={"turn": turn["id"]})
 
 
 def place_of(turns: Sequence[Mapping[str, Any]], message: str) -> tuple[int, bool]:

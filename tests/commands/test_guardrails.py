@@ -7,11 +7,13 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
+from commands.actions import ActionDone
 from commands.agent import AgentRules
 from commands.answering import Cited
 from commands.configuration import Change
-from commands.guardrails import Finding, GuardrailFailed, Triggered
+from commands.guardrails import Finding, GuardrailFailed, Triggered, Watch
 from commands.model_calls import Attached, SaidBefore, TextPiece
+from commands.screening import Screen
 from domain.agent import Agent
 from domain.errors import DomainError, Invalid
 from domain.guardrails import BLOCKED, UNSEEN, WITHHELD
@@ -228,3 +230,32 @@ async def test_a_guardrail_is_one_that_there_is_and_its_settings_fit(rails: dict
 def test_what_can_not_be_is_refused(wrong: dict[str, Any]):
     with pytest.raises(Invalid):
         Agents().make(Agent, "odd", instructions="I.", guardrails={"output": [wrong]})
+
+
+async def test_what_is_found_in_files_is_looked_at_like_the_files():
+    agents, _ = an_agent(input=[rail("mask", words=["Ada"])], actions=[])
+    watch = Watch(
+        guards=agents.guards,
+        recording=agents.recording,
+        settings={"input": [rail("mask", words=["Ada"]), rail("block", words=["Bob"])]},
+        parent=None,
+    )
+
+    def found(text: str) -> ActionDone:
+        [call] = calls("search_files")
+        return ActionDone(call=call, type="files", outcome="completed", duration_ms=1.0, told=text)
+
+    masked = await watch.inspected(found("[1] Ada paid."))
+    assert (masked.told, masked.outcome) == ("[1] [word] paid.", "completed")
+    withheld = await watch.inspected(found("[1] Bob paid."))
+    assert (withheld.told, withheld.outcome) == (WITHHELD, "withheld")
+    assert {each.stage for each in watch.taken()} == {"file"}
+
+
+async def test_a_long_text_without_an_end_is_looked_through_once():
+    agents, _ = an_agent()
+    settings = {"output": [rail("mask", words=["Ada"])]}
+    screen = Screen(Watch(guards=agents.guards, recording=agents.recording, settings=settings, parent=None))
+    heard = [await screen.feed(piece) for piece in ["Ada"] + ["."] * 20_000]
+    assert "".join(heard) == ""
+    assert await screen.feed('" ') + await screen.feed("Ada") + await screen.rest() == f'[word]{"." * 20_000}" [word]'

@@ -8,6 +8,7 @@ import pytest
 from domain.conversation import Conversation
 from domain.conversation_course import hand_off, note_topic
 from domain.conversation_forks import Cut, NothingToEdit, fork
+from domain.conversation_queue import take
 from domain.errors import DomainError, Invalid, NotFound
 from domain.topics import TopicChoice
 from domain.turn import DECLINED, ConfirmationDecided, Reply, TurnInProgress, answer_id
@@ -145,6 +146,17 @@ def test_a_turn_that_runs_is_left_out_or_waited_for():
     assert len(Cut.after(origin, answer_of(origin, 2)).turns) == 2
     assert len(Cut.after(origin, origin.turn(running)["message_id"]).turns) == 3
     assert list(forked(origin, Cut.before(origin, None)).said())[-1] == "Two."
+
+
+@pytest.mark.parametrize("cut", [Cut.after, Cut.before])
+def test_what_waits_behind_a_turn_that_runs_can_not_be_forked_until_that_has_ended(cut: Any):
+    origin, running = asked("First?")
+    waiting_turn, _ = take(origin, "Second?", agent=AGENT, on_busy="enqueue", channel="api", attributes={})
+    message = origin.turn(waiting_turn)["message_id"]
+    with pytest.raises(TurnInProgress):
+        cut(origin, message)  # nobody would ever end the copy of the turn that runs
+    origin.complete(running, Reply(content="One."))
+    assert next(turn["state"] for turn in forked(origin, cut(origin, message)).turns.values()) == "completed"
 
 
 def test_a_fork_goes_on_with_the_agent_that_its_origin_was_handed_to():
