@@ -15,6 +15,7 @@ from adapters.connectors.salesforce import SalesforceConnector
 from adapters.connectors.sharepoint import SharePointConnector
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.url import UrlConnector
+from adapters.connectors.vector_store import VectorStoreConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
 from adapters.guardrails.built_in import CONFIGS
@@ -30,6 +31,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
     web = Web(egress)
     roots = Roots(settings.folder_roots, forbidden=[settings.home])
     try:
+        rows = SqlConnector(egress, roots)
         built_in: Connectors = {
             "folder": FolderConnector(roots),
             "http_json": HttpJsonConnector(web),
@@ -41,7 +43,8 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
             "git": GitConnector(settings.home / "cache" / "git", egress, roots),
             "s3": S3Connector(web),
             "sharepoint": SharePointConnector(web),
-            "sql": SqlConnector(egress, roots),
+            "sql": rows,
+            "vector_store": VectorStoreConnector(web, rows),
         }
         plugins = Plugins(built_in, settings.plugin_modules, guardrails=CONFIGS)
         try:

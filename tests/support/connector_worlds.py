@@ -21,6 +21,7 @@ from tests.support.worlds.salesforce import SalesforceWorld
 from tests.support.worlds.sharepoint import SharePointWorld
 from tests.support.worlds.sql import SqlWorld, relay
 from tests.support.worlds.url import UrlWorld
+from tests.support.worlds.vector_store import ChromaWorld, PgvectorWorld, QdrantWorld
 
 Make = Callable[[Path, Database], AbstractAsyncContextManager[World]]
 
@@ -45,6 +46,12 @@ async def a_folder(path: Path, _: Database) -> AsyncIterator[World]:
 async def a_database(_: Path, database: Database) -> AsyncIterator[World]:
     async with relay(database.owner_dsn) as opened:
         yield SqlWorld(database, opened)
+
+
+@asynccontextmanager
+async def in_a_table(_: Path, database: Database) -> AsyncIterator[World]:
+    async with relay(database.owner_dsn) as opened:
+        yield PgvectorWorld(database, opened)
 
 
 @asynccontextmanager
@@ -78,6 +85,9 @@ WORLDS: dict[str, Make] = {
     "hubspot": on_a_site(HubSpotWorld),
     "salesforce": on_a_site(SalesforceWorld),
     "sql": a_database,
+    "qdrant": on_a_site(QdrantWorld),
+    "chroma": on_a_site(ChromaWorld),
+    "pgvector": in_a_table,
     "s3": a_bucket,
     "git": a_repository,
     "plugin": a_plugin,
