@@ -56,7 +56,7 @@ from api.builder import builder
 from api.connectors import connectors_of
 from api.container import Container
 from api.event_frames import EventFrames
-from api.kafka_parts import followers, kafka_relay
+from api.outflows import followers, outflows
 from api.read_models import READ_MODELS
 from api.settings import Settings
 from api.visitors import Visitors
@@ -237,12 +237,11 @@ async def open_container(
             evidence.sealing.tell = TellCheckpoints(bus=bus)
             await evidence.sealing.open()
             stack.push_async_callback(evidence.sealing.close)
-            if settings.kafka_bootstrap_servers is not None:
-                relay = kafka_relay(
-                    settings, installation, dsn=dsn, pool=pool, reader=log, listener=listener, moved=positions.moved
-                )
-                await relay.open()
-                stack.push_async_callback(relay.close)
+            for outflow in outflows(
+                settings, installation, dsn=dsn, pool=pool, reader=log, listener=listener, moved=positions.moved
+            ):
+                await outflow.open()
+                stack.push_async_callback(outflow.close)
         leases = Leases(
             pool,
             runs.owner,

@@ -1,9 +1,8 @@
-"""What stands between the log and Kafka, put together; Kafka's client is loaded only where there is a broker."""
+"""Read models that are fed from Kafka, put together; its client is loaded only where there is a broker."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
@@ -14,27 +13,6 @@ from domain import AGGREGATES
 
 if TYPE_CHECKING:
     from adapters.kafka.feed import KafkaFeed
-    from adapters.kafka.relay import KafkaRelay
-
-
-def followers(settings: Settings) -> list[str]:
-    """Return the names of what follows the log besides the read models."""
-    return [] if settings.kafka_bootstrap_servers is None else ["kafka_relay_v1"]
-
-
-def kafka_relay(settings: Settings, installation: UUID, **parts: Any) -> "KafkaRelay":
-    """Return the relay."""
-    from adapters.kafka.relaying import relay_of  # noqa: PLC0415
-
-    assert settings.kafka_bootstrap_servers is not None
-    return relay_of(
-        servers=settings.kafka_bootstrap_servers,
-        topic=settings.kafka_topic,
-        partitions=settings.kafka_partitions,
-        transactions=settings.kafka_transactions,
-        installation=str(installation),
-        **parts,
-    )
 
 
 @asynccontextmanager
