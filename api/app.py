@@ -19,6 +19,7 @@ from api.accesses import access
 from api.call import Call, Operation, must_be_allowed
 from api.commands import (
     answers,
+    channel_messages,
     completions,
     conversation_forks,
     conversation_notes,
@@ -159,6 +160,7 @@ def operations() -> Sequence[Operation]:
         *access_queries.OPERATIONS,
         *webhook_commands.OPERATIONS,
         *webhook_queries.OPERATIONS,
+        *channel_messages.OPERATIONS,
         *web_chats.OPERATIONS,
         *web_chat_queries.OPERATIONS,
     ]

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from adapters.channels.doors import ChannelDoors
+from adapters.channels.ways_out import channel_adapters
 from adapters.egress import Egress
 from adapters.event_store.appender import Appender
 from adapters.event_store.data_keys import CHANNEL, DataKeys
@@ -65,6 +67,7 @@ from commands.answer_run import AnswerRuns
 from commands.attachments import Attachments
 from commands.bus import Bus, Command
 from commands.channel_standing import Standings
+from commands.channels import Channels
 from commands.checkpoint import TellCheckpoints
 from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
@@ -220,10 +223,11 @@ async def open_container(
         if worker:
             await runner.open()
             stack.push_async_callback(runner.close)
+            channels = await stack.enter_async_context(channel_adapters(Egress(settings.egress), source_secrets))
             works = works_of(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, cutter=cutter,
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
-                turns=turns, standing=standing, chat=chat_models, prompts=prompt_runs,
+                turns=turns, standing=standing, channels=channels, chat=chat_models, prompts=prompt_runs,
                 entries=entries, items=items,
             )  # fmt: skip
             await jobs.open(works)
@@ -328,6 +332,8 @@ async def open_container(
             run_reader=RunReader(view=runs_view, log=log, revealer=store),
             authenticator=authenticator,
             visitors=Visitors(ConversationTokens(box=secret_box), store, standing),
+            channels=Channels(bus=bus, things=store, turns=turns),
+            channel_doors=ChannelDoors(secrets=source_secrets),
             web_chats=WebChats(bus=bus, things=store, box=secret_box),
             runner=runner if worker else None,
             stack=stack.pop_all(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.channels.doors import ChannelDoors
 from adapters.event_store.choosing import LogFilter
 from adapters.event_store.log import EventLog
 from adapters.event_store.store import EventStore
@@ -36,6 +37,7 @@ from commands.answer_run import AnswerRuns
 from commands.answering import Answerer
 from commands.attachments import Attachments
 from commands.bus import Bus
+from commands.channels import Channels
 from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
 from commands.document import Documents
@@ -131,6 +133,8 @@ class Container:
     authenticator: Authenticates
     visitors: Visitors
     web_chats: WebChats
+    channels: Channels
+    channel_doors: ChannelDoors
     chat_rates: Rates = field(default_factory=Rates)
     metrics: Metrics = field(default_factory=Metrics)
     runner: ProjectionRunner | None = None

@@ -10,6 +10,7 @@ import orjson
 import structlog
 from starlette.responses import Response
 
+from commands.channels import BadSignature
 from commands.connectors import NotFetched, SourceUnavailable
 from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
 from commands.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (NotFound, 404),
+    (BadSignature, 401),
     (StaleVersion, 412),
     (Unavailable, 503),
     (RendererDown, 503),

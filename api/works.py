@@ -16,6 +16,7 @@ from adapters.postgres.conversations import PostgresConversationsView, PostgresO
 from adapters.postgres.passages.upkeep import PostgresVectorTables
 from commands.about_conversations import AboutConversations
 from commands.bus import Bus
+from commands.channel_deliveries import Adapters, DeliverAnswers
 from commands.closing import CloseIdleConversations, FindIdle
 from commands.conversation_processing import PostProcessConversations
 from commands.document import Documents
@@ -60,6 +61,7 @@ def works_of(
     standing: Standing,
     chat: ChatModels,
     prompts: PromptRuns,
+    channels: Adapters,
     entries: Entries,
     items: PipelineItems,
 ) -> list[Work]:
@@ -111,5 +113,6 @@ def works_of(
         FindIdle(queue=jobs, conversations=open_conversations),
         PostProcessConversations(bus=bus, about=about),
         TitleConversations(bus=bus, about=about),
+        DeliverAnswers(bus=bus, things=things, adapters=channels),
         RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
     ]

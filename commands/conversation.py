@@ -6,12 +6,22 @@ from typing import Any, Literal
 from uuid import UUID
 
 from commands.bus import Done
-from commands.conversation_jobs import after_closing, after_turn, close_later, live_definition, wake_queue
+from commands.conversation_jobs import (
+    after_closing,
+    after_turn,
+    close_later,
+    live_definition,
+    tell_channel,
+    turn_over,
+    wake_queue,
+)
 from commands.ports import Actor, Things, Unit
 from commands.runs import LEASE
+from commands.welcoming import welcome_of
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.conversation_course import answering
+from domain.conversation_deliveries import name_thread
 from domain.conversation_files import attach
 from domain.conversation_forks import Cut, fork
 from domain.conversation_queue import OnBusy, begin_queued, queued, take
@@ -48,12 +58,13 @@ class ByOwner(OnConversation):
 
 @dataclass(frozen=True, kw_only=True)
 class BeginConversation(ByOwner):
-    """Begin a conversation with an agent; by a channel, where that is not the way in which it is spoken to."""
+    """Begin a conversation with an agent; by a channel, or (where none has begun there) in its thread {channel, thread}."""
 
     agent: UUID
     subject: str | None
     variables: Mapping[str, Any]
     channel: str | None = None
+    thread: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +181,8 @@ class ConversationHandlers:
 
     async def begin(self, command: BeginConversation, unit: Unit) -> Done:
         """Begin."""
+        if command.thread is not None and (found := await unit.find(Conversation, command.id)) is not None:
+            return Done(aggregate=found)
         conversation, agent = await self._begun(command, unit)
         unit.save(conversation)
         return Done(aggregate=conversation, shown={"agent": {"id": str(agent.id), "name": agent.name}})
@@ -193,6 +206,8 @@ class ConversationHandlers:
                 welcome=welcome_of(agent, command.channel),
                 channel=command.channel,
             )
+            if command.thread is not None:
+                name_thread(conversation, **command.thread)
         unit.effect("needs", kind=Agent.TOPIC, id=str(command.agent), pointer="/agent")
         close_later(unit, conversation, live_definition(agent))
         return conversation, agent
@@ -244,6 +259,7 @@ class ConversationHandlers:
         goes_on = conversation.decide(command.confirmation, approved=command.approved, comment=command.comment)
         turn = conversation.confirmations[command.confirmation]["turn"]
         if goes_on:
+            tell_channel(unit, conversation)
             return self._leg(unit, conversation, turn, command, {})
         unit.save(conversation)
         return Done(aggregate=conversation, shown=leg_shown(conversation.turn(turn), begins=False))
@@ -252,7 +268,7 @@ class ConversationHandlers:
         """Decline what waits."""
         conversation = await own(unit, command)
         conversation.decline()
-        wake_queue(unit, conversation)
+        turn_over(unit, conversation)
         unit.save(conversation)
         return Done(aggregate=conversation)
 
@@ -322,7 +338,7 @@ class ConversationHandlers:
         conversation.interrupt(command.turn)
         run.interrupt()
         unit.effect("release", id=command.turn)
-        wake_queue(unit, conversation)
+        turn_over(unit, conversation)
         unit.save(run, conversation)
         return Done(aggregate=conversation, shown={"turn": conversation.turn(command.turn)})
 
@@ -342,14 +358,6 @@ class ConversationHandlers:
         after_closing(unit, conversation)
         unit.save(conversation)
         return Done(aggregate=conversation)
-
-
-def welcome_of(agent: Agent, channel: str | None) -> str:
-    """Return how an agent greets where it is talked to by a channel."""
-    live = live_definition(agent)
-    there = live.get("channels", {}).get(channel) or {}
-    said = there.get("welcome_message")
-    return str(live["welcome_message"] if said is None else said)
 
 
 def leg_shown(turn: Mapping[str, Any], *, begins: bool) -> dict[str, Any]:

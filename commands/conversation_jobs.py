@@ -19,6 +19,9 @@ POST_PROCESSING = "post_processing"
 TITLE = "title"
 """Gives a conversation a title."""
 
+CHANNEL_ANSWERS = "channel_answers"
+"""Tells what was said in the thread of the channel by which it is held."""
+
 FIND_IDLE = "find_idle"
 """Asks for `CLOSE_IDLE` for all open conversations of an agent, whose id is the key."""
 
@@ -35,6 +38,18 @@ def wake_queue(unit: Unit, conversation: Conversation) -> None:
         unit.effect("job", kind=QUEUED_TURNS, key=str(conversation.id))
 
 
+def tell_channel(unit: Unit, conversation: Conversation) -> None:
+    """Have told what there is to be told where it is held in a thread elsewhere."""
+    if conversation.thread is not None:
+        unit.effect("job", kind=CHANNEL_ANSWERS, key=str(conversation.id))
+
+
+def turn_over(unit: Unit, conversation: Conversation) -> None:
+    """Ask for what follows when a turn has ended, however that was."""
+    wake_queue(unit, conversation)
+    tell_channel(unit, conversation)
+
+
 def close_later(unit: Unit, conversation: Conversation, definition: JSONObject) -> None:
     """Have it closed when nothing is said for as long as its agent waits."""
     if definition.get("close_after") is not None and not conversation.closed:
@@ -43,7 +58,7 @@ def close_later(unit: Unit, conversation: Conversation, definition: JSONObject) 
 
 async def after_turn(unit: Unit, conversation: Conversation, things: Things) -> None:
     """Ask for what is to be done when a turn has ended."""
-    wake_queue(unit, conversation)
+    turn_over(unit, conversation)
     definition = live_definition(await things.newest(Agent, conversation.begun_with))
     close_later(unit, conversation, definition)
     if definition.get("titles") is not None and conversation.title is None and conversation.answered:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from commands.bus import Done
 from commands.conversation import ByOwner, OnConversation, own
-from commands.conversation_jobs import wake_queue
+from commands.conversation_jobs import turn_over
 from commands.ports import Unit
 from domain.conversation import Conversation
 from domain.conversation_queue import withdraw
@@ -38,6 +38,6 @@ async def refused(command: RefuseMessage, unit: Unit) -> Done:
     """Note why."""
     conversation = await unit.load(Conversation, command.id)
     withdraw(conversation, command.turn, error=command.error)
-    wake_queue(unit, conversation)
+    turn_over(unit, conversation)
     unit.save(conversation)
     return Done(aggregate=conversation)

@@ -4,6 +4,7 @@ from commands.agent import AgentRules
 from commands.api_key import Credentials
 from commands.bus import Answers, Handlers
 from commands.channel import ChannelRules
+from commands.channel_deliveries import NoteDelivery, delivery_noted
 from commands.checkpoint import NoteCheckpoint, note_checkpoint
 from commands.closing import CloseIdle, closed_idle, settle_conduct
 from commands.configuration import (
@@ -181,6 +182,7 @@ def handlers(
         SuggestTitle: title_suggested,
         NoteReview: review_noted,
         NoteCopied: copied,
+        NoteDelivery: delivery_noted,
         OpenConversation: ConversationTokens(box=secrets).opened,
         StartRun: runs.start,
         FinishRun: runs.finish,

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from commands.bus import Bus
-from commands.conversation import BeginConversation, absent, owned, principal_of, welcome_of
+from commands.conversation import BeginConversation, absent, owned, principal_of
 from commands.conversation_jobs import live_definition
 from commands.conversation_tokens import HELD, OpenConversation
 from commands.ports import Context, Receipt, SecretBox, Things
+from commands.welcoming import welcome_of
 from domain.agent import Agent
 from domain.channel import Channel
 from domain.conversation import Conversation

@@ -68,9 +68,21 @@ class WebChat(Strict):
     )
 
 
+class ThreadTexts(Strict):
+    """What is said in a thread besides what the agent says."""
+
+    approve: Words = "Approve"
+    decline: Words = "Decline"
+    approved: Words = "Approved"
+    declined: Words = "Declined"
+    sources: Words = "Sources"
+    failed: Words = "That did not work. Write again to try once more."
+
+
 class SlackWorkspace(Strict):
     """An app in a workspace of Slack."""
 
+    texts: ThreadTexts = Field(default_factory=ThreadTexts)
     api_url: str = Field("https://slack.com/api", max_length=500, description="Where Slack's Web API is.")
 
     @field_validator("api_url")
@@ -165,9 +177,8 @@ class Channel(Configuration):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The settings of its type."""
-        found: dict[str, Any] = self.definition["config"]
-        return found
+        """The settings of its type, also those that came since they were given."""
+        return CONFIGS[self.type].model_validate(self.definition["config"]).model_dump(mode="json")
 
     @property
     def open(self) -> bool:

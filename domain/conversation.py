@@ -10,6 +10,7 @@ from domain import (
     conversation_access,
     conversation_closing,
     conversation_course,
+    conversation_deliveries,
     conversation_events,
     conversation_files,
     conversation_notes,
@@ -65,6 +66,10 @@ class Conversation(ConversationState, Aggregate):
     Summarized = conversation_course.Summarized
     DecisionExplained = conversation_course.DecisionExplained
     OriginAllowed = conversation_access.OriginAllowed
+    ThreadNamed = conversation_deliveries.ThreadNamed
+    DeliveryBegun = conversation_deliveries.DeliveryBegun
+    Delivered = conversation_deliveries.Delivered
+    DeliveryFailed = conversation_deliveries.DeliveryFailed
 
     def __init__(
         self,
@@ -96,6 +101,8 @@ class Conversation(ConversationState, Aggregate):
         self.channel: str | None = None
         self.summary: dict[str, Any] | None = None
         self.origins = frozenset[str]()
+        self.thread: dict[str, str] | None = None
+        self.deliveries: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def begin(

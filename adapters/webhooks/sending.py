@@ -76,16 +76,20 @@ class WebhookSender:
 
 def signed(key: bytes, id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the headers of a delivery; the signature is over id, time and body."""
-    content = b"%b.%d.%b" % (id.encode(), timestamp, body)
-    signature = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
     return {
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "User-Agent": "Magnet-Webhooks/1",
         "Webhook-Id": id,
         "Webhook-Timestamp": str(timestamp),
-        "Webhook-Signature": f"v1,{signature}",
+        "Webhook-Signature": signature_of(key, id, timestamp, body),
     }
+
+
+def signature_of(key: bytes, id: str, timestamp: int, body: bytes) -> str:
+    """Return the signature of id, time and body."""
+    content = b"%b.%d.%b" % (id.encode(), timestamp, body)
+    return f"v1,{base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()}"
 
 
 def retry_after(headers: Mapping[bytes, bytes]) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from commands.agent_talk import Course
-from commands.conversation import welcome_of
+from commands.welcoming import welcome_of
 from domain.agent import Agent
 from domain.citations import CitationFilter
 from domain.errors import Invalid

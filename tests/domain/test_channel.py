@@ -25,7 +25,7 @@ def a_channel(type: str = "web", config: Any = None, **more: Any) -> Channel:
 def test_its_config_is_that_of_its_type_with_every_default():
     assert a_channel().config["origins"] == ["https://shop.example.com"]
     assert a_channel().config["texts"]["send"] == "Send"
-    assert a_channel("slack").config == {"api_url": "https://slack.com/api"}
+    assert a_channel("slack").config["api_url"] == "https://slack.com/api"
     assert a_channel("webhook").config == CONFIGS["webhook"]
 
 

@@ -1,0 +1,1 @@
+"""Channels: how each type of them is spoken to."""
