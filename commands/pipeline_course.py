@@ -14,7 +14,7 @@ from commands.at_once import at_once
 from commands.budgets import paid
 from commands.bus import Bus
 from commands.model_calls import ModelCallTimedOut, ModelLimitReached
-from commands.pipeline_items import Gave, PipelineItems, inputs_of
+from commands.pipeline_items import PipelineItems, inputs_of
 from commands.pipeline_run import NoteItemBegun, NoteItemEnded
 from commands.ports import Context, Things
 from commands.runs import Recording, Runs, failure_of
@@ -142,8 +142,11 @@ class Course:
             if working in done:
                 working.result()
                 return
-            limit = PipelineTimedOut(f"The run took longer than {seconds:g} seconds.")
-            self.stopping = Stopped() if asked in done else limit
+            if asked in done:
+                asked.result()  # or what went wrong with looking
+                self.stopping = Stopped()
+            else:
+                self.stopping = PipelineTimedOut(f"The run took longer than {seconds:g} seconds.")
             working.cancel()
             await asyncio.wait({working})
             raise self.stopping
@@ -153,10 +156,12 @@ class Course:
             await asyncio.gather(working, asked, *self.notes, return_exceptions=True)
 
     async def _asked_to_stop(self) -> None:
+        """Return when somebody asks for it; that nothing more is heard is no such thing: the process ends."""
         async with aclosing(self.entries.events(self.going.id, self.going.version)) as happening:
             async for each in happening:
                 if isinstance(each.event, PipelineRun.CancelRequested):
                     return
+        await asyncio.Event().wait()
 
     async def _item(self, step: str, item: Mapping[str, Any], gate: asyncio.Semaphore) -> None:
         if item["when"] is not None and not at(self.values, item["when"]):
@@ -176,7 +181,7 @@ class Course:
         self.recordings[step, item["name"]] = recording
         outcome: ItemOutcome = "completed"
         error: DomainError | None = None
-        gave, changes = Gave(result={}), False
+        result, changes = None, False
         seconds = self.definition["limits"]["item_seconds"]
         try:
             given = inputs_of(item, self.values)
@@ -185,7 +190,7 @@ class Course:
             await self.bus.dispatch(begun, self.context)
             async with asyncio.timeout(seconds):
                 subject = self.going.subject or self.going.run
-                gave = await self.items.carry_out(recording, item, given, self.context, subject)
+                result = await self.items.carry_out(recording, item, given, self.context, subject)
         except (Unavailable, Busy, ItemBegun):
             raise  # nothing is known of the item: the job is tried again
         except DomainError as refusal:
@@ -197,16 +202,14 @@ class Course:
             if self.stopping is None:
                 raise  # the process ends: another one goes on
             outcome, error = ("unknown", ItemUnknown(UNKNOWN)) if changes else ("cancelled", None)
-            await self._ended(
-                step, item, outcome, error=error, started_ms=started, recording=recording, given=given, gave=gave
-            )
+            await self._ended(step, item, outcome, error=error, started_ms=started, recording=recording, given=given)
             raise
         except Exception as defect:
             log.exception("pipeline_item_failed run=%s error=%s", self.run, type(defect).__name__)
             outcome = "failed"
             error = DomainError("Something went wrong here; the log has it.", code="internal_error")
         await self._ended(
-            step, item, outcome, error=error, started_ms=started, recording=recording, given=given, gave=gave
+            step, item, outcome, error=error, started_ms=started, recording=recording, given=given, result=result
         )
 
     async def _ended(
@@ -219,11 +222,11 @@ class Course:
         error: DomainError | None = None,
         recording: Recording | None = None,
         given: Mapping[str, Any] | None = None,
-        gave: Gave | None = None,
+        result: Mapping[str, Any] | None = None,
     ) -> None:
         """Record what became of an item, with what it took."""
         parts = [] if recording is None else recording.steps
-        full = self.definition["observability"] == "full" and (gave is None or gave.observability == "full")
+        full = recording is not None and recording.observability == "full"
         said = {
             str(part.number): {"input": part.input, "output": part.output}
             for part in parts
@@ -242,7 +245,7 @@ class Course:
             versions={} if recording is None else recording.versions,
             parts=[step_document(part) for part in parts],
             given=given if full else None,
-            result=gave.result if gave is not None and outcome == "completed" else None,
+            result=result,
             said=said or None,
         )
         # An end that is being recorded is waited for, also where the work is ended meanwhile.

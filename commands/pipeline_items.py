@@ -47,14 +47,6 @@ class ResultTooLarge(DomainError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gave:
-    """What an item gave, and whether what was said on the way may be recorded."""
-
-    result: dict[str, Any]
-    observability: str = "full"
-
-
-@dataclass(frozen=True, kw_only=True)
 class PipelineItems:
     """Carries items out, as whoever has the pipeline run may."""
 
@@ -71,27 +63,33 @@ class PipelineItems:
 
     async def carry_out(
         self, recording: Recording, item: Mapping[str, Any], given: Mapping[str, Any], context: Context, subject: str
-    ) -> Gave:
-        """Carry an item out, with its parts as steps of the recording; raise what went wrong."""
-        gave = await self._carried_out(recording, item, given, context, subject)
-        if len(orjson.dumps(gave.result)) > LARGEST:
+    ) -> dict[str, Any]:
+        """Return what an item gives, with its parts as steps of the recording; raise what went wrong.
+
+        A prompt that lets less be recorded of its runs has the recording observe as much.
+        """
+        result = await self._carried_out(recording, item, given, context, subject)
+        if len(orjson.dumps(result)) > LARGEST:
             raise ResultTooLarge
-        return gave
+        return result
 
     async def _carried_out(
         self, recording: Recording, item: Mapping[str, Any], given: Mapping[str, Any], context: Context, subject: str
-    ) -> Gave:
+    ) -> dict[str, Any]:
         tool = UUID(item["tool"])
         if item["type"] in TOOLS:
             with recording.step("tool", item["operation"]) as step:
                 step.input = {"arguments": dict(given)}
                 text = await self.tools.call(recording, item, given, step.note, step.input)
                 step.output = {"result": text}
-            return Gave(result={"text": text, "json": json_in(text)})
+            return {"text": text, "json": json_in(text)}
+        observed = recording.observability
         match item["type"]:
             case "prompt":
+                recording.observability = "none"  # until it is known
                 prepared = await self.prompts.prepare(RunPrompt(prompt=tool, variables=given, subject=subject))
             case "rag_tool":
+                recording.observability = "none"
                 question = AnswerQuestion(
                     tool=Choice(kind=RagTool, id=tool, subject=subject),
                     question=text_in(given, "question"),
@@ -109,10 +107,11 @@ class PipelineItems:
                     limit=limit_in(given),
                 )
                 passages = [passage_document(passage) for passage in found.passages]
-                return Gave(result={"text": numbered_passages(found.passages, 1), "passages": passages})
+                return {"text": numbered_passages(found.passages, 1), "passages": passages}
+        least = prepared.asked.observability
+        recording.observability = observed if least == "full" else least
         body = await body_of(prepared.work(recording))
-        result = {name: body[name] for name in sorted(RESULTS[item["type"]])}
-        return Gave(result=result, observability=prepared.asked.observability)
+        return {name: body[name] for name in sorted(RESULTS[item["type"]])}
 
 
 async def body_of(work: AsyncGenerator[Any, None]) -> Mapping[str, Any]:

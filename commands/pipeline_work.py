@@ -93,7 +93,7 @@ class RunPipelines:
         """Return the run as it goes on, on behalf of who has begun it; or raise what makes it impossible."""
         actor = await self.asking(going.principal)
         if actor is None:
-            raise NobodyAsks
+            raise NobodyAsks("The credential of whoever had this run is valid no more: it does not go on.")
         pipeline = await self.things.at_version(Pipeline, UUID(going.pipeline["id"]), going.pipeline["version"])
         context = Context(actor=actor, correlation_id=going.run, channel=going.channel, attributes=going.attributes)
         return Course(
@@ -127,7 +127,7 @@ class RunPipelines:
                 "items": {".".join(place): ended["versions"] for place, ended in going.items.items()},
             },
             steps=steps_of(going, full=full),
-            output=output if full else None,
+            output=output if full and all(observed(ended) for ended in going.items.values()) else None,
         )
         command = EndPipelineRun(run=UUID(going.run), end=end, output=output, error=error)
         context = Context(actor=SYSTEM, correlation_id=going.run, channel="worker")
@@ -181,6 +181,11 @@ def steps_of(going: PipelineRun, *, full: bool) -> list[Step]:
     return steps
 
 
+def observed(ended: Mapping[str, Any]) -> bool:
+    """Return whether what an item gave may stand in the run: not where its prompt lets nothing be recorded."""
+    return ended["result"] is None or ended["given"] is not None
+
+
 def _item_steps(going: PipelineRun, place: tuple[str, str], parent: int, *, after: int, full: bool) -> list[Step]:
     """Return an item's steps, numbered from `after` on: attempts that were cut off, and what came of it."""
     begun, ended = going.begun.get(place, []), going.items.get(place)
@@ -212,6 +217,6 @@ def _item_steps(going: PipelineRun, place: tuple[str, str], parent: int, *, afte
         duration_ms=ended["duration_ms"],
         outcome=ended["outcome"] if ended["error"] is None else ended["error"]["code"],
         input=ended["given"] if full else None,
-        output=ended["result"] if full else None,
+        output=ended["result"] if full and observed(ended) else None,
     )
     return [*steps, item, *inside(parts, after=number, parent=number, later_ms=ended["started_ms"])]

@@ -186,18 +186,17 @@ async def test_progress_is_streamed_resumed_by_ids_and_ends_once(books: Library,
 
 async def test_a_run_is_cancelled_at_once_and_the_provider_left(books: Library, server: ModelServer):
     magnet = books.magnet
-    await make(magnet, step("one", a=says("a"), slow=says("hang")), step("two", b=says("b")))
+    slow = step("two", slow=says("hang"), slower=says("hang on"), waiting=says("b"))
+    await make(magnet, step("one", a=says("a")), slow, step("three", b=says("b")), limits={"concurrency": 2})
     made = await magnet.call("POST", "/v1/pipelines/line/run", {"background": True})
     assert made.status_code == 202
     path = made.headers["Location"]
-    await server.until(lambda: len(server.requests) >= 2)
-    async with asyncio.timeout(20):
-        while items(await magnet.get(path)).get("a", {}).get("state") != "completed":
-            await asyncio.sleep(0.01)
+    await server.until(lambda: len(server.requests) == 3)
     assert (await magnet.call("POST", f"{path}/cancel")).status_code == 202
     seen = await until(magnet, made.json()["id"], "cancelled")
-    assert {name: item["state"] for name, item in items(seen).items()} == {"a": "completed", "slow": "cancelled"}
-    await server.until(lambda: [each.ended for each in server.requests if "hang" in each.question] == ["left"])
+    states = {name: item["state"] for name, item in items(seen).items()}
+    assert states == {"a": "completed", "slow": "cancelled", "slower": "cancelled"}, "no third was begun beside two"
+    await server.until(lambda: [each.ended for each in server.requests if "hang" in each.question] == ["left"] * 2)
     run = await the_run(magnet, seen["run_id"])
     assert (run["outcome"], run["usage"]) == ("cancelled", seen["usage"])
     again = await magnet.call("POST", f"{path}/cancel")
@@ -206,11 +205,11 @@ async def test_a_run_is_cancelled_at_once_and_the_provider_left(books: Library, 
 
 async def test_limits_of_time_and_money_end_a_run_and_keep_what_was_done(books: Library, server: ModelServer):
     magnet = books.magnet
-    await make(magnet, step("one", a=says("a"), slow=says("hang")), limits={"seconds": 0.5})
+    await make(magnet, step("one", slow=says("hang")), limits={"seconds": 1.5})
     answer = await magnet.call("POST", "/v1/pipelines/line/run")
     assert (answer.status_code, answer.json()["code"]) == (504, "pipeline_timed_out")
     seen = await magnet.get(f"/v1/pipelines/runs/{answer.json()['run_id']}")
-    assert {name: item["state"] for name, item in items(seen).items()} == {"a": "completed", "slow": "cancelled"}
+    assert {name: item["state"] for name, item in items(seen).items()} == {"slow": "cancelled"}
     patch = {"limits": {"cost": {"amount": "0.000001"}, "concurrency": 1}}
     three = [step("one", a=says("a")), step("two", b=says("b"))]
     await magnet.do("PATCH", "/v1/pipelines/line?publish=true", {"steps": three, **patch})
@@ -247,6 +246,17 @@ async def test_a_run_whose_subject_is_erased_meanwhile_ends_without_a_word_of_it
     run = await the_run(magnet, made["run_id"])
     assert (run["outcome"], run["cost"]["unknown"]) == ("failed", True)
     assert "canary" not in json.dumps([seen, run])
+
+
+async def test_a_prompt_that_lets_nothing_be_recorded_of_its_runs_has_its_way(books: Library):
+    magnet = books.magnet
+    quiet = {"name": "quiet", "text": "{{ words }}", "variables": {"words": {}}, "observability": "none"}
+    await magnet.do("POST", "/v1/prompts", quiet)
+    await make(magnet, step("one", a=says("canary", tool="quiet")), step("two", b=says("loud")), output="steps.two")
+    made = await magnet.do("POST", "/v1/pipelines/line/run")
+    run = await the_run(magnet, made["run_id"])
+    assert items(made)["a"]["result"]["text"] == "CANARY", "what it gave is there for the next step"
+    assert "canary" not in json.dumps(run).lower() and "LOUD" in json.dumps(run)
 
 
 async def test_results_are_sealed_for_their_subject_and_end_with_it(books: Library):

@@ -1,17 +1,20 @@
 """Calls are answered from the record of a turn; answers are compared."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from commands.actions import Asker
 from commands.answering import Answerer
 from commands.execution import Execution
-from commands.model_calls import ToolCall
+from commands.model_calls import Embedded, ModelCallFailed, NoModel, ToolCall
 from commands.ports import SYSTEM, Context
 from commands.prompt_run import PromptRuns
 from commands.replay_record import UNAVAILABLE, RecordedActions, TurnRecord
+from commands.replay_scoring import Similarities
 from commands.runs import Recording, Runs
 from commands.tool_actions import ToolActions
 from domain.similarity import cosine, token_f1, without_markers
@@ -99,6 +102,23 @@ async def test_from_the_record_nothing_is_done_and_live_nothing_that_changes_som
 )
 def test_words_that_both_have_make_texts_similar(one: str, other: str, score: float):
     assert token_f1(one, other) == token_f1(other, one) == pytest.approx(score)
+
+
+@dataclass
+class Embeddings:
+    """An embedding model that fails as it is told to."""
+
+    failure: Exception
+
+    async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
+        raise self.failure
+
+
+@pytest.mark.parametrize(("failure", "is_noted"), [(NoModel(), False), (ModelCallFailed(), True)])
+async def test_without_an_embedding_model_words_are_compared_and_that_is_said(failure: Exception, is_noted: bool):
+    recording = Recording(cast(Runs, None), uuid4(), Context(actor=SYSTEM), "full")
+    score = await Similarities(models=Embeddings(failure)).of(recording, "Thirty days [1].", "thirty days", parent=1)
+    assert (score["score"], score["method"], "note" in score) == (1.0, "token_f1", is_noted)
 
 
 def test_markers_of_citations_and_lengths_of_vectors_say_nothing():
