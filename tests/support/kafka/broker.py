@@ -9,7 +9,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds: a busy machine takes long over Java."""
 
 
 class Broker(ABC):
