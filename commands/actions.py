@@ -25,6 +25,19 @@ from domain.rag_tool import RagTool
 from domain.retrieval import Passage
 from domain.turn_effects import UNKNOWN
 
+READ_ON: Mapping[str, Any] = {
+    "type": "passages",
+    "tool": None,
+    "function": "read_on",
+    "description": "Reads on around a passage that was found: what stands before and after it in its document.",
+    "requires_confirmation": False,
+    "answer_directly": False,
+}
+"""An action that reads on around one of the passages that were given."""
+
+AROUND = 3
+"""Passages on either side that it gives."""
+
 LONGEST_RESULT = 200_000
 """Characters of a result that the model is told; the rest is left out, and it is told so."""
 
@@ -111,6 +124,9 @@ class Actions:
             }
         if action["type"] in TOOLS:
             return (await self.tools.described(action))[1]
+        if action["type"] == "passages":
+            number = {"type": "integer", "description": "The passage's number."}
+            return {"type": "object", "properties": {"passage": number}, "required": ["passage"]}
         if action["type"] == "agent":
             text = {"type": "string", "description": "What it has to know and to do: it is told nothing else."}
             return {"type": "object", "properties": {"message": text}, "required": ["message"]}
@@ -183,6 +199,8 @@ class Actions:
         arguments = arguments_of(call)
         if action["type"] == "files" and asker.files is not None:
             return await asker.files(text_in(arguments, "query"), given), ""
+        if action["type"] == "passages":
+            return await self._read_on(passage_in(arguments, given), given), ""
         tool = UUID(action["tool"])
         match action["type"]:
             case "rag_tool":
@@ -225,6 +243,15 @@ class Actions:
                         text = said.text
                 return text, text
 
+    async def _read_on(self, passage: Passage, given: list[Passage]) -> str:
+        """Return what stands around a passage, where that was not given yet, and add it to what was."""
+        known = {each.id for each in given}
+        around = await self.answerer.searches.searcher.widen([passage], AROUND)
+        new = [each for each in around if each.id not in known]
+        first = len(given) + 1
+        given.extend(new)
+        return numbered_passages(new, first) or "There is nothing around it that was not given."
+
 
 class InvalidArguments(DomainError):
     """The arguments are no JSON object that this function takes."""
@@ -255,3 +282,11 @@ def text_in(arguments: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidArguments(f"The argument '{name}' is needed, as text.")
     return value
+
+
+def passage_in(arguments: Mapping[str, Any], given: Sequence[Passage]) -> Passage:
+    """Return the passage that an argument means by its number, or raise InvalidArguments."""
+    number = arguments.get("passage")
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(given):
+        raise InvalidArguments(f"The argument 'passage' is the number of a passage: from 1 to {len(given)}.")
+    return given[number - 1]

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from commands.acting import carried_out
 from commands.actions import ActionDone, Actions, Asker
 from commands.agent_brief import brief_of, channel_of
 from commands.agent_part import Assignment, Part
@@ -33,6 +34,7 @@ from commands.other_agents import HandedOff, Nested, OtherAgents
 from commands.pausing import Resumption
 from commands.prompt_run import InvalidOutput, asked_again, fitting
 from commands.quoting import quoted
+from commands.researching import Findings, Learned, Planned, Reflected, Researcher, researches, writing
 from commands.runs import Recording
 from commands.saying import say
 from commands.screening import Screen
@@ -53,7 +55,21 @@ class Handed:
     calls: Sequence[ToolCall]
 
 
-Piece = Triggered | TopicChosen | HandedOff | TextPiece | ActionStarted | ActionDone | Cited | Handed | Reply | Pause
+Piece = (
+    Triggered
+    | TopicChosen
+    | HandedOff
+    | TextPiece
+    | ActionStarted
+    | ActionDone
+    | Cited
+    | Handed
+    | Planned
+    | Learned
+    | Reflected
+    | Reply
+    | Pause
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +80,7 @@ class AgentLoop:
     actions: Actions
     classifier: Classifier
     guards: Guards
+    researcher: Researcher
 
     async def reply(
         self,
@@ -155,6 +172,14 @@ class AgentLoop:
                     yield TopicChosen(choice=choice)
                 part = await self._part(asked, agent, choice, talk, watch)
             budget.must_allow()
+            if researches(asked, part):
+                async with aclosing(self.researcher.research(asked, part, talk)) as researched:
+                    async for found in researched:
+                        if isinstance(found, Findings):
+                            asked, part = writing(asked, part, found)
+                        else:
+                            yield found
+                continue
             answer: ChatAnswer | None = None
             try:
                 async with aclosing(self._said(asked, part, talk, iteration)) as said:
@@ -324,7 +349,7 @@ class AgentLoop:
         for call in calls:
             yield ActionStarted(call=call, type=acting.type_of(call))
         results: list[ActionDone] = []
-        async with aclosing(self._act(acting, calls)) as ended:
+        async with aclosing(carried_out(self.actions, acting, calls)) as ended:
             async for result in ended:
                 results.append(result)
                 yield result
@@ -337,40 +362,6 @@ class AgentLoop:
                 yield shown
             talk.history.append({"role": "assistant", "content": heard if part.watch.output else text})
             talk.answered = True
-
-    async def _act(self, acting: Acting, calls: Sequence[ToolCall]) -> AsyncGenerator[ActionDone, None]:
-        """Carry out what was asked for at once, note each as it is done, and yield it."""
-
-        async def carried_out(call: ToolCall) -> ActionDone:
-            changes = acting.guard.changes(call.name)
-            done = acting.refused(call)
-            if done is None:
-                if changes and acting.starting is not None:
-                    await acting.starting(ActionStarted(call=call, type=acting.type_of(call)))
-                done = await self.actions.carry_out(
-                    acting.recording,
-                    acting.by_name.get(call.name),
-                    call,
-                    acting.asker,
-                    acting.given,
-                    seconds=acting.seconds,
-                    parent=acting.parent,
-                    ask=acting.asking(call, acting.action(call), acting.confirms),
-                    changes=changes,
-                )
-                acting.guard.saw(done.type)
-            done = await acting.inspect(done)
-            await acting.note(done)
-            return done
-
-        tasks = [asyncio.ensure_future(carried_out(call)) for call in calls]
-        try:
-            for following in asyncio.as_completed(tasks):
-                yield await following
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def passed_on(asked: Assignment, agent: Chosen) -> Assignment:

@@ -72,7 +72,7 @@ class Course:
     `channel` is the way by which it is asked, `topic` the one so far, `choice` that of a turn that goes on. `chain` are the agents that wait for the answer,
     whose step `parent` is, who were `given` passages, and whose `budget` it counts for too. `earlier` is what the turn
     had taken before it goes on. `began` is told what agents below it are about to do. `exposure` is what all that take part
-    have read; `starting` records what changes something before it is done.
+    have read; `starting` records what changes something before it is done. `research` is what an attempt before has found out.
     """
 
     channel: str = ""
@@ -86,6 +86,7 @@ class Course:
     began: Callable[[ActionStarted], None] | None = None
     exposure: Exposure | None = None
     starting: Starting | None = None
+    research: Mapping[str, Any] | None = None
 
 
 BEGINNING = Course()
@@ -104,6 +105,7 @@ class Talk:
     paragraph: bool = False
     answered: bool = False
     code: str | None = None
+    research: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, resumed: Resumption | None, found: list[Passage] | None = None, *, markers: bool = True) -> "Talk":
@@ -142,6 +144,7 @@ class Talk:
             details={
                 "invented_citations": self.filter.invented,
                 **({} if self.code is None else {"code": self.code}),
+                **({} if self.research is None else {"research": dict(self.research)}),
             },
         )
 

@@ -11,7 +11,7 @@ from domain.conversation import Conversation
 from domain.conversation_files import files_until
 from domain.turn_effects import attempts_before, cut_off_before, effects
 
-OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool", "files"}
+OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool", "files", "passages"}
 """Types of actions that bring texts from outside, as files do that are given with messages: whoever wrote a page, a mail or a ticket wrote them."""
 
 REFUSED = frozenset({"declined", "confirmation_needed", "too_many_calls"})

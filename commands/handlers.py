@@ -55,6 +55,14 @@ from commands.conversation_notes import (
 )
 from commands.conversation_processing import EndProcessing, processing_ended
 from commands.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
+from commands.conversation_research import (
+    NoteFindings,
+    NotePlan,
+    NoteReflection,
+    findings_noted,
+    plan_noted,
+    reflection_noted,
+)
 from commands.conversation_tokens import ConversationTokens, OpenConversation
 from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
 from commands.guardrails import Guards
@@ -169,6 +177,9 @@ def handlers(
         NoteTopic: topic_noted,
         HandOff: handed_off,
         NoteSummary: summary_noted,
+        NotePlan: plan_noted,
+        NoteFindings: findings_noted,
+        NoteReflection: reflection_noted,
         NoteGuardrail: guardrail_noted,
         EndTurn: conversations.end_turn,
         InterruptTurn: conversations.interrupt,

@@ -110,6 +110,7 @@ class OtherAgents:
                     channel="",
                     topic=None,
                     choice=None,
+                    research=None,
                     chain=chain,
                     parent=parent,
                     given=self.given,

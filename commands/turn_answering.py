@@ -16,6 +16,7 @@ from commands.bus import Bus, Command
 from commands.choosing import Chosen
 from commands.classifying import TopicChosen
 from commands.conversation_course import HandOff, NoteBegun, NoteGuardrail, NoteSummary, NoteTopic
+from commands.conversation_research import NoteFindings, NotePlan, NoteReflection
 from commands.guarding import Exposure
 from commands.guardrails import Triggered
 from commands.model_calls import SaidBefore, TextPiece
@@ -23,6 +24,7 @@ from commands.other_agents import HandedOff
 from commands.pausing import resumption_of
 from commands.ports import Things
 from commands.reading import DocumentReader
+from commands.researching import Learned, Planned, Reflected
 from commands.retrieval import groups_of
 from commands.summaries import Memory
 from commands.turn_work import Work, action_of
@@ -95,6 +97,7 @@ class TurnAnswering:
             exposure=Exposure.of(conversation, str(work.turn)),
             starting=starting,
             earlier=[leg["details"] for leg in turn["legs"]],
+            research=turn["research"],
         )
         replying = self.loop.reply(
             work.recording,
@@ -120,6 +123,8 @@ class TurnAnswering:
                     case TopicChosen(choice=choice):
                         await self._note(work, NoteTopic(**of(work), choice=choice))
                         work.stream.publish("topic.chosen", choice.document())
+                    case Planned() | Learned() | Reflected():
+                        await self._researched(work, piece)
                     case TextPiece(text=text):
                         work.said.append(text)
                         work.stream.publish("message.delta", {"text": text})
@@ -138,6 +143,21 @@ class TurnAnswering:
                         reply = piece
         assert reply is not None
         return reply
+
+    async def _researched(self, work: Work, piece: Planned | Learned | Reflected) -> None:
+        """Note how far the research has come, and tell it."""
+        match piece:
+            case Planned():
+                plan = NotePlan(**of(work), questions=piece.questions, fell_back=piece.fell_back)
+                await self._note(work, plan)
+                work.stream.publish("research.planned", piece.document())
+            case Learned(noted=noted):
+                await self._note(work, NoteFindings(**of(work), noted=noted))
+                work.stream.publish("research.noted", noted.document())
+            case Reflected():
+                reflection = NoteReflection(**of(work), questions=piece.questions, fell_back=piece.fell_back)
+                await self._note(work, reflection)
+                work.stream.publish("research.reflected", piece.document())
 
     async def _remembered(self, work: Work, agent: Chosen, conversation: Conversation) -> Sequence[Mapping[str, Any]]:
         """Return the messages before the turn, as its model is told them; a summary that was made is kept."""

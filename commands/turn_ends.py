@@ -40,7 +40,7 @@ def turn_document(turn: Mapping[str, Any], conversation: UUID, position: int) ->
             "tool_calls": [] if reply is None else reply["tool_calls"],
         },
         "run_id": turn["run_id"],
-        **{name: turn["details"][name] for name in ("usage", "cost", "code") if name in turn["details"]},
+        **{name: turn["details"][name] for name in ("usage", "cost", "code", "research") if name in turn["details"]},
         "id": str(conversation),
         "version": turn["ended_version"],
         "position": position,

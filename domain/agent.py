@@ -17,6 +17,7 @@ from domain.definition import JSON, Definition, Reference, Strict
 from domain.guardrails import Guardrails
 from domain.pricing import Money
 from domain.prompt import ResponseFormat
+from domain.research import Research
 from domain.topics import Classification
 
 FUNCTIONS: Mapping[str, str] = {
@@ -183,6 +184,9 @@ class AgentSettings(Strict):
     classification: Classification | None = Field(
         None, description="How a message's topic is found out; null = it is always the first."
     )
+    research: Research | None = Field(
+        None, description="How it looks into a question, part by part, before it answers; null = it does not."
+    )
 
     _functions_differ = field_validator("actions")(with_functions)
 
@@ -209,6 +213,7 @@ REFERRED: Mapping[str, str] = {
     "classification/model": "model",
     "memory/prompt": "prompt",
     "memory/model": "model",
+    "research/model": "model",
     "guardrails/input/*/provider": "provider",
     "guardrails/output/*/provider": "provider",
 }
@@ -310,6 +315,12 @@ class Agent(Configuration):
 
         TOPIC = "agent.limits_changed"
         limits: dict[str, Any]
+
+    class ResearchSet(Changed):
+        """How it looks into questions before it answers changed."""
+
+        TOPIC = "agent.research_set"
+        research: dict[str, Any] | None
 
     class UntrustedSet(Changed):
         """What it may do once texts from outside are before its model changed."""

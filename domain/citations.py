@@ -1,7 +1,7 @@
 """Citations: markers such as [2] or [1, 3] in a text, checked against the passages that were given."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from domain.retrieval import Passage, Twin
@@ -54,6 +54,15 @@ class CitationFilter:
             else:
                 self.invented += 1
         return f"[{', '.join(map(str, kept))}]" if kept and self._shown else ""
+
+
+def renumbered(text: str, numbers: Mapping[int, int]) -> str:
+    """Return a text whose markers all point at something, with other numbers in them."""
+
+    def other(found: "re.Match[str]") -> str:
+        return f"[{', '.join(map(str, dict.fromkeys(numbers[int(part)] for part in found[1].split(','))))}]"
+
+    return MARKER.sub(other, text)
 
 
 def citations_of(cited: Sequence[int], passages: Sequence[Passage]) -> list[dict[str, Any]]:

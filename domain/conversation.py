@@ -15,6 +15,7 @@ from domain import (
     conversation_files,
     conversation_notes,
     conversation_queue,
+    research,
     turn_effects,
 )
 from domain.conversation_state import ConversationState
@@ -65,6 +66,9 @@ class Conversation(ConversationState, Aggregate):
     GuardrailTriggered = conversation_course.GuardrailTriggered
     Summarized = conversation_course.Summarized
     DecisionExplained = conversation_course.DecisionExplained
+    ResearchPlanned = research.ResearchPlanned
+    ResearchNoted = research.ResearchNoted
+    ResearchReflected = research.ResearchReflected
     OriginAllowed = conversation_access.OriginAllowed
     ThreadNamed = conversation_deliveries.ThreadNamed
     DeliveryBegun = conversation_deliveries.DeliveryBegun

@@ -52,6 +52,7 @@ class TurnStarted(Aggregate.Event):
             retry_of=self.retry_of,
             agent=self.agent,
             started_at=self.timestamp.isoformat(),
+            research=aggregate.turns[self.retry_of]["research"] if self.retry_of else None,
         )
         aggregate.turns = aggregate.turns | {self.turn: turn}
 

@@ -119,6 +119,7 @@ def new_turn(**known: Any) -> dict[str, Any]:
         "guardrails": [],
         "told": None,
         "refused": False,
+        "research": None,
         **known,
     }
 

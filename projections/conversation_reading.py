@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.conversation import Conversation
 from domain.conversation_notes import Titled
 from domain.errors import NotFound
+from domain.research import research_shown
 from domain.turn import answer_id, content_of
 from projections.configurations import next_cursor
 from projections.conversations import ConversationsQuery, ConversationsView
@@ -236,6 +237,7 @@ def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:
         "guardrails": turn["guardrails"],
         "code": turn["details"].get("code"),
         "handed_to": turn["handed_to"],
+        "research": research_shown(turn),
         **{name: turn["details"].get(name) for name in ("usage", "cost")},
         "started_at": moment(turn["started_at"]),
         "ended_at": moment(turn["ended_at"]),

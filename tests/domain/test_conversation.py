@@ -7,6 +7,7 @@ import pytest
 
 from domain.conversation import Conversation
 from domain.conversation_course import answering, hand_off, note_guardrail, note_topic
+from domain.research import Noted, Progress, note_research, plan_research, reflect_research
 from domain.topics import TopicChoice
 from domain.turn import (
     DECLINED,
@@ -156,3 +157,25 @@ def test_a_model_is_told_what_was_masked_as_it_was_masked_and_nothing_that_was_b
     assert [message["content"] for message in conversation.history(following)] == ["I am [email].", "Hi."]
     assert conversation.turn(refused)["guardrails"] == [found]
     assert next(iter(conversation.said())) == "I am ada@example.org.", "the record has what was said"
+
+
+def test_how_far_research_has_come_is_kept_and_gone_on_from_when_the_turn_is_tried_again():
+    conversation, turn = asked()
+    noted = Noted(number=1, question="Rain?", notes="It rains [1].", passages=[{"number": 1}], steps=2)
+    given(conversation).when(lambda it: plan_research(it, turn, ["Rain?"], fell_back=False)).then(
+        (Conversation.ResearchPlanned, {"turn": turn, "subject": "ada", "questions": ["Rain?"], "fell_back": False})
+    )
+    given(conversation).when(lambda it: note_research(it, turn, noted)).then(
+        (Conversation.ResearchNoted, {"turn": turn, "subject": "ada", **noted.document()})
+    )
+    reflect_research(conversation, turn, ["Snow?"], fell_back=False)
+    conversation.interrupt(turn)
+    given(conversation).when(lambda it: note_research(it, turn, noted)).then_refused(TurnEnded)
+    again = conversation.retry(turn, agent=AGENT)
+    progress = Progress.of(conversation.turns[again]["research"])
+    assert (progress.notes, progress.open, progress.steps, progress.enough) == ([noted], [(2, "Snow?")], 2, False)
+    reflect_research(conversation, again, [], fell_back=False)
+    assert conversation.turns[again]["research"]["enough"]
+    conversation.complete(again, Reply(content="Rain."))
+    following = conversation.post(content="Sun?", agent=AGENT)
+    assert conversation.turns[following]["research"] is None

@@ -114,7 +114,7 @@ class Shelf:
 class Agents:
     """Agents on a shelf, and one model that all of them ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, answerer: Any = None) -> None:
         self.shelf, self.model, self.done = Shelf(), Scripted(), list[ActionDone]()
         self.guards: dict[str, Guard] = {"pii": PiiGuard(), "injection": InjectionGuard()}
         runs = cast(Runs, None)
@@ -124,7 +124,7 @@ class Agents:
         self.loop = agent_loop_of(
             things=self.shelf,
             chat=self.model,
-            answerer=cast(Answerer, None),
+            answerer=cast(Answerer, answerer),
             prompts=prompts,
             tools=Tools(things=self.shelf, servers=cast(Any, None)),
             guards=self.guards,
