@@ -15,7 +15,6 @@ from commands.post_processing import PostProcessing
 from commands.prompt_run import PromptRuns
 from commands.reading import DocumentReader
 from commands.reranking import Reranking
-from commands.researching import Researcher
 from commands.retrieval import Searcher
 from commands.searching import ToolSearches
 from commands.summaries import Memory
@@ -69,5 +68,4 @@ def agent_loop_of(
     """Return what lets agents answer."""
     actions = Actions(things=things, answerer=answerer, prompts=prompts, tools=ToolActions(tools=tools))
     classifier = Classifier(things=things, models=chat, prompts=prompts)
-    researcher = Researcher(models=chat, actions=actions)
-    return AgentLoop(models=chat, actions=actions, classifier=classifier, guards=guards, researcher=researcher)
+    return AgentLoop(models=chat, actions=actions, classifier=classifier, guards=guards)

@@ -80,7 +80,6 @@ class AgentLoop:
     actions: Actions
     classifier: Classifier
     guards: Guards
-    researcher: Researcher
 
     async def reply(
         self,
@@ -173,7 +172,8 @@ class AgentLoop:
                 part = await self._part(asked, agent, choice, talk, watch)
             budget.must_allow()
             if researches(asked, part):
-                async with aclosing(self.researcher.research(asked, part, talk)) as researched:
+                researcher = Researcher(models=self.models, actions=self.actions)
+                async with aclosing(researcher.research(asked, part, talk)) as researched:
                     async for found in researched:
                         if isinstance(found, Findings):
                             asked, part = writing(asked, part, found)

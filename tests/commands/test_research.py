@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -12,6 +12,7 @@ import pytest
 from commands.agent_talk import ActionStarted, Course
 from commands.budgets import TurnLimitReached
 from commands.model_calls import ModelCallFailed, NoModel
+from commands.replay_record import RecordedActions, TurnRecord
 from commands.researching import Learned, Planned, Reflected
 from domain.agent import Agent
 from domain.retrieval import Found, Passage
@@ -290,3 +291,18 @@ async def test_an_agent_that_is_asked_by_another_one_looks_into_that_and_begins_
     )
     assert [each["title"] for each in reply_in(pieces).citations] == ["rain"]
     assert only(Planned, pieces) == []
+
+
+async def test_what_stands_in_the_place_of_actions_does_so_in_research_too():
+    books = Books()
+    agents = a_scholar(books)
+    own = agents.loop.actions
+    record = TurnRecord(
+        actions=[{"function": "find", "arguments": "{}", "result": "It rained.", "outcome": "completed"}]
+    )
+    actions = RecordedActions(
+        things=own.things, answerer=own.answerer, prompts=own.prompts, tools=own.tools, record=record, live=False
+    )
+    agents.loop = replace(agents.loop, actions=actions)
+    await agents.ask("scholar", "?", steps=[asks("Rain?"), *ONE, NOTHING_MISSING, "Yes."])
+    assert (books.asked, [each.told for each in agents.done]) == ([], ["It rained."])
