@@ -24,6 +24,7 @@ from benchmarks import (
     local_embeddings,
     processes,
     quality,
+    question_sets,
     rebuild,
     recording,
     runs,
@@ -62,6 +63,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "ingest": ingest.ingesting,
     "search": search.searching,
     "quality": quality.quality,
+    "question-sets": question_sets.question_sets,
 }
 """Name -> what yields the rows, in the table's order."""
 
