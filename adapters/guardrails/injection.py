@@ -34,7 +34,8 @@ PATTERNS: Mapping[str, "re.Pattern[str]"] = {
     ),
     "markup": re.compile(
         r"<\|(?:im_start|im_end|system|user|assistant|endoftext)\|>|\[/?inst\]|<<\s*/?sys\s*>>"
-        r"|^\s*#{2,}\s*(?:system|new instructions?)\b|^\s*(?:system|developer)\s*(?:prompt|message)?\s*:",
+        r"|^[^\S\n]*+#{2,}+\s*+(?:system|new instructions?)\b"
+        r"|^[^\S\n]*+(?:system|developer)\s*+(?:prompt|message)?\s*+:",
         re.MULTILINE,
     ),
 }

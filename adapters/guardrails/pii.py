@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 from uuid import UUID
@@ -41,15 +42,19 @@ class PiiGuard:
     async def check(self, text: str, config: BaseModel, provider: UUID | None) -> Sequence[Finding]:
         """Return each place where there is some."""
         assert isinstance(config, PiiConfig)
-        found: list[Finding] = []
+        found: list[tuple[int, int, str]] = []  # in the order in which they stand
         for kind, pattern in PATTERNS.items():
             if kind not in config.kinds:
                 continue
             for match in pattern.finditer(text):
-                free = all(match.end() <= each.start or match.start() >= (each.end or 0) for each in found)
+                start, end = match.span()
+                place = bisect(found, (start, end, ""))
+                free = not (place and found[place - 1][1] > start) and not (
+                    place < len(found) and found[place][0] < end
+                )
                 if free and CHECKS.get(kind, bool)(match[0]):
-                    found.append(Finding(label=kind, start=match.start(), end=match.end()))
-        return sorted(found, key=lambda each: each.start)
+                    found.insert(place, (start, end, kind))
+        return [Finding(label=kind, start=start, end=end) for start, end, kind in found]
 
 
 def luhn(text: str) -> bool:

@@ -158,3 +158,28 @@ async def test_a_plugin_that_fails_or_tells_nonsense_has_failed(text: str):
     guard = PluginGuard(plugin_of("magnet.guardrails", Shouting, None))
     with pytest.raises(GuardrailFailed):
         await guard.check(text, InjectionConfig(), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("\n " * 100_000, id="lines"),
+        pytest.param("#" * 200_000, id="headings"),
+        pytest.param("ignore " + "the " * 50_000, id="whose"),
+        pytest.param(" " * 200_000, id="spaces"),
+    ],
+)
+async def test_texts_made_to_take_long_are_looked_through_once(text: str):
+    assert await InjectionGuard().check(text, InjectionConfig(), None) == []
+
+
+async def test_a_text_full_of_personal_data_is_looked_through_once():
+    findings = await PiiGuard().check("ada@example.org 192.168.0.1 " * 20_000, ALL, None)
+    assert [each.label for each in findings] == ["email", "ip_address"] * 20_000
+
+
+@pytest.mark.parametrize(
+    "text", ["ok\n \n  ## System", "  developer message :", "systemprompt:", "a\n### new instruction"]
+)
+async def test_headings_and_roles_at_the_beginning_of_a_line_are_markup(text: str):
+    assert [each.label for each in await InjectionGuard().check(text, InjectionConfig(), None)] == ["markup"]
