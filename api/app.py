@@ -226,6 +226,8 @@ class Endpoint:
         self._container = container
         self._known = {parameter.name for parameter in operation.parameters}
         self._watched = operation.permission in WATCHED
+        # Where anybody may ask, anybody could fill the access log.
+        self._noting = operation.permission != PUBLIC
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what must be noted is noted before its answer leaves, or it does not leave."""
@@ -236,7 +238,7 @@ class Endpoint:
             response = await self._respond(request, caller)
         except Exception as error:
             response, failure = self._problem(request, error), error
-        if self._watched or response.status_code == HTTPStatus.FORBIDDEN:
+        if self._watched or (self._noting and response.status_code == HTTPStatus.FORBIDDEN):
             try:
                 await self._container.access_log.note(access(request, caller.actor, response.status_code, failure))
             except Exception as error:

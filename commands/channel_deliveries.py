@@ -1,6 +1,5 @@
 """What goes out by channels: each part of an answer is sent to its thread by a job, noted before and after."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -88,13 +87,12 @@ class DeliverAnswers:
     things: Things
     adapters: Adapters
     kind: str = CHANNEL_ANSWERS
-    most: int = 10
-    groups: int = 4
+    most: int = 1
+    groups: int = 8
 
     async def carry_out(self, jobs: Sequence[Job]) -> Mapping[UUID, Outcome]:
         """Send what is due."""
-        outcomes = await asyncio.gather(*(self._deliver(UUID(job.key)) for job in jobs))
-        return {job.id: outcome for job, outcome in zip(jobs, outcomes, strict=True)}
+        return {job.id: await self._deliver(UUID(job.key)) for job in jobs}
 
     async def _deliver(self, id: UUID) -> Outcome:
         """Send one conversation's parts in their order; where one can't be sent, the rest waits behind it."""

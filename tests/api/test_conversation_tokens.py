@@ -137,11 +137,15 @@ async def test_a_token_opens_its_own_conversation_only_and_nothing_else_at_all(t
 
 
 async def test_a_token_ends_with_its_time_and_its_page_is_told_so(talk: Talks):
-    page = await page_of(talk, expires_in=60)
-    visitors = talk.magnet.container.visitors
-    visitors.now = lambda: datetime.now(UTC) + timedelta(seconds=59)
+    path = await talk.begin()
+    before = datetime.now(UTC)
+    made = (await talk.call("POST", f"{path}/tokens", {"origin": SHOP, "expires_in": 60})).json()
+    ends = datetime.fromisoformat(made["expires_at"])
+    assert timedelta(seconds=58) < ends - before < timedelta(seconds=90)
+    page, visitors = Page(magnet=talk.magnet, path=path, token=made["token"]), talk.magnet.container.visitors
+    visitors.now = lambda: ends - timedelta(seconds=1)
     assert (await page.call("GET", "")).status_code == 200
-    visitors.now = lambda: datetime.now(UTC) + timedelta(seconds=61)
+    visitors.now = lambda: ends
     answer = await page.call("GET", "")
     assert (answer.status_code, answer.json()["code"], shared_with(answer)) == (401, "token_ended", SHOP)
 
