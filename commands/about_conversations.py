@@ -106,13 +106,16 @@ class AboutConversations:
 
 
 def transcript(conversation: Conversation) -> str:
-    """Return what was said in a conversation, each side by its name; of a long one, the end."""
+    """Return what was said in a conversation, each side by its name; of a long one, the end.
+
+    What a guardrail has blocked is told to no model.
+    """
     retried = {turn["retry_of"] for turn in conversation.turns.values()}
     said = [
         f"{who}: {text}"
         for turn in conversation.turns.values()
         if turn["id"] not in retried
-        for who, text in (("Person", message_told(turn)), ("Agent", content_of(turn)))
+        for who, text in (("Person", "" if turn["refused"] else message_told(turn)), ("Agent", content_of(turn)))
         if text
     ]
     whole = "\n\n".join(said)

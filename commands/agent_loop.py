@@ -323,13 +323,14 @@ class AgentLoop:
     async def _go_on(self, part: Part, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
         """Do what a person agreed to, and note what they declined."""
         acting = part.acting
+        comments = {call: await part.watch.heard(comment) for call, comment in resumed.comments.items()}
         declined = [
             ActionDone(
                 call=call,
                 type=acting.type_of(call),
                 outcome="declined",
                 duration_ms=0.0,
-                told=declined_with(resumed.comments.get(call.id)),
+                told=declined_with(comments.get(call.id)),
             )
             for call in resumed.declined
         ]

@@ -107,6 +107,10 @@ class Watch:
         *before, last = messages
         return [*[await self._admitted(message, rails) for message in before], await self._admitted(last, rails, True)]
 
+    async def heard(self, text: str) -> str:
+        """Return what a person says besides their message as a model may be told it, or raise Blocked."""
+        return await self.judged("input", self.settings.get("input", ()), text)
+
     async def _admitted(
         self, message: Mapping[str, Any], rails: Sequence[Mapping[str, Any]], last: bool = False
     ) -> Mapping[str, Any]:

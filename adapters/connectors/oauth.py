@@ -75,6 +75,11 @@ class Tokens:
                 self._tokens[grant.key] = kept
             return kept.value
 
+    def kept(self, grant: Grant) -> str | None:
+        """Return the token that was had last, if there is one."""
+        kept = self._tokens.get(grant.key)
+        return None if kept is None else kept.value
+
     def forget(self, grant: Grant, token: str) -> None:
         """Drop a token that was refused, unless another one was had meanwhile."""
         kept = self._tokens.get(grant.key)

@@ -1,7 +1,9 @@
 """What tools answer, as models are told it: text, bounded, and without what is secret."""
 
 import base64
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
 
 from adapters.connectors.web import Answer
 from adapters.openai.text import cleaned
@@ -33,8 +35,18 @@ def not_shown(media: str, size: int) -> str:
 
 def told(text: str, secrets: Iterable[str]) -> str:
     """Return a text as it may be told: a secret that it repeats is hidden, what is no text replaced."""
-    for secret in secrets:
-        forms = (secret, base64.b64encode(secret.encode()).decode())
-        for form in forms if len(secret) >= SHORTEST_HIDDEN else ():
-            text = text.replace(form, HIDDEN)
+    forms = {form for secret in secrets if len(secret) >= SHORTEST_HIDDEN for form in forms_of(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
     return cleaned(text)[0]
+
+
+def forms_of(secret: str) -> Iterator[str]:
+    """Yield a secret as it is sent, and as what it was sent to may repeat it."""
+    yield secret
+    yield base64.b64encode(secret.encode()).decode()
+    for safe in ("", "/"):
+        yield quote(secret, safe=safe)
+        yield quote_plus(secret, safe=safe)
+    for ascii_only in (True, False):
+        yield json.dumps(secret, ensure_ascii=ascii_only)[1:-1]

@@ -9,7 +9,7 @@ from adapters.connectors.oauth import Tokens
 from adapters.connectors.web import Answer, Ask, TooLarge, Unanswered, Web, place
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.tool_servers.answers import MOST_BYTES, body_text, told
-from adapters.tool_servers.credentials import Credentials, credentials_of
+from adapters.tool_servers.credentials import Credentials, credentials_of, hidden
 from adapters.tool_servers.openapi.operations import offer_of
 from adapters.tool_servers.openapi.requests import request_of
 from commands.connectors import NotFetched, SourceUnavailable
@@ -53,11 +53,11 @@ class Apis:
         ask = Ask(url=url, method="GET", most=LARGEST_SPEC, seconds=definition["timeout"])
         # A specification is mostly there for all to read; where it is at home, it may be behind the same door.
         let_in = secrets and server.home == web_origin(url)
-        answer = await self._answer(ask, credentials_of(server, secrets, url) if let_in else Credentials())
+        credentials = credentials_of(server, secrets, url) if let_in else Credentials()
+        answer = await self._answer(ask, credentials)
         if answer.status >= FAILED:
-            raise ToolServerUnavailable(
-                f"{place(url)} answered {answer.status}: {told(body_text(answer)[:300], secrets.values())}"
-            )
+            said = told(body_text(answer), hidden(secrets, credentials, self.tokens))
+            raise ToolServerUnavailable(f"{place(url)} answered {answer.status}: {said[:300]}")
         try:
             text = answer.body.decode("utf-8")
         except UnicodeDecodeError:
@@ -79,12 +79,13 @@ class Apis:
         )
         credentials = credentials_of(server, secrets, made.url)
         answer = await self._answer(ask, credentials, changes=server.has_effects(tool))
-        text = told(body_text(answer), secrets.values())
+        unsaid = hidden(secrets, credentials, self.tokens)
+        text = told(body_text(answer), unsaid)
         failed = answer.status >= FAILED
         return ToolAnswer(
             text=f"The API answered {answer.status}. {text}" if failed else text,
             failed=failed,
-            request=told(made.line, secrets.values()),
+            request=told(made.line, unsaid),
             status=answer.status,
         )
 

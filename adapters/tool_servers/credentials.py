@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-from adapters.connectors.oauth import Grant
+from adapters.connectors.oauth import Grant, Tokens
 from adapters.connectors.web import Ask, origin_of
 from commands.tools import ToolServerUnavailable
 from domain.tool_server import SECRET_OF, ToolServer
@@ -66,6 +66,13 @@ def credentials_of(server: ToolServer, secrets: Mapping[str, str], url: str) -> 
     if auth["scope"]:
         form["scope"] = auth["scope"]
     return Credentials(grant=Grant(url=auth["token_url"], form=form))
+
+
+def hidden(secrets: Mapping[str, str], credentials: Credentials, tokens: Tokens) -> list[str]:
+    """Return what must not be told of what is sent: the secrets, the password of one, and the token that was had."""
+    password = secrets.get("basic", "").partition(":")[2]
+    token = None if credentials.grant is None else tokens.kept(credentials.grant)
+    return [*secrets.values(), *filter(None, (password, token))]
 
 
 def api_key(place: str, name: str, secret: str) -> Credentials:

@@ -19,7 +19,7 @@ from adapters.connectors.oauth import Tokens
 from adapters.connectors.web import place
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.tool_servers.answers import not_shown, told
-from adapters.tool_servers.credentials import Credentials, credentials_of
+from adapters.tool_servers.credentials import Credentials, credentials_of, hidden
 from adapters.tool_servers.guarded_http import Door, GuardedTransport
 from adapters.tool_servers.mcp_offer import offer_of, paged
 from commands.connectors import SourceUnavailable
@@ -29,6 +29,9 @@ from domain.tool_server import ToolServer
 from domain.turn_effects import UNKNOWN
 
 OURS = types.Implementation(name="magnet", version="1")
+LONGEST_ERROR = 600
+"""Characters that are told of what went wrong."""
+
 CALLED: TypeAdapter[Any] = TypeAdapter(types.CallToolResult)
 BROKEN = frozenset({types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT})
 """Codes of errors that no server has said."""
@@ -74,14 +77,15 @@ class McpServers:
                 if error.code in BROKEN:
                     raise
                 text, failed = f"The server refused: {error}", True
-        secret = secrets.values()
-        return ToolAnswer(text=told(text, secret), failed=failed, request=told(line, secret))
+        unsaid = hidden(secrets, credentials_of(server, secrets, server.definition["url"]), self.tokens)
+        return ToolAnswer(text=told(text, unsaid), failed=failed, request=told(line, unsaid))
 
     @asynccontextmanager
     async def _visit(self, server: ToolServer, seconds: float, *, changes: bool = False) -> AsyncIterator[Client]:
         """Yield a client that is connected; what goes wrong is raised as ToolServerUnavailable, in words."""
         url = server.definition["url"]
-        visit = Visit(credentials_of(server, await self.secrets.of(server), url))
+        secrets = await self.secrets.of(server)
+        visit = Visit(credentials_of(server, secrets, url))
         try:
             async with asyncio.timeout(seconds), AsyncExitStack() as stack:
                 yield await self._connected(stack, server, visit, seconds)
@@ -96,7 +100,8 @@ class McpServers:
         except Exception as error:
             if not explains(error, visit.door):
                 raise
-            raise ToolServerUnavailable(f"{words(url, error, visit.door)}{visit.doubt(changes)}") from None
+            said = told(words(url, error, visit.door), hidden(secrets, visit.credentials, self.tokens))
+            raise ToolServerUnavailable(f"{said[:LONGEST_ERROR]}{visit.doubt(changes)}") from None
 
     async def _connected(self, stack: AsyncExitStack, server: ToolServer, visit: "Visit", seconds: float) -> Client:
         """Return a client that is connected until the stack ends; a token that is refused is had anew, once."""
@@ -217,5 +222,5 @@ def words(url: str, error: BaseException, door: Door | None) -> str:
     if door is not None and door.status is not None:
         return f"{place(url)} answered {door.status}: is this the endpoint of an MCP server?"
     if isinstance(error, MCPError):
-        return f"{place(url)} answered with an error: {str(error)[:300]}."
+        return f"{place(url)} answered with an error: {error}."
     return f"{place(url)} answered what is not MCP."

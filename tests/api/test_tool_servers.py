@@ -2,7 +2,7 @@
 
 import json
 import socket
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,30 @@ async def test_every_kind_of_credential_goes_along_and_is_told_nowhere(
     assert not any(SECRET in text or b64encode(SECRET.encode()).decode() in text for text in heard)
     for name, rows in dumped(database).items():
         assert_nowhere(rows, name, SECRET)
+
+
+async def test_what_an_api_repeats_of_its_credentials_is_hidden_in_whatever_form(magnet: Running, store: Shop):
+    def repeats(asked: Asked) -> Answer:
+        if asked.path == "/token":
+            return Answer(body={"access_token": "t0ken-canary", "expires_in": 3600})
+        told = {"target": asked.target, "headers": asked.headers}
+        basic = asked.headers.get("authorization", "").partition("Basic ")[2]
+        return Answer(body={**told, "password": b64decode(basic).decode().partition(":")[2]})
+
+    store.site.answers = repeats
+    await magnet.do("POST", SERVERS, store.settings())
+    oauth = {"kind": "oauth2_client_credentials", "token_url": f"{store.site.url}/token", "client_id": "me"}
+    for auth, secrets in (
+        (oauth, {"client_secret": SECRET}),
+        ({"kind": "basic"}, {"basic": 'me:pass"canary'}),
+        ({"kind": "api_key", "name": "key", "in": "query"}, {"api_key": 'a/b pass"canary'}),
+        ({"kind": "api_key", "name": "key", "in": "cookie"}, {"api_key": 'a/b pass"canary'}),
+    ):
+        await magnet.do("PATCH", SHOP, {"auth": None, "secrets": None})
+        await magnet.do("PATCH", SHOP, {"auth": auth, "secrets": secrets})
+        result = (await tried(magnet))["result"]
+        assert "[hidden]" in result, auth
+        assert "canary" not in result, auth
 
 
 async def test_a_token_is_had_once_and_anew_when_it_is_refused(magnet: Running, store: Shop):

@@ -13,6 +13,7 @@ from commands.answering import Cited
 from commands.configuration import Change
 from commands.guardrails import Finding, GuardrailFailed, Triggered, Watch
 from commands.model_calls import Attached, SaidBefore, TextPiece
+from commands.pausing import Resumption
 from commands.screening import Screen
 from domain.agent import Agent
 from domain.errors import DomainError, Invalid
@@ -259,3 +260,21 @@ async def test_a_long_text_without_an_end_is_looked_through_once():
     heard = [await screen.feed(piece) for piece in ["Ada"] + ["."] * 20_000]
     assert "".join(heard) == ""
     assert await screen.feed('" ') + await screen.feed("Ada") + await screen.rest() == f'[word]{"." * 20_000}" [word]'
+
+
+async def test_why_a_person_declines_is_looked_at_like_what_they_say():
+    agents, _ = an_agent(input=[rail("mask", words=["Ada"]), rail("block", words=["Bob"])])
+    [call] = calls("shout")
+
+    async def declined(comment: str) -> list[Any]:
+        resumed = Resumption(
+            content="", history=[], tool_calls=[], given=[], cited=[], approved=[], declined=[call],
+            comments={call.id: comment},
+        )  # fmt: skip
+        return await agents.ask("desk", "Shout!", steps=["Well."], confirms=True, resumed=resumed)
+
+    await declined("Ada says no.")
+    assert "[word] says no." in agents.model.requests[-1].messages[-1]["content"]
+    asked = len(agents.model.requests)
+    assert reply_in(await declined("Bob says no.")).content == BLOCKED
+    assert len(agents.model.requests) == asked
