@@ -15,6 +15,7 @@ A **command** answers a receipt: the thing's `id`, its `version` (also as `ETag`
 last event. A **query** with `Magnet-Min-Position` waits until what it reads has passed that position.
 """
 TEXT = {"type": "string"}
+BEARER = "An API key: mgn_..., or in one conversation a token of it: mct_..."
 HEADERS = {
     "Idempotency-Key": "The same key with the same body gives the first answer again and changes nothing.",
     "If-Match": 'The version that the thing must have, as `"3"`; another is a 412.',
@@ -41,7 +42,7 @@ def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: mgn_..."},
+                "bearer": {"type": "http", "scheme": "bearer", "description": BEARER},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },

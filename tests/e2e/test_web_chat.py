@@ -172,6 +172,12 @@ async def test_a_visitor_asks_decides_rates_and_comes_back_by_keyboard_alone(sho
     await shop.reach("Approve")
     await tab.press("Enter")
     await shop.sees("Approved: Runs a prompt.", "Done.")
+    # Saying something else declines what is asked.
+    shop.models.script_for("chat-model", Reply(text="Shall I?", tool_calls=[SHOUT]), Reply(text="As you wish."))
+    await shop.say("Shout again.")
+    await tab.until(f"{CHAT}.querySelector('.box')")
+    await shop.say("Better not.")
+    await shop.sees("Declined: Runs a prompt.", "As you wish.")
     await tab.press("Escape")
     assert await tab.run(f"{CHAT}.querySelector('.panel').hidden")
     assert await tab.run(FOCUSED) == "Open chat"

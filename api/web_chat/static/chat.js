@@ -11,6 +11,7 @@ class Chat {
     this.title = look.title;
     this.turn = null;
     this.sending = false;
+    this.atEnd = true;
     client.beganAnew = () => this.tell(this.texts.began_anew);
     this.host = element("div", { "data-magnet-chat": look.name });
     this.root = this.host.attachShadow({ mode: "open" });
@@ -26,6 +27,10 @@ class Chat {
   build() {
     const { texts } = this;
     this.log = element("div", { className: "log", role: "log", "aria-live": "polite", "aria-label": this.title, tabIndex: 0 });
+    // Who reads further up is left there while more comes.
+    this.log.addEventListener("scroll", () => {
+      this.atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 60;
+    });
     this.spoken = element("div", { className: "hidden", role: "status" });
     this.words = element("textarea", {
       rows: 1,
@@ -92,7 +97,7 @@ class Chat {
   }
 
   scroll() {
-    this.log.scrollTop = this.log.scrollHeight;
+    if (this.atEnd) this.log.scrollTop = this.log.scrollHeight;
   }
 
   grow() {
@@ -194,9 +199,18 @@ class Chat {
       this.grow();
     }
     this.focus();
+    this.declineOpen();
     this.log.append(personView(this.texts, content));
+    this.atEnd = true;
     const key = secret();
     await this.begin(() => this.client.post("/messages", { content, background: true }, key));
+  }
+
+  declineOpen() {
+    // Who says something else instead of deciding declines what was asked.
+    for (const box of this.log.querySelectorAll(".box")) {
+      box.replaceWith(element("p", { className: "status" }, `${this.texts.declined}: ${box.getAttribute("aria-label")}`));
+    }
   }
 
   async begin(asking) {
