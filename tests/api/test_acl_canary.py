@@ -27,6 +27,8 @@ NEAR = frozenset(
         "mcp:use",
         "conversations:use",
         "conversations:read",
+        "conversations:replay",
+        "pipelines:run",
         "documents:read",
         "documents:write",
         "runs:read",
@@ -62,6 +64,13 @@ async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
         await made.tools(window=2)
         search = {"type": "rag_tool", "tool": "ask", "function": "look_up"}
         await magnet.do("POST", "/v1/agents", {"name": "helper", "instructions": "Help.", "actions": [search]})
+        items = [
+            {"name": "find", "type": "retrieval_tool", "tool": "find", "inputs": {"query": {"input": "question"}}},
+            {"name": "ask", "type": "rag_tool", "tool": "ask", "inputs": {"question": {"input": "question"}}},
+        ]
+        steps = [{"name": "look", "parallel": items}]
+        inputs = {"question": {"schema": {"type": "string"}}}
+        await magnet.do("POST", "/v1/pipelines", {"name": "both", "inputs": inputs, "steps": steps})
         await made.add("open", "Holidays are thirty days a year.", "More on holidays.")
         secret = ("canary-text holidays are ninety days a year.", "canary-text more on holidays.")
         values = {"kind": "canary-value"}
@@ -138,6 +147,8 @@ async def talked(books: Library, key: str) -> list[httpx.Response]:
     answered = rated["message_id"]
     exports = [await call("GET", f"{path}/export?format={form}") for form in ("json", "markdown")]
     exports.append(await call("GET", f"{path}/attachments/{UUID(int=1)}"))
+    exports += [await call("POST", f"{path}/replay", {"mode": mode}) for mode in ("recorded", "live")]
+    exports.append(await call("POST", f"{path}/tokens"))
     rest = [
         await call("POST", f"{path}/fork", {"message_id": answered}),
         await call("POST", f"{path}/title", {"title": "Holidays"}),
@@ -163,6 +174,20 @@ async def responded(books: Library, key: str) -> list[httpx.Response]:
             answers += [await magnet.call("GET", f"{id}{how}", X_API_Key=key) for how in ("", "?stream=true")]
             answers.append(await magnet.call("POST", f"{id}/cancel", X_API_Key=key))
             answers.append(await magnet.call("DELETE", id, X_API_Key=key))
+    return answers
+
+
+async def piped(books: Library, key: str) -> list[httpx.Response]:
+    """Return all that runs of a pipeline give."""
+    magnet = books.magnet
+    inputs = {"question": "canary-question: how many holidays are ninety days?"}
+    answers = [
+        await books.call("/v1/pipelines/both/run", {"inputs": inputs, "stream": stream}, X_API_Key=key)
+        for stream in (False, True)
+    ]
+    run = f"/v1/pipelines/runs/{answers[0].json()['run_id']}"
+    answers += [await magnet.call("GET", f"{run}{what}", X_API_Key=key) for what in ("", "/stream")]
+    answers.append(await magnet.call("POST", f"{run}/cancel", X_API_Key=key))
     return answers
 
 
@@ -218,6 +243,7 @@ async def everything_seen(books: Library, server: ModelServer, key: str) -> list
     answers += await talked(books, key)
     answers += await responded(books, key)
     answers += await looked_at(books, key)
+    answers += await piped(books, key)
     magnet.position = await magnet.container.log.head()
     runs = await magnet.call("GET", "/v1/runs?limit=500", X_API_Key=key)
     answers.append(runs)
