@@ -12,6 +12,9 @@ from domain.turn import content_of
 if TYPE_CHECKING:
     from domain.conversation import Conversation
 
+ASKED_AT_ONCE = 20
+"""Decisions that one part asks for."""
+
 PartKind = Literal["text", "confirmation", "decision", "failure"]
 
 
@@ -138,19 +141,29 @@ def _parts(conversation: "Conversation", turn: Mapping[str, Any]) -> list[Part]:
         text = Part(turn=turn["id"], name=f"text:{number}", kind="text", text=content_of(leg)[len(told) :].strip())
         over = leg is not turn or leg["state"] == "cancelled"
         if leg["state"] == "awaiting_confirmation" or _was_declined(turn, leg):
-            asked = [conversation.confirmations[each["id"]] for each in leg["pause"]["confirmations"]]
-            ask = Part(turn=turn["id"], name=f"confirmation:{number}", kind="confirmation", confirmations=asked)
-            if not over:
-                parts += [text, ask]
-            elif ask.key in conversation.deliveries:
-                name = f"decision:{number}"
-                parts.append(Part(turn=turn["id"], name=name, kind="decision", confirmations=asked, of=ask.key))
             if not over or text.key in conversation.deliveries:
+                parts.append(text)
                 told = content_of(leg)
+            parts += _asked(conversation, turn["id"], number, leg, over=over)
         elif leg["state"] == "completed":
             parts.append(_with_citations(text, leg["reply"]["citations"]))
         elif leg["state"] in ("failed", "interrupted"):
             parts.append(Part(turn=turn["id"], name="failure", kind="failure"))
+    return parts
+
+
+def _asked(conversation: "Conversation", turn: str, number: int, leg: Mapping[str, Any], *, over: bool) -> list[Part]:
+    """Return what is asked where a turn waits, some at a time; once it is `over`, what was decided of what was told."""
+    all_of_it = [conversation.confirmations[each["id"]] for each in leg["pause"]["confirmations"]]
+    parts = []
+    for first in range(0, len(all_of_it), ASKED_AT_ONCE):
+        name = f"{number}" if first == 0 else f"{number}.{first // ASKED_AT_ONCE + 1}"
+        some = all_of_it[first : first + ASKED_AT_ONCE]
+        ask = Part(turn=turn, name=f"confirmation:{name}", kind="confirmation", confirmations=some)
+        if not over:
+            parts.append(ask)
+        elif ask.key in conversation.deliveries:
+            parts.append(Part(turn=turn, name=f"decision:{name}", kind="decision", confirmations=some, of=ask.key))
     return parts
 
 

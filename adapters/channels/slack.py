@@ -47,7 +47,7 @@ class Slack:
         if part.kind == "text":
             return {"text": with_sources(marked(part.text), part.citations, texts["sources"])}
         blocks = (asking if part.kind == "confirmation" else decided)(part.confirmations, texts)
-        return {"text": "\n".join(each["message"] for each in part.confirmations)[:LONGEST], "blocks": blocks[:50]}
+        return {"text": "\n".join(each["message"] for each in part.confirmations)[:LONGEST], "blocks": blocks}
 
     async def find(self, channel: Channel, outgoing: Outgoing) -> str | None:
         """Return the `ts` of a part that is in its thread; a decision may be put there twice."""

@@ -10,6 +10,8 @@ LONGEST = 2900
 """Characters of a text; a block takes 3,000, and escaping makes some of them longer."""
 
 BLOCK = 3000
+"""Characters of a text in a block; escaping makes up to five of one."""
+
 BOLD = re.compile(r"\*\*([^\n*]{1,2000}?)\*\*")
 LINK = re.compile(r"\[([^\[\]\n]{1,500})\]\((https?://[^()\s]{1,2000})\)")
 HEADING = re.compile(r"^#{1,6}[ \t]+([^\n]{1,500})$", re.MULTILINE)
@@ -72,7 +74,10 @@ def decided(confirmations: Sequence[Mapping[str, Any]], texts: Mapping[str, str]
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": escaped(text)[:BLOCK]}}
+    shown = escaped(text)
+    if len(shown) > BLOCK:
+        shown = escaped(text[: BLOCK // 5 - 1]) + "…"
+    return {"type": "section", "text": {"type": "mrkdwn", "text": shown}}
 
 
 def _button(text: str, action: str, value: str, style: str) -> dict[str, Any]:

@@ -86,6 +86,21 @@ def test_what_is_asked_is_told_then_what_was_decided_then_only_the_rest_of_the_a
     assert kinds(conversation) == [("decision", ""), ("text", "Done.")]
 
 
+def test_many_decisions_are_asked_for_some_at_a_time():
+    conversation, turn = asked()
+    calls = [{**CALL, "call": f"c{number}", "message": f"Shout {number}?"} for number in range(45)]
+    conversation.request_confirmation(turn, Pause(reply=Reply(content=""), calls=calls))
+    parts = due(conversation, LONGEST)
+    assert [(part.name, len(part.confirmations)) for part in parts] == [
+        ("confirmation:1", 20),
+        ("confirmation:1.2", 20),
+        ("confirmation:1.3", 5),
+    ]
+    arrived(conversation)
+    conversation.decline()
+    assert [part.of for part in due(conversation, LONGEST)] == [part.key for part in parts]
+
+
 def test_what_was_decided_before_it_was_told_is_not_asked_any_more_and_no_word_is_lost():
     conversation, turn = waiting()
     [confirmation] = conversation.confirmations
@@ -93,6 +108,17 @@ def test_what_was_decided_before_it_was_told_is_not_asked_any_more_and_no_word_i
     assert due(conversation, LONGEST) == []
     conversation.complete(turn, Reply(content="Shall I?\n\nDone."))
     assert kinds(conversation) == [("text", "Shall I?\n\nDone.")]
+
+
+def test_what_had_begun_to_be_told_is_told_to_its_end_also_where_it_was_decided_meanwhile():
+    conversation, turn = waiting()
+    first, *_ = due(conversation, 5)
+    note_begun(conversation, first)
+    note_delivered(conversation, first, "17.6")
+    [confirmation] = conversation.confirmations
+    conversation.decide(confirmation, approved=True)
+    conversation.complete(turn, Reply(content="Shall I?\n\nDone."))
+    assert [first.text, *[text for _, text in kinds(conversation, 5)]] == ["Shall", "I?", "Done."]
 
 
 def test_typing_instead_of_deciding_takes_the_buttons_away():
