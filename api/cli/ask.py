@@ -80,6 +80,9 @@ async def answered(connection: "Connection", path: str, body: Mapping[str, Any],
     async for event in connection.stream("POST", path, body):
         if event.type == "message.delta" and not quiet:
             typer.echo(event.data["text"], nl=False)
+        elif event.type in ("research.planned", "research.reflected") and not quiet:
+            for question in event.data["questions"]:
+                note(f"Looking into: {question}")
         elif event.type in ENDED:
             if not quiet:
                 line()

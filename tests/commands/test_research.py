@@ -3,17 +3,22 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 import orjson
 import pytest
 
+from commands.agent_part import Part
 from commands.agent_talk import ActionStarted, Course
 from commands.budgets import TurnLimitReached
+from commands.guarding import Guard
+from commands.inquiring import searching
 from commands.model_calls import ModelCallFailed, NoModel
 from commands.replay_record import RecordedActions, TurnRecord
 from commands.researching import Learned, Planned, Reflected
+from commands.tool_actions import ToolFacts
 from domain.agent import Agent
 from domain.retrieval import Found, Passage
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, reply_in
@@ -306,3 +311,14 @@ async def test_what_stands_in_the_place_of_actions_does_so_in_research_too():
     agents.loop = replace(agents.loop, actions=actions)
     await agents.ask("scholar", "?", steps=[asks("Rain?"), *ONE, NOTHING_MISSING, "Yes."])
     assert (books.asked, [each.told for each in agents.done]) == ([], ["It rained."])
+
+
+def test_of_tools_research_uses_those_that_change_nothing_and_need_nobodys_agreement():
+    facts = {
+        "look": ToolFacts(changes=False, requires_confirmation=False, calls_per_turn=None),
+        "order": ToolFacts(changes=True, requires_confirmation=False, calls_per_turn=None),
+        "peek": ToolFacts(changes=False, requires_confirmation=True, calls_per_turn=None),
+    }
+    actions = {name: {"type": "api_tool", "function": name} for name in facts}
+    acting = SimpleNamespace(by_name=actions, guard=Guard(facts=facts))
+    assert list(searching(cast(Part, SimpleNamespace(acting=acting)))) == ["look"]

@@ -8,6 +8,7 @@ from domain.agent import Agent
 from domain.configuration import references
 from domain.errors import Invalid
 from domain.references import identify
+from domain.research import planned
 from tests.scenario import given
 
 HANDBOOK = str(identify("rag_tool", "handbook"))
@@ -81,3 +82,20 @@ def test_what_a_variant_leaves_open_inside_its_fields_is_filled_in():
     agent = an_agent(variants={"brief": brief})
     varied = Agent.as_variant(agent.definition, "brief")
     assert (varied["actions"][0]["function"], varied["limits"]["seconds"]) == ("ask", 300.0)
+
+
+def test_how_an_agent_looks_into_questions_is_an_event_of_its_own_with_a_model_that_it_refers_to():
+    model = str(identify("model", "cheap"))
+    settings = {"questions": 6, "steps": 20, "at_once": 3, "tokens": None, "cost": None}
+    given(an_agent()).when(lambda a: a.change(a.definition | {"research": {"model": model}})).then(
+        (Agent.ResearchSet, {"research": {**settings, "model": model}})
+    )
+    agent = an_agent(variants={"deep": {"research": {"model": model}}})
+    assert [pointer for pointer, _, _ in references(agent.DEFINITION, agent.definition)] == [
+        "/variants/deep/research/model"
+    ]
+
+
+@pytest.mark.parametrize(("questions", "first"), [(1, 1), (2, 2), (3, 2), (6, 4), (50, 34)])
+def test_a_third_of_the_sub_questions_is_kept_for_what_is_missing(questions: int, first: int):
+    assert planned(questions) == first

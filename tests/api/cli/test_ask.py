@@ -66,6 +66,16 @@ async def test_a_rag_tool_answers_with_citations(talk: Talks, server: ModelServe
     assert answer.out.startswith("Thirty days [1].\n") and "[1] Leave (version 1" in answer.out
 
 
+async def test_what_an_agent_looks_into_is_told_beside_the_answer(talk: Talks, server: ModelServer, tmp_path: Path):
+    body = {"name": "scholar", "instructions": "You know.", "actions": [ACTIONS[1]], "research": {"questions": 1}}
+    await talk.magnet.do("POST", "/v1/agents", body)
+    plan = Reply(text='{"questions": ["How many days?"]}')
+    server.script_for("chat-model", plan, SEARCH, Reply(text="Thirty [1]."), Reply(text="Thirty days [1]."))
+    answer = await ask(talk, tmp_path, "Holidays?", "--agent", "scholar")
+    assert answer.out.startswith("Thirty days [1].\n"), answer.err
+    assert "Looking into: How many days?\n" in answer.err
+
+
 async def test_what_goes_wrong_is_told_and_is_a_failure(talk: Talks, server: ModelServer, tmp_path: Path):
     server.script_for("chat-model", server_error())
     for arguments, told in (
