@@ -53,8 +53,10 @@ class ChunkingPreviews:
         parser = reader.parser(*known_as)
         text = await reader.read(asked.content, *known_as)
         chunks = await self.cutter.cut(text, settings, None if model is None else str(model))
+        first = chunks[: asked.most]
+        paths = headings_above([chunk.start for chunk in first], text.headings)
         return {
-            "chunks": [shown(chunk, text.headings) for chunk in chunks[: asked.most]],
+            "chunks": [shown(chunk, paths[chunk.start]) for chunk in first],
             "chunks_total": len(chunks),
             "characters": len(text.text),
             "parser": parser.partition("/")[0],
@@ -70,24 +72,27 @@ class ChunkingPreviews:
         return None if model is None else model.id
 
 
-def shown(chunk: Chunk, headings: Sequence[Heading]) -> dict[str, Any]:
+def shown(chunk: Chunk, headings: Sequence[str]) -> dict[str, Any]:
     """Return a chunk's public form."""
     return {
         "text": chunk.text,
         "start": chunk.start,
         "end": chunk.end,
         "page": chunk.page,
-        "headings": above(chunk.start, headings),
+        "headings": list(headings),
         "tokens": chunk.tokens,
         "parent": chunk.parent,
     }
 
 
-def above(at: int, headings: Sequence[Heading]) -> list[str]:
-    """Return the headings that a place stands under, the outermost first."""
+def headings_above(places: Sequence[int], headings: Sequence[Heading]) -> dict[int, list[str]]:
+    """Return place -> the headings that it stands under, the outermost first; each heading is looked at once."""
+    found: dict[int, list[str]] = {}
     path: list[Heading] = []
-    for heading in headings:
-        if heading.at > at:
-            break
-        path = [*(each for each in path if each.level < heading.level), heading]
-    return [each.text for each in path]
+    number = 0
+    for at in sorted(set(places)):
+        while number < len(headings) and headings[number].at <= at:
+            path = [*(each for each in path if each.level < headings[number].level), headings[number]]
+            number += 1
+        found[at] = [each.text for each in path]
+    return found

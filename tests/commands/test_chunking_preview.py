@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from adapters.reading.reader import Reader
-from commands.chunking_preview import ChunkingPreviews, PreviewChunking
-from commands.reading import UnsupportedMediaType
+from commands.chunking_preview import ChunkingPreviews, PreviewChunking, headings_above
+from commands.reading import Heading, UnsupportedMediaType
 from commands.tokenizing import Cutter
 from domain.knowledge_source import Chunking
 from tests.support.reading import NoThings, NoTokenizers
@@ -54,3 +54,10 @@ async def test_a_preview_tells_which_profile_fits(previews: ChunkingPreviews):
     assert (shown["profile"], shown["parser"], shown["chunks_total"]) == ("*.log", "text", 1)
     shown = await previews.show(replace(given, name="a.md"))
     assert (shown["profile"], shown["parser"], shown["chunks_total"]) == (None, "markdown", 2)
+
+
+async def test_headings_are_looked_through_once_however_many_there_are():
+    headings = [Heading(at=4 * number, level=number % 6 + 1, text=str(number)) for number in range(300_000)]
+    found = headings_above([4 * number for number in range(299_000, 300_000)] * 2, headings)
+    assert found[4 * 299_999] == ["299994", "299995", "299996", "299997", "299998", "299999"]
+    assert len(found) == 1_000
