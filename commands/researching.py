@@ -71,22 +71,17 @@ ResearchPiece = Planned | Learned | Reflected | ActionStarted | ActionDone | Fin
 
 def researches(asked: Assignment, part: Part) -> bool:
     """Return whether an agent looks into what a person said before it answers: where it is set to, and can search."""
-    wanted = part.agent.definition.get("research") and any(each["role"] == "user" for each in asked.messages)
-    return bool(wanted) and bool(searching(part))
+    said = any(message["role"] == "user" for message in asked.messages[-1:])  # else what was looked into goes on
+    return said and bool(part.agent.definition.get("research")) and bool(searching(part))
 
 
 def writing(asked: Assignment, part: Part, findings: Findings) -> tuple[Assignment, Part]:
     """Return what is left to be done after research: the answer, by what was found out, and without any action."""
-    messages = list(asked.messages)
-    messages.insert(place_of_question(messages), {"role": "system", "content": findings.told})
+    *before, question = asked.messages
+    messages = [*before, {"role": "system", "content": findings.told}, question]
     nothing = replace(part.brief, actions=())
     acting = replace(part.acting, by_name={})
     return replace(asked, messages=messages), replace(part, brief=nothing, acting=acting, functions=())
-
-
-def place_of_question(messages: Sequence[Any]) -> int:
-    """Return where the message stands that is to be answered: the last one of a person."""
-    return max(place for place, message in enumerate(messages) if message["role"] == "user")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +106,9 @@ class Researcher:
             taken=progress.steps,
             budget=Budget.of(asked.recording, settings, outer=asked.course.budget),
         )
-        message = str(asked.messages[place_of_question(asked.messages)]["content"])
+        message = str(asked.messages[-1]["content"])
         if not progress.questions:
-            plan = await self._plan(asked, part, planned(settings["questions"]), message)
+            plan = await self._plan(asked, part, talk, planned(settings["questions"]), message)
             progress.questions.extend(plan.questions)
             yield plan
         while (ended := progress.ended(settings["questions"]) or bounds.reached()) is None:
@@ -138,13 +133,14 @@ class Researcher:
         cut_short = [CUT_SHORT] if ended in BOUNDS else []
         yield Findings(told="\n\n".join([WRITE, *cut_short, notes_told(progress.notes)]))
 
-    async def _plan(self, asked: Assignment, part: Part, most: int, message: str) -> Planned:
+    async def _plan(self, asked: Assignment, part: Part, talk: Talk, most: int, message: str) -> Planned:
         """Return the sub-questions of what is asked; where the model names none, it is one itself."""
         request = ChatRequest(
             model=model_of(part),
             messages=[
                 {"role": "system", "content": f"{part.brief.instructions}\n\n{PLAN.format(most=most)}"},
                 *asked.messages,
+                *talk.history,
             ],
             response_format=questions_form(most),
         )

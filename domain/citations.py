@@ -57,10 +57,12 @@ class CitationFilter:
 
 
 def renumbered(text: str, numbers: Mapping[int, int]) -> str:
-    """Return a text whose markers all point at something, with other numbers in them."""
+    """Return a text with other numbers in its markers; those that have none are left out."""
 
     def other(found: "re.Match[str]") -> str:
-        return f"[{', '.join(map(str, dict.fromkeys(numbers[int(part)] for part in found[1].split(','))))}]"
+        old = [int(part) for part in found[1].split(",")]
+        new = dict.fromkeys(numbers[number] for number in old if number in numbers)
+        return f"[{', '.join(map(str, new))}]" if new else ""
 
     return MARKER.sub(other, text)
 

@@ -16,6 +16,7 @@ from commands.budgets import TurnLimitReached
 from commands.guarding import Guard
 from commands.inquiring import searching
 from commands.model_calls import ModelCallFailed, NoModel
+from commands.other_agents import HandedOff
 from commands.replay_record import RecordedActions, TurnRecord
 from commands.researching import Learned, Planned, Reflected
 from commands.tool_actions import ToolFacts
@@ -106,6 +107,13 @@ async def test_a_message_is_planned_looked_into_thought_over_and_answered_with_c
         "ended": "enough", "questions": 2, "noted": 2, "noted_before": 0, "steps": 2
     }  # fmt: skip
     assert [each["role"] for each in reply.history] == ["assistant"], "later turns are told the answer, not the notes"
+
+
+async def test_markers_that_come_about_where_others_were_removed_point_at_nothing_either():
+    agents = a_scholar()
+    steps = [asks("Rain?"), ONE[0], "It rains [[99]1] [[9]7].", NOTHING_MISSING, "Yes."]
+    pieces = await agents.ask("scholar", "?", steps=steps)
+    assert [(each.noted.notes, each.noted.passages) for each in only(Learned, pieces)] == [("It rains  .", [])]
 
 
 async def test_whoever_answers_is_told_the_notes_and_may_do_nothing_any_more():
@@ -260,8 +268,14 @@ async def test_without_a_model_it_is_refused():
 async def test_where_nothing_can_be_searched_it_is_answered_at_once():
     agents = a_scholar(actions=[])
     assert reply_in(await agents.ask("scholar", "Hi", steps=["Hello."])).content == "Hello."
-    nobody = {"role": "system", "content": "Greet."}
-    assert reply_in(await a_scholar().ask("scholar", nobody, steps=["Hello."])).content == "Hello."
+
+
+async def test_only_what_a_person_says_is_looked_into_not_what_a_client_has_done_for_it():
+    call = {"id": "c9", "type": "function", "function": {"name": "theirs", "arguments": "{}"}}
+    asked = {"role": "assistant", "content": None, "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "c9", "content": "Sun."}
+    for messages in (["Weather?", asked, result], [{"role": "system", "content": "Greet."}]):
+        assert reply_in(await a_scholar().ask("scholar", *messages, steps=["Hello."])).content == "Hello."
 
 
 async def test_what_it_notes_passes_the_guardrails_of_what_is_said():
@@ -322,3 +336,14 @@ def test_of_tools_research_uses_those_that_change_nothing_and_need_nobodys_agree
     actions = {name: {"type": "api_tool", "function": name} for name in facts}
     acting = SimpleNamespace(by_name=actions, guard=Guard(facts=facts))
     assert list(searching(cast(Part, SimpleNamespace(acting=acting)))) == ["look"]
+
+
+async def test_an_agent_that_takes_over_looks_into_what_it_was_handed():
+    agents = a_scholar()
+    over = {"type": "agent", "tool": "scholar", "function": "to_scholar", "hand_off": True}
+    agents.make(Agent, "desk", instructions="You receive.", actions=[over])
+    steps = [calls("to_scholar", message="It is about rain."), asks("Rain?"), *ONE, NOTHING_MISSING, "Rain [1]."]
+    pieces = await agents.ask("desk", "Weather?", steps=steps)
+    assert [type(each) for each in pieces if isinstance(each, HandedOff | Planned)] == [HandedOff, Planned]
+    assert "It is about rain." in agents.model.told(1)[-1][1], "the plan is made with what was told with it"
+    assert [each["title"] for each in reply_in(pieces).citations] == ["rain"]
