@@ -25,11 +25,13 @@ from benchmarks import (
     processes,
     quality,
     question_sets,
+    reading,
     rebuild,
     recording,
     runs,
     search,
     streams,
+    syncing,
     turns,
 )
 from benchmarks.database import Databases, databases
@@ -61,6 +63,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "turns": turns.agent_turns,
     "agents": agents.agents,
     "ingest": ingest.ingesting,
+    "reading": reading.reading,
+    "syncing": syncing.syncing,
     "search": search.searching,
     "quality": quality.quality,
     "question-sets": question_sets.question_sets,

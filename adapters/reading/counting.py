@@ -28,7 +28,7 @@ def count_of(name: str, data: bytes) -> Count:
         pairs = (line.split() for line in data.splitlines() if line)
         ranks = {b64decode(token): int(rank) for token, rank in pairs}
         encoding = tiktoken.Encoding(name, pat_str=CL100K_PATTERN, mergeable_ranks=ranks, special_tokens={})
-        return lambda text: len(encoding.encode_ordinary(text))
+        return remembering(lambda text: len(encoding.encode_ordinary(text)))
     if MISSING is not None:
         raise Unreadable(
             f"Texts are counted by a tokenizer for which '{MISSING}' is missing: install magnet[local-embeddings]."
@@ -39,4 +39,17 @@ def count_of(name: str, data: bytes) -> Count:
         raise Unreadable("The model's tokenizer.json is none.") from None
     found.no_truncation()
     found.no_padding()
-    return lambda text: len(found.encode(text, add_special_tokens=False).ids)
+    return remembering(lambda text: len(found.encode(text, add_special_tokens=False).ids))
+
+
+def remembering(count: Count) -> Count:
+    """Return what counts the same, but a text that is asked for again at once only the first time."""
+    last: tuple[str, int] = ("", count(""))
+
+    def counted(text: str) -> int:
+        nonlocal last
+        if text is not last[0]:
+            last = text, count(text)
+        return last[1]
+
+    return counted

@@ -41,6 +41,9 @@ BY_HEADINGS = frozenset({"markdown", "html_headings"})
 MOST_TOKENS = 4
 """Tokens of one character: vocabularies of bytes have one for each at most, others fewer."""
 
+BEGINNING = 12
+"""Characters of a long text for each token of a chunk: these are counted, and mostly tell that it does not fit."""
+
 Count = Callable[[str], int]
 
 
@@ -103,7 +106,7 @@ def _spans(text: str, strategy: str, size: int, overlap: int, count: Count) -> I
     found = NONBLANK.search(text)
     if found is None:
         return
-    if strategy == "none" or count(text) <= size:
+    if strategy == "none" or about(text, size, count) <= size:
         yield found.start(), len(text.rstrip())
         return
     splitter = _splitter(strategy, size, overlap, count)
@@ -131,7 +134,9 @@ def _splitter(strategy: str, size: int, overlap: int, count: Count) -> Any:
 
     class Splitter(SentenceSplitter):
         def _token_size(self, text: str) -> int:
-            return count(text)  # the inherited one looks its tokenizer up each time, which takes longest of all
+            return about(
+                text, size, count
+            )  # the inherited one looks its tokenizer up each time, which takes longest of all
 
     unbroken = size if count is tokens else size // MOST_TOKENS
     return Splitter(
@@ -144,6 +149,16 @@ def _splitter(strategy: str, size: int, overlap: int, count: Count) -> Any:
         # One that was not set up: nothing of what we call ever calls back, and its set-up loads the whole library.
         callback_manager=CallbackManager.__new__(CallbackManager),
     )
+
+
+def about(text: str, size: int, count: Count) -> int:
+    """Return how many tokens a text has; of one that has far more than `size`, only that it has more."""
+    first = BEGINNING * size
+    if len(text) > first:
+        found = count(text[:first])
+        if found > 2 * size:  # whatever follows, it can't make half of these go away
+            return found
+    return count(text)
 
 
 def load_splitter() -> None:

@@ -79,9 +79,18 @@ async def states(made: Plugins) -> dict[str, tuple[str, str | None]]:
     return {each.name: (each.state, each.error) for each in await made.shown()}
 
 
+async def test_a_tool_without_a_model_of_its_arguments_is_no_plugin():
+    tool = {"name": "tool", "Config": Settings, "call": lambda self: None}
+    async with opened({"magnet.tools": [type("Tool", (), tool)]}) as made:
+        [shown] = [each for each in await made.shown() if not each.built_in]
+    assert (shown.state, made.tools) == ("failed", {})
+    assert "`Arguments`" in (shown.error or "")
+
+
 async def test_a_plugin_of_every_group_is_found_and_shown_with_its_schema():
+    has = {"Config": Settings, "Arguments": Settings}
     groups = {
-        group: [type(f"Of{method}", (), {"name": f"a-{method}", "Config": Settings, method: lambda self: None})]
+        group: [type(f"Of{method}", (), {"name": f"a-{method}", method: lambda self: None, **has})]
         for group, method in METHODS.items()
     }
     async with opened(groups) as made:

@@ -1,0 +1,81 @@
+"""Documents read and cut, in the process that reads, beside the parser and the tokenizer alone; on one core."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import llama_index
+
+from adapters.reading.counting import count_of
+from adapters.reading.html import read_html
+from adapters.reading.reader import Reader
+from adapters.reading.tokenizers import CACHED, CL100K
+from benchmarks.database import Databases
+from benchmarks.ingest import written
+from benchmarks.measure import Scale, interleaved
+from benchmarks.table import Row
+from commands.reading import Tokenizer
+
+DOCUMENTS, SECTIONS = 40, 20
+"""Documents, and how many of the ingested ones make one of these: some 90 KB each."""
+
+CUTTING = {"strategy": "recursive", "size": 256, "overlap": 32}
+MEGABYTE = 1_000_000
+
+
+def reading(_: Databases, scale: Scale) -> Iterator[Row]:
+    """Have the same documents read and cut; say how many megabytes a second that is."""
+    texts = ["\n\n".join(written(SECTIONS)) for _number in range(scale.count(DOCUMENTS))]
+    pages = [
+        f"<html><body>{''.join(f'<p>{part}</p>' for part in text.split(chr(10) * 2))}</body></html>".encode()
+        for text in texts
+    ]
+    vocabulary = (Path(next(iter(llama_index.__path__))) / CACHED).read_bytes()
+    tokenizer, count = Tokenizer(name=CL100K, data=vocabulary), count_of(CL100K, vocabulary)
+
+    def alone() -> None:
+        for page in pages:
+            count(read_html(page).text)
+
+    exact = rate(pages, lambda: asyncio.run(read_and_cut(pages, "text/html", tokenizer)))
+    parts = rate(pages, alone)
+    ours, theirs = interleaved(scale, exact, parts)
+    yield Row(
+        what="HTML parsed and cut, tokens counted", ours=ours, unit="MB/s",
+        compared="its parser and its tokenizer alone", theirs=theirs, least=0.7,
+    )  # fmt: skip
+    plain = [text.encode() for text in texts]
+    [ours] = interleaved(scale, rate(plain, lambda: asyncio.run(read_and_cut(plain, "text/plain", None))))
+    yield Row(what="text cut, tokens estimated, one core", ours=ours, unit="MB/s", floor=5)
+
+
+def rate(contents: Sequence[bytes], work: Callable[[], float | None]) -> Callable[[], float]:
+    """Return what tells megabytes a second; work that tells how long it took itself is believed."""
+    size = sum(map(len, contents)) / MEGABYTE
+
+    def measured() -> float:
+        began = time.perf_counter()
+        taken = work()
+        return size / (taken or time.perf_counter() - began)
+
+    return measured
+
+
+async def read_and_cut(contents: Sequence[bytes], media_type: str, tokenizer: Tokenizer | None) -> float:
+    """Return the seconds that one reading process takes for them, after its start."""
+    reader = Reader(processes=1)
+    try:
+        await one(reader, contents[0], media_type, tokenizer)
+        began = time.perf_counter()
+        for content in contents:
+            await one(reader, content, media_type, tokenizer)
+        return time.perf_counter() - began
+    finally:
+        await reader.close()
+
+
+async def one(reader: Reader, content: bytes, media_type: str, tokenizer: Tokenizer | None) -> None:
+    """Read and cut a document."""
+    text = await reader.read(content, media_type, "")
+    assert await reader.cut(text, CUTTING, tokenizer)
