@@ -192,13 +192,13 @@ class Watch:
 
 
 def masked_in(text: str, findings: Sequence[Finding]) -> str:
-    """Return a text with what was found replaced by what it is, such as [email]."""
+    """Return a text with what was found replaced by what it is, such as [email]; what overlaps is one place."""
     parts: list[str] = []
     place = 0
     for each in sorted(findings, key=lambda found: (found.start, -(found.end or len(text)))):
         if each.start >= place:
             parts += [text[place : each.start], f"[{each.label}]"]
-            place = len(text) if each.end is None else each.end
+        place = max(place, len(text) if each.end is None else each.end)
     return "".join([*parts, text[place:]])
 
 

@@ -11,8 +11,8 @@ BEGINNING = re.compile(r"\[[\d,\s]{0,40}\Z")
 """What may become a marker with the text to come."""
 
 
-UNSHOWN = re.compile(rf"[ \t]*{MARKER.pattern}")
-UNSHOWN_BEGINNING = re.compile(rf"(?:[ \t]*{BEGINNING.pattern})|(?:[ \t]+\Z)")
+UNSHOWN = re.compile(rf"(?<![ \t])[ \t]*+{MARKER.pattern}")
+UNSHOWN_BEGINNING = re.compile(rf"(?<![ \t])(?:[ \t]*+{BEGINNING.pattern}|[ \t]++\Z)")
 """The same where markers are left out: with what stands before them."""
 
 

@@ -10,10 +10,13 @@ from api.call import Call, Operation
 from api.commands.documents import RECEIPT, source_of
 from api.queries.passages import READ_MODEL, known_passage
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
+from commands.document import sees
 from commands.passages import LONGEST, Addressed
+from commands.retrieval import groups_of
 from domain.definition import JSON, Strict
 from domain.definition import parse as parsed
 from domain.document import Document
+from domain.knowledge_source import KnowledgeSource
 from domain.references import UUID_FORM
 
 
@@ -72,7 +75,7 @@ async def addressed(call: Call, *, orphaned: bool = False) -> Addressed:
     source, id = source_of(call), call.path("id")
     if UUID_FORM.match(id):
         document = (await call.container.store.newest_of(Document, [UUID(id)])).get(UUID(id))
-        if document is not None and document.written:
+        if document is not None and document.written and await seen(call, document):
             return Addressed(source=source, document=document.id, passage=None)
     await call.wait_for_read_model(READ_MODEL)
     found = await known_passage(call)
@@ -82,6 +85,12 @@ async def addressed(call: Call, *, orphaned: bool = False) -> Addressed:
         passage=None if found.manual else found.name,
         orphaned=orphaned and found.orphaned,
     )
+
+
+async def seen(call: Call, document: Document) -> bool:
+    """Return whether a document is one of the source's that the caller may find."""
+    source = (await call.container.store.newest_of(KnowledgeSource, [source_of(call)])).get(source_of(call))
+    return source is not None and document.source == str(source.id) and sees(groups_of(call.actor), document, source)
 
 
 def _command(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:

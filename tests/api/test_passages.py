@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -89,12 +90,18 @@ async def test_a_passage_of_another_group_is_not_there_and_can_not_be_changed(re
     body = {"documents": [{"external_id": "a", "text": "one line", "acl": ["staff"]}]}
     await indexed(reading, await reading.do("POST", f"{SOURCE}/documents", body))
     [found] = (await reading.get(f"{SOURCE}/passages"))["items"]
+    written = await reading.do("POST", f"{SOURCE}/passages", {"text": "by hand", "acl": ["staff"]})
     key = await reading.do("POST", "/v1/api-keys", {"name": "others", "roles": ["operator"], "groups": ["others"]})
     others = f"Bearer {key['key']}"
     listed = await reading.call("GET", f"{SOURCE}/passages", Authorization=others)
     assert listed.json()["items"] == []
-    for method, body in (("GET", None), ("PATCH", {"disabled": True}), ("DELETE", None)):
-        answer = await reading.call(method, f"{SOURCE}/passages/{found['id']}", body, Authorization=others)
-        assert answer.status_code == 404
+    for hidden in (found["id"], written["documents"][0]["id"]):
+        for method, body in (("GET", None), ("PATCH", {"disabled": True}), ("DELETE", None)):
+            answers = [
+                await reading.call(method, f"{SOURCE}/passages/{id}", body, Authorization=others)
+                for id in (hidden, UUID(int=1))
+            ]
+            assert [each.status_code for each in answers] == [404, 404]
+            assert answers[0].json()["detail"] == answers[1].json()["detail"]
     wrong = await reading.call("GET", f"{SOURCE}/passages?cursor=x", Authorization=others)
     assert wrong.status_code == 422

@@ -60,6 +60,12 @@ def test_markers_that_are_not_shown_leave_no_gap_and_still_cite(pieces: list[str
     assert sorted(checked.cited) == cited
 
 
+def test_blanks_before_what_is_no_marker_are_looked_through_once():
+    checked = CitationFilter(lambda: 2, shown=False)
+    said = " " * 200_000 + "x"
+    assert checked.feed(said) + checked.rest() == said
+
+
 @pytest.mark.parametrize("name", ["Slack", "", "a b", "x" * 33])
 def test_a_channel_has_a_name_that_runs_can_be_counted_by(agents: Agents, name: str):
     wrong: dict[str, Any] = {name: {}}

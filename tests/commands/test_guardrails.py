@@ -11,7 +11,7 @@ from commands.actions import ActionDone
 from commands.agent import AgentRules
 from commands.answering import Cited
 from commands.configuration import Change
-from commands.guardrails import Finding, GuardrailFailed, Triggered, Watch
+from commands.guardrails import Finding, GuardrailFailed, Triggered, Watch, masked_in
 from commands.model_calls import Attached, SaidBefore, TextPiece
 from commands.pausing import Resumption
 from commands.screening import Screen
@@ -278,3 +278,12 @@ async def test_why_a_person_declines_is_looked_at_like_what_they_say():
     asked = len(agents.model.requests)
     assert reply_in(await declined("Bob says no.")).content == BLOCKED
     assert len(agents.model.requests) == asked
+
+
+def test_of_findings_that_overlap_nothing_stays_unmasked():
+    found = [
+        Finding(label="name", start=3, end=8),
+        Finding(label="mail", start=6, end=12),
+        Finding(label="x", start=13),
+    ]
+    assert masked_in("by Ada.Lovelace@x.org", found) == "by [name]a[x]"
