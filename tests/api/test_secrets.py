@@ -8,6 +8,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from api.app import COLLECTIONS
+from domain.channel import Channel
 from domain.configuration import Configuration
 from domain.knowledge_source import KnowledgeSource
 from domain.provider import Provider
@@ -25,10 +26,14 @@ BODIES: dict[type[Configuration], dict[str, Any]] = {
     Webhook: {"url": "https://a.example.com/hook"},
     KnowledgeSource: {"type": "files"},
     ToolServer: {"type": "mcp", "url": "https://a.example.com/mcp"},
+    Channel: {"type": "slack", "agent": "helper"},
 }
 """What else a thing of each kind with secrets must have."""
 
-NAMES: dict[type[Configuration], tuple[str, str]] = {ToolServer: ("token", "client_secret")}
+NAMES: dict[type[Configuration], tuple[str, str]] = {
+    ToolServer: ("token", "client_secret"),
+    Channel: ("signing_secret", "bot_token"),
+}
 """Names of secrets of kinds that take no others."""
 
 
@@ -71,6 +76,7 @@ def dumped(database: Database) -> dict[str, bytes]:
 async def planted(magnet: Running) -> dict[str, str]:
     """Secrets in every field that takes one: made, changed, and told again to a repeated command. Name -> answer."""
     answers = {}
+    await magnet.do("POST", "/v1/agents", {"name": "helper", "instructions": "Help."})
     for kind, collection in COLLECTIONS:
         if not kind.DEFINITION.SECRETS:
             continue
