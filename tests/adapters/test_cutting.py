@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.reading import cutting
 from adapters.reading.cutting import cut, lines, sentences, tokens
 from adapters.reading.plain import headings_of
 from commands.reading import Text
@@ -129,3 +130,21 @@ def test_parts_are_inside_of_what_they_are_part_of_and_together_all_of_it(text: 
             inside = part.end
         assert not parts or not text[inside : parent.end].strip()
     assert not text[covered:].strip()
+
+
+@pytest.mark.parametrize("strategy", ["recursive", "sentence", "code", "markdown"])
+def test_a_long_text_is_cut_as_it_is_where_all_of_it_is_counted(strategy: str, monkeypatch: pytest.MonkeyPatch):
+    words = [f"w{number % 97}" + ("." if number % 11 == 0 else "") for number in range(4000)]
+    text = Text(text="\n\n".join(" ".join(words[at : at + 400]) for at in range(0, len(words), 400)))
+    chunking = {"strategy": strategy, "size": 48, "overlap": 8}
+    counted: list[int] = []
+
+    def count(said: str) -> int:
+        counted.append(len(said))
+        return len(said.split())
+
+    chunks, some = cut(text, chunking, count), sum(counted)
+    counted.clear()
+    monkeypatch.setattr(cutting, "BEGINNING", len(text.text))
+    assert cut(text, chunking, count) == chunks
+    assert some < sum(counted)
