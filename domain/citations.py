@@ -7,7 +7,7 @@ from typing import Any
 from domain.retrieval import Passage, Twin
 
 MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
-BEGINNING = re.compile(r"\[[\d,\s]{0,40}\Z")
+BEGINNING = re.compile(r"\[[\[\d,\s]{0,200}\Z")
 """What may become a marker with the text to come."""
 
 
@@ -34,15 +34,22 @@ class CitationFilter:
 
     def feed(self, text: str) -> str:
         """Return what can be said for certain; what may be half a marker is kept back."""
-        text = self._held + text
+        text = self._without(self._held + text)
         beginning = self._beginning.search(text)
         self._held = text[beginning.start() :] if beginning else ""
-        return self._marker.sub(self._checked, text[: beginning.start()] if beginning else text)
+        return text[: beginning.start()] if beginning else text
 
     def rest(self) -> str:
         """Return what was kept back, at the end."""
         held, self._held = self._held, ""
-        return self._marker.sub(self._checked, held)
+        return self._without(held)
+
+    def _without(self, text: str) -> str:
+        """Return a text without what points at nothing; what is left around a marker may be one in its turn."""
+        before = None
+        while text != before:
+            before, text = text, self._marker.sub(self._checked, text)
+        return text
 
     def _checked(self, found: "re.Match[str]") -> str:
         kept = []
