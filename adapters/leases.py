@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.ending import end_tasks
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
-from commands.runs import LEASE
+from commands.runs.runs import LEASE
 from domain.errors import DomainError
 
 SQL = sql.load("adapters", "leases.sql")

@@ -13,7 +13,7 @@ from adapters.keyring import SealBroken
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
 from adapters.secrets import KeyringSecretBox
-from commands.model_calls import NoModel
+from commands.models.model_calls import NoModel
 from domain.definition import parse
 from domain.errors import Archived, Conflict, NotFound, Unavailable
 from domain.model import DefaultModel, Model, ModelDefinition

@@ -16,7 +16,7 @@ from adapters.ending import end_tasks
 from adapters.event_store.data_keys import ERASED, DataKeys, SubjectErased
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
-from commands.turn_streams import TERMINAL, TurnEvent
+from commands.conversations.turn_streams import TERMINAL, TurnEvent
 from domain.errors import DomainError
 
 SQL = sql.load("adapters", "turn_journal.sql")

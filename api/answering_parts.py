@@ -1,26 +1,26 @@
 """What searches, answers and agents are put together of."""
 
-from commands.actions import Actions
-from commands.agent_loop import AgentLoop
-from commands.answering import Answerer
+from commands.agents.actions import Actions
+from commands.agents.agent_loop import AgentLoop
+from commands.agents.classifying import Classifier
+from commands.agents.guardrails import Guards
+from commands.agents.summaries import Memory
+from commands.agents.tool_actions import ToolActions
+from commands.agents.tools import Tools
 from commands.bus import Bus
-from commands.classifying import Classifier
-from commands.expanding import Expanding
-from commands.grounding import GroundingChecks
-from commands.guardrails import Guards
-from commands.languages import LanguageDetector
-from commands.model_calls import ChatModels, EmbeddingModels, RerankModels
+from commands.conversations.turn_answering import TurnAnswering
+from commands.knowledge.languages import LanguageDetector
+from commands.knowledge.reading import DocumentReader
+from commands.models.model_calls import ChatModels, EmbeddingModels, RerankModels
 from commands.ports import Things
-from commands.post_processing import PostProcessing
 from commands.prompt_run import PromptRuns
-from commands.reading import DocumentReader
-from commands.reranking import Reranking
-from commands.retrieval import Searcher
-from commands.searching import ToolSearches
-from commands.summaries import Memory
-from commands.tool_actions import ToolActions
-from commands.tools import Tools
-from commands.turn_answering import TurnAnswering
+from commands.retrieval.answering import Answerer
+from commands.retrieval.expanding import Expanding
+from commands.retrieval.grounding import GroundingChecks
+from commands.retrieval.post_processing import PostProcessing
+from commands.retrieval.reranking import Reranking
+from commands.retrieval.retrieval import Searcher
+from commands.retrieval.searching import ToolSearches
 
 
 def answerer_of(

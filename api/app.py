@@ -72,7 +72,7 @@ from api.queries import web_chats as web_chat_queries
 from api.queries import webhooks as webhook_queries
 from api.routing import IndexedRoutes
 from api.web_chat import serving as web_chat
-from commands.conversation_tokens import HELD, Claims
+from commands.conversations.conversation_tokens import HELD, Claims
 from commands.ports import Actor
 from domain.agent import Agent
 from domain.api_key import ApiKey

@@ -63,40 +63,40 @@ from api.read_models import READ_MODELS
 from api.settings import Settings
 from api.visitors import Visitors
 from api.works import works_of
-from commands.answer_run import AnswerRuns
-from commands.attachments import Attachments
+from commands.agents.tool_actions import ToolActions
+from commands.agents.tool_server import ToolServerCalls
+from commands.agents.tools import Tools
 from commands.bus import Bus, Command
-from commands.channel_standing import Standings
-from commands.channels import Channels
+from commands.channels.channel_standing import Standings
+from commands.channels.channels import Channels
+from commands.channels.web_chat import WebChats
 from commands.checkpoint import TellCheckpoints
-from commands.chunking_preview import ChunkingPreviews
 from commands.completion import Completions
-from commands.conversation import InterruptTurn
-from commands.conversation_tokens import ConversationTokens
-from commands.document import Documents
-from commands.embedding import Embeddings
-from commands.execution import Execution
+from commands.conversations.attachments import Attachments
+from commands.conversations.conversation import InterruptTurn
+from commands.conversations.conversation_tokens import ConversationTokens
+from commands.conversations.turns import Turns
 from commands.handlers import handlers
-from commands.model_calls import ChatModels, EmbeddingModels
-from commands.passages import Passages
-from commands.pipeline_following import PipelineFollowing
-from commands.pipeline_items import PipelineItems
-from commands.pipeline_run import PipelineRuns
+from commands.knowledge.chunking_preview import ChunkingPreviews
+from commands.knowledge.document import Documents
+from commands.knowledge.passages import Passages
+from commands.knowledge.reading import DocumentReader
+from commands.knowledge.sample_questions import SampleQuestions
+from commands.knowledge.source_trial import SourceTrials
+from commands.knowledge.tokenizing import Cutter
+from commands.models.embedding import Embeddings
+from commands.models.model_calls import ChatModels, EmbeddingModels
+from commands.models.provider import ProviderTrials
+from commands.pipelines.pipeline_following import PipelineFollowing
+from commands.pipelines.pipeline_items import PipelineItems
+from commands.pipelines.pipeline_run import PipelineRuns
 from commands.ports import SYSTEM, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
-from commands.provider import ProviderTrials
-from commands.reading import DocumentReader
-from commands.replay_scoring import Similarities
-from commands.replaying import Replays
-from commands.runs import EarlierAnswers, InterruptRun, Runs
-from commands.sample_questions import SampleQuestions
-from commands.source_trial import SourceTrials
-from commands.tokenizing import Cutter
-from commands.tool_actions import ToolActions
-from commands.tool_server import ToolServerCalls
-from commands.tools import Tools
-from commands.turns import Turns
-from commands.web_chat import WebChats
+from commands.replays.replay_scoring import Similarities
+from commands.replays.replaying import Replays
+from commands.retrieval.answer_run import AnswerRuns
+from commands.runs.execution import Execution
+from commands.runs.runs import EarlierAnswers, InterruptRun, Runs
 from domain import AGGREGATES
 from projections.conversation_reading import ConversationReader
 from projections.history import History

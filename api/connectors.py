@@ -21,7 +21,7 @@ from adapters.egress import Egress
 from adapters.guardrails.built_in import CONFIGS
 from adapters.plugins.plugins import Plugins
 from api.settings import Settings
-from commands.connectors import Connectors
+from commands.knowledge.connectors import Connectors
 
 
 @asynccontextmanager

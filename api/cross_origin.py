@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.errors import HttpProblem
-from commands.channel_standing import open_channel
+from commands.channels.channel_standing import open_channel
 from domain.channel import Channel
 from domain.conversation import Conversation
 from domain.errors import NotFound

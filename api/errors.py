@@ -10,11 +10,11 @@ import orjson
 import structlog
 from starlette.responses import Response
 
-from commands.channels import BadSignature
-from commands.connectors import NotFetched, SourceUnavailable
-from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
-from commands.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
-from commands.tools import ToolServerUnavailable
+from commands.agents.tools import ToolServerUnavailable
+from commands.channels.channels import BadSignature
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
+from commands.knowledge.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
+from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
 from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
 from domain.rendering import RendererDown
 from projections.documents import rfc3339

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from api.call import Call, answer
 from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, numbered
-from commands.answering import Cited
-from commands.execution import RunAnswer, RunBegan, Told
-from commands.model_calls import TextPiece
+from commands.models.model_calls import TextPiece
+from commands.retrieval.answering import Cited
+from commands.runs.execution import RunAnswer, RunBegan, Told
 
 
 def answered(run: RunAnswer) -> Response:

@@ -12,9 +12,9 @@ from api.call import Call, json_response
 from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, encoded
 from api.visitors import event_for_visitor, failure_for_visitor
-from commands.runs import refusal_of
-from commands.turn_streams import TurnEvent
-from commands.turn_work import Begun
+from commands.conversations.turn_streams import TurnEvent
+from commands.conversations.turn_work import Begun
+from commands.runs.runs import refusal_of
 from domain.errors import DomainError, Invalid
 
 CURSOR = re.compile(r"(?:([0-9]{1,6})\.)?([0-9]{1,9})\Z")

@@ -10,9 +10,9 @@ from api.auth import CREDENTIALS, token_in, unauthorized
 from api.cross_origin import is_own
 from api.errors import HttpProblem, status_of
 from api.rates import Rates
-from commands.conversation_tokens import PREFIX, Claims, ConversationTokens, as_visitor
+from commands.conversations.conversation_tokens import PREFIX, Claims, ConversationTokens, as_visitor
+from commands.conversations.queued_turns import Standing
 from commands.ports import Actor, Things
-from commands.queued_turns import Standing
 from domain.conversation import Conversation
 from domain.errors import DomainError, NotFound
 from projections.conversation_reading import absent

@@ -14,33 +14,33 @@ from adapters.knowledge.transformations import PostgresTransformations
 from adapters.knowledge.vectors import PostgresVectors
 from adapters.postgres.conversations import PostgresConversationsView, PostgresOpenConversations
 from adapters.postgres.passages.upkeep import PostgresVectorTables
-from commands.about_conversations import AboutConversations
 from commands.bus import Bus
-from commands.channel_deliveries import Adapters, DeliverAnswers
-from commands.closing import CloseIdleConversations, FindIdle
-from commands.conversation_processing import PostProcessConversations
-from commands.document import Documents
-from commands.embedding_texts import Embedder
-from commands.index_building import FillIndexes, FollowModels
-from commands.indexing import IndexDocuments
+from commands.channels.channel_deliveries import Adapters, DeliverAnswers
+from commands.conversations.about_conversations import AboutConversations
+from commands.conversations.closing import CloseIdleConversations, FindIdle
+from commands.conversations.conversation_processing import PostProcessConversations
+from commands.conversations.queued_turns import BeginQueuedTurns, Standing
+from commands.conversations.titling import TitleConversations
+from commands.conversations.turns import Turns
 from commands.jobs import JobQueue, Work
-from commands.model_calls import ChatModels, EmbeddingModels
-from commands.pipeline_course import Entries
-from commands.pipeline_items import PipelineItems
-from commands.pipeline_work import RunPipelines
+from commands.knowledge.document import Documents
+from commands.knowledge.embedding_texts import Embedder
+from commands.knowledge.index_building import FillIndexes, FollowModels
+from commands.knowledge.indexing import IndexDocuments
+from commands.knowledge.scheduling import SyncBySchedule
+from commands.knowledge.source_trial import SourceTrials
+from commands.knowledge.syncing import SyncSources
+from commands.knowledge.tokenizing import Cutter
+from commands.knowledge.transforming import Transformer
+from commands.models.model_calls import ChatModels, EmbeddingModels
+from commands.pipelines.pipeline_course import Entries
+from commands.pipelines.pipeline_items import PipelineItems
+from commands.pipelines.pipeline_work import RunPipelines
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
-from commands.queued_turns import BeginQueuedTurns, Standing
-from commands.retention import EndRunTexts
-from commands.runs import Runs
-from commands.scheduling import SyncBySchedule
-from commands.source_trial import SourceTrials
+from commands.runs.retention import EndRunTexts
+from commands.runs.runs import Runs
 from commands.subject import RemoveAnswers
-from commands.syncing import SyncSources
-from commands.titling import TitleConversations
-from commands.tokenizing import Cutter
-from commands.transforming import Transformer
-from commands.turns import Turns
 
 
 def works_of(

@@ -31,7 +31,7 @@ from benchmarks.models import provider
 from benchmarks.peer_store import PYTHON, address, there
 from benchmarks.table import Row
 from commands.configuration import CreateThing
-from commands.connectors import GivenDocument
+from commands.knowledge.connectors import GivenDocument
 from commands.ports import SYSTEM, Context
 from domain.configuration import Configuration
 from domain.knowledge_source import KnowledgeSource

@@ -24,7 +24,7 @@ from api.container import Container
 from api.settings import Settings
 from benchmarks.corpus import SHARES, Corpus
 from benchmarks.database import Databases
-from commands.model_calls import Embedded, ModelUsed
+from commands.models.model_calls import Embedded, ModelUsed
 from domain import AGGREGATES
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource

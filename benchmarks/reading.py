@@ -15,7 +15,7 @@ from benchmarks.database import Databases
 from benchmarks.ingest import written
 from benchmarks.measure import Scale, interleaved
 from benchmarks.table import Row
-from commands.reading import Tokenizer
+from commands.knowledge.reading import Tokenizer
 
 DOCUMENTS, SECTIONS = 40, 20
 """Documents, and how many of the ingested ones make one of these: some 90 KB each."""

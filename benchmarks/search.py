@@ -20,9 +20,9 @@ from benchmarks.knowledge import SOURCE, knowing, passage_ids, query
 from benchmarks.measure import Scale, percentile
 from benchmarks.peer_store import Peer, peer, written
 from benchmarks.table import Row
-from commands.answer_run import Choice, SearchByTool
 from commands.configuration import CreateThing
 from commands.ports import SYSTEM, Context
+from commands.retrieval.answer_run import Choice, SearchByTool
 from domain.retrieval import Mode, Search
 from domain.retrieval_tool import RetrievalTool
 

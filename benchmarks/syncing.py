@@ -19,8 +19,8 @@ from benchmarks.measure import Scale
 from benchmarks.models import provider
 from benchmarks.table import Row
 from commands.configuration import CreateThing
+from commands.knowledge.sync import BeginSync
 from commands.ports import SYSTEM, Context
-from commands.sync import BeginSync
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.provider import Provider

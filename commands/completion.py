@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from commands.actions import ActionDone, Asker
-from commands.agent_brief import functions_of
-from commands.agent_loop import AgentLoop, Handed
-from commands.agent_talk import ClientTools, Course
-from commands.answer_run import AnswerQuestion, AnswerRuns, Choice
-from commands.answering import Cited
+from commands.agents.actions import ActionDone, Asker
+from commands.agents.agent_brief import functions_of
+from commands.agents.agent_loop import AgentLoop, Handed
+from commands.agents.agent_talk import ClientTools, Course
 from commands.choosing import Chosen, choose
-from commands.execution import Asked, Execution, Prepared, Result
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, TextPiece
+from commands.models.model_calls import ChatAnswer, ChatModels, ChatRequest, TextPiece
+from commands.models.saying import calls_shown, said_in, say
 from commands.ports import Context, Things
 from commands.prompt_run import PromptRuns, RunPrompt
-from commands.retrieval import groups_of
-from commands.runs import Recording, model_document
-from commands.saying import calls_shown, said_in, say
+from commands.retrieval.answer_run import AnswerQuestion, AnswerRuns, Choice
+from commands.retrieval.answering import Cited
+from commands.retrieval.retrieval import groups_of
+from commands.runs.execution import Asked, Execution, Prepared, Result
+from commands.runs.runs import Recording, model_document
 from domain import variants
 from domain.agent import Agent
 from domain.configuration import Configuration

@@ -1,12 +1,14 @@
 """The catalogue: which handler carries out which command."""
 
-from commands.agent import AgentRules
+from commands.agents.agent import AgentRules
+from commands.agents.guardrails import Guards
+from commands.agents.tool_server import NoteTools, ToolServerHandlers
+from commands.agents.tools import Specifications, ToolPlugins
 from commands.api_key import Credentials
 from commands.bus import Answers, Handlers
-from commands.channel import ChannelRules
-from commands.channel_deliveries import NoteDelivery, delivery_noted
+from commands.channels.channel import ChannelRules
+from commands.channels.channel_deliveries import NoteDelivery, delivery_noted
 from commands.checkpoint import NoteCheckpoint, note_checkpoint
-from commands.closing import CloseIdle, closed_idle, settle_conduct
 from commands.configuration import (
     Archive,
     ChangeThing,
@@ -17,8 +19,8 @@ from commands.configuration import (
     Restore,
     RollBack,
 )
-from commands.connectors import Connectors
-from commands.conversation import (
+from commands.conversations.closing import CloseIdle, closed_idle, settle_conduct
+from commands.conversations.conversation import (
     BeginConversation,
     CloseConversation,
     ConversationHandlers,
@@ -31,7 +33,7 @@ from commands.conversation import (
     NoteAction,
     StartTurn,
 )
-from commands.conversation_course import (
+from commands.conversations.conversation_course import (
     HandOff,
     NoteBegun,
     NoteGuardrail,
@@ -43,7 +45,7 @@ from commands.conversation_course import (
     summary_noted,
     topic_noted,
 )
-from commands.conversation_notes import (
+from commands.conversations.conversation_notes import (
     NoteCopied,
     NoteReview,
     SuggestTitle,
@@ -53,9 +55,9 @@ from commands.conversation_notes import (
     title_suggested,
     titled,
 )
-from commands.conversation_processing import EndProcessing, processing_ended
-from commands.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
-from commands.conversation_research import (
+from commands.conversations.conversation_processing import EndProcessing, processing_ended
+from commands.conversations.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
+from commands.conversations.conversation_research import (
     NoteFindings,
     NotePlan,
     NoteReflection,
@@ -63,15 +65,18 @@ from commands.conversation_research import (
     plan_noted,
     reflection_noted,
 )
-from commands.conversation_tokens import ConversationTokens, OpenConversation
-from commands.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
-from commands.guardrails import Guards
-from commands.indexing import NoteResults, note_results
-from commands.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
-from commands.model import settle_model
-from commands.model_kinds import ModelKinds
-from commands.passages import ChangePassage, PassageHandlers, RewritePassage
-from commands.pipeline_run import (
+from commands.conversations.conversation_tokens import ConversationTokens, OpenConversation
+from commands.knowledge.connectors import Connectors
+from commands.knowledge.document import AddDocuments, DocumentHandlers, RemoveDocument, RetryDocument
+from commands.knowledge.indexing import NoteResults, note_results
+from commands.knowledge.knowledge_source import BuildIndex, CompleteIndex, IndexHandlers, SwitchIndex
+from commands.knowledge.passages import ChangePassage, PassageHandlers, RewritePassage
+from commands.knowledge.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
+from commands.knowledge.tokenizing import Chunkers, Tokenizers
+from commands.knowledge.trials import ShowTrial, show_trial
+from commands.models.model import settle_model
+from commands.models.model_kinds import ModelKinds
+from commands.pipelines.pipeline_run import (
     BeginPipelineRun,
     CancelPipelineRun,
     EndPipelineRun,
@@ -86,16 +91,11 @@ from commands.pipeline_run import (
 from commands.plugin_settings import ProviderSettings, Settables
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
-from commands.retention import DestroyRunTexts, RetentionHandlers
-from commands.run_handlers import RunHandlers
-from commands.runs import FinishRun, InterruptRun, StartRun
+from commands.runs.retention import DestroyRunTexts, RetentionHandlers
+from commands.runs.run_handlers import RunHandlers
+from commands.runs.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
-from commands.sync import BeginSync, CancelSync, EndSync, NoteListing, NoteProgress, SyncHandlers
 from commands.tag import RenameTag, rename_tag
-from commands.tokenizing import Chunkers, Tokenizers
-from commands.tool_server import NoteTools, ToolServerHandlers
-from commands.tools import Specifications, ToolPlugins
-from commands.trials import ShowTrial, show_trial
 from commands.webhook import SigningSecrets
 from domain.agent import Agent
 from domain.api_key import ApiKey

@@ -10,12 +10,12 @@ import jsonschema_rs
 import orjson
 
 from commands.choosing import Chosen, choose
-from commands.execution import Asked, Execution, Prepared, Result, RunAnswer, RunBegan
-from commands.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
+from commands.models.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
+from commands.models.saying import said_in, say
 from commands.ports import Context, PromptRenderer, Things
 from commands.rendering import render_prompt
-from commands.runs import Recording, model_document
-from commands.saying import said_in, say
+from commands.runs.execution import Asked, Execution, Prepared, Result, RunAnswer, RunBegan
+from commands.runs.runs import Recording, model_document
 from domain import variants
 from domain.errors import Archived, DomainError, NotFound
 from domain.prompt import Prompt

@@ -8,7 +8,7 @@ from uuid import UUID
 from commands.bus import Bus, Done
 from commands.jobs import Finished, Job, Outcome
 from commands.ports import SYSTEM, Context, SecretBox, Unit
-from commands.runs import encoded
+from commands.runs.runs import encoded
 from domain.subject import Subject
 
 DATA_KEYS = "data_keys"

@@ -122,7 +122,7 @@ class Found:
     """What a search gave.
 
     `retrieval` is the mode that was really possible; `indexes` source id -> index that answered;
-    `embeddings` what embedding the query took (commands.model_calls.Embedded or ModelCallFailed each); `notes` says why
+    `embeddings` what embedding the query took (commands.models.model_calls.Embedded or ModelCallFailed each); `notes` says why
     less was done than asked for. `rewrite`, `translate`, `multi_query` and `rerank` tell what came of these, in their public form;
     None where they are off. `facets` has for each field how many documents have which value.
     """

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.webhooks.sending import WebhookSender
-from commands.channel_deliveries import NotDelivered, Outgoing
+from commands.channels.channel_deliveries import NotDelivered, Outgoing
 from commands.webhook import signing_key
 from domain.channel import SIGNED_WITH, Channel
 

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping
 
 from adapters.webhooks.sending import signature_of
-from commands.channels import BadSignature
+from commands.channels.channels import BadSignature
 from commands.webhook import signing_key
 
 TOLERANCE = 300

@@ -10,8 +10,8 @@ import orjson
 from adapters.channels.slack_text import LONGEST, asking, decided, marked, with_sources
 from adapters.connectors.web import Ask, Unanswered, Web, retry_after
 from adapters.knowledge.source_secrets import SealedSourceSecrets
-from commands.channel_deliveries import NotDelivered, Outgoing
-from commands.connectors import NotFetched, SourceUnavailable
+from commands.channels.channel_deliveries import NotDelivered, Outgoing
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.channel import Channel
 
 EVENT = "magnet_part"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from commands.channels import Decided, Said
+from commands.channels.channels import Decided, Said
 
 SUBTYPES = frozenset({None, "thread_broadcast", "file_share"})
 """Of messages that a person wrote; others tell of changes, joins and the like."""

@@ -9,7 +9,7 @@ from adapters.connectors.web import Web
 from adapters.egress import Egress
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.webhooks.sending import WebhookSender
-from commands.channel_deliveries import Adapters
+from commands.channels.channel_deliveries import Adapters
 
 
 @asynccontextmanager

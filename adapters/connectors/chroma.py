@@ -10,7 +10,7 @@ import orjson
 from adapters.connectors.given_values import id_of, items, mapping, must_be_root, text
 from adapters.connectors.stored_passages import StoredPassage, VectorStoreConfig
 from adapters.connectors.web import Answer, Ask, Web
-from commands.connectors import Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import Listed, NotFetched, Place, SourceUnavailable
 
 PAGE = 1000
 

@@ -20,8 +20,8 @@ from adapters.connectors.together import together
 from adapters.connectors.told import told
 from adapters.connectors.web import Answer, Ask, Web
 from adapters.reading.kinds import kind_of
-from commands.connectors import GivenDocument, Listed, NotFetched, Place
-from commands.reading import Unreadable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place
+from commands.knowledge.reading import Unreadable
 from domain.definition import Strict, parse
 
 AT_ONCE = 64

@@ -9,7 +9,7 @@ from adapters.connectors.confluence_content import Above, Content, Get, Kind, Sp
 from adapters.connectors.paging import pages
 from adapters.connectors.told import needed, objects, told
 from adapters.connectors.web import Answer
-from commands.connectors import NotFetched, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.paths import at
 
 LIMIT = 100

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from adapters.connectors.confluence_content import Above, Get
-from commands.connectors import NotFetched
+from commands.knowledge.connectors import NotFetched
 from domain.paths import at
 
 LIMIT = 200

@@ -8,7 +8,7 @@ from typing import Any
 
 from lxml import etree
 
-from commands.connectors import NotFetched
+from commands.knowledge.connectors import NotFetched
 
 AC = "http://atlassian.com/content"
 RI = "http://atlassian.com/resource/identifier"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from adapters.egress import Egress, EgressRefused
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from domain.errors import Invalid
 
 POSTGRES = "postgresql"

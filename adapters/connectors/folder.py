@@ -11,8 +11,8 @@ from pydantic import Field
 
 from adapters.connectors.roots import Roots
 from adapters.connectors.selection import Selection, wanted
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
-from commands.document_checks import MOST_BYTES
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.document_checks import MOST_BYTES
 from domain.definition import parse
 
 

@@ -23,8 +23,8 @@ from adapters.connectors.local_repository import local_repository
 from adapters.connectors.roots import Roots
 from adapters.connectors.selection import Selection, wanted
 from adapters.egress import Egress
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
-from commands.document_checks import MOST_BYTES
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.document_checks import MOST_BYTES
 from domain.definition import parse
 from domain.errors import Invalid
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from adapters.child_processes import kept_environment
 from adapters.connectors.web import origin_of
 from adapters.egress import Egress, EgressRefused
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 
 MOST_BYTES = 2_000_000_000
 """Of any file that git writes, such as all that is fetched at once."""

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.connectors.web import must_be_address
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from domain.errors import Invalid
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\s]+")

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
 from adapters.connectors.remembered import Remembered
 from adapters.connectors.web import Answer, Ask, Web, at_home, must_be_address, origin_of
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 from domain.paths import at

@@ -13,7 +13,7 @@ from adapters.connectors.pace import Pace
 from adapters.connectors.paging import pages
 from adapters.connectors.record_html import record_html
 from adapters.connectors.web import Answer, Ask, Web
-from commands.connectors import GivenDocument, Listed, NotFetched, Place
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 

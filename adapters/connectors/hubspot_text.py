@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.connectors.given_values import mapping, text
 from adapters.connectors.record_html import MARKUP, paragraph
-from commands.connectors import NotFetched
+from commands.knowledge.connectors import NotFetched
 
 DEEPEST = 100
 MODULES = ("layoutSections", "widgetContainers", "widgets")

@@ -17,7 +17,7 @@ from adapters.connectors.notion_properties import is_told_in_part, title_of, val
 from adapters.connectors.pace import Pace
 from adapters.connectors.paging import pages
 from adapters.connectors.web import Answer, Ask, Web
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.paths import at
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from adapters.connectors.given_values import mapping, text
 from adapters.connectors.web import Answer, Ask, Web, place
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 
 USUAL_LIFE = 3600.0
 """Seconds that a token is kept whose server tells no end of it."""

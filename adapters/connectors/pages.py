@@ -9,7 +9,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
 from lxml import etree
 
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 
 MOST_UNPACKED = 50_000_000
 """Bytes of a sitemap, as its standard has it."""

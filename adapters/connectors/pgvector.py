@@ -6,7 +6,7 @@ from dataclasses import replace
 from adapters.connectors.database_address import POSTGRES, database_address
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.stored_passages import StoredPassage, VectorStoreConfig
-from commands.connectors import Listed, Place
+from commands.knowledge.connectors import Listed, Place
 from domain.errors import Invalid
 
 TEXT, METADATA = "text", "metadata_"

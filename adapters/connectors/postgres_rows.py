@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from adapters.connectors.database_address import DatabaseAddress, checked
 from adapters.connectors.query import NotSelected, Row, SqlConfig, refused, selectable
 from adapters.egress import Egress
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 
 ROWS_AT_ONCE = 1000
 CONNECT_SECONDS = 10

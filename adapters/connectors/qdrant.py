@@ -10,7 +10,7 @@ from adapters.connectors.given_values import id_of, mapping, must_be_root
 from adapters.connectors.paging import pages
 from adapters.connectors.stored_passages import StoredPassage, VectorStoreConfig
 from adapters.connectors.web import Answer, Ask, Web
-from commands.connectors import Listed, NotFetched, Place
+from commands.knowledge.connectors import Listed, NotFetched, Place
 
 PAGE = 1000
 

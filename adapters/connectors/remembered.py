@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from commands.connectors import NotFetched, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
 
 MOST_BYTES = 256_000_000
 """Of all items together, packed."""

@@ -15,7 +15,7 @@ from adapters.connectors.selection import Selection, wanted
 from adapters.connectors.signature_v4 import UNRESERVED, SigningKey
 from adapters.connectors.web import Answer, Ask, Web
 from adapters.reading.kinds import MEDIA_TYPES
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import parse
 from domain.errors import Invalid
 

@@ -14,7 +14,7 @@ from adapters.connectors.paging import pages
 from adapters.connectors.record_html import record_html
 from adapters.connectors.soql import Select, parsed, quoted
 from adapters.connectors.web import Answer, Ask, Web, origin_of
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 from domain.paths import at

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.reading.kinds import kind_of
-from commands.reading import Unreadable
+from commands.knowledge.reading import Unreadable
 from domain.definition import Strict
 
 Glob = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]

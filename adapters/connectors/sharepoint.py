@@ -20,8 +20,8 @@ from adapters.connectors.sharepoint_readers import readers_of
 from adapters.connectors.together import together
 from adapters.connectors.web import Answer, Ask, Web, origin_of
 from adapters.reading.kinds import kind_of
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
-from commands.reading import Unreadable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.reading import Unreadable
 from domain.definition import parse
 
 AT_ONCE = 64

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from adapters.connectors.given_values import id_of, mapping, text
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 
 ID = re.compile(r"[A-Za-z0-9!_~-][A-Za-z0-9!_~.,-]{0,299}\Z")
 """What an id of a drive or of a thing in it looks like."""

@@ -14,7 +14,7 @@ from adapters.connectors.postgres_rows import PostgresRows
 from adapters.connectors.query import NotSelected, Row, SqlConfig, selectable
 from adapters.connectors.roots import Roots
 from adapters.egress import Egress
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import parse
 
 

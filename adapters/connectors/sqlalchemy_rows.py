@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from adapters.connectors.database_address import SQLITE, DatabaseAddress, checked
 from adapters.connectors.query import NotSelected, Row, SqlConfig, refused, selectable
 from adapters.egress import Egress
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from domain.errors import Invalid
 
 ROWS_AT_ONCE = 1000

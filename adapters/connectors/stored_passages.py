@@ -10,7 +10,7 @@ from pydantic import Field
 
 from adapters.connectors.given_values import address, mapping, title
 from adapters.connectors.sql import groups_of
-from commands.connectors import GivenDocument, NotFetched
+from commands.knowledge.connectors import GivenDocument, NotFetched
 from domain.definition import Strict
 from domain.paths import at
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from domain.paths import at
 
 

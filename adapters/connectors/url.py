@@ -17,8 +17,8 @@ from adapters.connectors.selection import Glob
 from adapters.connectors.web import AddressRefused, Answer, Ask, Web, at_home, must_be_address
 from adapters.reading.kinds import kind_of
 from commands.at_once import at_once
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
-from commands.reading import Unreadable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.reading import Unreadable
 from domain.definition import Strict, parse
 
 AGENT = "Magnet"

@@ -10,7 +10,7 @@ from adapters.connectors.qdrant import QdrantPoints
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.stored_passages import StoredPassage, VectorStoreConfig, document_of
 from adapters.connectors.web import Web
-from commands.connectors import GivenDocument, Listed, Place
+from commands.knowledge.connectors import GivenDocument, Listed, Place
 from domain.definition import parse
 
 

@@ -17,8 +17,8 @@ import httpcore2
 import orjson
 
 from adapters.egress import Egress, EgressRefused, checked_pool
-from commands.connectors import NotFetched, SourceUnavailable
-from commands.document_checks import MOST_BYTES
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
+from commands.knowledge.document_checks import MOST_BYTES
 from domain.errors import Invalid
 from domain.provider import web_origin
 

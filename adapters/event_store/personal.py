@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 
 from adapters.event_store.data_keys import ERASED, SEALED, WITH
-from commands.retention import period
+from commands.runs.retention import period
 
 
 class Sealing(Protocol):

@@ -8,7 +8,7 @@ from uuid import UUID
 from adapters.event_store.choosing import LogFilter
 from adapters.event_store.store import EventStore
 from adapters.event_store.subscription import Subscriptions
-from commands.pipeline_course import Happened
+from commands.pipelines.pipeline_course import Happened
 
 
 @dataclass(frozen=True, kw_only=True)

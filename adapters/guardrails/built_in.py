@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from adapters.guardrails.injection import InjectionConfig, InjectionGuard
 from adapters.guardrails.moderation import ModerationConfig, ModerationGuard, Moderations
 from adapters.guardrails.pii import PiiConfig, PiiGuard
-from commands.guardrails import Guards
+from commands.agents.guardrails import Guards
 
 CONFIGS: Mapping[str, type[BaseModel]] = {
     "pii": PiiConfig,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from commands.guardrails import Finding
+from commands.agents.guardrails import Finding
 
 
 class Moderations(Protocol):

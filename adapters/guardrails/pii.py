@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from commands.guardrails import Finding
+from commands.agents.guardrails import Finding
 
 Kind = Literal["email", "phone", "iban", "credit_card", "ip_address", "us_ssn"]
 

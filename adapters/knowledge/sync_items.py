@@ -9,8 +9,8 @@ from adapters.knowledge.contents import execute
 from adapters.postgres import sql
 from adapters.postgres.arrays import texts, uuids
 from adapters.postgres.reading import rows_of
-from commands.connectors import Listed
-from commands.syncing import Item, Settled
+from commands.knowledge.connectors import Listed
+from commands.knowledge.syncing import Item, Settled
 from domain.document import Document
 
 SQL = sql.load("adapters.knowledge", "sync_items.sql")

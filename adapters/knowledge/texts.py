@@ -12,8 +12,8 @@ from adapters.postgres import sql
 from adapters.postgres.arrays import byte_strings, integers, jsonbs, texts
 from adapters.postgres.reading import rows_of
 from adapters.reading.wire import text_document, text_of
-from commands.index_entries import Cut
-from commands.reading import Chunk, Text
+from commands.knowledge.index_entries import Cut
+from commands.knowledge.reading import Chunk, Text
 
 SQL = sql.load("adapters.knowledge", "texts.sql")
 CHUNK = ("text", "start", "end", "page", "heading", "tokens", "searched", "parent", "cut")

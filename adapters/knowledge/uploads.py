@@ -11,7 +11,7 @@ from adapters.knowledge.contents import execute
 from adapters.postgres import sql
 from adapters.postgres.arrays import uuids
 from adapters.postgres.reading import rows_of
-from commands.document import INDEX_DOCUMENT
+from commands.knowledge.document import INDEX_DOCUMENT
 from commands.ports import Actor
 
 SQL = sql.load("adapters.knowledge", "uploads.sql")

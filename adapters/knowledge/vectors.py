@@ -10,7 +10,7 @@ from adapters.postgres import sql
 from adapters.postgres.arrays import byte_strings
 from adapters.postgres.reading import rows_of
 from adapters.postgres.vectors import Unusable, halfvecs
-from commands.embedding_texts import BATCH, Lacking, VectorsDiffer, VectorsUnusable
+from commands.knowledge.embedding_texts import BATCH, Lacking, VectorsDiffer, VectorsUnusable
 
 SQL = sql.load("adapters.knowledge", "vectors.sql")
 

@@ -10,7 +10,7 @@ from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import failures
 from adapters.openai.failures import Failure, Kind
 from adapters.openai.text import write_json
-from commands.model_calls import RerankRequest
+from commands.models.model_calls import RerankRequest
 from domain.pricing import Usage
 from domain.provider import directory_of
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters.openai.policy import Call
-from commands.model_calls import Attempt, ModelCallFailed
+from commands.models.model_calls import Attempt, ModelCallFailed
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from adapters.model_catalogue import CalledProvider
 from adapters.openai import failures
 from adapters.openai.failures import Failure, Kind
 from adapters.openai.patience import Patience
-from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached
+from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached
 
 PATIENCE = 30.0
 """Seconds that are waited at most."""

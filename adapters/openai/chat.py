@@ -14,7 +14,7 @@ from adapters.openai.patience import Patience
 from adapters.openai.policy import Call, Policy, Trial, sum_of, total_of, used
 from adapters.openai.usage import estimated, tokens_of_request
 from adapters.openai.wire import Exchange, Wire
-from commands.model_calls import ChatAnswer, ChatRequest, TextPiece, ToolCall
+from commands.models.model_calls import ChatAnswer, ChatRequest, TextPiece, ToolCall
 
 PATH = "/chat/completions"
 

@@ -6,7 +6,7 @@ from typing import Any
 from adapters.openai import failures
 from adapters.openai.text import Cleaner, NotJson, cleaned, read_json, write_json
 from adapters.openai.usage import usage_from
-from commands.model_calls import ToolCall
+from commands.models.model_calls import ToolCall
 from domain.pricing import Usage
 
 MOST_TOOL_CALLS = 256

@@ -4,7 +4,7 @@ from typing import Any
 
 from adapters.model_catalogue import CalledModel
 from adapters.openai.text import write_json
-from commands.model_calls import ChatRequest
+from commands.models.model_calls import ChatRequest
 
 
 def body_of(request: ChatRequest, model: CalledModel, *, stream: bool, leave_out: frozenset[str]) -> bytes:

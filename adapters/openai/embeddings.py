@@ -16,7 +16,7 @@ from adapters.openai.text import write_json
 from adapters.openai.usage import estimated, tokens_of
 from adapters.openai.vectors import WIDTH, vectors_from
 from adapters.openai.wire import Wire
-from commands.model_calls import Attempt, Embedded, ModelCallFailed
+from commands.models.model_calls import Attempt, Embedded, ModelCallFailed
 
 PATH = "/embeddings"
 MOST_TEXTS = 256

@@ -1,4 +1,4 @@
-"""Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/model_calls.py."""
+"""Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/models/model_calls.py."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from uuid import UUID
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai.policy import Timing
 from adapters.plugins.checking import Plugin
-from commands.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
+from commands.models.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
 
 if TYPE_CHECKING:
     from adapters.openai.calls import Calls

@@ -15,7 +15,7 @@ from adapters.model_catalogue import CalledModel
 from adapters.openai.breaker import Breaker
 from adapters.openai.failures import BREAKING, Failure, Kind
 from adapters.openai.limits import Full, ModelLimits
-from commands.model_calls import Attempt, ModelCallFailed, ModelCallTimedOut, ModelLimitReached, ModelUsed
+from commands.models.model_calls import Attempt, ModelCallFailed, ModelCallTimedOut, ModelLimitReached, ModelUsed
 from domain.pricing import Cost, Usage, cost, price_at, total_cost, total_usage
 
 K = TypeVar("K")

@@ -17,7 +17,7 @@ from adapters.openai.scores import scores_from
 from adapters.openai.text import write_json
 from adapters.openai.usage import estimated, tokens_of
 from adapters.openai.wire import Wire
-from commands.model_calls import Reranked, RerankRequest
+from commands.models.model_calls import Reranked, RerankRequest
 
 PATH = "/rerank"
 LONGEST_BODY = 20_000_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from adapters.model_catalogue import CalledModel, CalledProvider
-from commands.model_calls import RerankRequest
+from commands.models.model_calls import RerankRequest
 from domain.pricing import Usage
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.plugins.bounded import BoundedCalls, PluginFailed
 from adapters.plugins.checking import Plugin
-from commands.tokenizing import ChunkerFailed, ChunkerLate
+from commands.knowledge.tokenizing import ChunkerFailed, ChunkerLate
 from domain.definition import parse
 
 CHUNK_SECONDS = 120.0

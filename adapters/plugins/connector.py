@@ -16,7 +16,7 @@ from adapters.plugins.checking import Plugin
 from adapters.plugins.document import Document
 from adapters.plugins.own_thread import OwnThread, in_time
 from adapters.plugins.reasons import reason
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import parse
 
 LOAD_SECONDS = 600.0

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from adapters.plugins.bounded import BoundedCalls, PluginFailed
 from adapters.plugins.checking import Plugin
 from adapters.plugins.finding import Finding as Told
-from commands.guardrails import Finding, GuardrailFailed
+from commands.agents.guardrails import Finding, GuardrailFailed
 
 CHECK_SECONDS = 10.0
 LABEL = re.compile(r"[\w .:/-]{1,100}\Z")

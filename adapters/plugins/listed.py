@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from adapters.plugins.checking import GUARDRAILS, SOURCES
-from commands.connectors import Connectors
+from commands.knowledge.connectors import Connectors
 
 State = Literal["ready", "unhealthy", "failed"]
 

@@ -13,7 +13,7 @@ from adapters.openai.vectors import vectors_of
 from adapters.plugins.bounded import BoundedCalls, PluginFailed
 from adapters.plugins.checking import EMBEDDERS, RERANKERS, Plugin
 from adapters.plugins.reasons import reason
-from commands.model_calls import RerankRequest
+from commands.models.model_calls import RerankRequest
 from domain.definition import parse
 from domain.errors import Invalid
 from domain.pricing import Usage

@@ -20,9 +20,9 @@ from adapters.plugins.listed import ListedPlugin, built_in, built_in_guardrails
 from adapters.plugins.own_thread import OwnThread, TookTooLong, called
 from adapters.plugins.reasons import reason
 from adapters.plugins.tool import PluginTool
-from commands.connectors import Connector, Connectors
-from commands.guardrails import Guards
-from commands.tokenizing import Chunkers
+from commands.agents.guardrails import Guards
+from commands.knowledge.connectors import Connector, Connectors
+from commands.knowledge.tokenizing import Chunkers
 
 START_SECONDS = 30.0
 HEALTH_SECONDS = 5.0

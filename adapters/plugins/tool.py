@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from adapters.openai.text import cleaned
 from adapters.plugins.bounded import BoundedCalls, PluginFailed
 from adapters.plugins.checking import Plugin
-from commands.tools import Offer, ToolAnswer, ToolServerUnavailable
+from commands.agents.tools import Offer, ToolAnswer, ToolServerUnavailable
 from domain.definition import parse
 from domain.turn_effects import UNKNOWN
 

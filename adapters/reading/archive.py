@@ -11,7 +11,7 @@ from lxml import etree
 
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.short_memory import raise_if_memory_was_short
-from commands.reading import PasswordProtected, TooLarge, Unreadable
+from commands.knowledge.reading import PasswordProtected, TooLarge, Unreadable
 
 MOST_ENTRIES = 10_000
 MOST_BYTES = 300_000_000

@@ -35,7 +35,7 @@ from adapters.reading.plain import read_plain
 from adapters.reading.pptx import read_pptx
 from adapters.reading.wire import frame, text_document, text_of
 from adapters.reading.xlsx import read_xlsx
-from commands.reading import ReadingLimit, Text, Unreadable
+from commands.knowledge.reading import ReadingLimit, Text, Unreadable
 
 MEMORY_BYTES = 1536 * 1024 * 1024
 """Address space beside what the process has when all is loaded: that of one document."""

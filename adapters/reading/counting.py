@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tiktoken
 
-from commands.reading import Unreadable
+from commands.knowledge.reading import Unreadable
 
 try:
     import tokenizers

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-from commands.reading import Chunk, Text
+from commands.knowledge.reading import Chunk, Text
 
 WIDE_STOPS = r"\u3002\uff01\uff1f"
 """Full stop, exclamation and question mark of Chinese and Japanese: no blank follows them."""

@@ -4,7 +4,7 @@ import re
 
 from charset_normalizer import from_bytes
 
-from commands.reading import Unreadable
+from commands.knowledge.reading import Unreadable
 
 BYTE_ORDER_MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),

@@ -20,7 +20,7 @@ from lxml.etree import LxmlError
 from adapters.reading.archive import Archive, must_declare_nothing
 from adapters.reading.plain import LONGEST_HEADING, line_of
 from adapters.reading.short_memory import raise_if_memory_was_short
-from commands.reading import Heading, Text, Unreadable
+from commands.knowledge.reading import Heading, Text, Unreadable
 
 STYLE = re.compile(r"(?:Heading|heading) ?([1-9])\Z|Title\Z")
 NOTES = ((RELATIONSHIP_TYPE.FOOTNOTES, "w:footnote"), (RELATIONSHIP_TYPE.ENDNOTES, "w:endnote"))
@@ -40,7 +40,7 @@ STANDS_FOR = {
 
 
 def read_docx(content: bytes) -> Text:
-    """Return the text of a DOCX, or raise what commands.reading names."""
+    """Return the text of a DOCX, or raise what commands.knowledge.reading names."""
     try:
         Archive(content, "docx").must_have("document")
         document = Document(BytesIO(content))

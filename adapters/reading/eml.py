@@ -14,7 +14,7 @@ from adapters.reading.growing import Growing
 from adapters.reading.html import Page, parsed
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.plain import NO_TEXT, line_of
-from commands.reading import PasswordProtected, Text, Unreadable
+from commands.knowledge.reading import PasswordProtected, Text, Unreadable
 
 SHOWN = ("Subject", "From", "To", "Cc", "Date")
 OF_MAILS = frozenset({"from", "to", "date", "subject", "received", "message-id", "mime-version", "return-path"})
@@ -33,7 +33,7 @@ class Found:
 
 
 def read_eml(content: bytes) -> Text:
-    """Return the text of a mail, or raise what commands.reading names."""
+    """Return the text of a mail, or raise what commands.knowledge.reading names."""
     must_begin_as("eml", content)
     mail = BytesParser(policy=compat32).parsebytes(content.lstrip())
     if not OF_MAILS.intersection(name.lower() for name in mail.keys()):  # noqa: SIM118 - a mail is no mapping

@@ -13,7 +13,7 @@ from adapters.reading.growing import must_not_be_longer
 from adapters.reading.html import Page, parsed, source_of
 from adapters.reading.plain import line_of
 from adapters.reading.short_memory import raise_if_memory_was_short
-from commands.reading import PasswordProtected, Text, Unreadable
+from commands.knowledge.reading import PasswordProtected, Text, Unreadable
 
 ENCRYPTION = "META-INF/encryption.xml"
 PAGES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml"})
@@ -23,7 +23,7 @@ OF_XML = frozenset({"amp", "lt", "gt", "quot", "apos"})
 
 
 def read_epub(content: bytes) -> Text:
-    """Return the text of an EPUB, or raise what commands.reading names."""
+    """Return the text of an EPUB, or raise what commands.knowledge.reading names."""
     archive = Archive(content, "epub")
     name = next((attribute(each, "full-path") or "" for each in inner(archive.xml(EPUB_CONTAINER), "rootfile")), "")
     package = archive.xml(name)

@@ -1,7 +1,7 @@
 """A text that is put together block by block, with its headings and pages, up to the longest that is read."""
 
 from adapters.reading.plain import LONGEST_HEADING
-from commands.reading import Heading, Text, TooLarge, Unreadable
+from commands.knowledge.reading import Heading, Text, TooLarge, Unreadable
 
 LONGEST_TEXT = 50_000_000
 """Characters of a document's text."""

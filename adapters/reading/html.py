@@ -9,7 +9,7 @@ from adapters.reading.decoding import BYTE_ORDER_MARKS, decode
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.plain import LONGEST_HEADING, line_of
 from adapters.reading.short_memory import raise_if_memory_was_short
-from commands.reading import Heading, Text, Unreadable
+from commands.knowledge.reading import Heading, Text, Unreadable
 
 SILENT = frozenset(
     [

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from commands.reading import PasswordProtected, Unreadable, UnsupportedMediaType
+from commands.knowledge.reading import PasswordProtected, Unreadable, UnsupportedMediaType
 
 VERSIONS = {
     "text": 2,

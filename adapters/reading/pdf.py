@@ -7,7 +7,7 @@ from pypdf.errors import DependencyError, PyPdfError
 
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.plain import NO_TEXT, line_of
-from commands.reading import PasswordProtected, Text, TooLarge, Unreadable
+from commands.knowledge.reading import PasswordProtected, Text, TooLarge, Unreadable
 
 MOST_PAGES = 20_000
 BETWEEN = "\n\n"
@@ -18,7 +18,7 @@ LIGATURES = str.maketrans(
 
 
 def read_pdf(content: bytes) -> Text:
-    """Return the text of all pages, or raise what commands.reading names."""
+    """Return the text of all pages, or raise what commands.knowledge.reading names."""
     must_begin_as("pdf", content)
     try:
         reader = PdfReader(BytesIO(content), strict=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from adapters.reading.decoding import decode
 from adapters.reading.kinds import must_begin_as
-from commands.reading import Heading, Text, Unreadable
+from commands.knowledge.reading import Heading, Text, Unreadable
 
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")

@@ -9,7 +9,7 @@ from typing import Any
 from adapters.reading.archive import Archive, Relation, attribute, inner, local
 from adapters.reading.growing import Growing
 from adapters.reading.plain import line_of
-from commands.reading import Text
+from commands.knowledge.reading import Text
 
 TITLES = frozenset({"title", "ctrTitle"})
 REPEATED = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
@@ -17,7 +17,7 @@ REPEATED = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})
 
 
 def read_pptx(content: bytes) -> Text:
-    """Return the text of a PPTX, or raise what commands.reading names."""
+    """Return the text of a PPTX, or raise what commands.knowledge.reading names."""
     archive = Archive(content, "pptx")
     name, presentation = archive.main("presentation")
     relations = archive.relations(name)

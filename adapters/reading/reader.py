@@ -16,8 +16,8 @@ from adapters.reading import wire
 from adapters.reading.cutting import cut, is_short
 from adapters.reading.kinds import VERSIONS, kind_of
 from adapters.reading.plain import read_plain
-from commands.languages import LanguageDetector
-from commands.reading import Chunk, ReaderDown, ReadingLimit, Text, Tokenizer
+from commands.knowledge.languages import LanguageDetector
+from commands.knowledge.reading import Chunk, ReaderDown, ReadingLimit, Text, Tokenizer
 
 PROGRAM = """
 import sys

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import llama_index
 
+from commands.knowledge.reading import Tokenizer
+from commands.knowledge.tokenizing import TokenizerGone
 from commands.ports import Things
-from commands.reading import Tokenizer
-from commands.tokenizing import TokenizerGone
 from domain.errors import NotFound
 from domain.model import Model
 from domain.provider import Provider, directory_of

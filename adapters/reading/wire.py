@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from adapters.child_processes import LENGTH
-from commands.reading import (
+from commands.knowledge.reading import (
     Chunk,
     Heading,
     PasswordProtected,

@@ -11,7 +11,7 @@ from adapters.reading.archive import Archive, attribute, inner, local
 from adapters.reading.cell_formats import Formats
 from adapters.reading.growing import Growing, must_not_be_longer
 from adapters.reading.plain import line_of
-from commands.reading import Text, Unreadable
+from commands.knowledge.reading import Text, Unreadable
 
 BETWEEN = " | "
 APART = "\x00"
@@ -21,7 +21,7 @@ TRUTH = {"1": "TRUE", "0": "FALSE"}
 
 
 def read_xlsx(content: bytes) -> Text:
-    """Return the text of an XLSX, or raise what commands.reading names."""
+    """Return the text of an XLSX, or raise what commands.knowledge.reading names."""
     archive = Archive(content, "xlsx")
     name, workbook = archive.main("workbook")
     relations = archive.relations(name)

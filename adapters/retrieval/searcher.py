@@ -27,7 +27,7 @@ from adapters.retrieval.sampling import sampled
 from adapters.retrieval.statements import MOST, SQL, ready_statement, statement
 from adapters.retrieval.survey import Area, areas_of, must_be_there
 from adapters.retrieval.weighing import by_source, weighing, weights
-from commands.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
+from commands.models.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
 from domain import filters
 from domain.errors import DomainError, Unavailable
 from domain.filters import FieldTypes, Filter

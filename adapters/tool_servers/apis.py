@@ -12,8 +12,8 @@ from adapters.tool_servers.answers import MOST_BYTES, body_text, told
 from adapters.tool_servers.credentials import Credentials, credentials_of, hidden
 from adapters.tool_servers.openapi.operations import offer_of
 from adapters.tool_servers.openapi.requests import request_of
-from commands.connectors import NotFetched, SourceUnavailable
-from commands.tools import Offer, ToolAnswer, ToolServerUnavailable, WrongSpecification
+from commands.agents.tools import Offer, ToolAnswer, ToolServerUnavailable, WrongSpecification
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.provider import web_origin
 from domain.tool_server import ToolServer
 from domain.turn_effects import UNKNOWN

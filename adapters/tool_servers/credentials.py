@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from adapters.connectors.oauth import Grant, Tokens
 from adapters.connectors.web import Ask, origin_of
-from commands.tools import ToolServerUnavailable
+from commands.agents.tools import ToolServerUnavailable
 from domain.tool_server import SECRET_OF, ToolServer
 
 

@@ -11,7 +11,7 @@ from mcp.client import Client
 from adapters.openai.text import cleaned
 from adapters.tool_servers.openapi.operations import LARGEST_OFFER, LONGEST_DESCRIPTION, MOST_TOOLS, Names, name_of
 from adapters.tool_servers.openapi.schemas import LARGEST
-from commands.tools import Offer, ToolServerUnavailable
+from commands.agents.tools import Offer, ToolServerUnavailable
 from domain.prompt import check_schema
 
 MOST_PAGES = 100

@@ -22,8 +22,8 @@ from adapters.tool_servers.answers import not_shown, told
 from adapters.tool_servers.credentials import Credentials, credentials_of, hidden
 from adapters.tool_servers.guarded_http import Door, GuardedTransport
 from adapters.tool_servers.mcp_offer import offer_of, paged
-from commands.connectors import SourceUnavailable
-from commands.tools import Offer, ToolAnswer, ToolServerUnavailable
+from commands.agents.tools import Offer, ToolAnswer, ToolServerUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from domain.provider import web_origin
 from domain.tool_server import ToolServer
 from domain.turn_effects import UNKNOWN

@@ -7,7 +7,7 @@ from typing import Any
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.plugins.tool import PluginTool
 from adapters.tool_servers.answers import told
-from commands.tools import Offer, ToolAnswer, ToolServerUnavailable
+from commands.agents.tools import Offer, ToolAnswer, ToolServerUnavailable
 from domain.tool_server import ToolServer
 
 

@@ -14,7 +14,7 @@ from adapters.plugins.tool import PluginTool
 from adapters.tool_servers.apis import Apis, OpenAPISpecifications
 from adapters.tool_servers.guarded_http import GuardedTransport
 from adapters.tool_servers.plugin_tools import PluginTools
-from commands.tools import Offer, ToolAnswer
+from commands.agents.tools import Offer, ToolAnswer
 from domain.tool_server import ToolServer
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.reading.kinds import kind_of
-from commands.document_checks import CONTROL, MOST_BYTES
-from commands.reading import Unreadable
+from commands.knowledge.document_checks import CONTROL, MOST_BYTES
+from commands.knowledge.reading import Unreadable
 
 LONGEST_NAME = 1000
 

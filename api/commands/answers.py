@@ -8,8 +8,8 @@ from api.call import Call, Operation
 from api.queries.searches import LONGEST, ChoiceBody, PinnedBody, choice_of
 from api.run_streams import answered, streamed
 from api.schemas import body_schema
-from commands.answer_run import AnswerQuestion
-from commands.execution import whole
+from commands.retrieval.answer_run import AnswerQuestion
+from commands.runs.execution import whole
 from domain.definition import JSON, parse
 from domain.rag_tool import RagTool
 

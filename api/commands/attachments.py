@@ -10,7 +10,7 @@ from api.body import media_type, read_object
 from api.call import Call, message_in
 from api.commands.documents import MULTIPART, UNTOLD, content_of
 from api.multipart import Part, fingerprint, read_parts
-from commands.attachments import GivenFile
+from commands.conversations.attachments import GivenFile
 from domain.conversation_files import MOST_FILES
 from domain.definition import Strict
 from domain.errors import Invalid

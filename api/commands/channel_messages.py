@@ -13,8 +13,8 @@ from api.body import read_bytes
 from api.call import Call, Operation, json_response
 from api.permissions import PUBLIC
 from api.schemas import body_schema
-from commands.channel_standing import open_channel
-from commands.channels import Decided, Said, begun_shown
+from commands.channels.channel_standing import open_channel
+from commands.channels.channels import Decided, Said, begun_shown
 from domain.channel import Channel
 from domain.definition import Strict, parse
 from domain.errors import Busy, DomainError, Invalid, Unavailable

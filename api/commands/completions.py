@@ -15,8 +15,8 @@ from api.openai_forms.streams import Chunks, chunks
 from api.schemas import body_schema
 from api.streaming import EventStream
 from commands.completion import Complete
-from commands.embedding import EmbedTexts
-from commands.execution import RunAnswer, RunBegan, whole
+from commands.models.embedding import EmbedTexts
+from commands.runs.execution import RunAnswer, RunBegan, whole
 from domain.definition import parse
 
 CHANNEL = "openai"

@@ -15,7 +15,7 @@ from api.commands.conversations import (
     delivered,
 )
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
-from commands.forking import Forking
+from commands.conversations.forking import Forking
 from domain.definition import parse
 
 

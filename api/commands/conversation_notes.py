@@ -7,8 +7,8 @@ from api.call import Call
 from api.commands.conversations import conversation_command, conversation_of
 from api.permissions import allowed
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
-from commands.conversation import principal_of
-from commands.conversation_notes import NoteCopied, NoteReview, TitleConversation
+from commands.conversations.conversation import principal_of
+from commands.conversations.conversation_notes import NoteCopied, NoteReview, TitleConversation
 from domain.conversation_notes import LONGEST_TITLE
 from domain.definition import Strict, parse
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.call import Call
 from api.commands.conversations import conversation_command, conversation_of
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
-from commands.conversation import principal_of
-from commands.conversation_tokens import OpenConversation
+from commands.conversations.conversation import principal_of
+from commands.conversations.conversation_tokens import OpenConversation
 from domain.definition import Strict, parse
 from domain.origins import Origin
 

@@ -14,8 +14,8 @@ from api.commands.configurations import nothing_else
 from api.cross_origin import origins_of_conversation
 from api.errors import HttpProblem
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
-from commands.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
-from commands.turn_work import Begun, Confirm, Say
+from commands.conversations.conversation import BeginConversation, CloseConversation, GiveFeedback, principal_of
+from commands.conversations.turn_work import Begun, Confirm, Say
 from domain.channel import Channel
 from domain.channels import ChannelName
 from domain.conversation_files import MOST_FILES

@@ -15,9 +15,9 @@ from api.call import Call, Operation, message_in
 from api.commands.configurations import nothing_else
 from api.multipart import Part, fingerprint, read_parts
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
-from commands.connectors import GivenDocument
-from commands.document_checks import MOST_DOCUMENTS
-from commands.knowledge_source import SwitchIndex
+from commands.knowledge.connectors import GivenDocument
+from commands.knowledge.document_checks import MOST_DOCUMENTS
+from commands.knowledge.knowledge_source import SwitchIndex
 from domain.definition import JSON, Strict
 from domain.definition import parse as parsed
 from domain.errors import Invalid, NotFound

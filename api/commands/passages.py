@@ -10,9 +10,9 @@ from api.call import Call, Operation
 from api.commands.documents import RECEIPT, source_of
 from api.queries.passages import READ_MODEL, known_passage
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
-from commands.document import sees
-from commands.passages import LONGEST, Addressed
-from commands.retrieval import groups_of
+from commands.knowledge.document import sees
+from commands.knowledge.passages import LONGEST, Addressed
+from commands.retrieval.retrieval import groups_of
 from domain.definition import JSON, Strict
 from domain.definition import parse as parsed
 from domain.document import Document

@@ -14,9 +14,9 @@ from api.commands.configurations import nothing_else
 from api.errors import problem_document
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
 from api.streaming import EventStream, StreamEvent, encoded
-from commands.conversation import principal_of
-from commands.pipeline_following import PipelineEvent, refusal_in
-from commands.pipeline_run import CancelPipelineRun, RunPipeline, no_such_run
+from commands.conversations.conversation import principal_of
+from commands.pipelines.pipeline_following import PipelineEvent, refusal_in
+from commands.pipelines.pipeline_run import CancelPipelineRun, RunPipeline, no_such_run
 from commands.ports import Receipt
 from domain.definition import JSON, Strict, parse
 from domain.references import UUID_FORM, identify

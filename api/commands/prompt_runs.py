@@ -8,8 +8,8 @@ from starlette.responses import Response
 from api.call import Call, Operation
 from api.run_streams import answered, streamed
 from api.schemas import body_schema
-from commands.execution import whole
 from commands.prompt_run import RunPrompt
+from commands.runs.execution import whole
 from domain.definition import JSON, Strict, parse
 from domain.references import identify
 

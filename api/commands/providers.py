@@ -5,7 +5,7 @@ from starlette.responses import Response
 from api.call import Call, Operation
 from api.commands.configurations import nothing_else
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT
-from commands.provider import TryProvider
+from commands.models.provider import TryProvider
 from domain.references import identify
 
 

@@ -10,8 +10,8 @@ from api.commands.conversations import conversation_of
 from api.queries.conversations import reader_of
 from api.run_streams import answered, streamed
 from api.schemas import body_schema
-from commands.execution import whole
-from commands.replaying import ReplayConversation
+from commands.replays.replaying import ReplayConversation
+from commands.runs.execution import whole
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 from domain.references import identify

@@ -21,10 +21,10 @@ from api.schemas import body_schema
 from api.streaming import EventStream
 from api.turn_streams import failure_in
 from commands.completion import Complete, aim
-from commands.conversation import owned, principal_of
-from commands.execution import RunBegan, whole
-from commands.responding import Respond, Responding
-from commands.turn_work import Begun
+from commands.conversations.conversation import owned, principal_of
+from commands.conversations.responding import Respond, Responding
+from commands.conversations.turn_work import Begun
+from commands.runs.execution import RunBegan, whole
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.definition import parse

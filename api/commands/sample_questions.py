@@ -11,7 +11,7 @@ from api.call import Call, Operation
 from api.commands.documents import source_of
 from api.run_streams import answered
 from api.schemas import body_schema
-from commands.sample_questions import MakeQuestions
+from commands.knowledge.sample_questions import MakeQuestions
 from domain.definition import Reference, Strict, parse
 from domain.errors import NotFound
 from domain.references import UUID_FORM, identify

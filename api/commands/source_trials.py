@@ -6,7 +6,7 @@ from api.call import Call, Operation
 from api.commands.configurations import nothing_else
 from api.commands.documents import source_of
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT
-from commands.source_trial import TrySource
+from commands.knowledge.source_trial import TrySource
 
 
 async def try_source(call: Call) -> Response:

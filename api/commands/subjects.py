@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from api.call import READ_PATIENCE, Call, Operation
 from api.errors import HttpProblem
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
-from commands.pipeline_run import PIPELINE
+from commands.pipelines.pipeline_run import PIPELINE
 from commands.ports import Receipt
 from commands.subject import EraseSubject, ExportSubject
 from domain import pipeline_results

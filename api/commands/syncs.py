@@ -10,7 +10,7 @@ from api.call import Call, Operation
 from api.commands.configurations import nothing_else
 from api.commands.documents import source_of
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
-from commands.sync import BeginSync, CancelSync
+from commands.knowledge.sync import BeginSync, CancelSync
 from domain.definition import Strict, parse
 from domain.errors import NotFound
 from domain.references import UUID_FORM

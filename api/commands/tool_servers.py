@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.call import Call, Operation
 from api.commands.configurations import nothing_else
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
-from commands.tool_server import SyncTools, TryTool
+from commands.agents.tool_server import SyncTools, TryTool
 from domain.definition import JSON, Strict, parse
 from domain.references import identify
 

@@ -11,9 +11,9 @@ from api.commands.conversation_tokens import SECONDS, TOKEN
 from api.cross_origin import origins_of_chat, web_chat_of
 from api.permissions import PUBLIC
 from api.schemas import body_schema
-from commands.channel_standing import actor_of
-from commands.conversation_tokens import HELD
-from commands.web_chat import Visit
+from commands.channels.channel_standing import actor_of
+from commands.channels.web_chat import Visit
+from commands.conversations.conversation_tokens import HELD
 from domain.definition import Strict, parse
 from domain.errors import NotFound
 from domain.references import UUID_FORM

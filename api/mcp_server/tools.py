@@ -15,8 +15,8 @@ from api.commands import answers, conversations, prompt_runs
 from api.mcp_server import arguments, telling
 from api.mcp_server.offers import Offer
 from api.queries import searches
-from commands.conversation import BeginConversation, owned, principal_of
-from commands.turn_work import Begun, Say
+from commands.conversations.conversation import BeginConversation, owned, principal_of
+from commands.conversations.turn_work import Begun, Say
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.definition import parse

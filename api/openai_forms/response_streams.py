@@ -8,9 +8,9 @@ import orjson
 
 from api.errors import problem_document
 from api.openai_forms.response_objects import Origin, error_of, of_run, of_turn
-from commands.execution import RunAnswer
-from commands.model_calls import TextPiece
-from commands.turn_streams import TERMINAL, TurnEvent
+from commands.conversations.turn_streams import TERMINAL, TurnEvent
+from commands.models.model_calls import TextPiece
+from commands.runs.execution import RunAnswer
 
 LAST: Mapping[str, str] = {"completed": "completed", "failed": "failed"}
 """Status of a response -> its last event; OpenAI has none for one that was cancelled: it is as incomplete."""

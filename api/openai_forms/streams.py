@@ -9,8 +9,8 @@ import orjson
 from api.errors import problem_document
 from api.openai_forms.answers import annotations, beside, chat_usage, finish_reason, head, tool_calls
 from api.openai_forms.refusals import with_error
-from commands.execution import RunAnswer, RunBegan
-from commands.model_calls import TextPiece
+from commands.models.model_calls import TextPiece
+from commands.runs.execution import RunAnswer, RunBegan
 
 DONE = b"data: [DONE]\n\n"
 

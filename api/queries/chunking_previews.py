@@ -10,8 +10,8 @@ from api.body import read_object
 from api.call import Call, Operation, answer
 from api.commands.documents import LARGEST_JSON, content_of
 from api.schemas import body_schema
-from commands.chunking_preview import PreviewChunking
-from commands.document_checks import line, media_type
+from commands.knowledge.chunking_preview import PreviewChunking
+from commands.knowledge.document_checks import line, media_type
 from domain.definition import Reference, Strict, parse
 from domain.knowledge_source import Chunking, Profile
 from domain.model import Model

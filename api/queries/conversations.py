@@ -15,7 +15,7 @@ from api.permissions import allowed
 from api.queries.configurations import CURSOR, LIMIT, ORDER, PAST
 from api.schemas import list_schema
 from api.visitors import conversation_for_visitor
-from commands.turn_streams import TurnEvent
+from commands.conversations.turn_streams import TurnEvent
 from domain.conversation_files import file_in
 from domain.errors import Invalid, NotFound
 from domain.references import identify

@@ -13,8 +13,8 @@ from api.call import Call, Operation, Parameter, answer
 from api.commands.documents import document_of, source_of
 from api.queries.configurations import CURSOR, LIMIT
 from api.schemas import list_schema
-from commands.document import sees
-from commands.retrieval import groups_of
+from commands.knowledge.document import sees
+from commands.retrieval.retrieval import groups_of
 from domain.document import Document
 from domain.errors import Conflict, NotFound
 from domain.knowledge_source import KnowledgeSource

@@ -10,7 +10,7 @@ from api.commands.documents import source_of
 from api.queries.configurations import CURSOR, LIMIT
 from api.queries.documents import known_source
 from api.schemas import list_schema
-from commands.retrieval import groups_of
+from commands.retrieval.retrieval import groups_of
 from domain.errors import Invalid, NotFound
 from domain.references import UUID_FORM
 from projections.passages import PassagesProjection

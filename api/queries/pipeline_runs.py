@@ -5,8 +5,8 @@ from starlette.responses import Response
 from api.call import Call, Operation, Parameter, answer
 from api.commands.pipeline_runs import RECEIPT, run_of, streamed
 from api.permissions import allowed
-from commands.conversation import principal_of
-from commands.pipeline_run import no_such_run, owned
+from commands.conversations.conversation import principal_of
+from commands.pipelines.pipeline_run import no_such_run, owned
 from domain.errors import Invalid, NotFound
 from domain.pipeline_results import document
 from domain.pipeline_run import PipelineRun

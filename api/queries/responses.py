@@ -17,7 +17,7 @@ from api.permissions import allowed
 from api.queries.conversations import reader_of
 from api.streaming import EventStream
 from commands.completion import PREFIXES
-from commands.turn_ends import leg_of, turn_document
+from commands.conversations.turn_ends import leg_of, turn_document
 from domain.conversation import Conversation
 from domain.errors import Invalid, NotFound
 from domain.run import Run

@@ -12,10 +12,10 @@ from api.answer_schemas import ANSWER, EXPLAIN, SEARCH_ANSWER
 from api.call import Call, Operation
 from api.run_streams import answered
 from api.schemas import body_schema
-from commands.answer_run import AnswerQuestion, Choice, SearchByTool
 from commands.configuration import resolved
-from commands.execution import whole
 from commands.ports import Context
+from commands.retrieval.answer_run import AnswerQuestion, Choice, SearchByTool
+from commands.runs.execution import whole
 from domain.configuration import Configuration
 from domain.definition import JSON, Strict, parse
 from domain.filters import LONGEST_KEY

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.reading.reader import Reader
-from commands.reading import Unreadable
+from commands.knowledge.reading import Unreadable
 from tests.support.files import (
     a_docx,
     a_docx_of,

@@ -12,7 +12,7 @@ from adapters.connectors.confluence_storage import html_of
 from adapters.connectors.web import Web
 from adapters.egress import Egress
 from adapters.reading.html import read_html
-from commands.connectors import Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import Listed, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.site import Answer, site
 from tests.support.worlds.confluence import CloudWorld, ConfluenceWorld, DataCenterWorld, Thing

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.connectors.web import ATTEMPTS, AddressRefused, Ask, TooLarge, Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from tests.support.site import Answer, Site, site
 
 BEARER = {"Authorization": "Bearer canary"}

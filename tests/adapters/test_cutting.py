@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adapters.reading import cutting
 from adapters.reading.cutting import cut, lines, sentences, tokens
 from adapters.reading.plain import headings_of
-from commands.reading import Text
+from commands.knowledge.reading import Text
 
 STRATEGIES = ("recursive", "sentence", "markdown", "html_headings", "code", "none")
 PIECES = st.sampled_from(

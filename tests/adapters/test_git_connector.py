@@ -18,7 +18,7 @@ from adapters.connectors.git import GitConnector
 from adapters.connectors.git_command import environment_of, way_to
 from adapters.connectors.roots import Roots
 from adapters.egress import Egress
-from commands.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.git_server import Repository, repository, served
 from tests.support.site import Answer, Asked, Site, site

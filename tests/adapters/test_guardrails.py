@@ -10,7 +10,7 @@ from adapters.guardrails.pii import PiiConfig, PiiGuard
 from adapters.plugins.checking import plugin_of
 from adapters.plugins.finding import Finding
 from adapters.plugins.guard import PluginGuard
-from commands.guardrails import GuardrailFailed
+from commands.agents.guardrails import GuardrailFailed
 from domain.references import identify
 
 ALL = PiiConfig(kinds=["email", "phone", "iban", "credit_card", "ip_address", "us_ssn"])

@@ -10,7 +10,7 @@ from adapters.connectors import web as requests
 from adapters.connectors.http_json import HttpJsonConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.site import Answer, Asked, Site, site
 

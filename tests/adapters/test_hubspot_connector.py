@@ -8,7 +8,7 @@ import pytest
 from adapters.connectors.hubspot import HubSpotConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
 from tests.support.site import Answer, Asked, site

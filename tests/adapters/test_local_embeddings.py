@@ -13,7 +13,7 @@ import pytest
 from adapters.local_embeddings.bert import gelu, gelu_by_tanh
 from adapters.local_embeddings.directory import LocalModel, Unusable, floats
 from adapters.local_embeddings.process import Turns
-from commands.model_calls import ModelCallFailed, ModelCallTimedOut
+from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut
 from tests.support import tiny_bert
 from tests.support.called_models import Caller, calling, model_of, provider_at
 

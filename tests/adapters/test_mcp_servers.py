@@ -9,7 +9,7 @@ import pytest
 
 from adapters.egress import Egress
 from adapters.tool_servers.servers import ReachedToolServers, tool_servers
-from commands.tools import ToolAnswer, ToolServerUnavailable
+from commands.agents.tools import ToolAnswer, ToolServerUnavailable
 from domain.configuration import Configuration
 from domain.tool_server import ToolServer
 from domain.turn_effects import UNKNOWN

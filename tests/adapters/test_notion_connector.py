@@ -10,7 +10,7 @@ from adapters.connectors.notion import NotionConnector
 from adapters.connectors.pace import Pace
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
 from tests.support.site import Answer, Asked, site

@@ -10,7 +10,7 @@ import pytest
 from adapters.connectors.oauth import LEEWAY, USUAL_LIFE, Grant, Tokens
 from adapters.connectors.web import Ask, Web
 from adapters.egress import Egress
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from tests.support.site import Answer, Asked, Site, site
 
 FORM = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "canary & more"}

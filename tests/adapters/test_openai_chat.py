@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.model_calls import Attempt, ChatAnswer, ChatRequest, ModelCallFailed, TextPiece, ToolCall
+from commands.models.model_calls import Attempt, ChatAnswer, ChatRequest, ModelCallFailed, TextPiece, ToolCall
 from domain.pricing import Cost, Usage
 from tests.support.called_models import HELLO, calling, model_of, nobody_connected, provider_at
 from tests.support.model_server import Gate, Hang, ModelServer, Reply, ToolCalled, answered, stream_of

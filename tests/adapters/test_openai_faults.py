@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.model_calls import ModelCallFailed
+from commands.models.model_calls import ModelCallFailed
 from domain.pricing import Usage
 from tests.support.called_models import PATIENT, calling, model_of, nobody_connected, provider_at
 from tests.support.faults import OUTCOMES

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.openai.failures import retry_after
-from commands.model_calls import ChatRequest, ModelCallFailed, ModelCallTimedOut, ModelLimitReached
+from commands.models.model_calls import ChatRequest, ModelCallFailed, ModelCallTimedOut, ModelLimitReached
 from domain.pricing import Usage
 from tests.support.called_models import HELLO, PATIENT, Caller, calling, model_of, provider_at
 from tests.support.model_server import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.model_calls import Attempt, ModelCallFailed
+from commands.models.model_calls import Attempt, ModelCallFailed
 from domain.pricing import Usage
 from tests.support.called_models import calling, model_of, nobody_connected, provider_at
 from tests.support.model_server import Hang, ModelServer, Raw, Received, answered, server_error

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from commands.model_calls import ModelCallFailed
+from commands.models.model_calls import ModelCallFailed
 from tests.support.called_models import Caller, calling, model_of, provider_at
 from tests.support.model_server import ModelServer, Raw, refused
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.tool_servers.openapi import document
 from adapters.tool_servers.openapi.operations import offer_of
-from commands.tools import Offer, WrongSpecification
+from commands.agents.tools import Offer, WrongSpecification
 
 NO_AUTH = {"kind": "none", "in": "header", "name": None}
 

@@ -11,7 +11,7 @@ from llama_index.core.schema import Document as LoadedDocument
 from pydantic import SecretStr
 
 from adapters.plugins.checking import SOURCES
-from commands.connectors import SourceUnavailable
+from commands.knowledge.connectors import SourceUnavailable
 from domain.errors import Invalid
 from tests.adapters.test_plugins import SECRET, opened
 from tests.support.asked_connectors import listed, place_of

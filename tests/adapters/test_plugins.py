@@ -16,7 +16,7 @@ from adapters.plugins.checking import METHODS, SOURCES
 from adapters.plugins.connector import PluginConnector
 from adapters.plugins.document import Document
 from adapters.plugins.plugins import Plugins
-from commands.connectors import Connector, NotFetched, SourceUnavailable
+from commands.knowledge.connectors import Connector, NotFetched, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
 from tests.support.plugin_modules import module_of

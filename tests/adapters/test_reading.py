@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from adapters.reading.reader import Reader
-from commands.reading import PasswordProtected, TooLarge, Unreadable, UnsupportedMediaType
+from commands.knowledge.reading import PasswordProtected, TooLarge, Unreadable, UnsupportedMediaType
 from tests.support.files import (
     a_docx,
     a_locked_pdf,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.reading.reader import Reader
-from commands.reading import PasswordProtected, TooLarge, Unreadable
+from commands.knowledge.reading import PasswordProtected, TooLarge, Unreadable
 from tests.support.files import declaring, overlapping, with_entry, with_part
 from tests.support.office_files import an_epub
 

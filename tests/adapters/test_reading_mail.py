@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.reading.reader import Reader
-from commands.reading import PasswordProtected, ReadingLimit, Unreadable
+from commands.knowledge.reading import PasswordProtected, ReadingLimit, Unreadable
 from tests.support.office_files import a_mail
 
 HEAD = (

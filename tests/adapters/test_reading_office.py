@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.reading.reader import Reader
-from commands.reading import PasswordProtected, ReadingLimit, TooLarge, Unreadable
+from commands.knowledge.reading import PasswordProtected, ReadingLimit, TooLarge, Unreadable
 from tests.support.files import a_docx, declaring, overlapping, with_entry, with_part
 from tests.support.office_files import SHEETS, a_pptx, a_shape, an_epub, an_xlsx
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.reading.reader import Child, Reader
-from commands.reading import ReadingLimit
+from commands.knowledge.reading import ReadingLimit
 from tests.support.files import a_docx, a_locked_pdf, a_pdf, without_styles
 from tests.support.processes import emptied, parts, processes_of, what_it_holds
 

@@ -16,7 +16,7 @@ from adapters.connectors.s3 import KEYS_AT_ONCE, S3Connector
 from adapters.connectors.signature_v4 import SigningKey
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.s3_server import REGION, Store, s3_server
 from tests.support.site import Answer, Site, site

@@ -9,7 +9,7 @@ import pytest
 from adapters.connectors.salesforce import SalesforceConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
 from tests.support.site import Answer, Asked, site

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from commands.model_calls import ModelCallFailed
+from commands.models.model_calls import ModelCallFailed
 from domain.references import identify
 from domain.retrieval import space_name
 from tests.support.knowledge import MODEL, SPACE, Knowledge, knowledge

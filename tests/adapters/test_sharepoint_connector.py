@@ -10,7 +10,7 @@ from adapters.connectors import web as requests
 from adapters.connectors.sharepoint import SharePointConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import Listed, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.site import Answer, Asked, site
 from tests.support.worlds import CANARY

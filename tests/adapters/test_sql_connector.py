@@ -16,7 +16,7 @@ from adapters.connectors.roots import Roots
 from adapters.connectors.sql import SqlConnector
 from adapters.connectors.sqlalchemy_rows import statement
 from adapters.egress import Egress
-from commands.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.postgres import Database
 from tests.support.worlds.sql import SqlWorld, relay

@@ -13,8 +13,8 @@ from tiktoken_ext import openai_public
 from adapters.reading.counting import CL100K_PATTERN, count_of
 from adapters.reading.reader import Reader
 from adapters.reading.tokenizers import CL100K, InstalledTokenizers
-from commands.reading import Text, Tokenizer, Unreadable
-from commands.tokenizing import TokenizerGone
+from commands.knowledge.reading import Text, Tokenizer, Unreadable
+from commands.knowledge.tokenizing import TokenizerGone
 from domain.errors import NotFound
 from domain.model import Model
 from domain.provider import Provider

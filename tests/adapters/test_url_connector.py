@@ -12,7 +12,7 @@ from adapters.connectors.pages import links_of, sitemap_of, title_of
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import AddressRefused, Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.site import Answer, Asked, Site, site
 

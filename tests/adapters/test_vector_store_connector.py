@@ -12,7 +12,7 @@ from adapters.connectors.stored_passages import StoredPassage, VectorStoreConfig
 from adapters.connectors.vector_store import VectorStoreConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from commands.connectors import NotFetched, SourceUnavailable
+from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
 from tests.support.site import Site, site

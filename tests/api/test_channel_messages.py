@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from adapters.channels.own_system import OwnSystems
-from commands.channel_deliveries import DeliverAnswers
+from commands.channels.channel_deliveries import DeliverAnswers
 from commands.jobs import Job
 from tests.api.test_confirmations import SHOUT
 from tests.support.model_server import ModelServer, Reply

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.connectors import web
-from commands.syncing import FETCHED_AT_ONCE
+from commands.knowledge.syncing import FETCHED_AT_ONCE
 from tests.api.test_secrets import assert_nowhere, dumped
 from tests.support.connector_worlds import WORLDS, Make
 from tests.support.postgres import Database

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.model_calls import ChatAnswer, ChatRequest, ModelCallFailed, NoModel
+from commands.models.model_calls import ChatAnswer, ChatRequest, ModelCallFailed, NoModel
 from domain.errors import Archived, Conflict, NotFound
 from domain.references import identify
 from tests.support.model_server import ModelServer, Reply

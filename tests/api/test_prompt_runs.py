@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from commands.model_calls import (
+from commands.models.model_calls import (
     Attempt,
     ChatAnswer,
     ChatRequest,

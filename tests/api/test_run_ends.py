@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
+from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
 from domain.errors import Unavailable
 from tests.api.test_prompt_runs import ScriptedModels, events_in
 from tests.support.model_server import Gate, Hang, ModelServer, Reply

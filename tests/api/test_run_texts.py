@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.event_store.data_keys import DataKeys
-from commands.retention import RETENTION, EndRunTexts, period
+from commands.runs.retention import RETENTION, EndRunTexts, period
 from domain.run import TEXTS
 from tests.support.model_server import ModelServer, Reply
 from tests.support.postgres import Database

@@ -14,8 +14,8 @@ import pytest
 from adapters.jobs import Jobs
 from adapters.knowledge.scheduled_sources import PostgresScheduledSources
 from commands.jobs import Failed, Finished, Job, Outcome, Postponed
-from commands.knowledge_source import SCHEDULE
-from commands.scheduling import HOUR, SyncBySchedule
+from commands.knowledge.knowledge_source import SCHEDULE
+from commands.knowledge.scheduling import HOUR, SyncBySchedule
 from domain.errors import Unavailable
 from domain.knowledge_source import KnowledgeSource
 from tests.support.postgres import Database

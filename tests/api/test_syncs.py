@@ -16,10 +16,10 @@ from adapters.connectors.roots import Roots
 from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.knowledge.sync_items import PostgresSyncItems
 from adapters.secrets import KeyringSecretBox
-from commands.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.jobs import Job
-from commands.sync import SYNC
-from commands.syncing import MOST_DOCUMENTS, SyncSources
+from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.sync import SYNC
+from commands.knowledge.syncing import MOST_DOCUMENTS, SyncSources
 from domain.errors import Unavailable
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from commands.agent_talk import NOBODY
-from commands.guarding import BEGUN_BEFORE, READ_BEFORE
+from commands.agents.agent_talk import NOBODY
+from commands.agents.guarding import BEGUN_BEFORE, READ_BEFORE
 from tests.support.mcp_shop import mcp_shop
 from tests.support.model_server import ModelServer, Received, Reply, ToolCalled, server_error
 from tests.support.postgres import Database

@@ -1,6 +1,6 @@
 """What a model is shown of a conversation that it is asked about."""
 
-from commands.about_conversations import transcript
+from commands.conversations.about_conversations import transcript
 from domain.conversation_course import note_guardrail
 from domain.turn import Reply
 from tests.domain.test_conversation import AGENT, asked

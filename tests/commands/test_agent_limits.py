@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from commands.agent_talk import BEGINNING
-from commands.budgets import TurnLimitReached
-from commands.model_calls import NoModel
+from commands.agents.agent_talk import BEGINNING
+from commands.agents.budgets import TurnLimitReached
+from commands.models.model_calls import NoModel
 from commands.prompt_run import InvalidOutput
 from domain.agent import Agent
 from domain.errors import Invalid

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.channel_deliveries import DeliverAnswers, NotDelivered, NoteDelivery, Outgoing, delivery_noted
+from commands.channels.channel_deliveries import DeliverAnswers, NotDelivered, NoteDelivery, Outgoing, delivery_noted
 from commands.jobs import Failed, Finished, Job, Outcome, Postponed
 from domain.channel import Channel
 from domain.conversation import Conversation

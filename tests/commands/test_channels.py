@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from commands.agent_talk import Course
-from commands.welcoming import welcome_of
+from commands.agents.agent_talk import Course
+from commands.conversations.welcoming import welcome_of
 from domain.agent import Agent
 from domain.citations import CitationFilter
 from domain.errors import Invalid

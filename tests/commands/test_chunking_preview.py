@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from adapters.reading.reader import Reader
-from commands.chunking_preview import ChunkingPreviews, PreviewChunking, headings_above
-from commands.reading import Heading, UnsupportedMediaType
-from commands.tokenizing import Cutter
+from commands.knowledge.chunking_preview import ChunkingPreviews, PreviewChunking, headings_above
+from commands.knowledge.reading import Heading, UnsupportedMediaType
+from commands.knowledge.tokenizing import Cutter
 from domain.knowledge_source import Chunking
 from tests.support.reading import NoThings, NoTokenizers
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from commands.agent import AgentRules
+from commands.agents.agent import AgentRules
+from commands.agents.confirming import question
 from commands.configuration import Change
-from commands.confirming import question
-from commands.model_calls import ToolCall
+from commands.models.model_calls import ToolCall
 from domain.agent import Agent
 from domain.errors import Invalid
 from tests.support.fakes import PlainRenderer

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from commands.conversation import owned
-from commands.guarding import Exposure
+from commands.agents.guarding import Exposure
+from commands.conversations.conversation import owned
 from domain.conversation import Conversation
 from domain.conversation_files import attach
 from domain.errors import NotFound

@@ -10,11 +10,11 @@ import pytest
 
 from adapters.keyring import Keyring
 from adapters.secrets import KeyringSecretBox
-from commands.conversation_tokens import Claims, ConversationTokens
+from commands.conversations.conversation_tokens import Claims, ConversationTokens
+from commands.conversations.queued_turns import BeginQueuedTurns
+from commands.conversations.turn_work import Say
 from commands.jobs import Job
 from commands.ports import Actor, Context
-from commands.queued_turns import BeginQueuedTurns
-from commands.turn_work import Say
 from domain.conversation import Conversation
 from domain.turn import Reply
 from tests.domain.test_conversation import asked

@@ -14,7 +14,7 @@ from api.bootstrap import open_container
 from api.container import Container
 from api.settings import Settings
 from commands.configuration import Archive, CreateThing
-from commands.connectors import GivenDocument
+from commands.knowledge.connectors import GivenDocument
 from commands.ports import SYSTEM, Context, IdempotencyKey
 from domain.errors import Archived, Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from commands.guarding import BEGUN_BEFORE, READ_BEFORE, Exposure, Guard
-from commands.tool_actions import ToolFacts
+from commands.agents.guarding import BEGUN_BEFORE, READ_BEFORE, Exposure, Guard
+from commands.agents.tool_actions import ToolFacts
 from domain.conversation import Conversation
 from domain.turn import Reply
 from domain.turn_effects import begin_action

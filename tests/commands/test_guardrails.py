@@ -7,14 +7,14 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
-from commands.actions import ActionDone
-from commands.agent import AgentRules
-from commands.answering import Cited
+from commands.agents.actions import ActionDone
+from commands.agents.agent import AgentRules
+from commands.agents.guardrails import Finding, GuardrailFailed, Triggered, Watch, masked_in
+from commands.agents.pausing import Resumption
+from commands.agents.screening import Screen
 from commands.configuration import Change
-from commands.guardrails import Finding, GuardrailFailed, Triggered, Watch, masked_in
-from commands.model_calls import Attached, SaidBefore, TextPiece
-from commands.pausing import Resumption
-from commands.screening import Screen
+from commands.models.model_calls import Attached, SaidBefore, TextPiece
+from commands.retrieval.answering import Cited
 from domain.agent import Agent
 from domain.errors import DomainError, Invalid
 from domain.guardrails import BLOCKED, UNSEEN, WITHHELD

@@ -8,10 +8,10 @@ import pytest
 
 from adapters.postgres.passages import upkeep
 from adapters.projection_runner import upkeep as tending
-from commands import index_building
-from commands.document import INDEX_DOCUMENT
-from commands.knowledge_source import FILL_INDEX, SwitchIndex
-from commands.reading import ReaderDown
+from commands.knowledge import index_building
+from commands.knowledge.document import INDEX_DOCUMENT
+from commands.knowledge.knowledge_source import FILL_INDEX, SwitchIndex
+from commands.knowledge.reading import ReaderDown
 from domain.knowledge_source import KnowledgeSource
 from tests.support.indexing import ASKED, GIVEN, Indexing, embedded, installed
 from tests.support.model_server import server_error

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from commands import summaries
-from commands.model_calls import ModelCallFailed
-from commands.summaries import Remembered
+from commands.agents import summaries
+from commands.agents.summaries import Remembered
+from commands.models.model_calls import ModelCallFailed
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.conversation_course import summarize

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from commands.agent_talk import BEGINNING, ActionStarted
-from commands.classifying import TopicChosen
-from commands.other_agents import HandedOff
-from commands.pausing import Resumption
+from commands.agents.agent_talk import BEGINNING, ActionStarted
+from commands.agents.classifying import TopicChosen
+from commands.agents.other_agents import HandedOff
+from commands.agents.pausing import Resumption
 from domain.agent import Agent
 from domain.errors import Invalid
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, pause_in, reply_in

@@ -9,8 +9,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from commands.document import INDEX_DOCUMENT
-from commands.passages import Addressed, NotWritten
+from commands.knowledge.document import INDEX_DOCUMENT
+from commands.knowledge.passages import Addressed, NotWritten
 from domain.errors import Invalid
 from domain.knowledge_source import KnowledgeSource
 from domain.retrieval import Search

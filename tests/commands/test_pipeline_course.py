@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from commands.bus import Bus
-from commands.pipeline_course import Course, Entries, Happened, ItemFailed, Stopped
-from commands.pipeline_items import PipelineItems
-from commands.pipeline_run import NoteItemBegun, item_begun, item_ended
+from commands.pipelines.pipeline_course import Course, Entries, Happened, ItemFailed, Stopped
+from commands.pipelines.pipeline_items import PipelineItems
+from commands.pipelines.pipeline_run import NoteItemBegun, item_begun, item_ended
 from commands.ports import SYSTEM, Context, Things
-from commands.runs import Recording, Runs
+from commands.runs.runs import Recording, Runs
 from domain.errors import NotFound, Unavailable
 from domain.pipeline import Pipeline
 from domain.pipeline_run import PipelineRun

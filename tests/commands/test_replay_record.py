@@ -7,16 +7,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.actions import Asker
-from commands.answering import Answerer
-from commands.execution import Execution
-from commands.model_calls import Embedded, ModelCallFailed, NoModel, ToolCall
+from commands.agents.actions import Asker
+from commands.agents.tool_actions import ToolActions
+from commands.models.model_calls import Embedded, ModelCallFailed, NoModel, ToolCall
 from commands.ports import SYSTEM, Context
 from commands.prompt_run import PromptRuns
-from commands.replay_record import UNAVAILABLE, RecordedActions, TurnRecord
-from commands.replay_scoring import Similarities
-from commands.runs import Recording, Runs
-from commands.tool_actions import ToolActions
+from commands.replays.replay_record import UNAVAILABLE, RecordedActions, TurnRecord
+from commands.replays.replay_scoring import Similarities
+from commands.retrieval.answering import Answerer
+from commands.runs.execution import Execution
+from commands.runs.runs import Recording, Runs
 from domain.similarity import cosine, token_f1, without_markers
 from tests.support.fakes import PlainRenderer
 from tests.support.scripted_agents import Scripted, Shelf

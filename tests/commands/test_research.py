@@ -10,16 +10,16 @@ from uuid import UUID, uuid5
 import orjson
 import pytest
 
-from commands.agent_part import Part
-from commands.agent_talk import ActionStarted, Course
-from commands.budgets import TurnLimitReached
-from commands.guarding import Guard
-from commands.inquiring import searching
-from commands.model_calls import ModelCallFailed, NoModel
-from commands.other_agents import HandedOff
-from commands.replay_record import RecordedActions, TurnRecord
-from commands.researching import Learned, Planned, Reflected
-from commands.tool_actions import ToolFacts
+from commands.agents.agent_part import Part
+from commands.agents.agent_talk import ActionStarted, Course
+from commands.agents.budgets import TurnLimitReached
+from commands.agents.guarding import Guard
+from commands.agents.inquiring import searching
+from commands.agents.other_agents import HandedOff
+from commands.agents.researching import Learned, Planned, Reflected
+from commands.agents.tool_actions import ToolFacts
+from commands.models.model_calls import ModelCallFailed, NoModel
+from commands.replays.replay_record import RecordedActions, TurnRecord
 from domain.agent import Agent
 from domain.retrieval import Found, Passage
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, reply_in

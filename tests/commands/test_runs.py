@@ -7,7 +7,7 @@ import pytest
 
 from commands.bus import Command
 from commands.ports import SYSTEM, Context, Receipt
-from commands.runs import Runs
+from commands.runs.runs import Runs
 
 
 class SlowBus:

@@ -1,6 +1,6 @@
 """What is proposed for the metadata of a source, from a sample."""
 
-from commands.source_trial import proposed
+from commands.knowledge.source_trial import proposed
 
 
 def test_each_value_of_a_sample_is_proposed_by_its_path_with_the_type_it_looks_like():

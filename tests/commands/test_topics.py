@@ -5,10 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
-from commands.agent_talk import Course
-from commands.classifying import TopicChosen
-from commands.model_calls import ModelCallFailed
-from commands.pausing import Resumption
+from commands.agents.agent_talk import Course
+from commands.agents.classifying import TopicChosen
+from commands.agents.pausing import Resumption
+from commands.models.model_calls import ModelCallFailed
 from domain.agent import Agent
 from domain.prompt import Prompt
 from domain.topics import TopicChoice

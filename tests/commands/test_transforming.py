@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from commands import transforming
-from commands.document import INDEX_DOCUMENT
-from commands.passages import Addressed
-from commands.reading import Chunk
+from commands.knowledge import transforming
+from commands.knowledge.document import INDEX_DOCUMENT
+from commands.knowledge.passages import Addressed
+from commands.knowledge.reading import Chunk
 from domain.errors import Invalid
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.grounding import judged_in
-from commands.model_json import WrongOutput
+from commands.models.model_json import WrongOutput
+from commands.retrieval.grounding import judged_in
 from domain.grounding import MOST_PARTS, Sentence, by_overlap, by_scores, document, parts_of, sentences_of, share
 from domain.retrieval import Passage
 

@@ -14,7 +14,7 @@ from api.container import Container
 from api.database import APP_ROLE
 from api.settings import Settings
 from commands.configuration import ChangeThing, CreateThing
-from commands.connectors import GivenDocument
+from commands.knowledge.connectors import GivenDocument
 from commands.ports import SYSTEM, Context
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from commands.pipeline_run import RunPipeline
+from commands.pipelines.pipeline_run import RunPipeline
 from commands.ports import Actor, Context
 from domain.model import Model
 from domain.pipeline import Pipeline

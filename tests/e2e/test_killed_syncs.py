@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.sync import BeginSync
+from commands.knowledge.sync import BeginSync
 from domain.knowledge_source import KnowledgeSource
 from domain.sync import Sync
 from tests.e2e.test_crashes import installation

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from commands.connectors import Connector, Place
+from commands.knowledge.connectors import Connector, Place
 
 SOURCE = UUID(int=1)
 

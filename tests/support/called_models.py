@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import OpenAIModels, Timing
-from commands.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
+from commands.models.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
 from domain.model import ModelDefinition
 from domain.provider import ProviderDefinition
 from tests.support.model_server import ModelServer

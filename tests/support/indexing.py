@@ -14,9 +14,9 @@ from api.bootstrap import open_container
 from api.container import Container
 from api.settings import Settings
 from commands.configuration import ChangeThing, CreateThing
-from commands.connectors import GivenDocument
-from commands.document import INDEX_DOCUMENT
-from commands.knowledge_source import FILL_INDEX, FOLLOW_MODELS
+from commands.knowledge.connectors import GivenDocument
+from commands.knowledge.document import INDEX_DOCUMENT
+from commands.knowledge.knowledge_source import FILL_INDEX, FOLLOW_MODELS
 from commands.ports import SYSTEM, Context
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource

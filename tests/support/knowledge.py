@@ -19,7 +19,7 @@ from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import ReadModel
 from adapters.retrieval.searcher import PostgresSearcher, search_session
-from commands.model_calls import Embedded, ModelUsed
+from commands.models.model_calls import Embedded, ModelUsed
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource
 from domain.pricing import Cost, Usage

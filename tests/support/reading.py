@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 from uuid import UUID
 
-from commands.reading import Chunk, Text, Tokenizer, Unreadable, UnsupportedMediaType
+from commands.knowledge.reading import Chunk, Text, Tokenizer, Unreadable, UnsupportedMediaType
 from domain.errors import DomainError, NotFound
 
 

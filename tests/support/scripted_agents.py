@@ -13,19 +13,19 @@ from eventsourcing.domain import Aggregate
 from adapters.guardrails.injection import InjectionGuard
 from adapters.guardrails.pii import PiiGuard
 from api.answering_parts import agent_loop_of
-from commands.actions import ActionDone, Asker
-from commands.agent_talk import BEGINNING, Course
-from commands.answering import Answerer
+from commands.agents.actions import ActionDone, Asker
+from commands.agents.agent_talk import BEGINNING, Course
+from commands.agents.guardrails import Guard
+from commands.agents.summaries import Memory
+from commands.agents.tools import Tools
 from commands.choosing import Chosen, choose
 from commands.configuration import resolved
-from commands.execution import Execution
-from commands.guardrails import Guard
-from commands.model_calls import Attempt, ChatAnswer, ChatRequest, ModelUsed, NoModel, TextPiece, ToolCall
+from commands.models.model_calls import Attempt, ChatAnswer, ChatRequest, ModelUsed, NoModel, TextPiece, ToolCall
 from commands.ports import SYSTEM, Context
 from commands.prompt_run import PromptRuns
-from commands.runs import Recording, Runs
-from commands.summaries import Memory
-from commands.tools import Tools
+from commands.retrieval.answering import Answerer
+from commands.runs.execution import Execution
+from commands.runs.runs import Recording, Runs
 from domain.agent import Agent
 from domain.configuration import Configuration
 from domain.errors import NotFound

@@ -14,8 +14,8 @@ from api.bootstrap import open_container
 from api.container import Container
 from api.serve import Server, listen, server_config
 from api.settings import Settings
-from commands.model_calls import ChatModels
-from commands.reading import DocumentReader
+from commands.knowledge.reading import DocumentReader
+from commands.models.model_calls import ChatModels
 from tests.support.postgres import Database
 
 

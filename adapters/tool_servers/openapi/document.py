@@ -8,7 +8,7 @@ import orjson
 import yaml
 
 from adapters.openai.text import cleaned
-from commands.tools import WrongSpecification
+from commands.agents.tools import WrongSpecification
 from domain.references import escaped
 
 DEEPEST = 100

@@ -11,7 +11,7 @@ import orjson
 
 from adapters.tool_servers.openapi.document import Document, wrong
 from adapters.tool_servers.openapi.schemas import SchemaCopier, Unusable
-from commands.tools import Offer
+from commands.agents.tools import Offer
 from domain.provider import web_origin
 from domain.references import escaped
 

@@ -1,0 +1,1 @@
+"""What agents do to answer: their loop, actions, topics, limits and guardrails."""

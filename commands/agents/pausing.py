@@ -1,0 +1,74 @@
+"""Turns that wait for a person: what is kept of them in the log, and what they go on with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from commands.models.model_calls import ToolCall
+from domain.conversation import Conversation
+from domain.retrieval import Passage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """What a turn goes on with, after a person has decided on all that it waited for.
+
+    `comments` are what they said of calls that they declined.
+    """
+
+    content: str
+    history: Sequence[dict[str, Any]]
+    tool_calls: Sequence[dict[str, Any]]
+    given: Sequence[Passage]
+    cited: Sequence[int]
+    approved: Sequence[ToolCall]
+    declined: Sequence[ToolCall]
+    comments: Mapping[str, str] = field(default_factory=dict)
+
+
+def resumption_of(conversation: Conversation, turn: str) -> Resumption | None:
+    """Return what a turn goes on with; None where it has only begun."""
+    found = conversation.turn(turn)
+    if not found["legs"]:
+        return None
+    reply, pause = found["reply"], found["pause"]
+    decided = [conversation.confirmations[each["id"]] for each in pause["confirmations"]]
+    return Resumption(
+        content=reply["content"],
+        history=reply["history"],
+        tool_calls=reply["tool_calls"],
+        given=[passage_of(each) for each in pause["given"]],
+        cited=pause["cited"],
+        approved=[call_of(each) for each in decided if each["approved"]],
+        declined=[call_of(each) for each in decided if not each["approved"]],
+        comments={each["call"]: each["comment"] for each in decided if each["comment"] is not None},
+    )
+
+
+def call_of(confirmation: Mapping[str, Any]) -> ToolCall:
+    """Return the call that a confirmation is about."""
+    return ToolCall(id=confirmation["call"], name=confirmation["function"], arguments=confirmation["arguments"])
+
+
+def kept(passage: Passage) -> dict[str, Any]:
+    """Return what citations need of a passage."""
+    return {
+        "id": str(passage.id),
+        "document_id": str(passage.document_id),
+        "document_version": passage.document_version,
+        "source_id": str(passage.source_id),
+        "external_id": passage.external_id,
+        "title": passage.title,
+        "url": passage.url,
+        "start": passage.start,
+        "end": passage.end,
+        "page": passage.page,
+        "heading": passage.heading,
+    }
+
+
+def passage_of(value: Mapping[str, Any]) -> Passage:
+    """Return a passage of which only this was kept: its text is in the history."""
+    ids = {name: UUID(value[name]) for name in ("id", "document_id", "source_id")}
+    return Passage(**{**value, **ids}, text="", score=0.0, scores={}, metadata={})

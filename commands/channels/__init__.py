@@ -1,0 +1,1 @@
+"""Channels: web chat, Slack, signed webhooks; what comes in by them, and how answers go out."""

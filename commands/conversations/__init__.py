@@ -1,0 +1,1 @@
+"""Conversations and their turns: begun, answered, followed, forked, closed."""

@@ -1,0 +1,71 @@
+"""Turns that wait: each begins when the one before has ended, in whatever process finds that out first."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from commands.bus import Bus
+from commands.conversations.conversation_jobs import QUEUED_TURNS
+from commands.conversations.conversation_queue import RefuseMessage
+from commands.conversations.conversation_tokens import HELD, as_visitor
+from commands.conversations.turn_work import Say
+from commands.conversations.turns import Turns
+from commands.jobs import Finished, Job, Outcome
+from commands.ports import SYSTEM, Actor, Context, Things
+from domain.conversation import Conversation
+from domain.conversation_queue import next_queued
+from domain.errors import Busy, Conflict, DomainError, Unavailable
+from domain.turn import TurnEnded, TurnInProgress
+
+Standing = Callable[[Mapping[str, str]], Awaitable[Actor | None]]
+"""Returns a principal with what it may now; None where its credential is valid no more."""
+
+
+class NobodyAsks(Conflict):
+    """The credential of who said this is valid no more: it is not answered."""
+
+    code = "credential_ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginQueuedTurns:
+    """Begins turns that waited, in this process; a job's key is the conversation's id."""
+
+    bus: Bus
+    things: Things
+    turns: Turns
+    asking: Standing
+    kind: str = QUEUED_TURNS
+    most: int = 10
+    groups: int = 2
+
+    async def carry_out(self, jobs: Sequence[Job]) -> Mapping[UUID, Outcome]:
+        """Begin what is to begin."""
+        for job in jobs:
+            await self._begin_next(UUID(job.key))
+        return {job.id: Finished() for job in jobs}
+
+    async def _begin_next(self, id: UUID) -> None:
+        """Begin the turn that waits longest; one that can't begin ends with its reason, and makes way for the next."""
+        conversation = await self.things.newest(Conversation, id)
+        turn = next_queued(conversation)
+        if turn is None:
+            return
+        try:
+            actor = await self.asking(conversation.principal)
+            if actor is None:
+                raise NobodyAsks
+            if turn["channel"] == HELD:
+                actor = as_visitor(actor)
+            context = Context(actor=actor, channel=turn["channel"], attributes=turn["attributes"])
+            await self.turns.begin(Say(conversation=id, queued=turn["id"]), context)
+        except (Unavailable, Busy):
+            raise
+        except (TurnInProgress, TurnEnded):
+            return  # another process was faster
+        except DomainError as error:
+            reason = {"code": error.error_code, "message": str(error)}
+            await self.bus.dispatch(RefuseMessage(id=id, turn=turn["id"], error=reason), Context(actor=SYSTEM))
+
+    async def give_up(self, job: Job, error: str) -> None:
+        """Nothing more is tried: the message stays on record, can be cancelled, and is looked at with the next end."""

@@ -1,0 +1,1 @@
+"""Documents: fetched, read, cut, embedded, indexed, and changed by hand."""

@@ -1,0 +1,1 @@
+"""Pipelines: steps in sequence, as durable runs."""

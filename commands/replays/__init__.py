@@ -1,0 +1,1 @@
+"""Recorded conversations, answered again by another version of their agent."""

@@ -1,0 +1,1 @@
+"""Searches, and answers from what they find."""
