@@ -154,6 +154,7 @@ class ProjectionRunner:
         self._look: dict[str, bool] = {model.name: True for model in models}
         self._tasks: list[asyncio.Task[None]] = []
         self._building = asyncio.Lock()
+        self._followers: dict[str, Follower] = {}
         listener.on("magnet_log", lambda head: self.wake(int(head) if head and head.isdigit() else 0))
         listener.on("magnet_read", self._heard)
 
@@ -172,6 +173,9 @@ class ProjectionRunner:
         """Stop the loops; a batch under way is undone, and done by the next owner."""
         await end_tasks(*self._tasks)
         self._tasks = []
+        for follower in self._followers.values():
+            with contextlib.suppress(Fenced, psycopg.Error, PoolTimeout):  # what is passed over again costs nothing
+                await follower.settle()
 
     def _heard(self, payload: str | None) -> None:
         if payload is None or payload == "wake":
@@ -195,6 +199,7 @@ class ProjectionRunner:
         assert row is not None
         position, fence = row
         follower = self._follower(model, model.name, fence, position)
+        self._followers[model.name] = follower
         await follower.batches.make_schema()
         self._positions.moved(model.name, position)
         upkeep = Upkeep(self._pool, model, model.name, lambda: follower.position)

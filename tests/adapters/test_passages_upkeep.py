@@ -126,7 +126,8 @@ async def test_the_owner_looks_again_at_what_it_left(database: Database, monkeyp
         await known.source()
         await filled(known, 30)
         async with asyncio.timeout(20):
-            while await tables(known) != (0, 30, True):
+            # What came after the index was built may wait, up to MOST_FRESH.
+            while not ((seen := await tables(known))[2] and seen[0] <= 5 and seen[0] + seen[1] == 30):
                 await asyncio.sleep(0.01)
 
 
