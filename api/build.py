@@ -1,7 +1,7 @@
 """A process that builds one read model beside the live one: `python -m api.build NAME FENCE`, started by a runner.
 
-It is given the database's address on its standard input, takes every event up to the end of the log and ends. What
-comes meanwhile, and the switch, are its starter's. Exit status 3: another owner has taken over.
+It is given the database's address on its standard input, goes on from where its starter came to up to the end of the
+log, and ends. What comes meanwhile, and the switch, are its starter's. Exit status 3: another owner has taken over.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from adapters.child_processes import PR_SET_PDEATHSIG
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres.pools import pool_of
-from adapters.projection_runner.batch import Fenced
+from adapters.projection_runner.batch import SQL, Fenced
 from adapters.projection_runner.follower import Follower
 from api.process import calm_collector
 from api.read_models import READ_MODELS
@@ -34,7 +34,11 @@ async def build(dsn: str, name: str, fence: int) -> None:
     async with pool_of(dsn, 1, 4) as pool:
         log = EventLog(pool, EventMapper(AGGREGATES))
         schema = f"{name}__next"
-        follower = Follower(log, pool, model, schema=schema, fence=fence, position=0, sifting=True, most=MOST)
+        async with pool.connection() as connection:
+            row = await (await connection.execute(SQL["position"], {"projection": schema})).fetchone()
+        begun = 0 if row is None else int(row[0])
+        follower = Follower(log, pool, model, schema=schema, fence=fence, position=begun, sifting=True, most=MOST)
+        await follower.refresh()
         while await follower.step():
             await follower.settle()  # who asks how far it is looks at what is written
         await follower.settle()

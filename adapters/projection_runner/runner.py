@@ -35,8 +35,8 @@ WANTED = 0.1
 BUILD_AGAIN = 5.0
 """Seconds from a rebuild that failed to the next try."""
 
-FAR = 20_000
-"""Events from which on another process builds: its start takes as long as some thousand of them."""
+STEPS_HERE = 10
+"""Batches after which another process builds: its start takes as long as they do, and many read models take little."""
 
 CLEAN_EVERY = 3600.0
 log = structlog.get_logger(__name__)
@@ -287,7 +287,7 @@ class ProjectionRunner:
             beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True)
             await beside.batches.make_anew()
             log.info("rebuild_begins", projection=model.name)
-            if self._build_elsewhere is not None and live.position >= FAR:
+            if self._build_elsewhere is not None and not await self._built_soon(beside):
                 if not await self._build_elsewhere(model.name, fence):
                     log.warning("rebuild_goes_on_here", projection=model.name)
                 beside = self._follower(model, beside.batches.schema, fence, await self._built_to(model), sifting=True)
@@ -296,6 +296,14 @@ class ProjectionRunner:
             await self._keep_beside(model, beside)
             await self._catch_up(beside, live)
             return beside
+
+    async def _built_soon(self, beside: Follower) -> bool:
+        """Take some batches; return whether that was all."""
+        for _ in range(STEPS_HERE):
+            if not await beside.step():
+                return True
+        await beside.settle()
+        return False
 
     async def _built_to(self, model: ReadModel) -> int:
         """Return how far what is built beside has come."""

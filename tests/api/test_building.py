@@ -23,7 +23,7 @@ PROMPTS = 30
 @pytest.fixture
 async def side(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReadSide]:
     """A log with some prompts, every rebuild of which is far enough for a process of its own."""
-    monkeypatch.setattr(runner, "FAR", 1)
+    monkeypatch.setattr(runner, "STEPS_HERE", 0)
     async with read_side(database) as made:
         await made.record(*[Prompt.create(name=f"p{number}", definition={"text": "a"}) for number in range(PROMPTS)])
         yield made
