@@ -115,7 +115,7 @@ class McpServers:
             visit.door = Door(self.transport, home, headers, visit.credentials.query)
             try:
                 client = await stack.enter_async_context(self._client(server, visit.door, seconds))
-            except Exception:  # whatever its client makes of a 401: that is told by the door, the rest is raised as it is
+            except Exception:  # the door tells a 401, whatever the client makes of it; all else is raised
                 if last or grant is None or token is None or visit.door.status != 401:
                     raise
                 self.tokens.forget(grant, token)
