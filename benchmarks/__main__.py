@@ -28,6 +28,7 @@ from benchmarks import (
     reading,
     rebuild,
     recording,
+    results,
     runs,
     search,
     streams,
@@ -36,7 +37,7 @@ from benchmarks import (
 )
 from benchmarks.database import Databases, databases
 from benchmarks.measure import QUICK, Scale
-from benchmarks.table import Row, circumstances, markdown
+from benchmarks.table import Row, circumstances, markdown, processor_time
 
 Benchmark = Callable[[Databases, Scale], Iterator[Row]]
 
@@ -79,7 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Magnet beside others.")
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="short and rough: a look, not a result")
-    parser.add_argument("--write", action="store_true", help=f"keep the table in benchmarks/{RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"keep what was measured in benchmarks/{RESULTS.name}")
     parser.add_argument("--no-fail", action="store_true", help="exit with 0 even if a target was missed")
     asked = parser.parse_args()
 
@@ -87,17 +88,25 @@ def main() -> int:
     calm_collector()  # as every process of ours does; the alternatives here have it too
     rows: list[Row] = []
     with databases() as made:
-        about = circumstances(made.version())
         for name in asked.only or BENCHMARKS:
             sys.stderr.write(f"{name} ...\n")
+            since = processor_time()
+            measured: list[Row] = []
             for row in BENCHMARKS[name](made, QUICK if asked.quick else Scale()):
-                rows.append(row)
+                measured.append(row)
                 sys.stderr.write(f"  {' | '.join(row.cells())}\n")
-    table = f"{about}\n\n{markdown(rows)}\n"
-    sys.stdout.write(table)
-    if asked.write:
-        RESULTS.write_text(f"# Results\n\nMade by `python -m benchmarks --write`.\n\n{table}", "utf-8")
+            rows += measured
+            about = circumstances(made.version(), since)
+            if asked.write:
+                keep(name, f"{about}\n\n{markdown(measured)}")
+    sys.stdout.write(f"{about}\n\n{markdown(rows)}\n")
     return 0 if asked.no_fail or all(row.met for row in rows) else 1
+
+
+def keep(name: str, part: str) -> None:
+    """Put a benchmark's figures in the place of its former ones."""
+    kept = results.parts(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    RESULTS.write_text(results.page(kept | {name: part}, BENCHMARKS), "utf-8")
 
 
 if __name__ == "__main__":

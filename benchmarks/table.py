@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,24 @@ def markdown(rows: Sequence[Row], header: Sequence[str] = HEADER) -> str:
     )
 
 
-def circumstances(postgresql: str) -> str:
-    """Return when, where and with what versions the figures were made."""
+def processor_time() -> tuple[int, int]:
+    """Return this machine's processor time since its start, and how much of it its host gave to others, in ticks.
+
+    Both are 0 where the system tells neither. Source: proc(5), /proc/stat, field "steal".
+    """
+    try:
+        ticks = [int(field) for field in Path("/proc/stat").read_text("ascii").split(maxsplit=9)[1:9]]
+    except OSError:
+        return 0, 0
+    return sum(ticks), ticks[7]
+
+
+def circumstances(postgresql: str, since: tuple[int, int]) -> str:
+    """Return when, where and with what versions the figures were made, and what a shared host took `since` then."""
+    total, stolen = (now - then for now, then in zip(processor_time(), since, strict=True))
     libraries = ", ".join(f"{name} {version(name)}" for name in ("eventsourcing", "psycopg", "fastapi", "uvicorn"))
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, PostgreSQL {postgresql}, {libraries}"
+        + (f"; {stolen / total:.1%} of the processor went to other machines" if stolen else "")
     )
