@@ -56,6 +56,7 @@ HERE: Mapping[str, int] = {
     "model_hash_differs": 409,
     "model_not_pinned": 409,
     "tool_timed_out": 504,
+    "source_timed_out": 504,
 }
 """What stands instead of UPSTREAM, by the code: nobody else failed where this installation has to be set otherwise."""
 
