@@ -1,14 +1,15 @@
 """What a call to a model needs: the model, its provider and their secrets, as they are now."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.event_store.heads import Heads
 from adapters.keyring import SealBroken
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
@@ -101,9 +102,10 @@ class ModelCatalogue:
     Parsed things are kept by their version, and one query per call tells whether all of them are the newest.
     """
 
-    def __init__(self, pool: AsyncConnectionPool, load: Load, box: KeyringSecretBox) -> None:
+    def __init__(self, pool: AsyncConnectionPool, load: Load, heads: Heads, box: KeyringSecretBox) -> None:
         self._pool = pool
         self._load = load
+        self._heads = heads
         self._box = box
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
 
@@ -153,14 +155,12 @@ class ModelCatalogue:
                 needed.append(UUID(found.definition.provider))
         return list(dict.fromkeys(needed))
 
-    async def _newer(self, ids: Iterable[UUID]) -> list[UUID]:
+    async def _newer(self, ids: Sequence[UUID]) -> list[UUID]:
         """Return those whose newest version is not the known one."""
-        rows = await rows_of(self._pool, SQL["versions"], {"ids": list(ids)})
-        versions = cast(list[tuple[UUID, int | None]], rows)
         found = []
-        for id, version in versions:
+        for id, head in (await self._heads.of(ids)).items():
             known = self._known.get(id)
-            if known is None or known.version != version:
+            if known is None or known.version != (None if head is None else head.version):
                 found.append(id)
             else:
                 self._known.move_to_end(id)

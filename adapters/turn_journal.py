@@ -139,11 +139,8 @@ class PostgresTurnJournal:
             await self._seal_waiting()
             if self._unwritten:
                 # What was tried before goes first, and as it was: it may have been written after all.
-                runs = {row["run"] for row in self._unwritten}
-                async with self._pool.connection() as connection, connection.transaction():
-                    await connection.execute(SQL["lazily"])
+                async with self._pool.connection() as connection:
                     await connection.execute(SQL["write"], {"rows": orjson.dumps(self._unwritten).decode()})
-                    await connection.execute(SQL["tell"], {"messages": sorted(runs)})
                 self._unwritten.clear()
         except (DomainError, psycopg.Error, PoolTimeout) as error:
             # Only listeners at other processes wait for it; the end of the turn is told by the log.

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from adapters.event_store.heads import look_anew
 from api import documentation, health, metrics
 from api.accesses import access
 from api.call import Call, Operation, must_be_allowed
@@ -232,6 +233,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what must be noted is noted before its answer leaves, or it does not leave."""
         request = Request(scope, receive)
+        look_anew()
         caller = Caller(actor=self._container.nobody)
         failure: Exception | None = None
         try:

@@ -170,7 +170,8 @@ async def open_container(
         cutter = Cutter(reader=reader, tokenizers=tokenizers, chunkers=chunkers)
         embedders, rerankers = plugins.of(EMBEDDERS), plugins.of(RERANKERS)
         models = OpenAIModels(
-            ModelCatalogue(pool, store.load, secret_box), plugins=[*embedders.values(), *rerankers.values()]
+            ModelCatalogue(pool, store.load, store.heads, secret_box),
+            plugins=[*embedders.values(), *rerankers.values()],
         )
         stack.push_async_callback(models.close)
         guards = {**plugins.guards, **built_in_guards(models)}

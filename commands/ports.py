@@ -81,6 +81,9 @@ class Things(Protocol):
     async def newest(self, kind: type[A], id: UUID) -> A:
         """Return the aggregate as it is now, or raise NotFound."""
 
+    async def since(self, kind: type[A], id: UUID, version: int) -> A:
+        """Return the aggregate as it is now, or was when this process recorded this version of it or a later one."""
+
     async def at_version(self, kind: type[A], id: UUID, version: int) -> A:
         """Return the aggregate as it was at a version, or raise NotFound."""
 

@@ -1,6 +1,5 @@
 """The event store: aggregates out of the log and back into it, with a cache in front."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -9,21 +8,23 @@ from operator import itemgetter
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-import psycopg
 import structlog
 from eventsourcing.domain import Aggregate, CanMutateProtocol
 from eventsourcing.persistence import StoredEvent
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.appender import Appender
 from adapters.event_store.data_keys import DataKeys
+from adapters.event_store.heads import Heads
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.requests import Metadata, Request
+from adapters.event_store.snapshots import Snapshots
 from adapters.postgres import sql
 from adapters.postgres.arrays import uuids
 from adapters.postgres.reading import rows_of
 from commands.bus import Appended
 from commands.ports import Context
+from domain.configuration import Configuration
 from domain.errors import NameTaken, NotFound
 
 A = TypeVar("A", bound=Aggregate)
@@ -51,7 +52,8 @@ class EventStore:
         self.mapper = mapper
         self._baselines: OrderedDict[UUID, tuple[Aggregate, int]] = OrderedDict()
         self._past: OrderedDict[tuple[UUID, int], Aggregate] = OrderedDict()
-        self._snapshotting: set[asyncio.Task[None]] = set()
+        self._snapshots = Snapshots(pool, mapper)
+        self.heads = Heads(pool)
         self.erasures = 0
 
     def unit(self, *, fresh: bool) -> "StoreUnit":
@@ -126,9 +128,11 @@ class EventStore:
 
     async def newest(self, kind: type[A], id: UUID) -> A:
         """Return the aggregate as it is now, to be read at once; or raise NotFound."""
-        version = await self.version_of(kind, id)
-        if version is None:
+        configured = issubclass(kind, Configuration)
+        head = (await self.heads.of([id]))[id] if configured else await self.heads.now(id)
+        if head is None or head.began != began(kind):
             raise NotFound(f"There is no such {_word(kind)}.")
+        version = head.version
         if keeps(kind):
             return await self.at_version(kind, id, version)
         known = self._baselines.get(id)
@@ -138,15 +142,21 @@ class EventStore:
             raise NotFound(f"There is no such {_word(kind)}.")
         return known[0]
 
+    async def since(self, kind: type[A], id: UUID, version: int) -> A:
+        """Return the aggregate as it is now, or was when this process recorded this version of it or a later one."""
+        known = self._baselines.get(id)
+        if known is not None and known[0].version >= version and isinstance(known[0], kind):
+            return known[0]
+        return await self.newest(kind, id)
+
     async def version_at(self, id: UUID, time: datetime) -> int | None:
         """Return the version that a stream had at a time, or None where it had not begun."""
         return cast(int | None, (await self._rows("version_at", {"id": id, "time": time}))[0][0])
 
     async def version_of(self, kind: type[Aggregate], id: UUID) -> int | None:
         """Return the newest version of a thing, or None where there is none of this kind."""
-        rows = await self._rows("version_of", {"id": id})
-        topic = f"{getattr(kind, 'TOPIC', '')}.created"
-        return cast(int, rows[0][0]) if rows and rows[0][1] == topic else None
+        head = await self.heads.now(id)
+        return None if head is None or head.began != began(kind) else head.version
 
     async def position_of(self, id: UUID, version: int) -> int:
         """Return the position of one event of a stream, or raise NotFound."""
@@ -211,6 +221,7 @@ class EventStore:
         if position is not None:
             position += len(events) - 1
         if outcome.outcome in ("recorded", "repeated"):
+            self.heads.recorded({event.originator_id for event in events})
             self._keep(aggregates, events, outcome.first_position, erasures)
         return Appended(outcome=outcome.outcome, position=position, detail=outcome.detail)
 
@@ -227,34 +238,12 @@ class EventStore:
                 if not keeps(type(aggregate)):
                     continue
                 if aggregate.version // SNAPSHOT_EVERY != (aggregate.version - counts[aggregate.id]) // SNAPSHOT_EVERY:
-                    self._snapshot(aggregate)
-
-    def _snapshot(self, aggregate: Aggregate) -> None:
-        """Take a snapshot now, store it beside the command's path."""
-        stored = self.mapper.to_stored_event(aggregate.Snapshot.take(aggregate))
-        task = asyncio.create_task(self._save_snapshot(stored))
-        self._snapshotting.add(task)
-        task.add_done_callback(self._snapshotting.discard)
-
-    async def _save_snapshot(self, stored: StoredEvent) -> None:
-        values = {
-            "id": stored.originator_id,
-            "version": stored.originator_version,
-            "topic": stored.topic,
-            "state": stored.state,
-        }
-        try:
-            async with self._pool.connection() as connection:
-                await connection.execute(SQL["save_snapshot"], values)
-        except (psycopg.Error, PoolTimeout) as error:
-            # Snapshots only save time: the next one comes 50 events later.
-            log.warning("snapshot_not_saved", stream=str(stored.originator_id), error=type(error).__name__)
+                    self._snapshots.take(aggregate)
 
     async def close(self) -> None:
         """Wait for what is still being written."""
         await self._appender.close()
-        if self._snapshotting:
-            await asyncio.wait(self._snapshotting)
+        await self._snapshots.close()
 
     # The cache ---------------------------------------------------------------
 
@@ -393,6 +382,11 @@ def metadata(context: Context) -> Metadata:
 def keeps(kind: type[Aggregate]) -> bool:
     """Return whether past states may be kept; not where they hold what persons said, which only events keep."""
     return bool(getattr(kind, "SNAPSHOTS", True))
+
+
+def began(kind: type[Aggregate]) -> str:
+    """Return the topic of a kind's first event."""
+    return f"{getattr(kind, 'TOPIC', '')}.created"
 
 
 def _word(kind: type[Aggregate]) -> str:

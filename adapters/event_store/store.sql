@@ -43,17 +43,8 @@ WHERE originator_id = %(id)s AND recorded_at <= %(time)s
 SELECT DISTINCT owner_kind, owner_id FROM magnet.usages WHERE target_id = %(id)s
 ORDER BY owner_kind, owner_id
 
--- name: save_snapshot
-INSERT INTO magnet.magnet_snapshots (originator_id, originator_version, topic, state)
-VALUES (%(id)s, %(version)s, %(topic)s, %(state)s) ON CONFLICT DO NOTHING
-
 -- name: secret
 SELECT sealed FROM magnet.secrets WHERE owner_id = %(id)s AND field = %(field)s
-
--- name: version_of
-SELECT e.originator_version, (
-    SELECT b.topic FROM magnet.magnet_events b WHERE b.originator_id = %(id)s AND b.originator_version = 1)
-FROM magnet.magnet_events e WHERE e.originator_id = %(id)s ORDER BY e.originator_version DESC LIMIT 1
 
 -- name: position_of  -- the place in the log of one event of a stream
 SELECT notification_id FROM magnet.magnet_events WHERE originator_id = %(id)s AND originator_version = %(version)s

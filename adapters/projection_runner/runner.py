@@ -26,8 +26,9 @@ SAFETY_POLL = 1.0
 GATHER = 0.005
 """Seconds between two batches at least, while there is more to come."""
 
-UNWANTED = 0.025
-"""Seconds that an event waits for others which nobody waits for: what follows the log yields to what answers people."""
+ROUND = 0.05
+"""Seconds between the rounds in which read models take what nobody waits for: what follows the log yields to what answers
+people. All read models of a process have the same rounds, so that they read the same section of the log, once."""
 
 WANTED = 0.1
 """Seconds in which nothing waits so, after somebody at another process has asked for a position."""
@@ -242,9 +243,9 @@ class ProjectionRunner:
                 # is asking for something else is answered first.
                 await asyncio.sleep(max(0, GATHER - (clock() - began)) if waker.is_set() else 0)
                 try:
-                    async with asyncio.timeout(UNWANTED if follower.unwritten else SAFETY_POLL):
+                    async with asyncio.timeout(ROUND if follower.unwritten else SAFETY_POLL):
                         await waker.wait()
-                    await self._positions.wanted(UNWANTED)
+                    await self._positions.wanted(ROUND - clock() % ROUND)
                 except TimeoutError:
                     if follower.unwritten:  # a pause: time to write how far it is
                         await follower.settle()

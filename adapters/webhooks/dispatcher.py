@@ -33,7 +33,7 @@ from projections.recorded import LogEntry
 LOOK_EVERY = 5.0
 """Seconds after which it is looked at which webhooks there are, without having been told."""
 
-PATIENCE = 0.05
+PATIENCE = 0.25
 """Seconds that what happens to a webhook waits for others: most events are none, and reading each by itself costs."""
 
 log = structlog.get_logger(__name__)

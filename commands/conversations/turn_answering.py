@@ -46,7 +46,7 @@ class TurnAnswering:
 
     async def answer(self, work: Work, agent: Chosen) -> Reply | Pause:
         """Return the reply, and tell the stream what happens on the way."""
-        conversation = await self.things.newest(Conversation, work.conversation)
+        conversation = await self.things.since(Conversation, work.conversation, work.version)
         turn = conversation.turn(str(work.turn))
         earlier = await self._remembered(work, agent, conversation)
         files = FilesOfTurn.of(conversation, str(work.turn), self.reader)

@@ -99,10 +99,11 @@ class Begun:
 class Work:
     """A turn that this process carries out; `gives_up` where that is because the process ends.
 
-    One that `closes` has said the last of its conversation.
+    It began with this `version` of the conversation. One that `closes` has said the last of its conversation.
     """
 
     conversation: UUID
+    version: int
     turn: UUID
     context: Context
     recording: Recording

@@ -145,6 +145,7 @@ class Turns:
     ) -> None:
         work = Work(
             conversation=made.conversation,
+            version=made.receipt.version,
             turn=made.turn,
             context=context,
             recording=Recording(self._runs, made.run_id, context, agent.definition["observability"]),

@@ -146,7 +146,7 @@ async def test_a_process_that_only_reads_hears_how_far_the_read_model_is(side: R
 async def test_who_waits_at_another_process_waits_for_no_further_events(
     side: ReadSide, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("adapters.projection_runner.runner.UNWANTED", 3600.0)
+    monkeypatch.setattr("adapters.projection_runner.runner.ROUND", 3600.0)
     monkeypatch.setattr("adapters.projection_runner.runner.WANTED", 3600.0)
     async with read_side(database) as reader, running(side.runner()):
         position = await side.record(a_prompt("p"))

@@ -1,0 +1,114 @@
+"""The newest versions of streams, asked of the log; what a request looked at the last time is asked together."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres import sql
+from adapters.postgres.arrays import uuids
+from adapters.postgres.reading import rows_of
+
+SQL = sql.load("adapters.event_store", "heads.sql")
+BELIEVED = 1.0
+"""Seconds that a request believes what it has seen: it sees things as they were when it first looked, and no later
+request sees less than was recorded before it came."""
+
+ROOTS = 2000
+"""Streams of which it is remembered what was looked at with them."""
+
+TOGETHER = 50
+"""Streams that are asked for with one, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How a stream stands: its newest version, and the topic that it began with."""
+
+    version: int
+    began: str
+
+
+@dataclass(slots=True)
+class Look:
+    """What one request has seen: stream -> its head (None: there is no such stream), and when it was asked for."""
+
+    root: UUID | None = None
+    seen: dict[UUID, tuple[Head | None, float]] = field(default_factory=dict)
+
+
+LOOK: ContextVar[Look | None] = ContextVar("LOOK", default=None)
+
+
+def look_anew() -> None:
+    """Begin a request: its task, and those that it begins, look at each thing once in `BELIEVED` seconds.
+
+    Without, as in jobs and read models, each question is one to the log.
+    """
+    LOOK.set(Look())
+
+
+class Heads:
+    """Answers how streams stand.
+
+    A turn looks at its agent, tools, prompts, models and providers one after the other, the same ones each time: with the
+    first of them all are asked for.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+        self._together: OrderedDict[UUID, dict[UUID, None]] = OrderedDict()
+
+    async def now(self, id: UUID) -> Head | None:
+        """Return how a stream stands in this moment; None where there is none."""
+        return (await self._ask([id]))[id]
+
+    async def of(self, ids: Sequence[UUID]) -> dict[UUID, Head | None]:
+        """Return how streams stood when this request first looked at them."""
+        look = LOOK.get()
+        if look is None:
+            return await self._ask(ids)
+        since = time.monotonic() - BELIEVED
+        together = self._remember(look, ids)
+        if any(not known(look, id, since) for id in ids):
+            asked = [id for id in dict.fromkeys([*ids, *together]) if not known(look, id, since)]
+            began = time.monotonic()
+            for id, head in (await self._ask(asked)).items():
+                look.seen[id] = head, began
+        return {id: look.seen[id][0] for id in ids}
+
+    def recorded(self, ids: Iterable[UUID]) -> None:
+        """These were changed by this request: they are not any more what it has seen."""
+        look = LOOK.get()
+        if look is not None:
+            for id in ids:
+                look.seen.pop(id, None)
+
+    def _remember(self, look: Look, ids: Sequence[UUID]) -> Collection[UUID]:
+        """Note what is looked at together, and return all that has been."""
+        if look.root is None:
+            look.root = ids[0]
+        together = self._together.setdefault(look.root, {})
+        self._together.move_to_end(look.root)
+        if len(self._together) > ROOTS:
+            self._together.popitem(last=False)
+        for id in ids:
+            together[id] = None
+        while len(together) > TOGETHER:
+            del together[next(iter(together))]
+        return tuple(together)
+
+    async def _ask(self, ids: Sequence[UUID]) -> dict[UUID, Head | None]:
+        rows = await rows_of(self._pool, SQL["heads"], {"ids": uuids(list(ids))})
+        found: dict[UUID, Head | None] = {id: Head(version, began) for id, version, began in rows}
+        return {id: found.get(id) for id in ids}
+
+
+def known(look: Look, id: UUID, since: float) -> bool:
+    """Return whether a request has seen a stream since then."""
+    seen = look.seen.get(id)
+    return seen is not None and seen[1] >= since

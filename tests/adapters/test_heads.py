@@ -1,0 +1,105 @@
+"""What a request sees of streams: as of its first look, asked for together, and never less than was recorded before."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextvars import copy_context
+from uuid import UUID
+
+import pytest
+
+from adapters.event_store.heads import Head, Heads, look_anew
+from commands.ports import SYSTEM, Context
+from domain.prompt import Prompt
+from tests.support.log import ReadSide, read_side
+from tests.support.postgres import Database
+
+HOME, GARDEN = Prompt.create_id("home"), Prompt.create_id("garden")
+
+
+class Asked(Heads):
+    """Heads that note what is asked of the log."""
+
+    asked: list[set[UUID]]
+
+    async def _ask(self, ids: Sequence[UUID]) -> dict[UUID, Head | None]:
+        self.asked.append(set(ids))
+        return await super()._ask(ids)
+
+
+@pytest.fixture
+async def side(database: Database) -> AsyncIterator[ReadSide]:
+    async with read_side(database) as made:
+        await made.record(Prompt.create(name="home", definition={"text": "1"}))
+        yield made
+
+
+@pytest.fixture
+def heads(side: ReadSide) -> Asked:
+    made = Asked(side.pool)
+    made.asked = []
+    return made
+
+
+async def request(heads: Heads, *looks: UUID) -> list[Head | None]:
+    """Look at streams one after the other, as a request of its own."""
+
+    async def looking() -> list[Head | None]:
+        look_anew()
+        return [(await heads.of([id]))[id] for id in looks]
+
+    return await asyncio.create_task(looking(), context=copy_context())
+
+
+async def test_a_stream_stands_at_its_newest_version_and_says_how_it_began(heads: Asked):
+    assert await request(heads, HOME, GARDEN) == [Head(1, "prompt.created"), None]
+
+
+async def test_what_a_request_looked_at_after_its_first_the_next_one_asks_for_together(heads: Asked):
+    await request(heads, HOME, GARDEN)
+    await request(heads, HOME, GARDEN)
+    assert heads.asked == [{HOME}, {GARDEN}, {HOME, GARDEN}]
+
+
+async def test_a_request_looks_at_a_thing_once(heads: Asked):
+    await request(heads, HOME, HOME, HOME)
+    assert heads.asked == [{HOME}]
+
+
+async def test_outside_of_a_request_each_look_is_one_at_the_log(heads: Asked, side: ReadSide):
+    before = await heads.of([GARDEN])
+    await side.record(Prompt.create(name="garden", definition={"text": "2"}))
+    assert (before, await heads.of([GARDEN])) == ({GARDEN: None}, {GARDEN: Head(1, "prompt.created")})
+
+
+async def test_a_request_sees_what_was_recorded_before_it_came(heads: Asked, side: ReadSide):
+    await request(heads, HOME, GARDEN)
+    await side.record(Prompt.create(name="garden", definition={"text": "2"}))
+    assert await request(heads, HOME, GARDEN) == [Head(1, "prompt.created"), Head(1, "prompt.created")]
+
+
+async def test_a_request_sees_what_it_has_recorded_itself(side: ReadSide):
+    async def recording() -> Prompt:
+        look_anew()
+        assert (await side.store.heads.of([GARDEN]))[GARDEN] is None
+        unit = side.store.unit(fresh=True)
+        unit.save(Prompt.create(name="garden", definition={"text": "2"}))
+        await unit.append(Context(actor=SYSTEM), lambda: b"", 0)
+        return await side.store.newest(Prompt, GARDEN)
+
+    assert (await asyncio.create_task(recording())).name == "garden"
+
+
+async def test_what_is_believed_is_asked_for_again_after_a_while(heads: Asked, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("adapters.event_store.heads.BELIEVED", 0.0)
+    await request(heads, HOME, HOME)
+    assert heads.asked == [{HOME}, {HOME}]
+
+
+async def test_what_this_process_recorded_is_not_read_again(side: ReadSide):
+    unit = side.store.unit(fresh=True)
+    unit.save(Prompt.create(name="garden", definition={"text": "2"}))
+    await unit.append(Context(actor=SYSTEM), lambda: b"", 0)
+    kept = await side.store.since(Prompt, GARDEN, 1)
+    assert kept.version == 1
+    assert await side.store.since(Prompt, GARDEN, 1) is kept
+    assert (await side.store.since(Prompt, HOME, 1)).name == "home"
