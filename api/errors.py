@@ -43,6 +43,23 @@ STATUS: tuple[tuple[type[DomainError], int], ...] = (
 )
 """The first class that fits decides."""
 
+UPSTREAM = 502
+HERE: Mapping[str, int] = {
+    "address_refused": 409,
+    "address_not_allowed": 409,
+    "credentials_missing": 409,
+    "credentials_not_sendable": 409,
+    "no_address": 409,
+    "no_plugin": 409,
+    "git_missing": 409,
+    "local_model_unusable": 409,
+    "model_hash_differs": 409,
+    "model_not_pinned": 409,
+    "tool_timed_out": 504,
+    "source_timed_out": 504,
+}
+"""What stands instead of UPSTREAM, by the code: nobody else failed where this installation has to be set otherwise."""
+
 MOST_ERRORS = 100
 LONGEST_POINTER = 500
 """How much of what is wrong is told: an answer is not to grow with a hostile request."""
@@ -69,7 +86,8 @@ def status_of(error: DomainError) -> int:
     """Return the status for a refusal."""
     if isinstance(error, HttpProblem):
         return error.status
-    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return HERE.get(error.error_code, status) if status == UPSTREAM else status
 
 
 def headers_of(error: DomainError) -> Mapping[str, str]:

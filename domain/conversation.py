@@ -15,6 +15,7 @@ from domain import (
     conversation_files,
     conversation_notes,
     conversation_queue,
+    copied_history,
     research,
     turn_effects,
 )
@@ -39,6 +40,8 @@ class Conversation(ConversationState, Aggregate):
 
     Created = conversation_events.Created
     HistoryCopied = conversation_events.HistoryCopied
+    HistoryContinued = copied_history.HistoryContinued
+    EffectsCarried = copied_history.EffectsCarried
     MessageQueued = conversation_queue.MessageQueued
     MessageWithdrawn = conversation_queue.MessageWithdrawn
     FilesAttached = conversation_files.FilesAttached
@@ -90,6 +93,7 @@ class Conversation(ConversationState, Aggregate):
         self.variables = variables
         self.welcome = welcome
         self.origin: dict[str, Any] | None = None
+        self.carried: list[dict[str, Any]] = []
         self.turns: dict[str, dict[str, Any]] = {}
         self.feedback: dict[str, dict[str, Any]] = {}
         self.confirmations: dict[str, dict[str, Any]] = {}

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from eventsourcing.domain import Aggregate
 
+from domain.copied_history import take_over
 from domain.turn import new_turn
 from domain.turn_effects import with_done
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from domain.conversation import Conversation
 
 SPOKEN = frozenset({"content"})
-UNREADABLE: dict[str, Any] = {"content": "[erased]"}
-"""What stands for the texts of a copied turn whose speaker was erased."""
 
 
 class Created(Aggregate.Created):
@@ -61,7 +60,7 @@ class HistoryCopied(Aggregate.Event):
     """It began with what had been said in another conversation until then.
 
     `turns` are the turns as they stand here, each with the id of its origin as `copied_from`; what was said in them
-    stands in `texts`, in their order.
+    stands in `texts`, in their order. Of a long history these are the first; HistoryContinued has the others.
     """
 
     TOPIC = "conversation.history_copied"
@@ -73,18 +72,7 @@ class HistoryCopied(Aggregate.Event):
 
     def apply(self, aggregate: "Conversation") -> None:
         aggregate.origin = self.origin
-        texts = self.texts or [UNREADABLE] * len(self.turns)
-        aggregate.turns = {}
-        for turn, text in zip(self.turns, texts, strict=True):
-            said = {name: value for name, value in text.items() if name != "files"}
-            aggregate.turns[turn["id"]] = new_turn(**turn, **said, ended_version=self.originator_version)
-            if "files" in text:
-                aggregate.files[turn["message_id"]] = text["files"]
-        topics = [turn["topic"]["topic"] for turn in self.turns if turn["topic"] is not None]
-        aggregate.topic = next(filter(None, reversed(topics)), None)
-        agents = [turn["handed_to"] or turn["agent"] for turn in self.turns if turn["agent"]]
-        if agents:
-            aggregate.answering = agents[-1]["id"]
+        take_over(aggregate, self.turns, self.texts, self.originator_version)
 
 
 class ActionCompleted(Aggregate.Event):

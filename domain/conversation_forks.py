@@ -10,8 +10,10 @@ from uuid import UUID, uuid5
 
 from domain.conversation import Conversation
 from domain.conversation_files import file_id
+from domain.copied_history import portions
 from domain.errors import Conflict, Invalid, NotFound
 from domain.turn import TurnInProgress, answer_id, content_of, turn_id
+from domain.turn_effects import effects
 
 
 class NothingToEdit(Conflict):
@@ -21,12 +23,23 @@ class NothingToEdit(Conflict):
 
 
 class Cut:
-    """Where a conversation is forked: the turns that come along, and what the last of them leaves out."""
+    """Where a conversation is forked: the turns that come along, and what the last of them leaves out.
 
-    def __init__(self, turns: Sequence[Mapping[str, Any]], message: str | None, *, unanswered: bool = False) -> None:
+    `left` are the turns that tried to answer what is to be answered anew: they do not come along, what they did does.
+    """
+
+    def __init__(
+        self,
+        turns: Sequence[Mapping[str, Any]],
+        message: str | None,
+        *,
+        unanswered: bool = False,
+        left: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.turns = turns
         self.message = message
         self.unanswered = unanswered
+        self.left = left
 
     @classmethod
     def after(cls, origin: Conversation, message: str | None) -> Self:
@@ -42,7 +55,7 @@ class Cut:
         if is_answer:
             return cls.whole(kept, message)
         must_have_ended(kept[:-1])
-        return cls(kept, message, unanswered=True)
+        return cls(kept, message, unanswered=True, left=trying(turns, message))
 
     @classmethod
     def before(cls, origin: Conversation, message: str | None) -> Self:
@@ -58,13 +71,20 @@ class Cut:
         place, is_answer = place_of(turns, message)
         if is_answer:
             raise Invalid("Only what a person said can be said otherwise: name their message.", pointer="/message_id")
-        return cls.whole(turns[:place], message)
+        return cls.whole(turns[:place], message, left=trying(turns, message))
 
     @classmethod
-    def whole(cls, turns: Sequence[Mapping[str, Any]], message: str | None) -> Self:
+    def whole(
+        cls, turns: Sequence[Mapping[str, Any]], message: str | None, *, left: Sequence[Mapping[str, Any]] = ()
+    ) -> Self:
         """Return the cut after turns that have all ended, or raise TurnInProgress."""
         must_have_ended(turns)
-        return cls(turns, message)
+        return cls(turns, message, left=left)
+
+
+def trying(turns: Sequence[Mapping[str, Any]], message: str) -> list[Mapping[str, Any]]:
+    """Return the turns in which it was tried to answer what a person said."""
+    return [turn for turn in turns if turn["message_id"] == message]
 
 
 def must_have_ended(turns: Sequence[Mapping[str, Any]]) -> None:
@@ -104,6 +124,11 @@ def fork(
         mine = ids[turn["id"]]
         said = messages.setdefault(turn["message_id"], str(uuid5(UUID(mine), "user")))
         turns.append(frame(turn, cut, id=mine, number=number, message_id=said, retry_of=ids.get(turn["retry_of"])))
+    copied = [
+        {**texts(turn, UUID(ids[turn["id"]]), cut), **files(origin, turn, said)}
+        for turn, said in zip(cut.turns, [turn["message_id"] for turn in turns], strict=True)
+    ]
+    (first, first_texts), *others = portions(turns, copied)
     made.trigger_event(
         Conversation.HistoryCopied,
         origin={
@@ -113,12 +138,14 @@ def fork(
             "message": cut.message,
         },
         subject=made.subject,
-        turns=turns,
-        texts=[
-            {**texts(turn, UUID(ids[turn["id"]]), unanswered=left_out(turn, cut)), **files(origin, turn, said)}
-            for turn, said in zip(cut.turns, [turn["message_id"] for turn in turns], strict=True)
-        ],
+        turns=first,
+        texts=first_texts,
     )
+    for more, more_texts in others:
+        made.trigger_event(Conversation.HistoryContinued, subject=made.subject, turns=more, texts=more_texts)
+    carried = [] if cut.unanswered else [dict(each) for each in effects(cut.left)]
+    if carried:
+        made.trigger_event(Conversation.EffectsCarried, subject=made.subject, actions=carried)
     return made
 
 
@@ -166,10 +193,10 @@ def files(origin: Conversation, turn: Mapping[str, Any], message: str) -> dict[s
     return {"files": [{**file, "id": file_id(message, number)} for number, file in enumerate(given, 1)]}
 
 
-def texts(turn: Mapping[str, Any], here: UUID, *, unanswered: bool) -> dict[str, Any]:
-    """Return what was said in a turn, its answer as that of the turn here."""
-    if unanswered:
-        return {"content": turn["content"], "told": turn["told"]}
+def texts(turn: Mapping[str, Any], here: UUID, cut: Cut) -> dict[str, Any]:
+    """Return what was said in a turn, its answer as that of the turn here; where that is left out, what was changed."""
+    if left_out(turn, cut):
+        return {"content": turn["content"], "told": turn["told"], "actions": effects(cut.left)}
     reply = turn["reply"]
     return {
         "content": turn["content"],

@@ -84,12 +84,19 @@ def told_of(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def attempts_before(conversation: "Conversation", turn: str) -> list[dict[str, Any]]:
-    """Return the turns that a turn tries again, the first first."""
+    """Return the turns that a turn tries again, the first first.
+
+    Where its conversation is a fork to say something otherwise, what was said first was tried to be answered elsewhere:
+    until there is an answer here, those are attempts before it, of which it is known what they have begun.
+    """
     found: list[dict[str, Any]] = []
     earlier = conversation.turns[turn]["retry_of"]
     while earlier is not None:
         found.insert(0, conversation.turns[earlier])
         earlier = conversation.turns[earlier]["retry_of"]
+    before = list(conversation.turns.values())[: conversation.turns[turn]["number"] - 1]
+    if conversation.carried and not any(each["state"] == "completed" and not each["copied_from"] for each in before):
+        found.insert(0, {"actions": conversation.carried})
     return found
 
 

@@ -123,8 +123,8 @@ def changed(before: ConversationChange | None, entry: Recorded) -> ConversationC
     turns, state = (before.turns, before.state) if before else (None, None)
     if isinstance(event, Conversation.TurnStarted):
         turns = event.number
-    elif isinstance(event, Conversation.HistoryCopied) and event.turns:
-        turns, state = len(event.turns), event.turns[-1]["state"]
+    elif isinstance(event, Conversation.HistoryCopied | Conversation.HistoryContinued) and event.turns:
+        turns, state = event.turns[-1]["number"], event.turns[-1]["state"]
     return ConversationChange(
         id=entry.stream,
         version=entry.version,

@@ -20,6 +20,7 @@ MEANINGS: Mapping[str, str] = {
     "categories": "What questions may be about: name and description each.",
     "boosts": "How much sources count: factors of their passages' scores.",
     "by": "Who or what did it.",
+    "conversation.effects_carried:actions": "The actions, as turns keep them.",
     "conversation.titled:title": "What it is called now; null: nothing.",
     "conversation.noted:message": "The message's id; null: it is about the whole conversation.",
     "conversation.noted:text": "What was noted.",

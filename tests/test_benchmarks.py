@@ -7,6 +7,8 @@ from benchmarks.results import parts as parts_of
 from commands.configuration import CreateThing
 from commands.ports import SYSTEM, Context
 from domain.prompt import Prompt
+from tests.support.model_server.__main__ import called
+from tests.support.model_server.records import Received
 from tests.support.postgres import Database
 
 
@@ -23,3 +25,22 @@ def test_a_benchmark_that_is_measured_alone_replaces_its_own_figures_and_keeps_a
     again = page(parts_of(first) | {"http": "now\n\n| 3 |"}, ["save", "http", "search"])
     assert parts_of(again) == {"save": "then\n\n| 1 |", "http": "now\n\n| 3 |"}
     assert page(parts_of(again), ["save", "http"]) == again
+
+
+def test_the_model_server_calls_tools_that_take_something_and_tools_that_take_nothing():
+    item = {"type": "object", "properties": {"item": {"type": "string"}}}
+    functions = [
+        {"name": "find", "parameters": item},
+        {"name": "now"},
+        {"name": "noop", "parameters": {"type": "object"}},
+    ]
+    body = {
+        "tools": [{"type": "function", "function": each} for each in functions],
+        "messages": [{"role": "user", "content": "pens"}],
+    }
+    request = Received(method="POST", path="", query="", headers={}, body=body, connection=1)
+    reply = called(request, together=True)
+    assert reply is not None
+    assert [(each.name, each.arguments) for each in reply.tool_calls] == [
+        ("find", {"item": "pens"}), ("now", {}), ("noop", {})
+    ]  # fmt: skip

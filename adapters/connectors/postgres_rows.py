@@ -85,11 +85,12 @@ class PostgresRows:
         connection = await self._connect(address, secrets)
         try:
             await connection.set_read_only(True)
-            await connection.execute(
+            limits = connection.execute(
                 "SELECT set_config('statement_timeout', %s, true), set_config('timezone', 'UTC', true), "
                 "set_config('datestyle', 'ISO', true)",
                 [str(settings.seconds * 1000)],
             )
+            await within(settings, limits)
             yield connection
         finally:
             await connection.close()
@@ -164,7 +165,7 @@ def told(address: DatabaseAddress, *, of_rows: bool) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise SourceUnavailable(f"{address.shown} does not answer.") from None
+        raise SourceUnavailable(f"{address.shown} does not answer.", code="source_timed_out") from None
     except UnicodeDecodeError:
         raise (NotSelected if of_rows else SourceUnavailable)("It holds what is no text in UTF-8.") from None
     except psycopg.Error as error:

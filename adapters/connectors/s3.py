@@ -122,7 +122,7 @@ def key_of(settings: S3Config, secrets: Mapping[str, str]) -> SigningKey | None:
     if not secrets:
         return None
     if "access_key" not in secrets or "secret_key" not in secrets:
-        raise SourceUnavailable("Set both secrets, access_key and secret_key, or none.", code="credentials_refused")
+        raise SourceUnavailable("Set both secrets, access_key and secret_key, or none.", code="credentials_missing")
     return SigningKey(
         access_key=secrets["access_key"],
         secret_key=secrets["secret_key"],

@@ -1,10 +1,9 @@
 """The rows of a query in other databases, by SQLAlchemy and a driver that is installed: read only, from checked addresses."""
 
-import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
@@ -17,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from adapters.connectors.database_address import SQLITE, DatabaseAddress, checked
 from adapters.connectors.query import NotSelected, Row, SqlConfig, refused, selectable
 from adapters.egress import Egress
+from adapters.own_thread import OwnThread, TookTooLong
 from commands.knowledge.connectors import SourceUnavailable
 from domain.errors import Invalid
 
@@ -38,6 +38,12 @@ SECONDS = {
 """What a driver calls the seconds to connect, and to wait for an answer."""
 
 CONNECT_SECONDS = 10
+GRACE_SECONDS = 15
+"""What is waited for longer than a statement may take: not every driver keeps a limit."""
+
+MOST_LEFT = 4
+"""Threads that were given up and have not returned; more of them are not begun."""
+
 LOOK_EVERY = 10_000
 """Steps of SQLite's machine between looks at the clock."""
 
@@ -47,6 +53,7 @@ class SqlalchemyRows:
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
+        self._left: list[OwnThread] = []
 
     async def list(
         self, address: DatabaseAddress, settings: SqlConfig, secrets: Mapping[str, str]
@@ -54,7 +61,7 @@ class SqlalchemyRows:
         """Yield id and version of every row."""
         engine = await self._engine(address, settings, secrets)
         with told(address, of_rows=False):
-            found = await asyncio.to_thread(listed, engine, address, settings)
+            found: list[tuple[str | None, str | None]] = await self._run(listed, engine, address, settings)
         for each in found:
             yield each
 
@@ -64,7 +71,27 @@ class SqlalchemyRows:
         """Return the rows with these ids, compared as text."""
         engine = await self._engine(address, settings, secrets)
         with told(address, of_rows=True):
-            return await asyncio.to_thread(selected, engine, address, settings, ids)
+            found: list[Row] = await self._run(selected, engine, address, settings, ids)
+            return found
+
+    async def _run(
+        self, work: Callable[..., Any], engine: Engine, address: DatabaseAddress, settings: SqlConfig, *more: Any
+    ) -> Any:
+        """Return what is done in a thread; one that a driver holds on to for longer than a statement may take is given up."""
+        self._left = [each for each in self._left if not each.ended]
+        if len(self._left) >= MOST_LEFT:
+            raise SourceUnavailable(f"{address.shown}: {len(self._left)} earlier statements have not returned.")
+        thread, returned = OwnThread(f"sql {address.shown}"), False
+        try:
+            found = await thread.call(work, engine, address, settings, *more, seconds=settings.seconds + GRACE_SECONDS)
+            returned = True
+            return found
+        except TookTooLong:
+            raise SourceUnavailable(f"{address.shown} does not answer.", code="source_timed_out") from None
+        finally:
+            thread.end()
+            if not returned:
+                self._left.append(thread)
 
     async def _engine(self, address: DatabaseAddress, settings: SqlConfig, secrets: Mapping[str, str]) -> Engine:
         if address.file is not None:

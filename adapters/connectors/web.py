@@ -184,7 +184,9 @@ class Web:
             return await self._follow(ask)
         except httpcore2.LocalProtocolError:
             # What it says repeats the header, which may hold a secret.
-            raise SourceUnavailable(f"{place(ask.url)}: a header or secret holds what can't be sent.") from None
+            raise SourceUnavailable(
+                f"{place(ask.url)}: a header or secret holds what can't be sent.", code="credentials_not_sendable"
+            ) from None
         except httpcore2.RemoteProtocolError:
             raise Unanswered("answered what is no HTTP, or in part", sent=True) from None
         except (httpcore2.NetworkError, httpcore2.TimeoutException, TimeoutError) as error:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adapters.own_thread import OwnThread, TookTooLong
 from adapters.plugins.checking import Plugin
-from adapters.plugins.own_thread import OwnThread, TookTooLong
 from adapters.plugins.reasons import reason
 
 MOST_LEFT = 20
@@ -32,7 +32,7 @@ class BoundedCalls:
         self._left = [each for each in self._left if not each.ended]
         if len(self._left) >= MOST_LEFT:
             raise PluginFailed(f"{len(self._left)} earlier calls of this plugin have not returned.")
-        thread = OwnThread(self.plugin.name)
+        thread = OwnThread(f"plugin {self.plugin.name}")
         returned = False
         try:
             given = await thread.call(self._given, method, arguments, seconds=seconds)

@@ -12,9 +12,9 @@ import orjson
 
 from adapters.connectors.given_values import title
 from adapters.connectors.remembered import Remembered
+from adapters.own_thread import OwnThread, in_time
 from adapters.plugins.checking import Plugin
 from adapters.plugins.document import Document
-from adapters.plugins.own_thread import OwnThread, in_time
 from adapters.plugins.reasons import reason
 from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import parse

@@ -11,13 +11,13 @@ from types import MappingProxyType
 import structlog
 from pydantic import BaseModel
 
+from adapters.own_thread import OwnThread, TookTooLong, called
 from adapters.plugins.checking import CHUNKERS, GUARDRAILS, SOURCES, TOOLS, NoPlugin, Plugin, plugin_of
 from adapters.plugins.chunker import PluginChunker
 from adapters.plugins.connector import PluginConnector
 from adapters.plugins.discovery import Found, installed, of_module
 from adapters.plugins.guard import PluginGuard
 from adapters.plugins.listed import ListedPlugin, built_in, built_in_guardrails
-from adapters.plugins.own_thread import OwnThread, TookTooLong, called
 from adapters.plugins.reasons import reason
 from adapters.plugins.tool import PluginTool
 from commands.agents.guardrails import Guards
@@ -180,7 +180,7 @@ class Plugins:
         async with started.asking:
             if started.silent is not None and not started.silent.ended:
                 return replace(started.shown, state="unhealthy", error="It has not said yet how it is.")
-            thread = OwnThread(started.plugin.name)
+            thread = OwnThread(f"plugin {started.plugin.name}")
             try:
                 health = getattr(started.plugin.object, "health", None)
                 answered = None if health is None else await thread.call(health, seconds=HEALTH_SECONDS)

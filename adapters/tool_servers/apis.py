@@ -12,6 +12,7 @@ from adapters.tool_servers.answers import MOST_BYTES, body_text, told
 from adapters.tool_servers.credentials import Credentials, credentials_of, hidden
 from adapters.tool_servers.openapi.operations import offer_of
 from adapters.tool_servers.openapi.requests import request_of
+from adapters.tool_servers.withholding import without
 from commands.agents.tools import Offer, ToolAnswer, ToolServerUnavailable, WrongSpecification
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.provider import web_origin
@@ -55,14 +56,18 @@ class Apis:
         let_in = secrets and server.home == web_origin(url)
         credentials = credentials_of(server, secrets, url) if let_in else Credentials()
         answer = await self._answer(ask, credentials)
+        unsaid = hidden(secrets, credentials, self.tokens)
         if answer.status >= FAILED:
-            said = told(body_text(answer), hidden(secrets, credentials, self.tokens))
+            said = told(body_text(answer), unsaid)
             raise ToolServerUnavailable(f"{place(url)} answered {answer.status}: {said[:300]}")
         try:
             text = answer.body.decode("utf-8")
         except UnicodeDecodeError:
             raise WrongSpecification(f"What {place(url)} answered is no UTF-8 text.") from None
-        return await self.specifications.read(text, definition["auth"], url=answer.url)
+        try:
+            return without(await self.specifications.read(text, definition["auth"], url=answer.url), unsaid)
+        except WrongSpecification as error:
+            raise WrongSpecification(told(str(error), unsaid), pointer=error.errors[0].pointer) from None
 
     async def call(
         self, server: ToolServer, tool: Mapping[str, Any], arguments: Mapping[str, Any], *, seconds: float
@@ -71,7 +76,9 @@ class Apis:
         how = tool["request"]
         base = server.definition["base_url"] or how["server"] or (server.synced or {}).get("server")
         if not base:
-            raise ToolServerUnavailable("The specification names no server that can be called: set 'base_url'.")
+            raise ToolServerUnavailable(
+                "The specification names no server that can be called: set 'base_url'.", code="no_address"
+            )
         made = request_of(how, base, arguments)
         secrets = await self.secrets.of(server)
         ask = Ask(

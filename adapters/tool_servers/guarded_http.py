@@ -48,6 +48,8 @@ class Door(httpx2.AsyncBaseTransport):
         self._query = query
         self._left = MOST_BYTES
         self.failure: str | None = None
+        self.code: str | None = None
+        """What the failure is, where it is none of the server's."""
         self.status: int | None = None
         """The last refusal."""
 
@@ -62,6 +64,7 @@ class Door(httpx2.AsyncBaseTransport):
         try:
             response = await self._transport.handle_async_request(request)
         except EgressRefused as error:
+            self.code = "address_refused"
             raise self._refused(f"{place(url)}: {error}", request) from None
         except httpx2.TransportError as error:
             self.failure = f"{place(url)} can't be reached: {str(error) or type(error).__name__}"

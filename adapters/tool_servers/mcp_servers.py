@@ -22,6 +22,7 @@ from adapters.tool_servers.answers import not_shown, told
 from adapters.tool_servers.credentials import Credentials, credentials_of, hidden
 from adapters.tool_servers.guarded_http import Door, GuardedTransport
 from adapters.tool_servers.mcp_offer import offer_of, paged
+from adapters.tool_servers.withholding import without
 from commands.agents.tools import Offer, ToolAnswer, ToolServerUnavailable
 from commands.knowledge.connectors import SourceUnavailable
 from domain.provider import web_origin
@@ -61,13 +62,14 @@ class McpServers:
     async def offer(self, server: ToolServer) -> Offer:
         """Return what a server offers."""
         async with self._visit(server, server.definition["timeout"]) as client:
-            return await offer_of(client)
+            offer = await offer_of(client)
+        return without(offer, await self._unsaid(server))
 
     async def call(
         self, server: ToolServer, tool: Mapping[str, Any], arguments: Mapping[str, Any], *, seconds: float
     ) -> ToolAnswer:
         """Call a tool, or read a prompt or a resource, once."""
-        request, secrets = tool["request"], await self.secrets.of(server)
+        request = tool["request"]
         kind = request["kind"]
         line = f"{METHODS[kind]} {request.get('name') or arguments.get('name') or arguments.get('uri')}"
         async with self._visit(server, seconds, changes=server.has_effects(tool)) as client:
@@ -77,8 +79,13 @@ class McpServers:
                 if error.code in BROKEN:
                     raise
                 text, failed = f"The server refused: {error}", True
-        unsaid = hidden(secrets, credentials_of(server, secrets, server.definition["url"]), self.tokens)
+        unsaid = await self._unsaid(server)
         return ToolAnswer(text=told(text, unsaid), failed=failed, request=told(line, unsaid))
+
+    async def _unsaid(self, server: ToolServer) -> list[str]:
+        """Return what must not be told of what a server says."""
+        secrets = await self.secrets.of(server)
+        return hidden(secrets, credentials_of(server, secrets, server.definition["url"]), self.tokens)
 
     @asynccontextmanager
     async def _visit(self, server: ToolServer, seconds: float, *, changes: bool = False) -> AsyncIterator[Client]:
@@ -101,7 +108,8 @@ class McpServers:
             if not explains(error, visit.door):
                 raise
             said = told(words(url, error, visit.door), hidden(secrets, visit.credentials, self.tokens))
-            raise ToolServerUnavailable(f"{said[:LONGEST_ERROR]}{visit.doubt(changes)}") from None
+            code = None if visit.door is None else visit.door.code
+            raise ToolServerUnavailable(f"{said[:LONGEST_ERROR]}{visit.doubt(changes)}", code=code) from None
 
     async def _connected(self, stack: AsyncExitStack, server: ToolServer, visit: "Visit", seconds: float) -> Client:
         """Return a client that is connected until the stack ends; a token that is refused is had anew, once."""

@@ -17,6 +17,9 @@ from domain.conversation_queue import next_queued
 from domain.errors import Busy, Conflict, DomainError, Unavailable
 from domain.turn import TurnEnded, TurnInProgress
 
+NOT_BEGUN = "turn_not_begun"
+"""The code of a turn that was tried to begin until nothing more was tried."""
+
 Standing = Callable[[Mapping[str, str]], Awaitable[Actor | None]]
 """Returns a principal with what it may now; None where its credential is valid no more."""
 
@@ -36,8 +39,8 @@ class BeginQueuedTurns:
     turns: Turns
     asking: Standing
     kind: str = QUEUED_TURNS
-    most: int = 10
-    groups: int = 2
+    most: int = 1  # what goes wrong in one conversation is no failure of others
+    groups: int = 10
 
     async def carry_out(self, jobs: Sequence[Job]) -> Mapping[UUID, Outcome]:
         """Begin what is to begin."""
@@ -64,8 +67,15 @@ class BeginQueuedTurns:
         except (TurnInProgress, TurnEnded):
             return  # another process was faster
         except DomainError as error:
-            reason = {"code": error.error_code, "message": str(error)}
-            await self.bus.dispatch(RefuseMessage(id=id, turn=turn["id"], error=reason), Context(actor=SYSTEM))
+            await self._refuse(id, turn["id"], code=error.error_code, message=str(error))
 
     async def give_up(self, job: Job, error: str) -> None:
-        """Nothing more is tried: the message stays on record, can be cancelled, and is looked at with the next end."""
+        """End the turn that could not begin for so long, as failed: who waits for it is told, and the next one begins."""
+        id = UUID(job.key)
+        turn = next_queued(await self.things.newest(Conversation, id))
+        if turn is not None:
+            await self._refuse(id, turn["id"], code=NOT_BEGUN, message=f"It could not be begun: {error}")
+
+    async def _refuse(self, id: UUID, turn: str, *, code: str, message: str) -> None:
+        reason = {"code": code, "message": message}
+        await self.bus.dispatch(RefuseMessage(id=id, turn=turn, error=reason), Context(actor=SYSTEM))

@@ -1,5 +1,6 @@
 """Trying a knowledge source out: some documents are listed and one is fetched, and nothing is kept."""
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -10,7 +11,15 @@ from typing import Any
 
 from commands.bus import Bus
 from commands.configuration import OnThing
-from commands.knowledge.connectors import Connectors, GivenDocument, Listed, Place, SourceSecrets, connector_of
+from commands.knowledge.connectors import (
+    Connectors,
+    GivenDocument,
+    Listed,
+    Place,
+    SourceSecrets,
+    SourceUnavailable,
+    connector_of,
+)
 from commands.knowledge.trials import ShowTrial
 from commands.ports import Context, Receipt, Things
 from commands.retrieval.retrieval import groups_of, may_find
@@ -19,6 +28,9 @@ from domain.knowledge_source import KnowledgeSource
 
 SHOWN = 10
 """Documents of which the ids are shown."""
+
+TRIAL_SECONDS = 60.0
+"""How long somebody is let wait who only wants to see whether it answers."""
 
 FIELD = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -38,6 +50,7 @@ class SourceTrials:
     things: Things
     connectors: Connectors
     secrets: SourceSecrets
+    seconds: float = TRIAL_SECONDS
 
     async def carry_out(self, command: TrySource, context: Context) -> Receipt:
         """Ask the source; raise NotFound, Archived, NotSyncable, or what says what is wrong with it."""
@@ -51,8 +64,16 @@ class SourceTrials:
         place = Place(source=source.id, config=source.definition["config"], secrets=await self.secrets.of(source))
         began = time.perf_counter()
         try:
-            listed = await first_of(connector.list(place))
-            given = await connector.fetch(place, listed[0].external_id) if listed else None
+            async with asyncio.timeout(self.seconds) as limit:
+                listed = await first_of(connector.list(place))
+                given = await connector.fetch(place, listed[0].external_id) if listed else None
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise SourceUnavailable(
+                f"The source has not shown what it has within {self.seconds:g} s; a sync waits for longer.",
+                code="source_timed_out",
+            ) from None
         finally:
             connector.end(place)
         acl = source.definition["acl"] if given is None or given.acl is None else given.acl

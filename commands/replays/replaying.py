@@ -28,7 +28,7 @@ from commands.runs.runs import Recording, Runs
 from domain.agent import Agent
 from domain.configuration_events import LIVE
 from domain.conversation import Conversation
-from domain.conversation_events import UNREADABLE
+from domain.copied_history import UNREADABLE
 from domain.errors import Busy, DomainError, Invalid, NotFound, Unavailable
 from domain.replay import summary_of, sums
 from domain.turn import content_of, message_told

@@ -1,10 +1,14 @@
 """Languages of texts: found out where they are sure, kept with the text, and filtered by."""
 
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
+from functools import cache
 
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier, visit_counts
 
-from adapters.languages import Languages
+from adapters.languages import Languages, identifier
 from adapters.reading.reader import Reader
 from tests.support.knowledge import Knowledge, knowledge
 from tests.support.postgres import Database
@@ -29,6 +33,32 @@ GERMAN, ENGLISH = "Urlaub sind dreißig Tage im Jahr.", "Cars are parked behind 
 async def test_a_language_is_told_where_it_is_sure_and_always_the_same(text: str, language: str | None):
     found = {await Languages().detect(text) for _ in range(3)}
     assert found == {language}
+
+
+@cache
+def plain() -> LanguageIdentifier:
+    """Return the model as the library has it."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        f"{GERMAN} {ENGLISH} Сколько дней отпуска? 休暇は何日ありますか。 كم يوم إجازة؟ ",
+        "The quick brown fox, le renard brun et rapide, der flinke braune Fuchs. " * 40,
+        random.Random(1).randbytes(3000).decode("latin-1"),
+        "e\u0301 " * 300,
+    ],
+)
+def test_what_is_found_in_a_text_at_all_places_at_once_is_what_the_library_finds_byte_after_byte(text: str):
+    model = identifier()
+    letters = LanguageIdentifier._encode(text)
+    walked = visit_counts(model.tk_nextmove, model._rowbase, model.tk_output, letters)
+    assert Counter(model.features(letters).tolist()) == (walked or Counter())
+    (language, likely), (by_library, as_likely) = model.classify(text), plain().classify(text)
+    assert (language, likely) == (by_library, pytest.approx(as_likely, abs=1e-3))
 
 
 async def test_a_document_that_does_not_tell_its_language_is_looked_at_and_code_is_not():

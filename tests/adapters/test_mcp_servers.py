@@ -9,6 +9,7 @@ import pytest
 
 from adapters.egress import Egress
 from adapters.tool_servers.servers import ReachedToolServers, tool_servers
+from adapters.tool_servers.withholding import REPEATS
 from commands.agents.tools import ToolAnswer, ToolServerUnavailable
 from domain.configuration import Configuration
 from domain.tool_server import ToolServer
@@ -115,9 +116,19 @@ async def test_a_token_is_had_once_and_anew_when_it_is_refused():
 
 async def test_no_server_leads_to_an_address_that_may_not_be_reached():
     async with mcp_shop() as shop, reached("10.0.0.0/8") as servers:
-        with pytest.raises(ToolServerUnavailable, match="MAGNET_EGRESS_ALLOW"):
+        with pytest.raises(ToolServerUnavailable, match="MAGNET_EGRESS_ALLOW") as refusal:
             await servers.offer(server_at(shop.url))
-        assert shop.headers == []
+        assert (refusal.value.error_code, shop.headers) == ("address_refused", [])
+
+
+async def test_what_a_server_offers_is_told_without_the_secret_that_let_us_in():
+    async with mcp_shop() as shop, reached(shop.place) as servers:
+        shop.repeats(SECRET)
+        offer = await servers.offer(server_at(shop.url))
+    told = {tool["name"]: tool["description"] for tool in offer.tools}
+    assert told["show"] == "Show what [hidden] may see."
+    assert [each["reason"] for each in offer.left_out] == [REPEATS]
+    assert SECRET not in str(offer.document())
 
 
 @pytest.mark.parametrize("status", [302, 307])

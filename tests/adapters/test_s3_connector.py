@@ -170,14 +170,14 @@ async def test_a_wrong_secret_is_told_as_that_and_an_object_that_is_gone_as_gone
     with pytest.raises(NotFetched) as gone:
         await connector.fetch(right, "missing.txt")
     assert gone.value.error_code == "gone"
-    for secrets in (
-        {**right.secrets, "secret_key": "canary"},
-        {**right.secrets, "access_key": "AKIAUNKNOWN"},
-        {"access_key": store.access_key},
+    for secrets, code in (
+        ({**right.secrets, "secret_key": "canary"}, "credentials_refused"),
+        ({**right.secrets, "access_key": "AKIAUNKNOWN"}, "credentials_refused"),
+        ({"access_key": store.access_key}, "credentials_missing"),
     ):
         with pytest.raises(SourceUnavailable) as told:
             await listed(connector, Place(source=right.source, config=right.config, secrets=secrets))
-        assert told.value.error_code == "credentials_refused"
+        assert told.value.error_code == code
         assert "canary" not in str(told.value)
     with pytest.raises(SourceUnavailable, match="404"):
         await listed(connector, place(store, "no-such-bucket"))

@@ -4,17 +4,19 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy.dialects import mssql, mysql, oracle
 
+from adapters.connectors import sqlalchemy_rows
 from adapters.connectors.postgres_rows import ROWS_AT_ONCE
 from adapters.connectors.query import SqlConfig
 from adapters.connectors.roots import Roots
 from adapters.connectors.sql import SqlConnector
-from adapters.connectors.sqlalchemy_rows import statement
+from adapters.connectors.sqlalchemy_rows import MOST_LEFT, statement
 from adapters.egress import Egress
 from commands.knowledge.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
@@ -374,6 +376,31 @@ async def test_a_file_that_is_not_there_is_not_made_and_a_long_query_is_ended(co
     )
     with pytest.raises(SourceUnavailable, match="interrupted"):
         await listed(connector, place(address(missing), endless, seconds=1))
+
+
+async def test_what_a_driver_never_returns_from_is_given_up_and_not_begun_for_ever(
+    connector: SqlConnector, file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    let_go, begun = Event(), list[int]()
+
+    def silent(*_: Any) -> Any:
+        begun.append(1)
+        let_go.wait()
+        return []
+
+    monkeypatch.setattr(sqlalchemy_rows, "listed", silent)
+    monkeypatch.setattr(sqlalchemy_rows, "GRACE_SECONDS", 0)
+    where = place(address(file), "SELECT * FROM notes", seconds=1)
+    try:
+        given_up = await asyncio.gather(*(listed(connector, where) for _ in range(MOST_LEFT)), return_exceptions=True)
+        assert [each.error_code for each in given_up if isinstance(each, SourceUnavailable)] == [
+            "source_timed_out"
+        ] * MOST_LEFT
+        with pytest.raises(SourceUnavailable, match="4 earlier statements have not returned"):
+            await listed(connector, where)
+        assert len(begun) == MOST_LEFT
+    finally:
+        let_go.set()
 
 
 async def test_a_driver_that_is_not_here_is_named(connector: SqlConnector, monkeypatch: pytest.MonkeyPatch):

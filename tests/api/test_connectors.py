@@ -164,6 +164,8 @@ async def test_an_address_that_is_not_allowed_is_not_asked(world: World, databas
         body = {"name": "docs", "type": world.type, "config": world.config, "secrets": dict(world.secrets)}
         made = await magnet.call("POST", "/v1/knowledge-sources", body)
         assert made.status_code == 201, made.text
+        tried = await magnet.call("POST", f"{SOURCE}/test")
+        assert (tried.status_code, tried.json()["code"]) == (409, "address_refused"), tried.text
         refused = await SyncedSource(magnet=magnet).sync()
         assert (refused["state"], refused["error"]["code"]) == ("failed", "address_refused"), refused
         if isinstance(world, SiteWorld):

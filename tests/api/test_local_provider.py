@@ -47,13 +47,13 @@ async def test_what_is_wrong_with_a_local_provider_is_said_in_words(magnet: Runn
     for method, path in (("POST", "test"), ("GET", "available-models")):
         answer = await magnet.call(method, f"/v1/providers/here/{path}")
         problem = answer.json()
-        assert (answer.status_code, problem["code"]) == (502, "local_model_unusable")
+        assert (answer.status_code, problem["code"]) == (409, "local_model_unusable")
         assert (problem["provider"], problem["upstream_status"]) == ("here", None)
         assert "no file model.safetensors" in problem["detail"]
     await a_model(magnet, "tiny@sha256:" + "0" * 64)
     sha256 = tiny_bert.write(tmp_path / "nothing")
     answer = await magnet.call("POST", "/v1/embeddings", {"model": "tiny", "input": "a"})
-    assert (answer.status_code, answer.json()["code"]) == (502, "model_hash_differs")
+    assert (answer.status_code, answer.json()["code"]) == (409, "model_hash_differs")
     assert sha256 in answer.json()["detail"]
 
 

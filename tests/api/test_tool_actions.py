@@ -224,6 +224,18 @@ async def test_what_an_attempt_has_begun_is_not_begun_again_without_a_person(
     [note] = [each for each in server.last.body["messages"][1:] if each["role"] == "system"]
     assert 'order({"body": {"item": "pen"}}): completed. {"ordered":"pen"}' in note["content"]
     assert len(store.orders) == 1
+    # Nor where it is said otherwise in a fork, or answered anew in one.
+    for body in ({"content": "Order a pencil."}, {"message_id": (await talk.see(path))["messages"][0]["id"]}):
+        server.script_for("chat-model", says(ORDER))
+        made = (await talk.call("POST", f"{path}/fork", body)).json()
+        if "content" not in body:
+            there = f"/v1/conversations/{made['id']}"
+            [copied] = (await talk.see(there))["turns"]
+            assert [(each["function"], each["outcome"]) for each in copied["actions"]] == [("order", "completed")]
+            made = (await talk.call("POST", f"{there}/turns/{copied['id']}/retry")).json()
+        assert made["turn"]["state"] == "awaiting_confirmation", made
+        assert BEGUN_BEFORE in made["confirmations"][0]["message"]
+    assert len(store.orders) == 1
 
 
 async def test_actions_name_tools_that_are_offered_and_keep_their_servers_from_being_archived(talk: Talks, store: Shop):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.tool_servers.withholding import REPEATS
 from tests.api.test_access import key_of
 from tests.api.test_secrets import assert_nowhere, dumped
 from tests.support.postgres import Database
@@ -97,7 +98,7 @@ async def test_every_kind_of_credential_goes_along_and_is_told_nowhere(
         await magnet.do("PATCH", SHOP, {"auth": None})
         await magnet.do("PATCH", SHOP, {"auth": auth})
         status, code, detail = await refused(magnet, FIND)
-        assert (status, code) == (502, "credentials_missing")
+        assert (status, code) == (409, "credentials_missing")
         assert f"secrets.{secret}" in detail
         await magnet.do("PATCH", SHOP, {"secrets": {secret: SECRET}})
 
@@ -198,6 +199,41 @@ async def test_a_specification_at_an_address_is_read_when_synced(magnet: Running
     assert (await magnet.get(SHOP))["version"] == last["version"]
 
 
+async def test_what_is_offered_behind_credentials_is_recorded_without_repeating_them(
+    magnet: Running, store: Shop, database: Database
+):
+    """What is listed is on record: a description, a name or an address that repeats a secret must not be."""
+    find = SPEC["paths"]["/items/{item-id}"]
+    limit = {"name": "limit", "in": "query", "description": f"Not for {SECRET}.", "schema": {"type": "integer"}}
+    spec = {
+        **SPEC,
+        "info": {"title": f"Shop of {SECRET}", "version": "1"},
+        "paths": {
+            "/items/{item-id}": {
+                **find, "get": {"operationId": "findItem", "description": f"Your key is {SECRET}.", "parameters": [limit]}
+            },
+            f"/{SECRET}/items": {"get": {"operationId": "mine"}},
+            "/named": {"get": {"operationId": f"of_{SECRET}"}},
+            "/taking": {"get": {"parameters": [{**limit, "name": SECRET}]}},
+        },
+    }  # fmt: skip
+    store.site.answers = lambda asked: Answer(body=spec) if asked.path == "/openapi.json" else Answer(status=404)
+    url = f"{store.site.url}/openapi.json"
+    body = {"name": "shop", "type": "openapi", "url": url, "auth": {"kind": "bearer"}, "secrets": {"token": SECRET}}
+    await magnet.do("POST", SERVERS, body)
+    synced = await magnet.do("POST", f"{SHOP}/sync")
+    [tool] = (await magnet.get(f"{SHOP}/tools"))["items"]
+    assert (tool["name"], tool["description"]) == ("findItem", "Your key is [hidden].")
+    assert tool["input_schema"]["properties"]["limit"]["description"] == "Not for [hidden]."
+    assert [each["reason"] for each in synced["left_out"]] == [REPEATS] * 3
+    assert (await magnet.get(SHOP))["synced"]["title"] == "Shop of [hidden]"
+    store.site.answers = lambda _: Answer(body={**spec, "paths": {f"/{SECRET}": {"get": {"parameters": {}}}}})
+    wrong = await magnet.call("POST", f"{SHOP}/sync")
+    assert wrong.status_code == 422 and SECRET not in wrong.text
+    for name, rows in dumped(database).items():
+        assert_nowhere(rows, name, SECRET)
+
+
 async def test_a_bad_specification_and_settings_for_nothing_are_refused_with_their_place(magnet: Running, store: Shop):
     bad = store.settings(spec=json.dumps({**SPEC, "paths": {"/x": {"get": {"parameters": {}}}}}))
     answer = await magnet.call("POST", SERVERS, bad)
@@ -229,16 +265,18 @@ async def test_what_goes_wrong_with_a_call_is_said_in_words(magnet: Running, sto
     ):
         store.site.next = [step]
         status, found, detail = await refused(magnet, body)
-        assert (status, found) == (502, code)
+        assert (status, found) == (409 if code == "address_refused" else 502, code)
         assert words in detail
     store.site.next = [Answer(body=b"\x89PNG\x00", headers={"Content-Type": "image/png"})]
     assert (await tried(magnet))["result"] == "(5 bytes of image/png, which are not shown.)"
     await magnet.do("PATCH", SHOP, {"base_url": "http://127.0.0.1:1/v1"})
     status, code, detail = await refused(magnet, ORDER)
-    assert (status, code) == (502, "address_refused")
+    assert (status, code) == (409, "address_refused")
     assert "not known" not in detail
     await magnet.do("PATCH", SHOP, {"base_url": None})
-    assert "set 'base_url'" in (await refused(magnet, FIND))[2]
+    status, code, detail = await refused(magnet, FIND)
+    assert (status, code) == (409, "no_address")
+    assert "set 'base_url'" in detail
 
 
 async def test_a_call_that_is_not_answered_in_time_may_have_been_done_and_says_so(
@@ -249,7 +287,7 @@ async def test_a_call_that_is_not_answered_in_time_may_have_been_done_and_says_s
         async with serving(database, tmp_path, MAGNET_EGRESS_ALLOW="127.0.0.0/8") as magnet:
             await magnet.do("POST", SERVERS, store.settings(base_url=base, timeout=0.2))
             status, code, detail = await refused(magnet, ORDER)
-            assert (status, code) == (502, "tool_timed_out")
+            assert (status, code) == (504, "tool_timed_out")
             assert "not known whether this was done" in detail
             assert "not known" not in (await refused(magnet, FIND))[2]
 

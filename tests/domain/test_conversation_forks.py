@@ -9,9 +9,11 @@ from domain.conversation import Conversation
 from domain.conversation_course import hand_off, note_topic
 from domain.conversation_forks import Cut, NothingToEdit, fork
 from domain.conversation_queue import take
+from domain.copied_history import MOST_TOGETHER
 from domain.errors import DomainError, Invalid, NotFound
 from domain.topics import TopicChoice
 from domain.turn import DECLINED, ConfirmationDecided, Reply, TurnInProgress, answer_id
+from domain.turn_effects import STARTED, UNKNOWN, attempts_before, begin_action, told_of
 from tests.domain.test_conversation import AGENT, ASKED, a_conversation, asked, waiting
 
 CITED = {"marker": "[1]", "document_id": "d", "start": 0, "end": 3}
@@ -167,3 +169,84 @@ def test_a_fork_goes_on_with_the_agent_that_its_origin_was_handed_to():
     assert forked(origin, Cut.after(origin, None)).answering == other["id"]
     unanswered = Cut.after(origin, origin.turn(turn)["message_id"])
     assert forked(origin, unanswered).answering == AGENT["id"], "who was asked is asked again"
+
+
+ORDER: dict[str, Any] = {"call": "c1", "function": "order", "type": "api_tool", "arguments": "{}"}
+
+
+def ordering() -> tuple[Conversation, str]:
+    """Return a conversation whose newest turn was killed twice, the first time while it ordered something."""
+    origin = talked()
+    turn = origin.post(content="Order a pen.", agent=AGENT)
+    begin_action(origin, turn, **ORDER)
+    origin.interrupt(turn)
+    again = origin.retry(turn, agent=AGENT)
+    origin.interrupt(again)
+    return origin, origin.turn(turn)["message_id"]
+
+
+def begun_in(conversation: Conversation, turn: str) -> list[str]:
+    """Return what whoever answers a turn is told of what was begun before."""
+    return [each["content"] for each in told_of(attempts_before(conversation, turn))]
+
+
+def test_a_fork_before_the_answer_of_a_killed_turn_knows_what_that_had_begun():
+    origin, message = ordering()
+    made = forked(origin, Cut.after(origin, message))
+    newest = list(made.turns.values())[-1]
+    assert [(each["function"], each["outcome"]) for each in newest["actions"]] == [("order", STARTED)]
+    [said] = begun_in(made, made.retry(newest["id"], agent=AGENT))
+    assert f"order({{}}): started. {UNKNOWN}" in said
+
+
+def test_who_says_otherwise_what_a_killed_turn_was_asked_is_told_what_that_had_begun_until_it_is_answered():
+    origin, message = ordering()
+    for cut in (Cut.before(origin, message), Cut.before(origin, None)):
+        made = forked(origin, cut)
+        assert list(made.said())[-1] == "Two.", "the message itself does not come along"
+        turn = made.post(content="Order a pencil.", agent=AGENT)
+        [said] = begun_in(made, turn)
+        assert UNKNOWN in said
+        made.interrupt(turn)
+        again = made.retry(turn, agent=AGENT)
+        assert begun_in(made, again) == [said]
+        made.complete(again, Reply(content="It is ordered."))
+        assert begun_in(made, made.post(content="Thanks.", agent=AGENT)) == []
+
+
+def test_what_was_done_in_an_answer_that_is_left_out_is_known_too():
+    origin, turn = asked("Order a pen.")
+    begin_action(origin, turn, **ORDER)
+    origin.note_action(turn, **ORDER, result="number 7", outcome="completed", ms=1.0)
+    origin.note_action(turn, **{**ORDER, "function": "look"}, result="a pen", outcome="completed", ms=1.0)
+    origin.complete(turn, Reply(content="Ordered."))
+    made = forked(origin, Cut.before(origin, None))
+    [said] = begun_in(made, made.post(content="Order a pencil.", agent=AGENT))
+    assert "order({}): completed. number 7" in said and "look" not in said
+
+
+def test_a_long_history_is_copied_in_several_events_and_stands_as_it_was():
+    origin, turn = asked("Said 0.")
+    for number in range(1, 2 * MOST_TOGETHER + 2):
+        origin.complete(turn, Reply(content="Yes.", history=[{"role": "assistant", "content": "Yes."}]))
+        turn = origin.post(content=f"Said {number}.", agent=AGENT)
+    origin.cancel(turn, Reply(content=""))
+    made = forked(origin, Cut.after(origin, None), subject="ada")
+    copies = [each for each in made.collect_events() if not isinstance(each, Conversation.Created)]
+    assert [len(each.turns) for each in copies] == [MOST_TOGETHER, MOST_TOGETHER, 2]
+    assert [each.TOPIC for each in copies] == ["conversation.history_copied", *["conversation.history_continued"] * 2]
+    assert {each.subject for each in copies} == {"ada"}
+    assert [each["number"] for each in made.turns.values()] == list(range(1, 2 * MOST_TOGETHER + 3))
+    assert list(made.said()) == list(origin.said())
+    assert told(made) == told(origin)
+
+
+def test_long_texts_are_copied_in_events_of_their_own():
+    origin, turn = asked("a" * 400_000)
+    for text in ("b" * 300_000, "c"):
+        origin.complete(turn, Reply(content=""))
+        turn = origin.post(content=text, agent=AGENT)
+    origin.cancel(turn, Reply(content=""))
+    made = forked(origin, Cut.after(origin, None))
+    assert [len(each.turns) for each in list(made.collect_events())[1:]] == [1, 2]
+    assert list(made.said()) == list(origin.said())

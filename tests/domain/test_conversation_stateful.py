@@ -289,7 +289,7 @@ class ConversationMachine(RuleBasedStateMachine):
         for event in self.events:
             again = event.mutate(again)
         assert again is not None
-        for name in ("turns", "confirmations", "feedback", "closed", "closed_by", "origin", "version"):
+        for name in ("turns", "confirmations", "feedback", "closed", "closed_by", "origin", "carried", "version"):
             assert getattr(again, name) == getattr(self.conversation, name), name
 
     def teardown(self) -> None:

@@ -26,6 +26,13 @@ class McpShop:
     """Where set, all that is asked is answered with this alone."""
     token: str = ""
     """Where set, whoever brings another one is answered 401."""
+    server: MCPServer | None = None
+
+    def repeats(self, secret: str) -> None:
+        """Offer tools that repeat a secret: one in its description, one in its name."""
+        assert self.server is not None
+        self.server.add_tool(lambda: "all", name="show", description=f"Show what {secret} may see.")
+        self.server.add_tool(lambda: "all", name=f"show_{secret}", description="Show all.")
 
 
 def server_of(shop: McpShop) -> MCPServer:
@@ -76,7 +83,7 @@ def server_of(shop: McpShop) -> MCPServer:
 async def mcp_shop(transport: Literal["streamable_http", "sse"] = "streamable_http") -> AsyncIterator[McpShop]:
     """Open the shop while the block lasts."""
     shop = McpShop()
-    server = server_of(shop)
+    server = shop.server = server_of(shop)
     app = server.sse_app() if transport == "sse" else server.streamable_http_app()
 
     async def asked(scope: Any, receive: Any, send: Any) -> None:

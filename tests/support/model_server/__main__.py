@@ -1,7 +1,8 @@
 """The model server as a process of its own, for benchmarks: prints its base URL and serves until stdin ends.
 
 What is asked is echoed, word by word; a question that ends with `fault:NAME` meets that fault. Where tools are
-offered, the first of them, or with `--together` each, is called with what a person says, and few words are made of its result.
+offered, the first of them, or with `--together` each, is called with what a person says (with nothing, where it takes nothing), and
+few words are made of its result.
 """
 
 import argparse
@@ -24,8 +25,9 @@ def called(request: Received, *, together: bool) -> Reply | None:
     calls = []
     for number, tool in enumerate(tools if together else tools[:1]):
         function = tool["function"]
-        [argument, *_] = function["parameters"]["properties"]
-        calls.append(ToolCalled(name=function["name"], arguments={argument: request.question}, id=f"c{number}"))
+        takes = function.get("parameters", {}).get("properties", {})  # one without parameters takes nothing
+        arguments = dict.fromkeys(list(takes)[:1], request.question)
+        calls.append(ToolCalled(name=function["name"], arguments=arguments, id=f"c{number}"))
     return Reply(tool_calls=calls)
 
 
@@ -54,4 +56,5 @@ def main() -> None:
         sys.stdin.read()
 
 
-main()
+if __name__ == "__main__":
+    main()

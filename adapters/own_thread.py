@@ -1,4 +1,4 @@
-"""Other people's code in a thread of its own: what never returns holds up neither the others nor the end of the process."""
+"""Calls of what other people have written, drivers and plugins, in a thread of their own: what never returns holds up neither the others nor the end of the process."""
 
 import asyncio
 import inspect
@@ -19,7 +19,7 @@ class OwnThread:
 
     def __init__(self, name: str) -> None:
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name=f"plugin {name}", daemon=True)
+        self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     @property
