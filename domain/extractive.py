@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from domain.citations import MARKER
 from domain.retrieval import Passage
@@ -71,6 +72,18 @@ FUNCTION_WORDS = frozenset(
 )
 """Words of English questions that say nothing of what is asked for."""
 
+SIGN = re.compile(r"[{}\[\]=;<>\"$\\|]")
+"""What code, data and tables are full of, and prose is not."""
+
+MOST_SIGNS = 1 / 16
+"""Part of a sentence's characters beyond which it is taken for code."""
+
+OF_CODE = 0.4
+"""What a word counts in code, where one counts in prose: who asks wants to be told, not shown a call that says it."""
+
+STEM = 5
+"""Letters by which words are compared, so that `verified` is found in `verifies`."""
+
 ENOUGH = 0.5
 """Part of the best passage's fit that another one needs to be quoted too."""
 
@@ -78,19 +91,31 @@ LONGEST = 600
 """Characters of a quotation."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """A stretch of a passage's text, and the question's words in it: what each counts."""
+
+    start: int
+    end: int
+    words: Mapping[str, float]
+
+
 def quote(question: str, passages: Sequence[Passage], first: int = 1) -> str:
     """Return quotations of the best passages that are about the question, each with its marker.
 
     Numbers begin at `first`. A word of the question counts the more, the fewer of the passages have it; titles count.
     """
-    words = {word for word in _words(question) if len(word) > 2}
-    words = words - FUNCTION_WORDS or words
-    shared = [words & _words(f"{passage.title} {passage.text}") for passage in passages]
+    sought = _sought(question)
+    read = [_sentences(passage.text, sought) for passage in passages]
+    shared = [
+        _most([*(each.words for each in sentences), dict.fromkeys(sought.findall(passage.title.lower()), 1.0)])
+        for passage, sentences in zip(passages, read, strict=True)
+    ]
     having = Counter(word for each in shared for word in each)
-    fits = [sum(1 / having[word] for word in each) for each in shared]
+    fits = [_worth(each, having) for each in shared]
     enough = max(fits, default=0.0) * ENOUGH
     chosen = [number for number, fit in enumerate(fits) if fit >= enough][: QUOTED if enough else 1]
-    quotations = [(quotation(passages[number].text, words), first + number) for number in chosen]
+    quotations = [(quotation(passages[number].text, read[number], having), first + number) for number in chosen]
     # What looks like a marker in a text that is quoted is none of ours.
     return "\n\n".join(f'"{MARKER.sub(unmarked, text)}" [{number}]' for text, number in quotations)
 
@@ -100,27 +125,50 @@ def unmarked(found: "re.Match[str]") -> str:
     return f"({found[1]})"
 
 
-def quotation(text: str, words: set[str]) -> str:
-    """Return the stretch of a text, of at most LONGEST characters, that begins where it fits the words best."""
-    sentences = list(SENTENCE.finditer(text))
+def quotation(text: str, sentences: Sequence[Sentence], having: Mapping[str, int]) -> str:
+    """Return the stretch of a text, of at most LONGEST characters, that begins where it fits best."""
     if not sentences:
         return text[:LONGEST].strip()
+    best = max(sentences, key=lambda each: _worth(each.words, having))
+    end = best.end
+    for each in sentences:
+        if each.start >= best.end and each.end - best.start <= LONGEST // 2:
+            end = each.end
+    return " ".join(text[best.start : min(end, best.start + LONGEST)].split())
 
-    def shared(sentence: "re.Match[str]") -> int:
-        return len(words & _words(sentence[0]))
 
-    best = max(sentences, key=shared)
-    end = best.end()
-    for sentence in sentences:
-        if sentence.start() >= best.end() and sentence.end() - best.start() <= LONGEST // 2:
-            end = sentence.end()
-    return " ".join(text[best.start() : min(end, best.start() + LONGEST)].split())
+def _sought(question: str) -> re.Pattern[str]:
+    """Return what finds the words of a question, in lower case: in all their forms, and as parts of names."""
+    said = [word for name in WORD.findall(question.lower()) for word in name.split("_") if len(word) > 2]
+    stems = {word.rstrip("s")[:STEM] or word for word in [each for each in said if each not in FUNCTION_WORDS] or said}
+    forms = (f"{re.escape(stem)}(?=s*(?![^\\W_]))" if len(stem) < STEM else re.escape(stem) for stem in stems)
+    return re.compile(f"(?<![^\\W_])(?:{'|'.join(sorted(forms)) or '(?!)'})")
+
+
+def _sentences(text: str, sought: re.Pattern[str]) -> list[Sentence]:
+    found = []
+    for each in SENTENCE.finditer(text):
+        words = sought.findall(each[0].lower())
+        is_code = words and len(SIGN.findall(each[0])) > len(each[0]) * MOST_SIGNS
+        counting = dict.fromkeys(words, OF_CODE if is_code else 1.0)
+        found.append(Sentence(start=each.start(), end=each.end(), words=counting))
+    return found
+
+
+def _most(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return each word with the most that it counts anywhere."""
+    most: dict[str, float] = {}
+    for words in parts:
+        for word, counting in words.items():
+            most[word] = max(counting, most.get(word, 0.0))
+    return most
+
+
+def _worth(words: Mapping[str, float], having: Mapping[str, int]) -> float:
+    """Return what words count together, each by how few of the passages have it."""
+    return sum(counting / having[word] for word, counting in words.items())
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text that say something, in their order."""
     return [word for word in map(str.lower, WORD.findall(text)) if len(word) > 2 and word not in FUNCTION_WORDS]
-
-
-def _words(text: str) -> set[str]:
-    return {word.lower() for word in WORD.findall(text)}

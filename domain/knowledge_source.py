@@ -50,11 +50,11 @@ class Chunking(Strict):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.overlap >= self.size:
-            raise ValueError("the overlap is smaller than the size")
+            raise ValueError("overlap has to be smaller than size")
         if (self.strategy == "parent_child") != (self.parent_size is not None):
-            raise ValueError("a parent_size belongs to the strategy parent_child, and to no other")
+            raise ValueError("the strategy parent_child needs a parent_size, and no other strategy takes one")
         if self.parent_size is not None and self.parent_size <= self.size:
-            raise ValueError("the parent_size is larger than the size")
+            raise ValueError("parent_size has to be larger than size")
         return self
 
     @model_serializer(mode="wrap")

@@ -19,7 +19,9 @@ from domain.definition import parse
 class FolderConfig(Selection):
     """A folder on the server's machine, with what lies in it."""
 
-    path: str = Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")
+    path: str = Field(
+        min_length=1, max_length=4000, pattern=r"^[^\x00]+$", description="Below a directory of MAGNET_FOLDERS."
+    )
 
 
 class FolderConnector:

@@ -35,7 +35,7 @@ class HttpJsonConfig(Strict):
     )
     items: Path = Field("", description="Where the list of items stands in an answer; empty: the answer is the list.")
     id: Path = Field("id", description="What tells an item from the others.")
-    title: Path | None = None
+    title: Path | None = Field(None, description="What people see; null = the id.")
     text: Path | None = Field(None, description="null = the whole item as JSON.")
     media_type: Literal["text/plain", "text/html", "text/markdown"] = Field("text/plain", description="Of the text.")
     link: Path | None = Field(None, description="The address that people open.")
@@ -46,7 +46,7 @@ class HttpJsonConfig(Strict):
     next: Path | None = Field(None, description="In an answer: the address, or the cursor, of the next page.")
     cursor_parameter: str | None = Field(None, max_length=100, description="The query's name for what `next` gives.")
     page_parameter: str | None = Field(None, max_length=100, description="The query's name for a page's number.")
-    first_page: Literal[0, 1] = 1
+    first_page: Literal[0, 1] = Field(1, description="With `page_parameter`: the number of the first page.")
 
     @field_validator("headers")
     @classmethod

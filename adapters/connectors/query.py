@@ -30,7 +30,7 @@ class SqlConfig(Strict):
         min_length=1, max_length=100_000, pattern=r"^[^\x00]+$", description="One statement that selects."
     )
     id: Column = Field("id", description="The column that tells a row from the others.")
-    title: Column | None = None
+    title: Column | None = Field(None, description="What people see; null = the id.")
     text: Column = Field("text", description="The column with the text; one of bytes is taken as a file.")
     media_type: str = Field("text/plain", pattern=MEDIA_TYPE, description="Of what stands in `text`.")
     version: Column | None = Field(

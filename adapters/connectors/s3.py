@@ -43,8 +43,12 @@ class S3Config(Selection):
     url: str = Field(
         min_length=1, max_length=2000, description="Where the store is, such as https://s3.eu-central-1.amazonaws.com."
     )
-    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,50}$")
-    bucket: str = Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    region: str = Field(
+        "us-east-1", pattern=r"^[a-z0-9-]{1,50}$", description="Where the bucket is, as the store says."
+    )
+    bucket: str = Field(
+        min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name, without s3://."
+    )
     prefix: str = Field("", max_length=1024, pattern=r"^[^\x00]*$", description="What the keys of objects begin with.")
     path_style: bool = Field(True, description="false = the bucket's name stands before the host, not in the path.")
     link: str | None = Field(

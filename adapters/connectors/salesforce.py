@@ -54,7 +54,7 @@ class SalesforceConfig(Strict):
     client_id: str = Field(
         min_length=1, max_length=500, pattern=r"^[!-~]+$", description="The consumer key of the connected app."
     )
-    api_version: str = Field("62.0", pattern=r"^[0-9]{2,3}\.0$")
+    api_version: str = Field("62.0", pattern=r"^[0-9]{2,3}\.0$", description="Of the REST API, such as 62.0.")
     articles: SalesforceArticles | None = Field(None, description="Take articles; needs no `soql`.")
     soql: str | None = Field(
         None, max_length=8000, description="Take the records of a single SELECT of one object; needs no `articles`."

@@ -26,7 +26,7 @@ TEXTS = ("text", "page_content", "document", "content")
 class VectorStoreConfig(Strict):
     """Passages of a vector store of yours, Qdrant, Chroma or pgvector: each is a document; vectors are not taken over."""
 
-    store: Literal["qdrant", "chroma", "pgvector"]
+    store: Literal["qdrant", "chroma", "pgvector"] = Field(description="What it is.")
     url: str = Field(
         min_length=1,
         max_length=2000,

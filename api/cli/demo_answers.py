@@ -65,7 +65,7 @@ THINGS: Sequence[tuple[str, Mapping[str, Any]]] = (
 
 QUESTIONS = (
     "How do I copy an entire directory tree?",
-    "Which function splits a string using shell-like syntax?",
+    "How do I list the most common elements of a counter?",
     "How can I cache the results of a function with lru_cache?",
     "How do I parse an ISO 8601 date string such as fromisoformat does?",
     "How do I wrap a single paragraph of text so that every line has at most width characters?",

@@ -44,8 +44,8 @@ def ingest(
         await ingestion.give(files)
         if wait:
             await ingestion.wait()
-        if tool := await ensure_tool(connection, source):
-            tell(f"The RAG tool '{tool}' was made: magnet ask QUESTION answers from what is there.")
+        if tool := await ensure_tool(connection, source, new=made):
+            tell(f"The RAG tool '{tool}' was made: magnet ask --rag-tool {tool} QUESTION answers from it.")
         _report(ingestion, left_out, as_json=as_json, waited=wait)
         if ingestion.failures or any(each.wrong for each in left_out):
             raise CommandFailed("Not everything was taken: see above.")

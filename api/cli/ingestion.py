@@ -138,15 +138,21 @@ async def ensure_source(connection: Connection, source: str) -> bool:
     return False
 
 
-async def ensure_tool(connection: Connection, source: str) -> str | None:
-    """Make a RAG tool over a source where there is none at all, and one may; return its name where it was made."""
-    if (await connection.get("/v1/rag-tools", {"limit": 1, "archived": "true"}))["items"]:
+async def ensure_tool(connection: Connection, source: str, *, new: bool) -> str | None:
+    """Make a RAG tool over a source that is new, or where there is none at all; return its name where it was made.
+
+    Names that are taken stay as they are, and who may make no tools makes none.
+    """
+    if not new and (await connection.get("/v1/rag-tools", {"limit": 1, "archived": "true"}))["items"]:
         return None
     name: str = (await connection.get(f"/v1/knowledge-sources/{source}"))["name"]
+    if await _there(connection, f"/v1/rag-tools/{name}"):
+        return None
+    tool = await _there(connection, f"/v1/retrieval-tools/{name}")
+    if tool is not None and (tool["archived"] or name not in [each["name"] for each in tool["sources"]]):
+        return None
     try:
-        try:
-            await connection.get(f"/v1/retrieval-tools/{name}")
-        except NotThere:
+        if tool is None:
             await connection.command("POST", "/v1/retrieval-tools", {"name": name, "sources": [name]})
         await connection.command("POST", "/v1/rag-tools", {"name": name, "retrieval_tool": name})
     except Refused as error:
@@ -154,3 +160,11 @@ async def ensure_tool(connection: Connection, source: str) -> str | None:
             return None
         raise
     return name
+
+
+async def _there(connection: Connection, path: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = await connection.get(path)
+    except NotThere:
+        return None
+    return found

@@ -53,3 +53,20 @@ def test_words_that_every_question_has_are_not_what_it_is_about():
     asking = passage("How does one do what one does?")
     answering = passage("A projection folds events.")
     assert quote("what does a projection do", [asking, answering]) == '"A projection folds events." [2]'
+
+
+def test_prose_that_says_it_is_quoted_and_a_call_that_only_names_it_is_not():
+    call = passage('answer = client.ask(model="guide", input="How is the log verified?")\nprint(answer["text"])')
+    prose = passage("# The log\nEach event has a hash. Who verifies the log reads all of it. That takes a minute.")
+    said = quote("How is the log verified?", [call, prose])
+    assert said == '"Who verifies the log reads all of it. That takes a minute." [2]'
+
+
+def test_where_there_is_only_code_it_is_quoted():
+    assert quote("What is read_all?", [passage("x = {}"), passage("x = read_all(y={})")]) == '"x = read_all(y={})" [2]'
+
+
+def test_a_word_is_found_in_its_other_forms_and_in_names_of_programs():
+    plain, name = passage("Splitting a string."), passage("Nothing of it.", title="shlex.split_lines")
+    assert quote("What splits?", [passage("Joins strings."), plain]) == '"Splitting a string." [2]'
+    assert quote("What splits?", [passage("Joins strings."), name]) == '"Nothing of it." [2]'

@@ -67,7 +67,9 @@ def test_files_are_taken_by_a_server_and_nobody_waits_where_that_is_asked_for(ma
     with magnet.running("serve") as server:
         done = magnet.ok("ingest", str(folder), "--no-wait", "--json", MAGNET_URL=server.url)
         assert len(done.json["documents"]) == 2
-        assert magnet.ok("ingest", str(folder), MAGNET_URL=server.url).out.startswith("2 indexed, 0 failed")
+        more = magnet.ok("ingest", str(folder), "--source", "more", MAGNET_URL=server.url)
+        assert more.out.startswith("2 indexed, 0 failed")
+        assert "RAG tool 'more' was made: magnet ask --rag-tool more " in more.err
 
 
 def test_an_archived_source_takes_nothing(magnet: Magnet, folder: Path):
