@@ -96,7 +96,7 @@ from commands.runs.run_handlers import RunHandlers
 from commands.runs.runs import FinishRun, InterruptRun, StartRun
 from commands.subject import EraseSubject, ExportSubject, NoteAnswersRemoved, SubjectHandlers
 from commands.tag import RenameTag, rename_tag
-from commands.webhook import SigningSecrets
+from commands.webhook import WebhookRules
 from domain.agent import Agent
 from domain.api_key import ApiKey
 from domain.channel import Channel
@@ -143,7 +143,7 @@ def handlers(
             ToolServer: tool_servers,
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),
-            Webhook: SigningSecrets(box=secrets),
+            Webhook: WebhookRules(box=secrets),
             Channel: ChannelRules(box=secrets),
         },
         live_rules={Agent: settle_conduct},

@@ -1,4 +1,4 @@
-"""A webhook's own rule: the secret that signs what is sent is made here, shown once, and always there."""
+"""A webhook's own rules: what it asks for is known; the secret that signs is made here, shown once, and always there."""
 
 import base64
 import secrets
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from commands.configuration import Change
 from commands.ports import SecretBox
+from domain.event_types import must_be_kind, must_be_type
 from domain.webhook import SIGNED_WITH
 
 PREFIX = "whsec_"
@@ -14,14 +15,19 @@ PREFIX = "whsec_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SigningSecrets:
+class WebhookRules:
     """Gives a webhook a secret where it has none: a new one, or one whose secret was deleted to get another."""
 
     box: SecretBox
 
     async def __call__(self, change: Change) -> Mapping[str, str]:
-        """Return a secret that was made, to be shown once."""
+        """Return a secret that was made, to be shown once; raise Invalid where it newly asks for what no event is."""
         webhook = change.thing
+        for field, must_be in (("types", must_be_type), ("kinds", must_be_kind)):
+            before = change.before[field] if change.before else ()
+            for number, named in enumerate(webhook.definition[field]):
+                if named not in before:
+                    must_be(named, f"/{field}/{number}")
         if SIGNED_WITH in webhook.secrets or webhook.archived:
             return {}
         return {SIGNED_WITH: made_secret(change, self.box, SIGNED_WITH)}

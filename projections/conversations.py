@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain.conversation import Conversation
 from domain.conversation_events import Created
-from projections.event_types import event_classes
+from domain.event_types import event_classes
 from projections.recorded import Recorded
 
 

@@ -11,21 +11,13 @@ from eventsourcing.utils import get_topic
 from domain import AGGREGATES
 from domain.configuration import Configuration
 from domain.configuration_events import Changed, ConfigurationEvent
+from domain.event_types import event_classes
 from projections.event_examples import example
 from projections.event_meanings import MEANINGS
 from projections.events import NOT_DATA
 
 GENERAL = (Changed, ConfigurationEvent, Aggregate.Event, Aggregate.Created)
 """What events are made of, whose words say nothing of any."""
-
-
-def event_classes(aggregate: type[Aggregate]) -> dict[str, type[CanMutateAggregate[Any]]]:
-    """Return type -> event class of an aggregate."""
-    return {
-        get_topic(value): value
-        for value in vars(aggregate).values()
-        if isinstance(value, type) and issubclass(value, CanMutateAggregate) and getattr(value, "TOPIC", None)
-    }
 
 
 @cache

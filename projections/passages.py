@@ -13,9 +13,9 @@ from uuid import UUID
 
 from domain.configuration_events import ArchivedAway, Created, Restored, RolledBack
 from domain.document import Document
+from domain.event_types import event_classes
 from domain.knowledge_source import KnowledgeSource
 from domain.passage_edits import Edit, PassageName, matched
-from projections.event_types import event_classes
 from projections.metadata_fields import fields_of, types_of
 from projections.passage_rows import (
     DocumentRow,

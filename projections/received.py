@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from domain import AGGREGATES
-from projections.event_types import event_classes
+from domain.event_types import event_classes
 from projections.recorded import Recorded
 
 

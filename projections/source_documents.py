@@ -8,8 +8,8 @@ from uuid import UUID
 
 from domain.configuration_events import Created, RolledBack
 from domain.document import Document
+from domain.event_types import event_classes
 from domain.knowledge_source import KnowledgeSource
-from projections.event_types import event_classes
 from projections.recorded import Recorded
 
 DOCUMENT_EVENTS = frozenset(event_classes(Document).values())

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from domain.document import Document
+from domain.event_types import event_classes
 from domain.sync import TOTALS, Sync
-from projections.event_types import event_classes
 from projections.recorded import Recorded
 
 SYNC_EVENTS = frozenset(event_classes(Sync).values())

@@ -10,9 +10,9 @@ from eventsourcing.persistence import StoredEvent
 from adapters.event_store.mapper import EventMapper, UnknownTopic
 from domain import AGGREGATES, CONFIGURATIONS
 from domain.configuration_events import changed_fields
+from domain.event_types import event_classes
 from domain.references import identify
 from projections import PROJECTIONS
-from projections.event_types import event_classes
 from tests.support.event_schema import event_schema
 
 ROOT = Path(__file__).parent.parent

@@ -13,7 +13,7 @@ from eventsourcing.utils import get_topic
 from adapters.event_store.data_keys import KeyNotLoaded, aad
 from adapters.event_store.personal import Sealing, keys_in, period_of, personal_fields, protect, reveal, subject_of
 from domain.configuration import Snapshot
-from projections.event_types import event_classes
+from domain.event_types import event_classes
 
 
 class UnknownTopic(Exception):

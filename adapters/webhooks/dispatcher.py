@@ -75,6 +75,8 @@ class WebhookDispatcher:
         self._news = asyncio.Event()
         self._feeds: dict[UUID, Sending] = {}
         self._letters: dict[UUID, asyncio.Task[None]] = {}
+        self._versions: dict[UUID, int] = {}
+        self._mute: set[UUID] = set()
         self._task: asyncio.Task[None] | None = None
         listener.on("magnet_jobs", lambda kind: self._news.set() if kind in (None, "webhooks") else None)
 
@@ -139,19 +141,36 @@ class WebhookDispatcher:
             self._try_letters(webhook.id, running.send)
             return
         await self._end(webhook.id)
-        sealed = await self._store.secret(webhook.id, SIGNED_WITH)
-        if sealed is None:
-            log.error("webhook_without_secret", webhook=str(webhook.id))
+        key = await self._key_of(webhook)
+        if key is None:
             return
-        try:
-            opened = self._box.open(sealed, owner=webhook.id, field=SIGNED_WITH, origin=webhook.origin)
-        except SealBroken:
-            log.error("webhook_secret_unreadable", webhook=str(webhook.id))
-            return
-        send = self._send_to(webhook, signing_key(opened))
+        if self._versions.get(webhook.id, webhook.version) != webhook.version:
+            place.attempts, place.retry_at = 0, None  # somebody may have put right what was wrong: tried at once
+        self._versions[webhook.id] = webhook.version
+        send = self._send_to(webhook, key)
         task = asyncio.create_task(self._run(Feed(self._pool, webhook, place, self._follow, send)))
         self._feeds[webhook.id] = Sending(version=webhook.version, generation=place.generation, task=task, send=send)
         self._try_letters(webhook.id, send)
+
+    async def _key_of(self, webhook: Webhook) -> bytes | None:
+        """Return what a webhook's events are signed with; where there is nothing, say so once."""
+        sealed = await self._store.secret(webhook.id, SIGNED_WITH)
+        try:
+            if sealed is not None:
+                opened = self._box.open(sealed, owner=webhook.id, field=SIGNED_WITH, origin=webhook.origin)
+                self._mute.discard(webhook.id)
+                return signing_key(opened)
+            wrong, told = "webhook_without_secret", "It has no secret"
+        except SealBroken:
+            wrong, told = "webhook_secret_unreadable", "Its secret can't be read"
+        if webhook.id not in self._mute:
+            self._mute.add(webhook.id)
+            log.error(wrong, webhook=str(webhook.id))
+            values = {"webhook": webhook.id, "error": f"{told}: a PATCH with \"secret\": null makes another."}
+            with translating():
+                async with self._pool.connection() as connection:
+                    await connection.execute(SQL["mute"], values)
+        return None
 
     def _try_letters(self, id: UUID, send: Send) -> None:
         """Try what was set aside and asked for, beside the feed."""

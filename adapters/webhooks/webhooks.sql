@@ -23,6 +23,9 @@ UPDATE magnet.webhook_feeds SET attempts = %(attempts)s, last_status = %(status)
 WHERE webhook = %(webhook)s AND generation = %(generation)s
     AND EXISTS (SELECT FROM magnet_read.tracking t WHERE t.projection = %(owner)s AND t.fence = %(fence)s)
 
+-- name: mute  -- nothing can be signed, so nothing is sent
+UPDATE magnet.webhook_feeds SET last_error = %(error)s WHERE webhook = %(webhook)s
+
 -- name: set_aside
 INSERT INTO magnet.webhook_dead_letters (webhook, position, stream, error, attempts)
 VALUES (%(webhook)s, %(position)s, %(stream)s, %(error)s, %(attempts)s)

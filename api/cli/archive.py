@@ -29,11 +29,14 @@ def archive(
     from adapters.archive.files import ArchiveRefused, write
     from api.cli.backups import local_settings
     from api.database import database
+    from domain.event_types import must_be_kind
     from domain.references import UUID_FORM
     from domain.values import moment
 
     if aggregate is not None and not UUID_FORM.match(aggregate):
         raise CommandFailed("--aggregate is the id of a thing.")
+    if kind is not None:
+        must_be_kind(kind, "/kind")
     try:
         before = None if until is None else moment(until)
     except ValueError as error:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from api.call import Call, Parameter
 from domain.errors import Invalid
+from domain.event_types import must_be_kind, must_be_type
 from domain.references import UUID_FORM
 
 TEXT = {"type": "string"}
@@ -26,11 +27,16 @@ def filters_of(call: Call) -> dict[str, Any]:
     aggregate = call.text("aggregate")
     if aggregate is not None and not UUID_FORM.match(aggregate):
         raise Invalid("'aggregate' is the id of a thing.", code="invalid_id", pointer="/aggregate")
-    types = call.text("type", 2000)
+    listed, kind = call.text("type", 2000), call.text("kind")
+    types = None if listed is None else listed.split(",")
+    for named in types or ():
+        must_be_type(named, "/type")
+    if kind is not None:
+        must_be_kind(kind, "/kind")
     return {
         "aggregate": None if aggregate is None else UUID(aggregate),
-        "types": types.split(",") if types is not None else None,
-        "kind": call.text("kind"),
+        "types": types,
+        "kind": kind,
         "actor": call.text("actor"),
         "correlation": call.text("correlation"),
         "reason": call.text("reason"),

@@ -290,6 +290,25 @@ async def test_the_log_is_read_in_order_with_filters(magnet: Running):
     assert (await magnet.get("/v1/events?kind=model"))["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "code", "meant"),
+    [
+        ("type=prompt.publishd", "unknown_event_type", "prompt.published"),
+        ("type=prompt.created,model.creatd", "unknown_event_type", "model.created"),
+        ("type=", "unknown_event_type", "/v1/event-types"),
+        ("kind=prompts", "unknown_kind", "prompt"),
+    ],
+)
+async def test_a_filter_that_no_event_can_ever_fit_is_refused_and_told_what_may_be_meant(
+    magnet: Running, asked: str, code: str, meant: str
+):
+    for path in ("/v1/events", "/v1/events/stream"):
+        answer = await magnet.call("GET", f"{path}?{asked}")
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (422, code)
+        assert meant in problem["detail"] and problem["errors"][0]["pointer"] == f"/{asked.partition('=')[0]}"
+
+
 async def test_health_metrics_and_projections_answer(magnet: Running):
     await a_prompt(magnet)
     assert await magnet.get("/health/live") == {"status": "live"}

@@ -227,6 +227,49 @@ async def test_whoever_sends_may_be_ended_at_any_time_and_nothing_is_lost(
     assert len(receiver.positions) <= 100 + 5, "only what was just being sent is sent twice"
 
 
+async def test_what_no_event_is_can_not_be_waited_for(magnet: Running):
+    hook = {"name": "w", "url": "https://example.com", "kinds": ["prompt"], "types": ["model.created"]}
+    for wrong, pointer, meant in (
+        ({"types": ["model.created", "model.creatd"]}, "/types/1", "model.created"),
+        ({"kinds": ["prompts"]}, "/kinds/0", "prompt"),
+    ):
+        refused = await magnet.call("POST", "/v1/webhooks", hook | wrong)
+        [error] = refused.json()["errors"]
+        assert (refused.status_code, error["pointer"]) == (422, pointer) and meant in error["message"]
+    await magnet.do("POST", "/v1/webhooks", hook)
+    assert (await magnet.call("PATCH", "/v1/webhooks/w", {"types": ["nothing.happened"]})).status_code == 422
+    assert (await magnet.get("/v1/webhooks/w"))["types"] == ["model.created"]
+
+
+async def test_what_is_put_right_is_tried_at_once_and_not_when_the_next_try_was_due(
+    sender: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(feed, "PAUSES", (3600.0,))
+    await sender.do("POST", "/v1/webhooks", {"name": "w", "url": "http://127.0.0.1:1/", "kinds": ["prompt"]})
+    await sender.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
+    assert (await delivery(sender, attempts=1))["retry_at"] is not None
+    await sender.do("PATCH", "/v1/webhooks/w", {"url": receiver.url})
+    await receiver.got(1)
+    assert (await delivery(sender, delivered=1))["retry_at"] is None
+
+
+async def test_one_whose_secret_is_not_there_says_so_and_sends_again_when_it_has_another(
+    sender: Running, receiver: Receiver, database: Database
+):
+    await sender.do("POST", "/v1/webhooks", {"name": "w", "url": receiver.url, "kinds": ["prompt"], "active": False})
+    with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM magnet.secrets")
+    await sender.do("PATCH", "/v1/webhooks/w", {"active": True})
+    await sender.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
+    shown = await delivery(sender, last_error='It has no secret: a PATCH with "secret": null makes another.')
+    assert (shown["delivered"], shown["attempts"]) == (0, 0)
+    await sender.do("PATCH", "/v1/webhooks/w", {"title": "still without"})
+    made = await sender.do("PATCH", "/v1/webhooks/w", {"secret": None})
+    [sent] = await receiver.got(1)
+    assert sent.is_signed_with(made["secret"])
+    assert (await delivery(sender, delivered=1))["last_error"] is None
+
+
 async def test_only_who_may_manage_webhooks_sees_or_makes_them(magnet: Running):
     admin = await key_of(magnet, "admin", "admin")
     for role in ("editor", "operator", "user", "auditor"):

@@ -8,8 +8,9 @@ import pytest
 
 from api.event_schemas import EVENT
 from domain import AGGREGATES
+from domain.event_types import event_classes
 from projections.event_catalogue import markdown
-from projections.event_types import event_classes, event_types
+from projections.event_types import event_types
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 

@@ -9,7 +9,7 @@ import pytest
 from adapters.projection_runner.batch import ReadModel
 from api.read_models import READ_MODELS
 from domain import AGGREGATES
-from projections.event_types import event_classes
+from domain.event_types import event_classes
 from projections.recorded import Recorded
 
 EVENTS = [event for aggregate in AGGREGATES for event in event_classes(aggregate).values()]

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from domain import AGGREGATES, CONFIGURATIONS
-from projections.event_types import event_classes
+from domain.event_types import event_classes
 
 COMMON = {"originator_id", "originator_version", "timestamp"}
 
