@@ -43,9 +43,11 @@ SELECT e.notification_id AS position FROM magnet.magnet_events e
 WHERE {fitting}
 ORDER BY e.notification_id LIMIT %(limit)s
 
--- name: by_aggregate  -- in a stream the order of versions is that of positions
+-- name: by_aggregate  -- in a stream the order of versions is that of positions; `+ 0` keeps the index on positions
+-- out: PostgreSQL would go through all of it, from `low` to `high`, and then keep what is in the stream
 SELECT e.notification_id AS position FROM magnet.magnet_events e
-WHERE {fitting}
+WHERE {others}
+    AND e.notification_id + 0 > (SELECT low FROM bounds) AND e.notification_id + 0 <= (SELECT high FROM bounds)
 ORDER BY e.originator_version LIMIT %(limit)s
 
 -- Below, rows are compared (`(topic, position) > (topic asked for, low)`) and not their first fields only: so

@@ -166,7 +166,7 @@ class WebhookDispatcher:
         if webhook.id not in self._mute:
             self._mute.add(webhook.id)
             log.error(wrong, webhook=str(webhook.id))
-            values = {"webhook": webhook.id, "error": f"{told}: a PATCH with \"secret\": null makes another."}
+            values = {"webhook": webhook.id, "error": f'{told}: a PATCH with "secret": null makes another.'}
             with translating():
                 async with self._pool.connection() as connection:
                     await connection.execute(SQL["mute"], values)

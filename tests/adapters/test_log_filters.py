@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg.sql import SQL
 
 from adapters.event_store import choosing
 from adapters.event_store.choosing import LogFilter
@@ -103,6 +105,20 @@ async def test_every_filter_and_every_two_find_what_reading_everything_finds(
         after = number % len(entries)
         some = [position for position in wanted if position > after][:3]
         assert [entry.position for entry in await side.log.read(after, 3, filter)] == some, (filter, after)
+
+
+async def test_the_events_of_a_thing_are_found_without_going_through_the_positions_of_the_log(
+    side: ReadSide, database: Database
+):
+    entries = await written(side)
+    asked_for = LogFilter(aggregate=entries[5].stream)
+    values = {"after": 0, "limit": 51, "heaviest": END, **asked_for.parameters}
+    with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+        connection.execute("ANALYZE magnet.magnet_events")
+        connection.execute("SET enable_seqscan = off")  # the log is short here; a long one is never read whole
+        plan = str(connection.execute(SQL("EXPLAIN (FORMAT JSON) ") + choosing.statement(asked_for), values).fetchone())
+    assert "magnet_events_pkey" in plan
+    assert "BitmapAnd" not in plan
 
 
 async def test_what_is_read_ends_with_the_event_that_makes_it_heavy(side: ReadSide):
