@@ -8,6 +8,9 @@ BENCH_STAMP := $(BENCH)/.installed
 COMPILE = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
+# Tests start hundreds of processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo run test checked tested bench soak kafka lock clean
 
 demo: $(STAMP)

@@ -66,7 +66,8 @@ class Jobs:
         self._first_pause = first_pause
         self._most_attempts = most_attempts
         self._runners: dict[str, Runner] = {}
-        self._renewing: asyncio.Task[None] | None = None
+        self._look_again = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self.held: set[UUID] = set()
 
     # For everyone ------------------------------------------------------------
@@ -89,25 +90,43 @@ class Jobs:
 
     async def open(self, works: Sequence[Work]) -> None:
         """Begin to carry out jobs of these kinds."""
-        self._renewing = asyncio.create_task(self._renew())
         self._runners = {work.kind: Runner(self, work) for work in works}
         for runner in self._runners.values():
             runner.open()
         for work in works:
             if getattr(work, "standing", False):
                 await self.ask(work.kind, [work.kind])
+        self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._look())]
 
     async def close(self, drain: float = DRAIN) -> None:
         """Take nothing more, give what is under way some time, and release the rest for others at once."""
         await asyncio.gather(*(runner.close(drain) for runner in self._runners.values()))
-        if self._renewing is not None:
-            await end_tasks(self._renewing)
-            self._renewing = None
+        await end_tasks(*self._tasks)
+        self._tasks = []
 
     def hear(self, kind: str | None) -> None:
         """Take a notification: a kind that has jobs; None: look for yourself."""
-        for each in self._runners.values() if kind is None else filter(None, [self._runners.get(kind)]):
-            each.wake()
+        if kind is None:
+            self._look_again.set()
+        elif (runner := self._runners.get(kind)) is not None:
+            runner.wake()
+
+    async def _look(self) -> None:
+        """Wake the runners of kinds that have something due, told of it or not."""
+        while True:
+            pause = LOOK_EVERY
+            try:
+                for kind, seconds in await self.rows("due", {"kinds": texts(list(self._runners))}):
+                    if seconds <= 0:
+                        self._runners[kind].wake()
+                    else:
+                        pause = min(pause, seconds)
+            except (DomainError, psycopg.Error, PoolTimeout) as error:
+                log.warning("jobs_not_looked_for", error=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.01, pause)):
+                    await self._look_again.wait()
+            self._look_again.clear()
 
     async def _renew(self) -> None:
         while True:
@@ -131,12 +150,6 @@ class Jobs:
         ]
         self.held |= {job.id for job in jobs}
         return jobs
-
-    async def next_due(self, kind: str) -> float | None:
-        """Return the seconds until the next job of a kind is due, None where there is none."""
-        rows = await self.rows("next_due", {"kind": kind})
-        seconds: float | None = rows[0][0]
-        return None if seconds is None else max(0.0, seconds)
 
     async def settle(self, work: Work, jobs: Sequence[Job], outcomes: Mapping[UUID, Outcome]) -> None:
         """Note what became of jobs that were taken; one without an outcome is released."""
@@ -172,6 +185,7 @@ class Jobs:
                 "errors": texts([error for *_, error in later]),
             }
             await self.rows("later", values, returns=False)
+            self._look_again.set()  # one may be due sooner than what is waited for
 
     def _named(self, jobs: Sequence[Job]) -> dict[str, Any]:
         return {
@@ -204,8 +218,7 @@ class Runner:
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begin."""
-        self._woken.set()
+        """Begin to wait for being woken."""
         self._task = asyncio.create_task(self._run())
 
     def wake(self) -> None:
@@ -226,20 +239,13 @@ class Runner:
 
     async def _run(self) -> None:
         while True:
-            pause = LOOK_EVERY
+            await self._woken.wait()
+            self._woken.clear()
             try:
-                if len(self._groups) < self._work.groups:
-                    if taken := await self._take():
-                        self._begin(taken)
-                        continue
-                    due = await self._jobs.next_due(self._work.kind)
-                    pause = LOOK_EVERY if due is None else min(LOOK_EVERY, due)
+                while len(self._groups) < self._work.groups and (taken := await self._take()):
+                    self._begin(taken)
             except (DomainError, psycopg.Error, PoolTimeout) as error:
                 log.warning("jobs_not_taken", kind=self._work.kind, error=type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.01, pause)):
-                    await self._woken.wait()
-            self._woken.clear()
 
     async def _take(self) -> list[Job]:
         """Take jobs; a cancellation meanwhile loses none of them."""

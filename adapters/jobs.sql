@@ -19,8 +19,10 @@ FROM due, (SELECT clock_timestamp() + %(seconds)s::float8 * interval '1 second' 
 WHERE j.id = due.id
 RETURNING j.id, j.key, j.payload, j.generation, j.attempts
 
--- name: next_due  -- seconds until the next job of a kind is due; null: there is none
-SELECT extract(epoch FROM min(j.run_at) - clock_timestamp())::float8 FROM magnet.jobs j WHERE j.kind = %(kind)s
+-- name: due  -- of each kind that has jobs: the seconds until one is due, at most 0 where one is
+SELECT k.kind, extract(epoch FROM d.run_at - clock_timestamp())::float8
+FROM unnest(%(kinds)s) AS k (kind)
+CROSS JOIN LATERAL (SELECT j.run_at FROM magnet.jobs j WHERE j.kind = k.kind ORDER BY j.run_at LIMIT 1) AS d
 
 -- name: renew
 WITH mine AS (

@@ -86,6 +86,29 @@ async def test_each_job_is_done_once_however_many_workers_there_are(pool: AsyncC
     assert sorted(key for work in works for key in work.keys) == KEYS
 
 
+async def test_a_worker_looks_for_the_jobs_of_all_its_kinds_at_once(
+    pool: AsyncConnectionPool, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, asked = Jobs(pool, uuid4()), asyncio.Queue[str]()
+    rows = jobs.rows
+
+    async def noted(query: str, values: Mapping[str, Any], *, returns: bool = True) -> list[Any]:
+        found = await rows(query, values, returns=returns)
+        asked.put_nowait(query)
+        return found
+
+    monkeypatch.setattr(jobs, "rows", noted)
+    await jobs.open([Errands(kind=f"errand{number}") for number in range(30)])
+    try:
+        looks = []
+        for _ in range(3):
+            jobs.hear(None)
+            looks.append(await asked.get())
+    finally:
+        await jobs.close()
+    assert looks == ["due", "due", "due"]
+
+
 async def test_a_job_asked_for_twice_before_it_is_begun_is_done_once(pool: AsyncConnectionPool):
     work = Errands()
     asking = Jobs(pool, uuid4())

@@ -88,6 +88,8 @@ async def rebuilt(side: ReadSide) -> None:
 
 
 async def test_a_reader_before_the_first_build_is_told_to_come_back(side: ReadSide):
+    async with side.pool.connection() as connection:
+        await connection.execute("DROP SCHEMA configurations_v1 CASCADE")
     with pytest.raises(Unavailable):
         await side.view.get(UUID(int=1))
 

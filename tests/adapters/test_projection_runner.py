@@ -223,6 +223,7 @@ async def test_a_rebuild_holds_up_nobody_who_waits_for_the_live_read_model(
     monkeypatch.setattr(side.log, "sift", held)
     async with running(side.runner()):
         await side.record(Prompt.create(name="before", definition={"text": "a"}))
+        await side.caught_up()
         rebuilding = asyncio.create_task(rebuilt(side))
         await sifted.wait()
         position = await side.record(Prompt.create(name="meanwhile", definition={"text": "a"}))

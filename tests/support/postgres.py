@@ -1,9 +1,11 @@
 """One PostgreSQL server for a test session, and a fresh database from a template for each test."""
 
+import asyncio
 import fcntl
 import itertools
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from psycopg.sql import SQL, Identifier
 
 from adapters.postgres.embedded import OWNER, EmbeddedPostgres
 from adapters.postgres.migrations import migrate
+from adapters.postgres.pools import pool_of
+from adapters.projection_runner.batch import Batches
+from api.read_models import READ_MODELS
 
 APP = "magnet_app"
 TEMPLATE = "magnet_template"
@@ -22,7 +27,10 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """A migrated, empty database: the connection strings of its owner and of the application."""
+    """A migrated, empty database: the connection strings of its owner and of the application.
+
+    It has the read models' tables, empty: making them anew costs each start more than all else that it does.
+    """
 
     name: str
     owner_dsn: str
@@ -41,7 +49,23 @@ def server(home: Path) -> Iterator[EmbeddedPostgres]:
                     connection.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
             if known is None:
                 migrate(postgres.dsn(TEMPLATE), APP, create_role=True)
+                _may_create(postgres, TEMPLATE)
+                # A thread of its own: a loop may be running here.
+                with ThreadPoolExecutor() as threads:
+                    threads.submit(asyncio.run, _make_read_models(postgres.dsn(TEMPLATE, APP))).result()
         yield postgres
+
+
+def _may_create(postgres: EmbeddedPostgres, name: str) -> None:
+    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(Identifier(name), Identifier(APP)))
+
+
+async def _make_read_models(dsn: str) -> None:
+    async with pool_of(dsn, 1, 1) as pool:
+        for model in READ_MODELS:
+            await Batches(pool, model, schema=model.name, fence=0).make_schema()
+    psycopg.connect(dsn).close()  # writes what every session would gather for itself, and copies take it along
 
 
 @contextmanager
