@@ -92,8 +92,10 @@ from commands.pipelines.pipeline_items import PipelineItems
 from commands.pipelines.pipeline_run import PipelineRuns
 from commands.ports import SYSTEM, Context, PromptRenderer
 from commands.prompt_run import PromptRuns
+from commands.replays.built_in_scorers import built_in_scorers
 from commands.replays.replay_scoring import Similarities
 from commands.replays.replaying import Replays
+from commands.replays.scorers import Scoring
 from commands.retrieval.answer_run import AnswerRuns
 from commands.runs.execution import Execution
 from commands.runs.runs import EarlierAnswers, InterruptRun, Runs
@@ -312,6 +314,9 @@ async def open_container(
                 memory=answering.memory,
                 reader=reader,
                 similarities=Similarities(models=embedding_models),
+                scoring=Scoring(
+                    scorers={**plugins.scorers, **built_in_scorers(chat_models, embedding_models)}, things=store
+                ),
                 execution=execution,
             ),
             attachments=Attachments(reader=reader),

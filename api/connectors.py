@@ -18,10 +18,11 @@ from adapters.connectors.url import UrlConnector
 from adapters.connectors.vector_store import VectorStoreConnector
 from adapters.connectors.web import Web
 from adapters.egress import Egress
-from adapters.guardrails.built_in import CONFIGS
+from adapters.guardrails.built_in import CONFIGS as GUARDRAILS
 from adapters.plugins.plugins import Plugins
 from api.settings import Settings
 from commands.knowledge.connectors import Connectors
+from commands.replays.built_in_scorers import CONFIGS as SCORERS
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
             "sql": rows,
             "vector_store": VectorStoreConnector(web, rows),
         }
-        plugins = Plugins(built_in, settings.plugin_modules, guardrails=CONFIGS)
+        plugins = Plugins(built_in, settings.plugin_modules, guardrails=GUARDRAILS, scorers=SCORERS)
         try:
             await plugins.open()
             yield plugins

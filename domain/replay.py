@@ -23,9 +23,23 @@ def summary_of(turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "failed": len(turns) - len(answered),
         "similarity": mean([score["score"] for score in scores]),
         "methods": methods,
+        "scores": scores_of(answered),
         "same_calls": sum(turn["same_calls"] for turn in answered),
         "calls": {source: calls[source] for source in SOURCES},
         **{side: _side([turn[side] for turn in turns]) for side in ("recorded", "candidate")},
+    }
+
+
+def scores_of(turns: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return by the name of each scorer the mean of its scores, how many it gave, and how often it could not say."""
+    given: dict[str, list[float | None]] = {}
+    for turn in turns:
+        for each in turn.get("scores", ()):  # a report that was kept before there were scorers has none
+            given.setdefault(each["name"], []).append(each["score"])
+    found = {name: [score for score in scores if score is not None] for name, scores in given.items()}
+    return {
+        name: {"mean": mean(found[name]), "scored": len(found[name]), "failed": len(scores) - len(found[name])}
+        for name, scores in given.items()
     }
 
 

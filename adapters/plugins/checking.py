@@ -17,6 +17,7 @@ CHUNKERS = "magnet.chunkers"
 EMBEDDERS = "magnet.embedders"
 RERANKERS = "magnet.rerankers"
 GUARDRAILS = "magnet.guardrails"
+SCORERS = "magnet.scorers"
 METHODS: Mapping[str, str] = {
     SOURCES: "load",
     TOOLS: "call",
@@ -24,7 +25,7 @@ METHODS: Mapping[str, str] = {
     EMBEDDERS: "embed",
     RERANKERS: "rerank",
     "magnet.vector_stores": "search",
-    "magnet.scorers": "score",
+    SCORERS: "score",
     GUARDRAILS: "check",
 }
 """The groups of plugins, each with the method that its plugins have."""

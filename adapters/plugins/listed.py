@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from adapters.plugins.checking import GUARDRAILS, SOURCES
+from adapters.plugins.checking import SOURCES
 from commands.knowledge.connectors import Connectors
 
 State = Literal["ready", "unhealthy", "failed"]
@@ -34,9 +34,9 @@ def built_in(connectors: Connectors) -> list[ListedPlugin]:
     return [_own(SOURCES, name, connector.config, connector.secrets) for name, connector in sorted(connectors.items())]
 
 
-def built_in_guardrails(configs: Mapping[str, type[BaseModel]]) -> list[ListedPlugin]:
-    """Return what is shown of our own guardrails."""
-    return [_own(GUARDRAILS, name, config, {}) for name, config in sorted(configs.items())]
+def built_in_of(group: str, configs: Mapping[str, type[BaseModel]]) -> list[ListedPlugin]:
+    """Return what is shown of our own guardrails, or scorers, by what their settings are."""
+    return [_own(group, name, config, {}) for name, config in sorted(configs.items())]
 
 
 def _own(group: str, name: str, config: type[BaseModel], secrets: Mapping[str, str]) -> ListedPlugin:

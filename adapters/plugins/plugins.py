@@ -12,17 +12,28 @@ import structlog
 from pydantic import BaseModel
 
 from adapters.own_thread import OwnThread, TookTooLong, called
-from adapters.plugins.checking import CHUNKERS, GUARDRAILS, SOURCES, TOOLS, NoPlugin, Plugin, plugin_of
+from adapters.plugins.checking import (
+    CHUNKERS,
+    GUARDRAILS,
+    SCORERS,
+    SOURCES,
+    TOOLS,
+    NoPlugin,
+    Plugin,
+    plugin_of,
+)
 from adapters.plugins.chunker import PluginChunker
 from adapters.plugins.connector import PluginConnector
 from adapters.plugins.discovery import Found, installed, of_module
 from adapters.plugins.guard import PluginGuard
-from adapters.plugins.listed import ListedPlugin, built_in, built_in_guardrails
+from adapters.plugins.listed import ListedPlugin, built_in, built_in_of
 from adapters.plugins.reasons import reason
+from adapters.plugins.scorer import PluginScorer
 from adapters.plugins.tool import PluginTool
 from commands.agents.guardrails import Guards
 from commands.knowledge.connectors import Connector, Connectors
 from commands.knowledge.tokenizing import Chunkers
+from commands.replays.scorers import Scorers
 
 START_SECONDS = 30.0
 HEALTH_SECONDS = 5.0
@@ -46,7 +57,7 @@ class Started:
 class Plugins:
     """Each plugin for itself: one that fails is listed with its error and hurts nothing else.
 
-    `guardrails` are those that come along, by type, with what their settings are.
+    `guardrails` and `scorers` are those that come along, by type, with what their settings are.
     """
 
     def __init__(
@@ -55,9 +66,10 @@ class Plugins:
         modules: Sequence[str] = (),
         *,
         guardrails: Mapping[str, type[BaseModel]] = MappingProxyType({}),
+        scorers: Mapping[str, type[BaseModel]] = MappingProxyType({}),
     ) -> None:
         self._built_in = dict(connectors)
-        self._guardrails = guardrails
+        self._settings = {GUARDRAILS: guardrails, SCORERS: scorers}
         self._modules = modules
         self._started: list[Started] = []
         self._failed: list[ListedPlugin] = []
@@ -111,13 +123,19 @@ class Plugins:
         """The guardrails of plugins, by their type."""
         return {name: PluginGuard(each) for name, each in self.of(GUARDRAILS).items()}
 
+    @property
+    def scorers(self) -> Scorers:
+        """The scorers of plugins, by their type."""
+        return {name: PluginScorer(each) for name, each in self.of(SCORERS).items()}
+
     def of(self, group: str) -> Mapping[str, Plugin]:
         """Return the plugins of a group that have started, by their name."""
         return {each.plugin.name: each.plugin for each in self._started if each.plugin.group == group}
 
     @cached_property
     def _own(self) -> Sequence[ListedPlugin]:
-        return [*built_in(self._built_in), *built_in_guardrails(self._guardrails)]
+        own = (each for group, configs in self._settings.items() for each in built_in_of(group, configs))
+        return [*built_in(self._built_in), *own]
 
     async def shown(self) -> Sequence[ListedPlugin]:
         """Return all of them as they are now, those that failed too."""
@@ -151,7 +169,7 @@ class Plugins:
 
     def _must_be_free(self, plugin: Plugin) -> None:
         own = plugin.group == SOURCES and (plugin.name in self._built_in or plugin.name in NOT_FETCHED)
-        own = own or (plugin.group == GUARDRAILS and plugin.name in self._guardrails)
+        own = own or plugin.name in self._settings.get(plugin.group, ())
         taken = (
             each.shown.package for each in self._started if (each.plugin.group, each.plugin.name) == name_of(plugin)
         )

@@ -33,6 +33,12 @@ def replay_conversations(
         Literal["recorded", "live"],
         typer.Option("--mode", help="Whether tools that change nothing are really called (live)."),
     ] = "recorded",
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scorer", help='Score answers by this type, or by JSON such as {"type": "judge"}; may be repeated.'
+        ),
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", help="Reports are kept in this file, one a line; what is there is not replayed again."),
@@ -46,8 +52,9 @@ def replay_conversations(
     async def work(connection: "Connection") -> None:
         version = await _version(connection, agent, candidate)
         found = await _found(connection, agent, since, limit)
-        kept = Kept(keep, found, version, mode)
-        body = {"mode": mode, "version": version, "stream": True}
+        scorers = scorers_of(scorer or ())
+        kept = Kept(keep, found, {"version": version, "mode": mode, "scorers": scorers})
+        body = {"mode": mode, "version": version, "scorers": scorers, "stream": True}
         reports, refused = await _replayed(connection, list(found), body, kept, concurrency)
         turns = [turn for report in reports for turn in report["turns"]]
         if as_json:
@@ -88,11 +95,28 @@ async def _found(connection: "Connection", agent: str, since: str | None, limit:
     return found
 
 
-class Kept:
-    """Reports that are kept in a file: those in it that were made of the same are good still."""
+def scorers_of(given: Sequence[str]) -> list[dict[str, Any]]:
+    """Return scorers as they are asked for: each a type, or an object of JSON."""
+    import orjson
 
-    def __init__(self, path: Path | None, found: Mapping[str, int], version: int, mode: str) -> None:
+    scorers: list[dict[str, Any]] = []
+    for text in given:
+        if not text.lstrip().startswith("{"):
+            scorers.append({"type": text})
+            continue
+        try:
+            scorers.append(orjson.loads(text))
+        except orjson.JSONDecodeError as error:
+            raise typer.BadParameter(f"{text!r} is no JSON: {error}.", param_hint="--scorer") from None
+    return scorers
+
+
+class Kept:
+    """Reports that are kept in a file: those in it that were made of the same, and asked for alike, are good still."""
+
+    def __init__(self, path: Path | None, found: Mapping[str, int], asked: Mapping[str, Any]) -> None:
         self._path = path
+        self._asked = dict(asked)
         self.reports: dict[str, Report] = {}
         there = path.read_text("utf-8") if path is not None and path.exists() else ""
         self._between = b"" if not there or there.endswith("\n") else b"\n"
@@ -100,14 +124,14 @@ class Kept:
             report = _parsed(text)
             if report is not None:
                 made_of = report["conversation"]
-                same = (report["candidate"]["version"], report["mode"]) == (version, mode)
-                if same and found.get(made_of["id"]) == made_of["version"]:
+                if report.get("asked") == self._asked and found.get(made_of["id"]) == made_of["version"]:
                     self.reports[made_of["id"]] = report
 
     def add(self, report: Report) -> None:
         """Keep a report."""
         import orjson
 
+        report = {**report, "asked": self._asked}
         self.reports[report["conversation"]["id"]] = report
         if self._path is not None:
             with self._path.open("ab") as file:
@@ -170,11 +194,14 @@ def show(reports: Sequence[Report], turns: Sequence[Report]) -> None:
     from domain.replay import summary_of
 
     rows = [(report["conversation"]["id"], report["summary"]) for report in reports]
+    whole = summary_of(turns)
+    scorers = list(whole["scores"])
     columns = (
         "conversation",
         "turns",
         "failed",
         "similarity",
+        *scorers,
         "same calls",
         "unmatched",
         "cost then",
@@ -182,20 +209,21 @@ def show(reports: Sequence[Report], turns: Sequence[Report]) -> None:
         "ms then",
         "now",
     )
-    table(columns, [row(name, summary) for name, summary in [*rows, ("all", summary_of(turns))]])
+    table(columns, [row(name, summary, scorers) for name, summary in [*rows, ("all", whole)]])
     methods = sorted({method for report in reports for method in report["summary"]["methods"]})
     if methods:
         line(f"similarity by {' and '.join(methods)}")
 
 
-def row(name: str, summary: Report) -> tuple[Any, ...]:
-    """Return a summary as a row."""
+def row(name: str, summary: Report, scorers: Sequence[str]) -> tuple[Any, ...]:
+    """Return a summary as a row; of each scorer the mean."""
     then, now = summary["recorded"], summary["candidate"]
     return (
         name,
         summary["turns"],
         summary["failed"],
         summary["similarity"],
+        *(summary["scores"].get(each, {}).get("mean") for each in scorers),
         summary["same_calls"],
         summary["calls"]["unmatched"],
         cost(then),

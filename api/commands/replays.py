@@ -11,12 +11,38 @@ from api.queries.conversations import reader_of
 from api.run_streams import answered, streamed
 from api.schemas import body_schema
 from commands.replays.replaying import ReplayConversation
+from commands.replays.scorers import ChosenScorer
 from commands.runs.execution import whole
-from domain.definition import Strict, parse
+from domain.definition import JSON, Strict, parse
 from domain.errors import Invalid
 from domain.references import identify
 
 TurnId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class ScorerBody(Strict):
+    """By what answers are scored, from 0 to 1."""
+
+    type: str = Field(
+        min_length=1, max_length=63, description="exact, contains, similarity, judge, tool_calls, or a plugin's name."
+    )
+    name: str | None = Field(
+        None, min_length=1, max_length=63, description="What its scores are called; null: the type."
+    )
+    model: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Of judge a chat model, of similarity an embedding model; null: the default one.",
+    )
+    config: dict[str, JSON] = Field(
+        default_factory=dict, description="Its settings: `GET /v1/plugins` has their schema."
+    )
+
+    def chosen(self) -> ChosenScorer:
+        """Return it as it is asked for."""
+        model = None if self.model is None else identify("model", self.model)
+        return ChosenScorer(type=self.type, name=self.name or self.type, model=model, config=self.config)
 
 
 class ReplayBody(Strict):
@@ -32,6 +58,7 @@ class ReplayBody(Strict):
     )
     turns: list[TurnId] | None = Field(None, min_length=1, max_length=500, description="Their ids; null: all.")
     concurrency: int = Field(4, ge=1, le=10, description="Turns that are answered at once.")
+    scorers: list[ScorerBody] = Field(default_factory=list, max_length=20)
     stream: bool = Field(False, description="Answer with server-sent events.")
 
 
@@ -53,6 +80,7 @@ async def replay(call: Call) -> Response:
         mode=asked.mode,
         turns=asked.turns,
         concurrency=asked.concurrency,
+        scorers=[each.chosen() for each in asked.scorers],
     )
     pieces = call.container.replays.replay(command, call.context(reason=message, raw=raw))
     if asked.stream:
@@ -66,7 +94,7 @@ ANSWER: dict[str, Any] = {
     "properties": {
         "turns": {
             "type": "array",
-            "description": "`{turn, message, recorded, candidate, similarity: {score, method}, same_calls}`",
+            "description": "`{turn, message, recorded, candidate, similarity: {score, method}, scores: [{name, type, score, reason, error}], same_calls}`",
         },
         "skipped": {"type": "array", "description": "`{turn, reason}`"},
         "summary": {"type": "object"},

@@ -5,8 +5,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from commands.agents.actions import ActionDone, Actions, AskAgent, Asker
 from commands.models.model_calls import (
     ChatAnswer,
@@ -20,6 +18,7 @@ from commands.models.model_calls import (
 from commands.runs.runs import Recording
 from domain.agent import TOOLS
 from domain.retrieval import Passage
+from domain.scoring import canonical
 
 UNAVAILABLE = "This is not available now: answer with what you know."
 """What a model is told of a call of which nothing is on record."""
@@ -127,11 +126,3 @@ class RecordedActions(Actions):
             return True
         facts = await self.tools.facts([action]) if action["type"] in TOOLS else {}
         return any(each.requires_confirmation for each in facts.values())
-
-
-def canonical(arguments: str) -> bytes:
-    """Return arguments in one form, whatever the order of their names and their blanks."""
-    try:
-        return orjson.dumps(orjson.loads(arguments or "{}"), option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONDecodeError:
-        return arguments.strip().encode()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from commands.models.model_calls import EmbeddingModels, ModelCallFailed, NoModel
 from commands.models.saying import embed
@@ -18,15 +19,17 @@ class Similarities:
 
     models: EmbeddingModels
 
-    async def of(self, recording: Recording, one: str, other: str, *, parent: int) -> dict[str, Any]:
-        """Return {score, method}, with the `model` that was asked, or in a `note` why it could not be."""
+    async def of(
+        self, recording: Recording, one: str, other: str, *, parent: int, model: UUID | None = None
+    ) -> dict[str, Any]:
+        """Return {score, method}, with the `model` that was asked (None: the default one), or in a `note` why it could not be."""
         texts = [without_markers(one), without_markers(other)]
         by_words = {"score": round(token_f1(*texts), 4), "method": WORDS}
         if not all(texts):
             return by_words
         with recording.step("similarity", "answers", parent) as step:
             try:
-                embedded = await embed(recording, self.models, None, texts, parent=step.number)
+                embedded = await embed(recording, self.models, model, texts, parent=step.number)
             except NoModel:
                 return by_words
             except ModelCallFailed as error:

@@ -22,6 +22,7 @@ from commands.models.model_calls import SaidBefore, TextPiece
 from commands.ports import Context, Things
 from commands.replays.replay_record import ModelsAlone, RecordedActions, TurnRecord
 from commands.replays.replay_scoring import Similarities
+from commands.replays.scorers import ChosenScorer, Compared, Scoring
 from commands.retrieval.retrieval import groups_of
 from commands.runs.execution import Asked, Execution, Result, Told
 from commands.runs.runs import Recording, Runs
@@ -40,7 +41,8 @@ Mode = Literal["recorded", "live"]
 class ReplayConversation:
     """Have a conversation's turns answered again by an agent (None: its own) at a version or label.
 
-    Neither: its newest version. `turns` are the ids of those that are; None: all. `concurrency` at once.
+    Neither: its newest version. `turns` are the ids of those that are; None: all. `concurrency` at once. Answers are
+    scored by `scorers`, besides how similar they are to those on record.
     """
 
     conversation: UUID
@@ -51,6 +53,7 @@ class ReplayConversation:
     mode: Mode = "recorded"
     turns: Sequence[str] | None = None
     concurrency: int = 4
+    scorers: Sequence[ChosenScorer] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,7 @@ class Replays:
     memory: Memory
     reader: DocumentReader
     similarities: Similarities
+    scoring: Scoring
     execution: Execution
 
     async def replay(self, command: ReplayConversation, context: Context) -> AsyncGenerator[Any, None]:
@@ -83,6 +87,7 @@ class Replays:
         """
         conversation = await self.things.newest(Conversation, command.conversation)
         candidate = await self._candidate(command, conversation)
+        await self.scoring.must_be_able(command.scorers)
         turns, skipped = chosen_turns(conversation, candidate, command.turns)
         asked = Asked(
             kind="evaluation",
@@ -106,6 +111,7 @@ class Replays:
                 "conversation": {"id": str(conversation.id), "version": conversation.version},
                 "candidate": candidate.document(),
                 "mode": command.mode,
+                "scorers": [each.document() for each in command.scorers],
                 "turns": replayed,
                 "skipped": skipped,
                 "summary": summary,
@@ -145,7 +151,7 @@ class Replays:
 
         async def replayed(turn: Mapping[str, Any]) -> dict[str, Any]:
             async with gate:
-                return await self._turn(recording, command.mode, conversation.id, candidate, turn, context)
+                return await self._turn(recording, command, conversation.id, candidate, turn, context)
 
         tasks = [asyncio.ensure_future(replayed(turn)) for turn in turns]
         try:
@@ -159,7 +165,7 @@ class Replays:
     async def _turn(
         self,
         recording: Recording,
-        mode: Mode,
+        command: ReplayConversation,
         id: UUID,
         candidate: Chosen,
         turn: Mapping[str, Any],
@@ -173,14 +179,22 @@ class Replays:
         with recording.step("turn", f"turn {turn['number']}") as step:
             part = Recording(self.runs, recording.id, context, recording.observability)
             try:
-                answered = await self._answered(part, mode, record, conversation, candidate, turn, context)
+                answered = await self._answered(part, command.mode, record, conversation, candidate, turn, context)
             finally:
                 recording.adopt(part, step.number)
             step.outcome = "completed" if answered.error is None else answered.error.error_code
             duration = part.elapsed_ms
-            score = None
+            score, scores = None, list[dict[str, Any]]()
             if answered.error is None:
                 score = await self.similarities.of(recording, then["text"], answered.text, parent=step.number)
+                compared = Compared(
+                    message=message_told(turn),
+                    expected=then["text"],
+                    answer=answered.text,
+                    expected_calls=then["tool_calls"],
+                    calls=record.answers,
+                )
+                scores = await self.scoring.scores(recording, command.scorers, compared, parent=step.number)
         error = answered.error
         return {
             "turn": turn["id"],
@@ -198,6 +212,7 @@ class Replays:
                 "duration_ms": duration,
             },
             "similarity": score,
+            "scores": scores,
             "same_calls": sorted(names_of(then["tool_calls"])) == sorted(names_of(record.answers)),
         }
 

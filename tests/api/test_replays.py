@@ -67,7 +67,12 @@ async def test_a_candidate_answers_with_what_is_on_record_and_nothing_is_done(
         says(text="The pen is ordered."),
         says(text="You are welcome."),
     )
-    report = await replayed(talk, path)
+    scorers = [
+        {"type": "exact"},
+        {"type": "tool_calls", "name": "calls"},
+        {"type": "contains", "config": {"texts": ["pen"]}},
+    ]
+    report = await replayed(talk, path, scorers=scorers)
     assert (len(store.site.asked), store.orders) == (asked, [{"item": "pen"}])
     assert await talk.see(path) == before
     first, second = report["turns"]
@@ -81,6 +86,10 @@ async def test_a_candidate_answers_with_what_is_on_record_and_nothing_is_done(
     assert (first["same_calls"], second["same_calls"]) == (False, True)
     assert 0 < first["similarity"]["score"] < second["similarity"]["score"] == 1.0
     assert first["similarity"]["method"] == "embedding"
+    scores = [{each["name"]: each["score"] for each in turn["scores"]} for turn in (first, second)]
+    assert scores == [{"exact": 0.0, "calls": 0.0, "contains": 1.0}, {"exact": 1.0, "calls": 1.0, "contains": 0.0}]
+    assert report["summary"]["scores"]["exact"] == {"mean": 0.5, "scored": 2, "failed": 0}
+    assert [each["name"] for each in report["scorers"]] == ["exact", "calls", "contains"]
     assert report["candidate"]["version"] == 2 and first["recorded"]["agent"]["version"] == 1
     told = [each["content"] for each in server.requests[-2].body["messages"] if each["role"] in ("system", "assistant")]
     assert told[0] == "You help, in short." and FIRST in told, "what was said before is what was recorded"
@@ -128,6 +137,10 @@ async def test_what_a_candidate_fails_with_is_its_answer_and_turns_without_one_a
     assert (report["summary"]["turns"], report["summary"]["failed"]) == (2, 1)
     one = await replayed(talk, path, turns=[turns[1]["id"]])
     assert [turn["turn"] for turn in one["turns"]] == [turns[1]["id"]]
+    before = len(server.requests)
+    wrong = await talk.call("POST", f"{path}/replay", {"scorers": [{"type": "judge", "config": {"mood": "good"}}]})
+    assert [each["pointer"] for each in wrong.json()["errors"]] == ["/scorers/0/config/mood"]
+    assert (wrong.status_code, len(server.requests)) == (422, before), "it is refused before anything is answered"
     none = await talk.call("POST", f"{path}/replay", {"turns": [turns[2]["id"]]})
     assert (none.status_code, none.json()["code"]) == (404, "nothing_to_replay")
 
@@ -143,14 +156,16 @@ async def test_many_are_replayed_from_the_command_line(talk: Talks, server: Mode
         return await asyncio.to_thread(run, *command, environment=environment, directory=tmp_path)
 
     kept = tmp_path / "kept.jsonl"
-    done = await magnet("--json", "--keep", str(kept))
+    scored = ("--scorer", "exact", "--scorer", '{"type": "contains", "name": "thanks", "config": {"texts": ["thank"]}}')
+    done = await magnet("--json", "--keep", str(kept), *scored)
     assert done.status == 0, done.err
     assert [len(each["turns"]) for each in done.json["conversations"]] == [2, 2]
     assert [each["code"] for each in done.json["refused"]] == ["nothing_to_replay"]
     assert (done.json["summary"]["turns"], done.json["summary"]["failed"]) == (4, 0)
+    assert {name: each["scored"] for name, each in done.json["summary"]["scores"].items()} == {"exact": 4, "thanks": 4}
     kept.write_text(kept.read_text().splitlines()[0] + '\n{"conv')
     asked = len(server.requests)
-    again = await magnet("--json", "--keep", str(kept))
+    again = await magnet("--json", "--keep", str(kept), *scored)
     assert again.json["conversations"][0]["turns"] and "no report" in again.err
     assert len([each for each in server.requests[asked:] if each.model == "chat-model"]) == 2, (
         "one conversation's turns"
@@ -158,5 +173,6 @@ async def test_many_are_replayed_from_the_command_line(talk: Talks, server: Mode
     assert len(kept.read_text().splitlines()) == 3
     live = await magnet("--candidate", "live", "--limit", "2", "--json")
     assert [each["candidate"]["version"] for each in live.json["conversations"]] == [1]
-    shown = await magnet("--limit", "2")
+    shown = await magnet("--limit", "2", "--scorer", "exact")
+    assert "exact" in shown.out
     assert "similarity by embedding" in shown.out and "Only the newest 2" in shown.err, (shown.out, shown.err)
