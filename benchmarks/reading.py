@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import llama_index
+import tiktoken
+from lxml import etree
 
-from adapters.reading.counting import count_of
-from adapters.reading.html import read_html
+from adapters.reading.counting import CL100K_PATTERN
 from adapters.reading.reader import Reader
 from adapters.reading.tokenizers import CACHED, CL100K
 from benchmarks.database import Databases
@@ -32,18 +34,20 @@ def reading(_: Databases, scale: Scale) -> Iterator[Row]:
         for text in texts
     ]
     vocabulary = (Path(next(iter(llama_index.__path__))) / CACHED).read_bytes()
-    tokenizer, count = Tokenizer(name=CL100K, data=vocabulary), count_of(CL100K, vocabulary)
+    tokenizer = Tokenizer(name=CL100K, data=vocabulary)
+    ranks = {b64decode(token): int(rank) for token, rank in map(bytes.split, vocabulary.splitlines())}
+    encoding = tiktoken.Encoding(CL100K, pat_str=CL100K_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
     def alone() -> None:
         for page in pages:
-            count(read_html(page).text)
+            encoding.encode_ordinary(etree.tostring(etree.HTML(page), encoding="unicode", method="text"))
 
     exact = rate(pages, lambda: asyncio.run(read_and_cut(pages, "text/html", tokenizer)))
     parts = rate(pages, alone)
     ours, theirs = interleaved(scale, exact, parts)
     yield Row(
         what="HTML parsed and cut, tokens counted", ours=ours, unit="MB/s",
-        compared="its parser and its tokenizer alone", theirs=theirs, least=0.7,
+        compared="lxml's parser and tiktoken alone", theirs=theirs, least=0.7,
     )  # fmt: skip
     plain = [text.encode() for text in texts]
     [ours] = interleaved(scale, rate(plain, lambda: asyncio.run(read_and_cut(plain, "text/plain", None))))

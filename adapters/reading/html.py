@@ -271,13 +271,11 @@ class Page:
         if self._verbatim:
             self._put(text)
             return
-        words = BLANKS.sub(" ", text)
-        if words.startswith(" "):
+        if text[0].isspace():
             self._blank = True
-        said = words.strip()
-        if said:
+        if said := " ".join(text.split()):
             self._put(said)
-            self._blank = words.endswith(" ")
+            self._blank = text[-1].isspace()
 
     def _break(self, lines: int) -> None:
         if self._parts:

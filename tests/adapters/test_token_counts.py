@@ -1,6 +1,7 @@
 """Counting tokens: as the embedding model does where its tokenizer is here, in the process that reads documents."""
 
 import os
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from uuid import UUID
 
 import pytest
 import tiktoken
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
-from adapters.reading.counting import CL100K_PATTERN, count_of
+from adapters.reading.counting import CL100K_PATTERN, Count, count_of
 from adapters.reading.reader import Reader
 from adapters.reading.tokenizers import CL100K, InstalledTokenizers
 from commands.knowledge.reading import Text, Tokenizer, Unreadable
@@ -69,6 +72,43 @@ async def test_openai_models_are_counted_as_their_own_tokenizer_counts(monkeypat
     theirs = tiktoken.Encoding(**openai_public.cl100k_base())
     assert theirs._pat_str == CL100K_PATTERN
     assert count_of(tokenizer.name, tokenizer.data)(WORDS * 20) == len(theirs.encode_ordinary(WORDS * 20))
+
+
+def counts() -> tuple[Count, Count]:
+    """Return what counts as cl100k_base does here, and the library's own way."""
+    vocabulary = InstalledTokenizers(openai("x"))._vocabulary.read_bytes()
+    ranks = {b64decode(token): int(rank) for token, rank in map(bytes.split, vocabulary.splitlines())}
+    theirs = tiktoken.Encoding("theirs", pat_str=CL100K_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    return count_of(CL100K, vocabulary), lambda text: len(theirs.encode_ordinary(text))
+
+
+OURS, THEIRS = counts()
+AWKWARD = [
+    "  ",
+    " ",
+    "\n",
+    "\r\n",
+    "\t",
+    "\x1c",
+    "\x85",
+    "\xa0",
+    "\u2028",
+    "\u3000",
+    ".",
+    "...",
+    "'s",
+    "'LL",
+    "word",
+    "12345",
+    "½",
+]
+PARTS = st.one_of(st.sampled_from(AWKWARD), st.sampled_from(WORDS.split()), st.characters(codec="utf-8"))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PARTS, max_size=16).map("".join))
+def test_the_tokens_of_a_text_are_those_of_its_pieces_whatever_is_in_it(text: str):
+    assert OURS(text) == THEIRS(text)
 
 
 async def test_a_local_model_is_counted_by_the_tokenizer_in_its_directory(tmp_path: Path, reader: Reader):
