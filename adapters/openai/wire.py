@@ -18,6 +18,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, AsyncStream, RequestOptions
 
 from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import failures, unreached
+from adapters.openai.connections import Connections
 from adapters.openai.failures import Failure, Kind
 from adapters.openai.outlet import NotAllowed, Outlet
 from adapters.openai.patience import Due, Patience
@@ -36,7 +37,7 @@ class Wire:
 
     def __init__(self, allowed: Callable[[str], bool] | None = None) -> None:
         self._allowed = allowed
-        self._transport = httpx2.AsyncHTTPTransport(trust_env=False, limits=httpx2.Limits())
+        self._transport = Connections()
         self._clients: OrderedDict[tuple[Any, int], AsyncOpenAI] = OrderedDict()
 
     def post(self, model: CalledModel, path: str, body: bytes, patience: Patience) -> "Exchange":

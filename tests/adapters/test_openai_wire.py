@@ -107,6 +107,16 @@ async def test_a_key_bound_to_its_origin_is_never_sent_elsewhere(status: int, st
     assert len(server.requests) == 1
 
 
+@WAYS
+async def test_the_connection_of_an_answer_that_was_read_to_its_end_is_used_again(stream: bool):
+    with ModelServer() as server:
+        async with calling(model_of(provider_at(server.url))) as caller:
+            for _ in range(3):
+                await caller.chat(stream=stream)
+            assert (len(server.requests), server.open_connections) == (3, 1)
+        await server.until(lambda: server.open_connections == 0)
+
+
 async def test_an_address_that_is_not_allowed_is_not_asked():
     with ModelServer() as server:
         async with calling(model_of(provider_at(server.url)), allowed=lambda url: False) as caller:
