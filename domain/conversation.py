@@ -72,6 +72,7 @@ class Conversation(ConversationState, Aggregate):
     ResearchPlanned = research.ResearchPlanned
     ResearchNoted = research.ResearchNoted
     ResearchReflected = research.ResearchReflected
+    ResearchSpent = research.ResearchSpent
     OriginAllowed = conversation_access.OriginAllowed
     ThreadNamed = conversation_deliveries.ThreadNamed
     DeliveryBegun = conversation_deliveries.DeliveryBegun

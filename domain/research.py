@@ -58,11 +58,15 @@ class Noted:
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far the research of a turn has come; `enough` once a reflection has found nothing missing."""
+    """How far the research of a turn has come; `enough` once a reflection has found nothing missing.
+
+    `spent` is what it took: {usage: {total}, cost: {amount, currency}}.
+    """
 
     questions: list[str] = field(default_factory=list)
     notes: list[Noted] = field(default_factory=list)
     enough: bool = False
+    spent: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, recorded: Mapping[str, Any] | None) -> Self:
@@ -70,7 +74,9 @@ class Progress:
         if recorded is None:
             return cls()
         notes = [Noted(**each) for each in recorded["notes"]]
-        return cls(questions=list(recorded["questions"]), notes=notes, enough=recorded["enough"])
+        # What was recorded before it was noted has none.
+        spent = recorded.get("spent")
+        return cls(questions=list(recorded["questions"]), notes=notes, enough=recorded["enough"], spent=spent)
 
     @property
     def steps(self) -> int:
@@ -163,7 +169,35 @@ class ResearchReflected(Aggregate.Event):
         aggregate.alter(self.turn, research={**known, "questions": more, "enough": self.enough})
 
 
-def plan_research(conversation: "Conversation", turn: str, questions: Sequence[str], *, fell_back: bool) -> None:
+class ResearchSpent(Aggregate.Event):
+    """What the research of a turn has taken so far, attempts before included: it counts at the bounds of the next."""
+
+    TOPIC = "conversation.research_spent"
+    turn: str
+    tokens: int
+    cost: dict[str, Any]
+
+    def apply(self, aggregate: "Conversation") -> None:
+        known = aggregate.turns[self.turn]["research"]
+        spent = {"usage": {"total": self.tokens}, "cost": self.cost}
+        aggregate.alter(self.turn, research={**known, "spent": spent})
+
+
+def note_spent(conversation: "Conversation", turn: str, spent: Mapping[str, Any] | None) -> None:
+    """Note what the research of a turn has taken until now, where that is known."""
+    if spent:
+        tokens, cost = spent["usage"]["total"], dict(spent["cost"])
+        conversation.trigger_event(conversation.ResearchSpent, turn=turn, tokens=tokens, cost=cost)
+
+
+def plan_research(
+    conversation: "Conversation",
+    turn: str,
+    questions: Sequence[str],
+    *,
+    fell_back: bool,
+    spent: Mapping[str, Any] | None = None,
+) -> None:
     """Note into which sub-questions that of a turn that goes on was taken apart."""
     conversation.must_go_on(turn)
     conversation.trigger_event(
@@ -173,15 +207,26 @@ def plan_research(conversation: "Conversation", turn: str, questions: Sequence[s
         questions=list(questions),
         fell_back=fell_back,
     )
+    note_spent(conversation, turn, spent)
 
 
-def note_research(conversation: "Conversation", turn: str, noted: Noted) -> None:
+def note_research(
+    conversation: "Conversation", turn: str, noted: Noted, *, spent: Mapping[str, Any] | None = None
+) -> None:
     """Note what was found out in a turn that goes on."""
     conversation.must_go_on(turn)
     conversation.trigger_event(conversation.ResearchNoted, turn=turn, subject=conversation.subject, **noted.document())
+    note_spent(conversation, turn, spent)
 
 
-def reflect_research(conversation: "Conversation", turn: str, questions: Sequence[str], *, fell_back: bool) -> None:
+def reflect_research(
+    conversation: "Conversation",
+    turn: str,
+    questions: Sequence[str],
+    *,
+    fell_back: bool,
+    spent: Mapping[str, Any] | None = None,
+) -> None:
     """Note what is missing in a turn that goes on; no further questions: nothing."""
     conversation.must_go_on(turn)
     conversation.trigger_event(
@@ -192,3 +237,4 @@ def reflect_research(conversation: "Conversation", turn: str, questions: Sequenc
         enough=not questions,
         fell_back=fell_back,
     )
+    note_spent(conversation, turn, spent)

@@ -21,6 +21,8 @@ MEANINGS: Mapping[str, str] = {
     "boosts": "How much sources count: factors of their passages' scores.",
     "by": "Who or what did it.",
     "conversation.effects_carried:actions": "The actions, as turns keep them.",
+    "conversation.research_spent:cost": "`{amount, currency}`.",
+    "conversation.research_spent:tokens": "How many tokens.",
     "conversation.titled:title": "What it is called now; null: nothing.",
     "conversation.noted:message": "The message's id; null: it is about the whole conversation.",
     "conversation.noted:text": "What was noted.",

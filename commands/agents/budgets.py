@@ -71,6 +71,15 @@ class Budget:
             self.outer.must_allow()
 
 
+def taken(start: Mapping[str, Any], spent: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what was spent since the start and `earlier`, {usage: {total}, cost: {amount, currency}}, in one currency."""
+    before = earlier or {}
+    currency = spent["cost"]["currency"] or before.get("cost", {}).get("currency")
+    amount = paid(before, currency) + paid(spent, currency) - paid(start, currency)
+    tokens = tokens_of(before) + tokens_of(spent) - tokens_of(start)
+    return {"usage": {"total": tokens}, "cost": {"amount": str(amount), "currency": currency}}
+
+
 def tokens_of(spent: Mapping[str, Any]) -> int:
     """Return the tokens of what a run has spent, in its public form."""
     return int(spent["usage"]["total"]) if "usage" in spent else 0

@@ -1,15 +1,15 @@
 """Deep research: a question is taken apart, looked into part by part, thought over, and only then answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from commands.agents.actions import ActionDone, Actions
 from commands.agents.agent_part import Assignment, Part
 from commands.agents.agent_talk import ActionStarted, Talk, call_document
-from commands.agents.budgets import Budget
+from commands.agents.budgets import Budget, taken
 from commands.agents.inquiring import BOUNDS, Bounds, Found, Inquirer, model_of, searching
 from commands.agents.pausing import kept, passage_of
 from commands.agents.research_words import (
@@ -30,10 +30,14 @@ from domain.research import Noted, Progress, planned
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A question was taken apart into sub-questions; `fell_back`: the model gave none, it is looked into as it is."""
+    """A question was taken apart into sub-questions; `fell_back`: the model gave none, it is looked into as it is.
+
+    `spent` is what the research has taken until then, as in what follows: {usage, cost}, attempts before included.
+    """
 
     questions: Sequence[str]
     fell_back: bool
+    spent: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return its public form."""
@@ -45,6 +49,7 @@ class Learned:
     """Something was found out for a sub-question."""
 
     noted: Noted
+    spent: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,7 @@ class Reflected:
 
     questions: Sequence[str]
     fell_back: bool
+    spent: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return its public form."""
@@ -101,28 +107,34 @@ class Researcher:
         progress = Progress.of(asked.course.research)
         noted_before, base = len(progress.notes), len(talk.given)
         talk.given.extend(passage_of(without_number(each)) for note in progress.notes for each in note.passages)
+        earlier = () if progress.spent is None else (progress.spent,)
         bounds = Bounds(
             steps=settings["steps"],
             taken=progress.steps,
-            budget=Budget.of(asked.recording, settings, outer=asked.course.budget),
+            budget=Budget.of(asked.recording, settings, outer=asked.course.budget, earlier=earlier),
         )
+        start = asked.recording.spent()
+
+        def spent() -> dict[str, Any]:
+            return taken(start, asked.recording.spent(), progress.spent)
+
         message = str(asked.messages[-1]["content"])
         if not progress.questions:
             plan = await self._plan(asked, part, talk, planned(settings["questions"]), message)
             progress.questions.extend(plan.questions)
-            yield plan
+            yield replace(plan, spent=spent())
         while (ended := progress.ended(settings["questions"]) or bounds.reached()) is None:
             if progress.open:
                 looking = self._looked_into(asked, part, talk, base, bounds, progress, message)
                 async with aclosing(looking) as pieces:
                     async for piece in pieces:
-                        yield piece
+                        yield replace(piece, spent=spent()) if isinstance(piece, Learned) else piece
             else:
                 most = settings["questions"] - len(progress.questions)
                 reflection = await self._reflect(asked, part, progress, most, message)
                 progress.questions.extend(reflection.questions)
                 progress.enough = not reflection.questions
-                yield reflection
+                yield replace(reflection, spent=spent())
         talk.research = {
             "ended": ended,
             "questions": len(progress.questions),

@@ -1,7 +1,8 @@
-"""Commands that note how far the research of a turn has come."""
+"""Commands that note how far the research of a turn has come, and what it has `spent` until then."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from commands.bus import Done
 from commands.conversations.conversation import OnConversation
@@ -17,12 +18,13 @@ class NotePlan(OnConversation):
     turn: str
     questions: Sequence[str]
     fell_back: bool
+    spent: Mapping[str, Any] | None = None
 
 
 async def plan_noted(command: NotePlan, unit: Unit) -> Done:
     """Note it."""
     conversation = await unit.load(Conversation, command.id)
-    plan_research(conversation, command.turn, command.questions, fell_back=command.fell_back)
+    plan_research(conversation, command.turn, command.questions, fell_back=command.fell_back, spent=command.spent)
     unit.save(conversation)
     return Done(aggregate=conversation)
 
@@ -33,12 +35,13 @@ class NoteFindings(OnConversation):
 
     turn: str
     noted: Noted
+    spent: Mapping[str, Any] | None = None
 
 
 async def findings_noted(command: NoteFindings, unit: Unit) -> Done:
     """Note it."""
     conversation = await unit.load(Conversation, command.id)
-    note_research(conversation, command.turn, command.noted)
+    note_research(conversation, command.turn, command.noted, spent=command.spent)
     unit.save(conversation)
     return Done(aggregate=conversation)
 
@@ -50,11 +53,12 @@ class NoteReflection(OnConversation):
     turn: str
     questions: Sequence[str]
     fell_back: bool
+    spent: Mapping[str, Any] | None = None
 
 
 async def reflection_noted(command: NoteReflection, unit: Unit) -> Done:
     """Note it."""
     conversation = await unit.load(Conversation, command.id)
-    reflect_research(conversation, command.turn, command.questions, fell_back=command.fell_back)
+    reflect_research(conversation, command.turn, command.questions, fell_back=command.fell_back, spent=command.spent)
     unit.save(conversation)
     return Done(aggregate=conversation)

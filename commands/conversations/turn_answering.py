@@ -148,14 +148,16 @@ class TurnAnswering:
         """Note how far the research has come, and tell it."""
         match piece:
             case Planned():
-                plan = NotePlan(**of(work), questions=piece.questions, fell_back=piece.fell_back)
+                plan = NotePlan(**of(work), questions=piece.questions, fell_back=piece.fell_back, spent=piece.spent)
                 await self._note(work, plan)
                 work.stream.publish("research.planned", piece.document())
             case Learned(noted=noted):
-                await self._note(work, NoteFindings(**of(work), noted=noted))
+                await self._note(work, NoteFindings(**of(work), noted=noted, spent=piece.spent))
                 work.stream.publish("research.noted", noted.document())
             case Reflected():
-                reflection = NoteReflection(**of(work), questions=piece.questions, fell_back=piece.fell_back)
+                reflection = NoteReflection(
+                    **of(work), questions=piece.questions, fell_back=piece.fell_back, spent=piece.spent
+                )
                 await self._note(work, reflection)
                 work.stream.publish("research.reflected", piece.document())
 

@@ -21,7 +21,9 @@ from commands.agents.tool_actions import ToolFacts
 from commands.models.model_calls import ModelCallFailed, NoModel
 from commands.replays.replay_record import RecordedActions, TurnRecord
 from domain.agent import Agent
+from domain.research import note_research, plan_research
 from domain.retrieval import Found, Passage
+from tests.domain.test_turn_effects import AGENT, talking
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, reply_in
 
 ROOT = UUID(int=7)
@@ -172,6 +174,34 @@ async def test_at_the_bound_of_tokens_or_cost_it_is_answered_with_what_there_is(
     agents = a_scholar(research=bound)
     pieces = await agents.ask("scholar", "?", steps=[asks("Rain?", "Snow?"), *ONE, "Rain [1]."])
     assert (reply_in(pieces).content, reply_in(pieces).details["research"]["ended"]) == ("Rain [1].", ended)
+
+
+@pytest.mark.parametrize(("bound", "ended"), [({"tokens": 500}, "tokens"), ({"cost": {"amount": "0.005"}}, "cost")])
+async def test_what_an_attempt_that_was_cut_off_took_counts_at_the_bounds_of_the_next_one(
+    bound: dict[str, Any], ended: str
+):
+    agents = a_scholar()
+    conversation, turn = talking()
+    steps = [asks("Rain?", "Snow?", "Hail?"), *ONE, *OTHER, ModelCallFailed()]
+    pieces = await agents.told_until_it_fails("scholar", "?", steps=steps)
+    for piece in pieces:
+        match piece:
+            case Planned():
+                plan_research(conversation, turn, piece.questions, fell_back=False, spent=piece.spent)
+            case Learned():
+                note_research(conversation, turn, piece.noted, spent=piece.spent)
+    conversation.interrupt(turn)
+    again = conversation.turn(conversation.retry(turn, agent=AGENT))
+    assert again["research"]["spent"] == {
+        "usage": {"total": 500}, "cost": {"amount": "0.005", "currency": "USD"}
+    }  # fmt: skip
+    next_attempt = a_scholar(research=bound)
+    course = Course(research=again["research"])
+    answered = await next_attempt.ask("scholar", "?", steps=["Rain and snow [1]."], course=course)
+    assert reply_in(answered).details["research"]["ended"] == ended
+    more = a_scholar(research={"tokens": 900})
+    answered = await more.ask("scholar", "?", steps=[*ONE, asks(), "It hails [1]."], course=course)
+    assert reply_in(answered).details["research"]["ended"] == "enough", "there were some left"
 
 
 async def test_at_the_limit_of_the_turn_no_model_is_asked_any_more():

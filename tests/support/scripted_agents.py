@@ -1,5 +1,6 @@
 """Agents that answer without a log or a provider: their models say what a test tells them to."""
 
+import contextlib
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,16 @@ from commands.agents.summaries import Memory
 from commands.agents.tools import Tools
 from commands.choosing import Chosen, choose
 from commands.configuration import resolved
-from commands.models.model_calls import Attempt, ChatAnswer, ChatRequest, ModelUsed, NoModel, TextPiece, ToolCall
+from commands.models.model_calls import (
+    Attempt,
+    ChatAnswer,
+    ChatRequest,
+    ModelCallFailed,
+    ModelUsed,
+    NoModel,
+    TextPiece,
+    ToolCall,
+)
 from commands.ports import SYSTEM, Context
 from commands.prompt_run import PromptRuns
 from commands.retrieval.answering import Answerer
@@ -150,10 +160,28 @@ class Agents:
         *messages: str | dict[str, Any],
         steps: Sequence[Any],
         course: Course = BEGINNING,
-        confirms: bool = False,
         **more: Any,
     ) -> list[Any]:
         """Have an agent answer the last of the person's messages; return all that happens."""
+        return [piece async for piece in self._asked(name, *messages, steps=steps, course=course, **more)]
+
+    async def told_until_it_fails(self, name: str, *messages: str, steps: Sequence[Any]) -> list[Any]:
+        """Have an agent answer, and return what happens until its model fails."""
+        pieces = []
+        with contextlib.suppress(ModelCallFailed):
+            async for piece in self._asked(name, *messages, steps=steps):
+                pieces.append(piece)
+        return pieces
+
+    async def _asked(
+        self,
+        name: str,
+        *messages: str | dict[str, Any],
+        steps: Sequence[Any],
+        course: Course = BEGINNING,
+        confirms: bool | None = False,
+        **more: Any,
+    ) -> AsyncGenerator[Any, None]:
         self.model.steps[:] = steps
 
         async def note(done: ActionDone) -> None:
@@ -164,7 +192,8 @@ class Agents:
         replying = self.loop.reply(
             self.recording, await self.chosen(name), told, asker, note, confirms=confirms, course=course, **more
         )
-        return [piece async for piece in replying]
+        async for piece in replying:
+            yield piece
 
 
 def reply_in(pieces: Sequence[Any]) -> Reply:
