@@ -4,6 +4,7 @@ from commands.agents.actions import Actions
 from commands.agents.agent_loop import AgentLoop
 from commands.agents.classifying import Classifier
 from commands.agents.guardrails import Guards
+from commands.agents.looking_back import LookingBack
 from commands.agents.summaries import Memory
 from commands.agents.tool_actions import ToolActions
 from commands.agents.tools import Tools
@@ -53,7 +54,8 @@ def turn_answering_of(
 ) -> TurnAnswering:
     """Return what has turns answered."""
     memory = Memory(things=things, models=chat, prompts=prompts)
-    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory, reader=reader)
+    looking_back = LookingBack(guards=loop.guards)
+    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory, looking_back=looking_back, reader=reader)
 
 
 def agent_loop_of(

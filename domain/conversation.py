@@ -109,6 +109,7 @@ class Conversation(ConversationState, Aggregate):
         self.topic: str | None = None
         self.channel: str | None = None
         self.summary: dict[str, Any] | None = None
+        self.summarized_by: str | None = None
         self.origins = frozenset[str]()
         self.thread: dict[str, str] | None = None
         self.deliveries: dict[str, dict[str, Any]] = {}

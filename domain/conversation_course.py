@@ -116,6 +116,7 @@ class Summarized(Aggregate.Event):
 
     def apply(self, aggregate: "Conversation") -> None:
         aggregate.summary = {"upto": self.upto, "text": self.summary}
+        aggregate.summarized_by = aggregate.answering
 
 
 def summarize(conversation: "Conversation", turn: str, *, upto: str, summary: str) -> None:

@@ -32,7 +32,16 @@ from commands.agents.pausing import Resumption
 from commands.agents.researching import Findings, Learned, Planned, Reflected, Researcher, researches, writing
 from commands.agents.screening import Screen
 from commands.choosing import Chosen
-from commands.models.model_calls import ChatAnswer, ChatModels, ModelCallFailed, NoModel, TextPiece, ToolCall
+from commands.models.model_calls import (
+    Attached,
+    ChatAnswer,
+    ChatModels,
+    ModelCallFailed,
+    NoModel,
+    SaidBefore,
+    TextPiece,
+    ToolCall,
+)
 from commands.models.saying import say
 from commands.prompt_run import InvalidOutput, asked_again, fitting
 from commands.retrieval.answering import Cited
@@ -165,7 +174,8 @@ class AgentLoop:
                 agent, asked = part.others.handed, passed_on(asked, agent)
                 yield HandedOff(agent=agent)
                 watch.settings = agent.definition.get("guardrails", {})
-                asked = replace(asked, messages=await watch.admitted(asked.messages))
+                asked = replace(asked, messages=await watch.admitted(await told_anew(asked, agent)))
+                talk.history = list(await watch.admitted(talk.history))  # what was done until now, in this turn
                 choice = await self._choice(asked, agent, None)
                 if choice is not None:
                     yield TopicChosen(choice=choice)
@@ -363,6 +373,14 @@ class AgentLoop:
                 yield shown
             talk.history.append({"role": "assistant", "content": heard if part.watch.output else text})
             talk.answered = True
+
+
+async def told_anew(asked: Assignment, agent: Chosen) -> Sequence[Mapping[str, Any]]:
+    """Return the messages for an agent that takes over: those of earlier turns as it may be told them."""
+    if asked.course.remembered is None:
+        return asked.messages
+    now = [each for each in asked.messages if not isinstance(each, SaidBefore) or isinstance(each, Attached)]
+    return [*await asked.course.remembered(agent), *now]
 
 
 def passed_on(asked: Assignment, agent: Chosen) -> Assignment:

@@ -9,7 +9,8 @@ from commands.agents.actions import ActionDone, AskAgent, Asker
 from commands.agents.budgets import Budget
 from commands.agents.guarding import Exposure, Guard
 from commands.agents.pausing import Resumption, kept
-from commands.models.model_calls import TextPiece, ToolCall
+from commands.choosing import Chosen
+from commands.models.model_calls import SaidBefore, TextPiece, ToolCall
 from commands.retrieval.answering import Cited
 from commands.runs.runs import Recording
 from domain.citations import CitationFilter, citations_of
@@ -65,6 +66,10 @@ Starting = Callable[[ActionStarted], Awaitable[None]]
 """Records that something is about to be changed, before it is."""
 
 
+Remembering = Callable[[Chosen], Awaitable[Sequence[SaidBefore]]]
+"""Returns the messages of earlier turns as an agent's model is told them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """How it came to what an agent is to answer.
@@ -73,6 +78,7 @@ class Course:
     whose step `parent` is, who were `given` passages, and whose `budget` it counts for too. `earlier` is what the turn
     had taken before it goes on. `began` is told what agents below it are about to do. `exposure` is what all that take part
     have read; `starting` records what changes something before it is done. `research` is what an attempt before has found out.
+    `remembered` gives what another agent that takes over may be told of what was said before; None: the same as this one.
     """
 
     channel: str = ""
@@ -87,6 +93,7 @@ class Course:
     exposure: Exposure | None = None
     starting: Starting | None = None
     research: Mapping[str, Any] | None = None
+    remembered: Remembering | None = None
 
 
 BEGINNING = Course()

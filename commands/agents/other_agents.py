@@ -111,6 +111,7 @@ class OtherAgents:
                     topic=None,
                     choice=None,
                     research=None,
+                    remembered=None,
                     chain=chain,
                     parent=parent,
                     given=self.given,

@@ -1,7 +1,7 @@
 """The answering of one turn: what its agent does and says, recorded and told as it happens."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from commands.agents.agent_talk import ActionStarted, Course
 from commands.agents.classifying import TopicChosen
 from commands.agents.guarding import Exposure
 from commands.agents.guardrails import Triggered
+from commands.agents.looking_back import LookingBack
 from commands.agents.other_agents import HandedOff
 from commands.agents.pausing import resumption_of
 from commands.agents.researching import Learned, Planned, Reflected
@@ -42,6 +43,7 @@ class TurnAnswering:
     things: Things
     loop: AgentLoop
     memory: Memory
+    looking_back: LookingBack
     reader: DocumentReader
 
     async def answer(self, work: Work, agent: Chosen) -> Reply | Pause:
@@ -49,6 +51,10 @@ class TurnAnswering:
         conversation = await self.things.since(Conversation, work.conversation, work.version)
         turn = conversation.turn(str(work.turn))
         earlier = await self._remembered(work, agent, conversation)
+
+        async def remembered(other: Chosen) -> Sequence[SaidBefore]:
+            return await self._remembered(work, other, await self.things.newest(Conversation, work.conversation))
+
         files = FilesOfTurn.of(conversation, str(work.turn), self.reader)
         asker = Asker(
             subject=conversation.subject or str(conversation.id),
@@ -69,7 +75,7 @@ class TurnAnswering:
         told = [] if work.instructions is None else [{"role": "system", "content": work.instructions}]
         told += told_of(attempts_before(conversation, str(work.turn)))
         messages = [
-            *map(SaidBefore, earlier),
+            *earlier,
             *told,
             *files.told(),
             {"role": "user", "content": message_told(turn)},
@@ -98,6 +104,7 @@ class TurnAnswering:
             starting=starting,
             earlier=[leg["details"] for leg in turn["legs"]],
             research=turn["research"],
+            remembered=remembered,
         )
         replying = self.loop.reply(
             work.recording,
@@ -161,12 +168,13 @@ class TurnAnswering:
                 await self._note(work, reflection)
                 work.stream.publish("research.reflected", piece.document())
 
-    async def _remembered(self, work: Work, agent: Chosen, conversation: Conversation) -> Sequence[Mapping[str, Any]]:
-        """Return the messages before the turn, as its model is told them; a summary that was made is kept."""
-        found = await self.memory.of(work.recording, agent, conversation, str(work.turn))
+    async def _remembered(self, work: Work, agent: Chosen, conversation: Conversation) -> Sequence[SaidBefore]:
+        """Return the messages before the turn, as an agent's model is told them; a summary that was made is kept."""
+        seen = await self.looking_back.seen(work.recording, agent, conversation, str(work.turn))
+        found = await self.memory.of(work.recording, agent, seen, str(work.turn))
         if found.summary is not None and found.upto is not None:
             await self._note(work, NoteSummary(**of(work), upto=found.upto, summary=found.summary))
-        return found.messages
+        return [SaidBefore(each) for each in found.messages]
 
     async def _note(self, work: Work, command: Command) -> None:
         await self.bus.dispatch(command, work.inside)

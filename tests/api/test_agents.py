@@ -66,6 +66,29 @@ async def test_a_conversation_is_handed_off_and_goes_on_with_the_other_agent(tal
     assert (in_use.status_code, in_use.json()["code"]) == (409, "in_use")
 
 
+async def test_who_takes_over_is_told_what_was_said_before_as_its_own_guardrails_let_it_be_told(
+    talk: Talks, server: ModelServer
+):
+    rails = {"input": [{"type": "pii", "action": "mask"}]}
+    await talk.magnet.do("POST", "/v1/agents", {"name": "strict", "instructions": "You know.", "guardrails": rails})
+    over = {"type": "agent", "tool": "strict", "function": "to_strict", "hand_off": True}
+    await talk.magnet.do("POST", "/v1/agents", {"name": "lax", "instructions": "You greet.", "actions": [over]})
+    hand = ToolCalled(name="to_strict", arguments={"message": "Go on."}, id="c1")
+    said = ("A card, ada@example.org.", "Here.", "Still here.")
+    server.script_for(
+        "chat-model", *[Reply(text=said[0]), Reply(tool_calls=[hand]), Reply(text=said[1]), Reply(text=said[2])]
+    )
+    path = await talk.begin("lax")
+    for message in ("I am ada@example.org.", "Somebody else?", "And now?"):
+        await talk.say(path, message)
+    for request, ends in ((server.requests[-2], "Somebody else?"), (server.requests[-1], "And now?")):
+        told = [each["content"] for each in request.body["messages"] if each["role"] != "tool" and each["content"]]
+        assert told[:3] == ["You know.", "I am [email].", "A card, [email]."]
+        assert ends in told and "ada@" not in str(request.body)
+    shown = [each["content"] for each in (await talk.see(path))["messages"]]
+    assert shown[:2] == ["I am ada@example.org.", "A card, ada@example.org."], "the record stays as it is"
+
+
 async def test_a_summary_is_recorded_and_told_instead_of_the_messages(talk: Talks, server: ModelServer):
     memory = {"strategy": "summary", "n": 1}
     await talk.magnet.do("POST", "/v1/agents", {"name": "desk", "instructions": "You help.", "memory": memory})
