@@ -175,7 +175,7 @@ class AgentLoop:
                 yield HandedOff(agent=agent)
                 watch.settings = agent.definition.get("guardrails", {})
                 asked = replace(asked, messages=await watch.admitted(await told_anew(asked, agent)))
-                talk.history = list(await watch.admitted(talk.history))  # what was done until now, in this turn
+                talk.history = [dict(each) for each in await watch.admitted(talk.history)]  # of this turn, until now
                 choice = await self._choice(asked, agent, None)
                 if choice is not None:
                     yield TopicChosen(choice=choice)
