@@ -1,5 +1,6 @@
 """Every connector: what is new, changed, renamed and gone is taken over; whatever goes wrong loses and doubles nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import pytest
 
 from adapters.connectors import web
+from api.connectors import connectors_of
+from commands.knowledge import syncing
 from commands.knowledge.syncing import FETCHED_AT_ONCE
 from tests.api.test_secrets import assert_nowhere, dumped
 from tests.support.connector_worlds import WORLDS, Make
 from tests.support.postgres import Database
 from tests.support.server import serving
-from tests.support.synced import SOURCE, SyncedSource, counts
+from tests.support.synced import SOURCE, Counting, SyncedSource, carrying_out, counts
 from tests.support.worlds import SiteWorld, World
 
 
@@ -134,6 +137,35 @@ async def test_whatever_goes_wrong_loses_and_doubles_nothing(source: SyncedSourc
     }
     log: Any = await source.magnet.get("/v1/events?type=document.removed")
     assert log["items"] == []
+
+
+async def test_a_sync_that_is_killed_in_the_middle_goes_on_in_another_process(
+    source: SyncedSource, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(syncing, "MOST_DOCUMENTS", FETCHED_AT_ONCE)
+    container = source.magnet.container
+    await container.jobs.close()
+    names = [f"n{number:02}" for number in range(FETCHED_AT_ONCE + 4)]
+    for name in names:
+        await world.put(name, f"{name}word stands here.")
+    id = await source.begin()
+    async with connectors_of(container.settings) as first:
+        doomed = Counting(first.connectors[world.type])
+        doomed.hang_after = FETCHED_AT_ONCE + 2
+        killed = asyncio.create_task(carrying_out(container, id, {world.type: doomed})())
+        await doomed.hanging.wait()
+        killed.cancel()
+        await asyncio.wait([killed])
+    async with connectors_of(container.settings) as second:
+        other = Counting(second.connectors[world.type])
+        await carrying_out(container, id, {world.type: other})()
+    assert len(other.fetched) == 4, "what was settled is not fetched again"
+    source.magnet.position = await container.log.head()
+    done = await source.magnet.get(f"{SOURCE}/syncs/{id}")
+    assert (done["state"], done["counts"]) == ("completed", counts(listed=len(names), added=len(names))), done
+    assert await source.documents() == {world.external_id(name): 1 for name in names}
+    log: Any = await source.magnet.get("/v1/events?type=document.version_added&limit=500")
+    assert len(log["items"]) == len(names)
 
 
 async def test_a_source_is_tried_out_before_it_is_synced(source: SyncedSource, world: World):

@@ -2,29 +2,24 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from pydantic import BaseModel
 
 from adapters.connectors.folder import FolderConnector
 from adapters.connectors.roots import Roots
-from adapters.knowledge.source_secrets import SealedSourceSecrets
 from adapters.knowledge.sync_items import PostgresSyncItems
-from adapters.secrets import KeyringSecretBox
-from commands.jobs import Job
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
-from commands.knowledge.sync import SYNC
-from commands.knowledge.syncing import MOST_DOCUMENTS, SyncSources
+from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
+from commands.knowledge.syncing import MOST_DOCUMENTS
 from domain.errors import Unavailable
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.server import serving
-from tests.support.synced import SOURCE, SyncedSource, counts
+from tests.support.synced import SOURCE, Counting, SyncedSource, carrying_out, counts
 
 
 @dataclass
@@ -177,61 +172,11 @@ async def test_a_new_version_replaces_the_old_only_when_it_is_indexed(folder: Fo
     assert [(each["text"], each["document"]["version"]) for each in passages] == [("one", 1)]
 
 
-class Counting:
-    """The folder's connector, which counts what it fetches, and may fail or hang."""
-
-    def __init__(self, inner: FolderConnector) -> None:
-        self.inner = inner
-        self.fetched: list[str] = []
-        self.failing: dict[str, Exception] = {}
-        self.hang_after: int | None = None
-        self.hanging = asyncio.Event()
-
-    @property
-    def config(self) -> type[BaseModel]:
-        return self.inner.config
-
-    @property
-    def secrets(self) -> Mapping[str, str]:
-        return self.inner.secrets
-
-    def check(self, config: Mapping[str, Any]) -> None:
-        self.inner.check(config)
-
-    def list(self, place: Place) -> AsyncIterator[Listed | None]:
-        return self.inner.list(place)
-
-    async def fetch(self, place: Place, external_id: str) -> GivenDocument:
-        if self.hang_after is not None and len(self.fetched) >= self.hang_after:
-            self.hanging.set()
-            await asyncio.Event().wait()
-        self.fetched.append(external_id)
-        if external_id in self.failing:
-            raise self.failing[external_id]
-        return await self.inner.fetch(place, external_id)
-
-    def end(self, place: Place) -> None:
-        self.inner.end(place)
-
-
 def sync_of(folder: Folder, id: str, connector: Any = None) -> Any:
     """Return what carries a sync out here, without the worker."""
-    container = folder.magnet.container
     if connector is None:
         connector = FolderConnector(Roots([folder.path.parent], forbidden=[]))
-    work = SyncSources(
-        bus=container.bus,
-        things=container.store,
-        documents=container.documents,
-        items=PostgresSyncItems(container.pool),
-        connectors={"folder": connector},
-        secrets=SealedSourceSecrets(container.store, KeyringSecretBox(container.keyring)),
-    )
-
-    async def carry_out() -> None:
-        await work.carry_out([Job(id=container.runs.owner, kind=SYNC, key=id)])
-
-    return carry_out
+    return carrying_out(folder.magnet.container, id, {"folder": connector})
 
 
 @pytest.fixture
