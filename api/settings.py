@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_FILE = ".env"
-OTHERS = {"MAGNET_FAILPOINTS", "MAGNET_BENCH_MODEL", "MAGNET_TESTS_HOME"}
+OTHERS = {"MAGNET_FAILPOINTS", "MAGNET_BENCH_MODEL", "MAGNET_BENCH_PASSAGES", "MAGNET_TESTS_HOME"}
 """Variables of tests and benchmarks."""
 
 HTTP_URL = r"^https?://[^\s/?#]+[^\s?#]*$"

@@ -22,6 +22,7 @@ from benchmarks import (
     kafka,
     kafka_kills,
     local_embeddings,
+    many_passages,
     processes,
     quality,
     question_sets,
@@ -67,6 +68,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "reading": reading.reading,
     "syncing": syncing.syncing,
     "search": search.searching,
+    "many-passages": many_passages.many_passages,
     "quality": quality.quality,
     "question-sets": question_sets.question_sets,
 }

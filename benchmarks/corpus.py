@@ -39,6 +39,10 @@ class Corpus:
         """How many documents there are."""
         return len(self.texts) // self.per_document
 
+    def acl(self, document: int) -> list[str] | None:
+        """Return the groups that may find a document; None: everyone."""
+        return None
+
     @cached_property
     def stored(self) -> Vectors:
         """The vectors as they are stored: numbers of 16 bits."""

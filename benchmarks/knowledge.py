@@ -142,7 +142,7 @@ def document(source: UUID, number: int, corpus: Corpus) -> Document:
         title="",
         url=None,
         metadata={name: number % values for name, values in SHARES.items()},
-        acl=None,
+        acl=corpus.acl(number),
     )
     made.finish_indexing(
         number=1,
