@@ -4,6 +4,7 @@ This module imports openai, which takes its time: import it when the first call 
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -21,6 +22,7 @@ from adapters.openai import failures, unreached
 from adapters.openai.connections import Connections
 from adapters.openai.failures import Failure, Kind
 from adapters.openai.outlet import NotAllowed, Outlet
+from adapters.openai.pace import Pace
 from adapters.openai.patience import Due, Patience
 
 CLIENTS = 200
@@ -114,6 +116,7 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
         self._body = body
         self._patience = patience
         self._response: httpx2.Response | None = None
+        self._pace = Pace()
         self.status: int | None = None
 
     async def __aenter__(self) -> "Exchange":
@@ -150,9 +153,14 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
 
     async def read(self, due: Due) -> bytes | None:
         """Return the next bytes, or None at the end; raise Failure where they break off or are late."""
+        if pause := self._pace.pause:
+            await asyncio.sleep(pause)
+        began = time.monotonic()
         try:
             async with asyncio.timeout_at(due.at):
-                return await anext(self._chunks, None)
+                piece = await anext(self._chunks, None)
+            self._pace.came(time.monotonic() - began)
+            return piece
         except TimeoutError:
             raise failures.timed_out(due.phase, due.seconds, status=self.status) from None
         except TRANSPORT_ERRORS:
