@@ -55,7 +55,7 @@ from api.openapi import openapi_document
 from api.permissions import PERMISSIONS, PUBLIC, WATCHED
 from api.queries import accesses as access_queries
 from api.queries import audit as audit_queries
-from api.queries import chunking_previews, event_stream, openai_models, searches
+from api.queries import chunking_previews, dead_letters, event_stream, openai_models, searches
 from api.queries import configurations as configuration_queries
 from api.queries import conversations as conversation_queries
 from api.queries import documents as document_queries
@@ -157,6 +157,7 @@ def operations() -> Sequence[Operation]:
         *mcp_exchange.OPERATIONS,
         *event_stream.OPERATIONS,  # before what stands at /v1/events/{ref}
         *log_queries.OPERATIONS,
+        *dead_letters.OPERATIONS,
         *audit_queries.OPERATIONS,
         *access_queries.OPERATIONS,
         *webhook_commands.OPERATIONS,

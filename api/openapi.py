@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from api.call import Operation
 from api.permissions import PUBLIC
-from api.schemas import PROBLEM
+from api.schemas import PROBLEM, PROBLEM_FREE_RECEIPT
 
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 DESCRIPTION = """Providers, models, prompts and more as event-sourced things: every change is an event in one log.
@@ -15,11 +16,26 @@ A **command** answers a receipt: the thing's `id`, its `version` (also as `ETag`
 last event. A **query** with `Magnet-Min-Position` waits until what it reads has passed that position.
 """
 TEXT = {"type": "string"}
+RECEIPT = frozenset(PROBLEM_FREE_RECEIPT["required"])
 BEARER = "An API key: mgn_..., or in one conversation a token of it: mct_..."
 HEADERS = {
     "Idempotency-Key": "The same key with the same body gives the first answer again and changes nothing.",
     "If-Match": 'The version that the thing must have, as `"3"`; another is a 412.',
 }
+MIN_POSITION = {
+    "name": "Magnet-Min-Position",
+    "in": "header",
+    "schema": {"type": "integer", "minimum": 0},
+    "description": "A receipt's position: waits (5 s at most) until what is read has passed it; else 503.",
+}
+TOLD = {
+    "Request-Id": "Stands in logs, and with each event as `correlation_id`.",
+    "Magnet-Position": "The place in the log that was reached.",
+    "ETag": "The version of the thing, for `If-Match`.",
+    "Location": "The address of what was made.",
+    "Idempotent-Replay": "`true` where this is the first answer to this Idempotency-Key again.",
+}
+"""Headers of answers."""
 
 
 def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
@@ -41,6 +57,7 @@ def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "headers": {name: {"schema": TEXT, "description": text} for name, text in TOLD.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": BEARER},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -78,6 +95,8 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
             {"name": name, "in": "header", "schema": {"type": "string"}, "description": HEADERS[name]}
             for name in wanted
         ]
+    if operation.side == "queries":
+        parameters.append(dict(MIN_POSITION))
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -86,6 +105,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "responses": {
             str(operation.status): {
                 "description": "Done.",
+                "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _told(operation)},
                 "content": {
                     media: {"schema": _lifted(operation.answer, components) if media == "application/json" else TEXT}
                     for media in operation.media
@@ -112,6 +132,18 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
             },
         }
     return described
+
+
+def _told(operation: Operation) -> list[str]:
+    """Return the headers that an answer has."""
+    told = ["Request-Id"]
+    if operation.side == "queries" or set(operation.answer.get("required", ())) >= RECEIPT:
+        told.append("Magnet-Position")
+    if operation.side == "commands":
+        told.append("Idempotent-Replay")
+        told += ["ETag"] if set(operation.answer.get("required", ())) >= RECEIPT else []
+        told += ["Location"] if operation.status == HTTPStatus.CREATED else []
+    return told
 
 
 def _lifted(schema: Any, components: dict[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class ListQuery:
     text: str | None = None
 
 
+MOST = 500
+"""Items of a list where nobody asks for fewer."""
+
+
 class ConfigurationsView(Protocol):
     """The read model for queries."""
 
@@ -88,11 +92,13 @@ class ConfigurationsView(Protocol):
     async def page(self, query: ListQuery) -> Page:
         """Return a page of the things of a kind."""
 
-    async def tags(self) -> Sequence[Mapping[str, Any]]:
-        """Return each tag with the number of things that carry it."""
+    async def tags(self, after: str | None = None, limit: int = MOST) -> Sequence[Mapping[str, Any]]:
+        """Return the tags that come after one, in their order, each with the number of things that carry it."""
 
-    async def usages(self, id: UUID) -> Sequence[Mapping[str, Any]]:
-        """Return who refers to a thing."""
+    async def usages(
+        self, id: UUID, after: Sequence[str] | None = None, limit: int = MOST
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return who refers to a thing: what comes after a kind, name, path and id, in that order."""
 
 
 @dataclass(slots=True)

@@ -91,27 +91,39 @@ class History:
         names = await self.log.names(referred(one) | referred(other))
         return {"from": old, "to": new, "changes": changes(comparable(one, names), comparable(other, names))}
 
+    async def version_at(self, kind: type[Configuration], id: UUID, time: datetime) -> int:
+        """Return the version that a thing had at a time, or raise NotFound where it had not begun."""
+        version = await self.streams.version_at(id, time)
+        if version is None:
+            raise NotFound(f"There was no such {word(kind)} at that time.")
+        return version
+
+    async def labelled_version(self, kind: type[Configuration], id: UUID, label: str) -> int:
+        """Return the version that a label points at now, or raise NotFound."""
+        return int((await self._target(kind, id, label))[1]["version"])
+
     async def at_version(self, kind: type[Configuration], id: UUID, version: int) -> bytes:
         """Return the public document as it was at a version, or raise NotFound."""
         return await self._past(await self.streams.at_version(kind, id, version))
 
     async def as_of(self, kind: type[Configuration], id: UUID, time: datetime) -> bytes:
         """Return the public document as it was at a time, or raise NotFound where it had not begun."""
-        version = await self.streams.version_at(id, time)
-        if version is None:
-            raise NotFound(f"There was no such {word(kind)} at that time.")
-        return await self.at_version(kind, id, version)
+        return await self.at_version(kind, id, await self.version_at(kind, id, time))
 
     async def at_label(self, kind: type[Configuration], id: UUID, label: str) -> bytes:
         """Return the thing with the definition and version that a label points at now, or raise NotFound.
 
         What is not part of a definition (labels, archived, times) is as it is now.
         """
+        thing, target = await self._target(kind, id, label)
+        return await self._past(thing, definition=target["definition"], version=target["version"])
+
+    async def _target(self, kind: type[Configuration], id: UUID, label: str) -> tuple[Configuration, Mapping[str, Any]]:
         thing = await self._newest(kind, id)
         target = thing.labels.get(label)
         if target is None:
             raise NotFound(f"This {word(kind)} has no such label.", code="unknown_label")
-        return await self._past(thing, definition=target["definition"], version=target["version"])
+        return thing, target
 
     async def _newest(self, kind: type[Configuration], id: UUID) -> Configuration:
         loaded = await self.streams.load(id)

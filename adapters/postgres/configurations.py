@@ -12,7 +12,7 @@ from adapters.postgres.arrays import bigints, integers, texts, uuids
 from adapters.postgres.gathering import Gathered
 from adapters.postgres.read_model import ReadModelWriter
 from adapters.postgres.reading import rows_of
-from projections.configurations import ListQuery, Page, ThingRow, next_cursor
+from projections.configurations import MOST, ListQuery, Page, ThingRow, next_cursor
 
 SQL = sql.load("adapters.postgres", "configurations.sql")
 SEPARATOR = "\x1f"
@@ -89,15 +89,19 @@ class PostgresConfigurationsView:
         more = len(rows) > query.limit
         return Page(items=[row[1] for row in shown], next_cursor=next_cursor(shown[-1][0]) if more else None)
 
-    async def tags(self) -> Sequence[Mapping[str, Any]]:
-        """Return each tag with the number of things that carry it."""
-        return [{"tag": tag, "count": count} for tag, count in await self._rows("tags", {})]
+    async def tags(self, after: str | None = None, limit: int = MOST) -> Sequence[Mapping[str, Any]]:
+        """Return the tags that come after one, in their order, each with the number of things that carry it."""
+        values = {"after": after, "limit": limit}
+        return [{"tag": tag, "count": count} for tag, count in await self._rows("tags", values)]
 
-    async def usages(self, id: UUID) -> Sequence[Mapping[str, Any]]:
-        """Return who refers to a thing."""
+    async def usages(
+        self, id: UUID, after: Sequence[str] | None = None, limit: int = MOST
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return who refers to a thing: what comes after a kind, name, path and id, in that order."""
+        place = dict(zip(("kind", "name", "path", "owner"), after or (None,) * 4, strict=True))
         return [
             {"kind": kind, "id": str(owner), "name": name, "path": path}
-            for kind, owner, name, path in await self._rows("usages", {"id": id})
+            for kind, owner, name, path in await self._rows("usages", {"id": id, "limit": limit, **place})
         ]
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:

@@ -77,8 +77,13 @@ ORDER BY created_position DESC LIMIT %(limit)s
 
 -- name: tags
 SELECT tag, count(*) FROM configurations_v1.things, unnest(tags) AS tag
-WHERE NOT archived GROUP BY tag ORDER BY tag
+WHERE NOT archived AND (%(after)s::text IS NULL OR tag COLLATE "C" > %(after)s::text)
+GROUP BY tag ORDER BY tag COLLATE "C" LIMIT %(limit)s
 
 -- name: usages  -- exact: written with each command
 SELECT owner_kind, owner_id, owner_name, path FROM magnet.usages
-WHERE target_id = %(id)s ORDER BY owner_kind, owner_name, path
+WHERE target_id = %(id)s AND (%(kind)s::text IS NULL
+    OR (owner_kind COLLATE "C", owner_name COLLATE "C", path COLLATE "C", owner_id::text COLLATE "C")
+        > (%(kind)s::text, %(name)s::text, %(path)s::text, %(owner)s::text))
+ORDER BY owner_kind COLLATE "C", owner_name COLLATE "C", path COLLATE "C", owner_id::text COLLATE "C"
+LIMIT %(limit)s

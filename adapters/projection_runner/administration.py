@@ -109,8 +109,9 @@ class ProjectionAdministration:
             raise NotFound("There is no such projection.")
         return asked
 
-    async def dead_letters(self) -> list[DeadLetter]:
-        """Return what was set aside, the oldest first."""
+    async def dead_letters(self, after: tuple[datetime, UUID] | None = None, limit: int = 500) -> list[DeadLetter]:
+        """Return what was set aside, the oldest first; after a time and an id where they are given."""
+        since, last = after or (None, None)
         return [
             DeadLetter(
                 id=row[0],
@@ -122,7 +123,7 @@ class ProjectionAdministration:
                 parked_at=row[6],
                 requeue_requested=row[7],
             )
-            for row in await self._rows("dead_letters", {})
+            for row in await self._rows("dead_letters", {"since": since, "last": last, "limit": limit})
         ]
 
     async def requeue(self, id: UUID, key: IdempotencyKey | None = None) -> Asked:

@@ -54,7 +54,9 @@ DELETE FROM magnet_read.quarantine WHERE projection = %(projection)s AND stream 
 
 -- name: dead_letters
 SELECT id, projection, stream, first_position, error, attempts, parked_at, requeue_requested
-FROM magnet_read.quarantine ORDER BY parked_at, id
+FROM magnet_read.quarantine
+WHERE %(since)s::timestamptz IS NULL OR (parked_at, id) > (%(since)s::timestamptz, %(last)s::uuid)
+ORDER BY parked_at, id LIMIT %(limit)s
 
 -- name: request_requeue
 UPDATE magnet_read.quarantine SET requeue_requested = true WHERE id = %(id)s RETURNING first_position

@@ -49,8 +49,10 @@ class WebhookAdministration:
         assert asked is not None
         return asked
 
-    async def dead_letters(self) -> list[dict[str, Any]]:
+    async def dead_letters(self, after: tuple[datetime, UUID] | None = None, limit: int = 500) -> list[dict[str, Any]]:
         """Return what could not be sent, the oldest first, in the form of a projection's dead letters."""
+        since, last = after or (None, None)
+        values = {"since": since, "last": last, "limit": limit}
         return [
             {
                 "id": row[0],
@@ -63,7 +65,7 @@ class WebhookAdministration:
                 "parked_at": rfc3339(row[6]),
                 "requeue_requested": row[7],
             }
-            for row in await rows_of(self._pool, SQL["dead_letters"], {})
+            for row in await rows_of(self._pool, SQL["dead_letters"], values)
         ]
 
     async def requeue(self, id: UUID, key: IdempotencyKey | None) -> Asked:

@@ -50,7 +50,9 @@ FROM magnet.webhook_feeds f WHERE f.webhook = %(webhook)s
 
 -- name: dead_letters
 SELECT id, webhook, stream, position, error, attempts, parked_at, requeue_requested
-FROM magnet.webhook_dead_letters ORDER BY parked_at, id
+FROM magnet.webhook_dead_letters
+WHERE %(since)s::timestamptz IS NULL OR (parked_at, id) > (%(since)s::timestamptz, %(last)s::uuid)
+ORDER BY parked_at, id LIMIT %(limit)s
 
 -- name: request_requeue
 UPDATE magnet.webhook_dead_letters SET requeue_requested = true WHERE id = %(id)s RETURNING position

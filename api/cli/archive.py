@@ -28,6 +28,7 @@ def archive(
 
     from adapters.archive.files import ArchiveRefused, write
     from api.cli.backups import local_settings
+    from api.cli.reading_noted import note_reading
     from api.database import database
     from domain.event_types import must_be_kind
     from domain.references import UUID_FORM
@@ -41,7 +42,9 @@ def archive(
         before = None if until is None else moment(until)
     except ValueError as error:
         raise CommandFailed(f"--until is an RFC 3339 time: {error}.") from None
+    asked = {"kind": kind, "aggregate": aggregate, "until": until, "after": after or None}
     with database(local_settings("An archive is made where the database is")) as dsns:
+        note_reading(dsns.app, "events archive", asked)
         try:
             manifest = write(
                 dsns.app,

@@ -23,6 +23,7 @@ def backup(
 ) -> None:
     """Write the database and its key into one file, while writing goes on; the file holds secrets."""
     from adapters.backup.dump import back_up
+    from api.cli.reading_noted import note_reading
     from api.database import database
 
     settings = local_settings("Backups are made where the database is")
@@ -31,6 +32,7 @@ def backup(
     if not file.absolute().parent.is_dir():
         raise CommandFailed(f"{file.absolute().parent} is no directory.")
     with database(settings) as dsns:
+        note_reading(dsns.app, "backup")
         manifest = back_up(dsns.app, key_text(settings), file.absolute())
     if as_json:
         show_json(

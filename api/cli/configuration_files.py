@@ -57,6 +57,9 @@ def export(
     directory: Annotated[Path, typer.Argument(help="Directory to write to; it is made if need be.")],
     *,
     as_of: Annotated[str | None, typer.Option("--as-of", help="A past time, such as 2026-01-31T12:00:00Z.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove files of things that are not (or were not) there.")
+    ] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Write the configuration as YAML files, now or as of a past time; secrets are never written."""
@@ -70,12 +73,31 @@ def export(
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
+        stale = sorted(name for name in exported(directory) if name not in written)
+        for name in stale if prune else ():
+            (directory / name).unlink()
         if as_json:
-            show_json({"directory": str(directory), "files": sorted(written)})
+            told = {"removed": stale} if prune else {"stale": stale}
+            show_json({"directory": str(directory), "files": sorted(written), **told})
         else:
-            line(f"{len(written)} files in {directory}")
+            line(f"{len(written)} files in {directory}{f', {len(stale)} removed' if prune else ''}")
+        if stale and not prune:
+            note(f"Of things that are not in it, files lie there too (--prune removes them): {', '.join(stale)}")
 
     run(work)
+
+
+def exported(directory: Path) -> set[str]:
+    """Return the names of files that an export to a directory has written, such as `prompts/support.yaml`."""
+    from api.cli.documents import KINDS
+    from api.cli.yaml_text import write
+
+    return {
+        f"{kind}s/{path.name}"
+        for kind in KINDS
+        for path in (directory / f"{kind}s").glob("*.yaml")
+        if path.read_text("utf-8", "replace").startswith(write([{"kind": kind, "name": path.stem}]))
+    }
 
 
 def print_plan(steps: "Sequence[Step]") -> None:

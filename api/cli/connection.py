@@ -18,6 +18,9 @@ Parameters = Mapping[str, str | int]
 TRIES = 5
 UPLOAD_TIMEOUT = httpx2.Timeout(300.0, connect=10.0)
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
+AS_LONG_AS_IT_TAKES = httpx2.Timeout(None, connect=10.0)
+"""For what reads the whole log: how long that takes depends on the log."""
+
 AGAIN_AFTER = 0.3
 """Seconds before a stream that ended is asked for again."""
 
@@ -88,6 +91,7 @@ class Connection:
         *,
         parameters: Parameters | None = None,
         headers: Mapping[str, str] | None = None,
+        within: httpx2.Timeout = TIMEOUT,
     ) -> httpx2.Response:
         """Return the answer, or raise Refused; a query that the server is not ready for is sent again."""
         sent = dict(headers or {})
@@ -99,7 +103,7 @@ class Connection:
         for attempt in range(TRIES):
             try:
                 answer = await self._client.request(
-                    method, quoted(path), content=content, params=parameters or {}, headers=sent
+                    method, quoted(path), content=content, params=parameters or {}, headers=sent, timeout=within
                 )
             except httpx2.HTTPError as error:
                 raise unreachable(self._client.base_url, error) from None

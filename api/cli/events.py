@@ -84,8 +84,11 @@ def show(
         if as_json:
             show_json(event)
             return
-        apart = ("data", "changes")
-        labelled({name: value for name, value in event.items() if name not in apart and value is not None})
+        who, apart = event["actor"], ("data", "changes")
+        shown = event | {
+            "actor": who["name"] if who["name"] == who["id"] else f"{who['name']} ({who['type']} {who['id']})"
+        }
+        labelled({name: value for name, value in shown.items() if name not in apart and value is not None})
         line()
         show_json(event["data"])
         if event["changes"]:
@@ -97,13 +100,15 @@ def show(
 
 @events.command()
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="An event by position or id; with --of, a version.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another event of the same thing, or another version.")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="An event by position or id; with --of, a version, label or time.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another event of the same thing; with --of as A.")],
     *,
     of: Annotated[str | None, typer.Option("--of", metavar="KIND/REF", help="A thing, such as prompt/support.")] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Print what differs in a thing after one event and after another, or between two of its versions."""
+    """Print what differs in a thing after one event and after another, or between two versions, labels or times."""
     from api.cli.connection import run
 
     async def work(connection: "Connection") -> None:
@@ -114,15 +119,13 @@ def diff(
                     f"They are of different things: {one['kind']} {one['name'] or one['aggregate_id']} and "
                     f"{other['kind']} {other['name'] or other['aggregate_id']}."
                 )
-            kind, ref, versions = one["kind"], one["aggregate_id"], (one["version"], other["version"])
+            kind, ref, points = one["kind"], one["aggregate_id"], (str(one["version"]), str(other["version"]))
         else:
             kind, _, ref = of.partition("/")
-            if not ref or not (first.isdigit() and second.isdigit()):
-                raise CommandFailed(
-                    "With --of KIND/REF two versions are compared: magnet events diff 1 3 --of prompt/support."
-                )
-            versions = (int(first), int(second))
-        found = await connection.get(_thing(kind, ref) + "/diff", {"from": versions[0], "to": versions[1]})
+            if not ref:
+                raise CommandFailed("--of is KIND/REF: magnet events diff 1 live --of prompt/support.")
+            points = (first, second)
+        found = await connection.get(_thing(kind, ref) + "/diff", {"from": points[0], "to": points[1]})
         if as_json:
             show_json(found)
         else:

@@ -33,7 +33,8 @@ def sentence(error: Exception) -> str:
     if isinstance(known, WrongKey):
         return str(known) or (WrongKey.__doc__ or "")
     if isinstance(error, psycopg.OperationalError):
-        return f"The database can't be used: {str(error).strip().splitlines()[-1]}"
+        said = dict.fromkeys(each.strip() for each in str(error).strip().splitlines())
+        return "\n  ".join(["The database can't be used:", *said])
     if isinstance(error, psycopg.Error) and error.diag.message_primary and not isinstance(known, DomainError):
         return f"The database refused: {error.diag.message_primary}."
     if isinstance(known, SPEAKING):

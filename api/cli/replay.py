@@ -30,13 +30,18 @@ def replay(
     from adapters.postgres.migrations import role_of
     from adapters.replay.copying import ReplayRefused, copy_log
     from api.cli.backups import local_settings
+    from api.cli.reading_noted import note_reading
     from api.database import database
     from api.read_models import READ_MODELS
 
     settings = local_settings("The log is replayed where the database is")
     progress = Progress()
     limit = _limit(until)
+    must_be_an_address("--to", to)
+    if app is not None:
+        must_be_an_address("--app", app)
     with database(settings) as dsns:
+        note_reading(dsns.app, "replay", {"until": until})
         try:
             replayed = copy_log(
                 dsns.app, to, role_of(app) if app else None, limit, lambda done, whole: progress("events", done, whole)
@@ -72,6 +77,21 @@ async def _built(
     async with place(source) as there, place(app) as here:
         await build(here, READ_MODELS, head, progress)
         return dict(await there.checksums(READ_MODELS)), dict(await here.checksums(READ_MODELS))
+
+
+def must_be_an_address(option: str, dsn: str) -> None:
+    """Refuse what is no connection string; never says what was given, which may hold a password."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    from api.settings import DATABASE
+
+    try:
+        if conninfo_to_dict(dsn).get("dbname"):
+            return
+    except ProgrammingError:
+        pass
+    raise CommandFailed(f"{option} is {DATABASE}.")
 
 
 def _limit(until: str | None) -> "int | datetime | None":

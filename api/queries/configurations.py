@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer, json_response
 from api.commands.configurations import WORDS
+from api.cursors import cursor_after, place_of
 from api.schemas import document_schema, list_schema
 from domain.configuration import Configuration
 from domain.errors import Invalid, NotFound
-from domain.references import identify
+from domain.references import NAME, identify
 from projections.configurations import ConfigurationsProjection, ListQuery, after_cursor, labelled, names_wanted
 
 READ_MODEL = ConfigurationsProjection.name
@@ -40,9 +41,16 @@ PAST = (
 )
 LABEL = Parameter(name="label", schema={"type": "string"}, description="The version a label points at; `live` runs.")
 BETWEEN = tuple(
-    Parameter(name=name, schema={"type": "integer", "minimum": 1}, description=f"The version to compare {name}.")
+    Parameter(
+        name=name,
+        schema={"type": "string", "minLength": 1},
+        description=f"What to compare {name}: a version, a label where the kind has labels, or a time (RFC 3339).",
+    )
     for name in ("from", "to")
 )
+
+USAGE = ("kind", "name", "path", "id")
+"""What usages are in the order of."""
 
 
 class ConfigurationQueries:
@@ -114,21 +122,31 @@ class ConfigurationQueries:
         return answer(page, position=await call.container.log.head())
 
     async def diff(self, call: Call) -> Response:
-        """Return what differs between two versions."""
-        old, new = call.integer("from", None, 1, 2**62), call.integer("to", None, 1, 2**62)
-        if old is None or new is None:
-            name = "from" if old is None else "to"
-            raise Invalid(f"'{name}' is needed: the number of a version.", code="missing", pointer=f"/{name}")
+        """Return what differs between two versions, each named by its number, by a label or by a time."""
+        old, new = await self._version(call, "from"), await self._version(call, "to")
         difference = await call.container.history.diff(self._kind, self._id(call), old, new)
         return answer(difference, position=await call.container.log.head())
+
+    async def _version(self, call: Call, name: str) -> int:
+        history, id, named = call.container.history, self._id(call), call.text(name)
+        if named is None:
+            raise Invalid(f"'{name}' is needed: a version, a label or a time.", code="missing", pointer=f"/{name}")
+        if named.isascii() and named.isdigit():
+            return call.integer(name, None, 1, 2**62) or 0
+        time = None if self._kind.LABELLED and NAME.match(named) else call.time(name)
+        if time is not None:
+            return await history.version_at(self._kind, id, time)
+        return await history.labelled_version(self._kind, id, named)
 
     async def usages(self, call: Call) -> Response:
         """Return who refers to a thing."""
         id = self._id(call)
         if await call.container.store.version_of(self._kind, id) is None:
             raise self._absent()
-        items = await call.container.view.usages(id)
-        return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
+        limit = call.integer("limit", 50, 1, 500) or 50
+        items = await call.container.view.usages(id, place_of(call, len(USAGE)), limit + 1)
+        following = cursor_after([items[limit - 1][name] for name in USAGE]) if len(items) > limit else None
+        return answer({"items": items[:limit], "next_cursor": following}, position=await call.container.log.head())
 
     def _id(self, call: Call) -> UUID:
         return identify(self._kind.TOPIC, call.path("ref"))
@@ -183,7 +201,17 @@ def operations(kind: type[Configuration], collection: str, *, permission: str) -
             parameters=(LIMIT, CURSOR),
         ),
         operation(
-            f"{thing}/diff", f"diff_{topic}", f"Compare two versions of {word}", handlers.diff, parameters=BETWEEN
+            f"{thing}/diff",
+            f"diff_{topic}",
+            f"Compare {word} as of two versions, labels or times",
+            handlers.diff,
+            parameters=BETWEEN,
         ),
-        operation(f"{thing}/usages", f"get_usages_of_{topic}", f"Read who refers to {word}", handlers.usages),
+        operation(
+            f"{thing}/usages",
+            f"get_usages_of_{topic}",
+            f"Read who refers to {word}",
+            handlers.usages,
+            parameters=(LIMIT, CURSOR),
+        ),
     ]

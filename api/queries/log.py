@@ -1,4 +1,4 @@
-"""Queries on the log itself over HTTP: events, their types, tags, projections and dead letters."""
+"""Queries on the log itself over HTTP: events, their types, tags, and projections."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +8,8 @@ from uuid import UUID
 from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
-from api.queries.configurations import LIMIT, READ_MODEL
+from api.cursors import cursor_after, place_of
+from api.queries.configurations import CURSOR, LIMIT, READ_MODEL
 from api.queries.event_stream import AFTER, first_batch
 from api.queries.log_export import CHANGES, FORMAT, MEDIA, export, form_of
 from api.queries.log_filters import FILTERS, filters_of
@@ -25,7 +26,7 @@ HEAVIEST = 8 * 1024 * 1024
 
 EVENTS = (
     LIMIT,
-    Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before."),
+    CURSOR,
     AFTER,
     Parameter(
         name="wait",
@@ -83,22 +84,17 @@ async def types(call: Call) -> Response:
 
 async def tags(call: Call) -> Response:
     """Return each tag with the number of things that carry it."""
+    limit, after = call.integer("limit", 50, 1, 500) or 50, place_of(call, 1)
     position = await call.wait_for_read_model(READ_MODEL)
-    return answer({"items": await call.container.view.tags(), "next_cursor": None}, position=position)
+    items = await call.container.view.tags(after[0] if after else None, limit + 1)
+    following = cursor_after([items[limit - 1]["tag"]]) if len(items) > limit else None
+    return answer({"items": items[:limit], "next_cursor": following}, position=position)
 
 
 async def projections(call: Call) -> Response:
     """Return where each projection stands."""
     found = await call.container.administration.status()
     items = [{**asdict(status), "updated_at": rfc3339(status.updated_at)} for status in found]
-    return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
-
-
-async def dead_letters(call: Call) -> Response:
-    """Return the streams that projections have set aside, and the events that webhooks did not take."""
-    found = await call.container.administration.dead_letters()
-    items = [{**asdict(letter), "webhook": None, "parked_at": rfc3339(letter.parked_at)} for letter in found]
-    items += await call.container.webhooks.dead_letters()
     return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
 
 
@@ -131,7 +127,9 @@ OPERATIONS = (
         answer={"type": "object"},
     ),
     _query("/v1/event-types", "events", "list_event_types", "Read which events there are", "configuration:read", types),
-    _query("/v1/tags", "tags", "list_tags", "List and count tags", "configuration:read", tags),
+    _query(
+        "/v1/tags", "tags", "list_tags", "List and count tags", "configuration:read", tags, parameters=(LIMIT, CURSOR)
+    ),
     _query(
         "/v1/projections",
         "projections",
@@ -139,13 +137,5 @@ OPERATIONS = (
         "See where projections stand",
         "projections:read",
         projections,
-    ),
-    _query(
-        "/v1/dead-letters",
-        "dead-letters",
-        "list_dead_letters",
-        "See what projections have set aside and webhooks did not take",
-        "projections:read",
-        dead_letters,
     ),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -227,6 +228,44 @@ async def test_what_takes_a_tag_while_it_is_renamed_is_renamed_too(magnet: Runni
     monkeypatch.setattr(magnet.container.store, "users_of", and_then_another_takes_it)
     assert (await magnet.do("POST", "/v1/tags/old/rename", {"to": "new"}))["things"] == 2
     assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "new", "count": 2}]
+
+
+async def pages(magnet: Running, path: str, limit: int) -> list[Any]:
+    """Return the items of a list, taken page by page."""
+    found: list[Any] = []
+    cursor = ""
+    while True:
+        page = await magnet.get(f"{path}?limit={limit}{cursor}")
+        assert len(page["items"]) <= limit
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+async def test_tags_users_and_dead_letters_come_in_pages(magnet: Running):
+    await magnet.do("POST", "/v1/providers", {"name": "oa", "type": "openai", "base_url": "https://a.example.com"})
+    for name in ("a", "B", "c-d", "c"):
+        model = {"name": f"m{name.lower()}", "provider": "oa", "model": "x", "kind": "chat", "tags": [name, "Ä all"]}
+        last = await magnet.do("POST", "/v1/models", model)
+    await magnet.get("/v1/tags", Magnet_Min_Position=str(last["position"]))
+    with psycopg.connect(magnet.database.owner_dsn, autocommit=True) as connection:
+        for number in range(3):
+            connection.execute(
+                "INSERT INTO magnet_read.quarantine (projection, stream, first_position, error) VALUES ('p_v1', %s, 1, 'x')",
+                [uuid4()],
+            )
+            connection.execute(
+                "INSERT INTO magnet.webhook_dead_letters (webhook, position, stream, error, attempts) VALUES (%s, %s, %s, '', 1)",
+                [uuid4(), number + 1, uuid4()],
+            )
+    for path, count in (("/v1/tags", 5), ("/v1/providers/oa/usages", 4), ("/v1/dead-letters", 6)):
+        whole = (await magnet.get(path))["items"]
+        assert len(whole) == count
+        for limit in (1, 2, count):
+            assert await pages(magnet, path, limit) == whole
+        for wrong in ("cursor=x", "cursor=WzFd", "limit=0", "limit=501"):
+            assert (await magnet.call("GET", f"{path}?{wrong}")).status_code == 422
 
 
 async def test_a_rebuild_is_asked_for_once_for_each_key(magnet: Running):

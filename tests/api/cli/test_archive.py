@@ -40,6 +40,15 @@ def test_an_archive_is_read_back_without_a_database_and_says_what_the_log_says(m
         assert [e["position"] for e in magnet.ok("events", "archived", place, "--json").lines] == wanted
 
 
+def test_who_takes_the_log_along_is_on_record(magnet, tmp_path):
+    magnet.ok("events")
+    assert magnet("events", "archive", str(tmp_path / "wrong"), "--kind", "prompts").status == 1
+    magnet.ok("events", "archive", str(tmp_path / "all"), "--kind", "prompt")
+    magnet.ok("backup", str(tmp_path / "backup"))
+    told = [(each["path"], each["query"]) for each in magnet.ok("audit", "accesses", "--json").json["items"]]
+    assert told[:2] == [("magnet backup", ""), ("magnet events archive", "kind=prompt")]
+
+
 def test_whatever_is_changed_in_an_archive_is_found_and_named(magnet, tmp_path):
     magnet.ok("demo", "--only", "prompts")
     place = tmp_path / "all"

@@ -86,7 +86,13 @@ def test_a_past_state_is_exported_and_what_is_gone_is_pruned_when_asked(magnet, 
     pruned = magnet.ok("apply", str(directory), "--yes", "--prune", "--json").json
     assert [step["name"] for step in pruned["steps"] if step["action"] == "archive"] == ["hello"]
     magnet.ok("export", str(tmp_path / "then"), "--as-of", then)
-    magnet.ok("export", str(tmp_path / "now"))
+    magnet.ok("export", str(tmp_path / "now"), "--as-of", then)
+    own = tmp_path / "now" / "prompts" / "own.yaml"
+    own.write_text("# written by hand\nkind: prompt\nname: own\ntext: a\n")
+    stale = magnet.ok("export", str(tmp_path / "now"))
+    assert "--prune removes them" in stale.err and "prompts/hello.yaml" in stale.err
+    assert magnet.ok("export", str(tmp_path / "now"), "--prune", "--json").json["removed"] == ["prompts/hello.yaml"]
+    assert own.exists()
     assert "Kind regards" in texts(tmp_path / "then")["prompts/footer.yaml"]
     assert "prompts/hello.yaml" in texts(tmp_path / "then")
     assert "text: Bye" in texts(tmp_path / "now")["prompts/footer.yaml"]
@@ -152,6 +158,8 @@ def test_a_thing_is_compared_between_two_events_and_between_two_versions(magnet,
     other = next(e for e in magnet.ok("events", "--json").lines if e["aggregate_id"] != first["aggregate_id"])
     refused = magnet("events", "diff", first["id"], other["id"])
     assert (refused.status, "different things" in refused.err) == (1, True)
+    named = magnet.ok("events", "diff", "live", last["recorded_at"], "--of", "prompt/hello", "--json").json
+    assert named == between
     assert magnet("events", "diff", "a", "b", "--of", "prompt/hello").status == 1
     assert magnet("events", "diff", "1", "2", "--of", "tag/x").status == 1
 
@@ -165,6 +173,7 @@ def test_who_read_the_log_is_told(magnet):
         True,
     )
     assert "kind=prompt" in magnet.ok("audit", "accesses", "--outcome", "allowed").out
+    assert magnet.ok("audit", "accesses", "--until", before["at"], "--json").json["items"] == []
     assert magnet("audit", "accesses", "--outcome", "perhaps").status == 1
 
 
@@ -233,6 +242,8 @@ def test_the_doctor_finds_a_log_whose_guard_is_off_and_a_wrong_key(magnet, datab
         (["apply", "nowhere"], 1, "no directory"),
         (["restore", "nowhere"], 2, "nowhere"),
         (["events", "--since", "yesterday"], 1, "RFC 3339"),
+        (["replay", "--to", "nonsense"], 1, "--to is the address of a PostgreSQL database"),
+        (["audit", "verify", "--against", "nowhere"], 1, "No such file"),
     ],
 )
 def test_what_goes_wrong_is_a_sentence_and_a_status(magnet, arguments, status, says):
