@@ -42,7 +42,7 @@ def section(event: Mapping[str, Any]) -> Iterator[str]:
         for name, type_ in event["fields"].items():
             meaning = event["meanings"].get(name, "")
             personal = " Personal." if name in event["personal"] else ""
-            shown = type_.replace("typing.", "").replace("|", "or")
+            shown = type_.replace("|", "or")
             yield f"| `{name}` | {shown} | {(meaning + personal).strip()} |"
         yield ""
     yield "```json"

@@ -75,12 +75,11 @@ def meaning_of(aggregate: type[Aggregate], topic: str, name: str) -> str | None:
 
 def fields(event: type[Any]) -> dict[str, str]:
     """Return name -> type of an event's own fields."""
-    return {
-        field.name: field.type
-        if isinstance(field.type, str)
-        else getattr(field.type, "__name__", str(field.type))
-        if not hasattr(field.type, "__args__")
-        else str(field.type)
-        for field in dataclasses.fields(event)
-        if field.name not in NOT_DATA
-    }
+    return {field.name: _type_of(field.type) for field in dataclasses.fields(event) if field.name not in NOT_DATA}
+
+
+def _type_of(annotation: Any) -> str:
+    if not isinstance(annotation, str):
+        plain = not hasattr(annotation, "__args__")
+        annotation = getattr(annotation, "__name__", str(annotation)) if plain else str(annotation)
+    return str(annotation).replace("typing.", "")

@@ -7,24 +7,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
-from eventsourcing.utils import get_topic
 
-from domain.api_key import ApiKey
-from domain.configuration_events import (
-    ArchivedAway,
-    Created,
-    Described,
-    LabelRemoved,
-    Published,
-    Restored,
-    RolledBack,
-    SecretCleared,
-    SecretSet,
-    Tagged,
-)
-from domain.model import DefaultModel
-from domain.tag import Tag
 from projections.documents import rfc3339
+from projections.event_summaries import summary
 from projections.recorded import LogEntry
 
 NOT_DATA = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
@@ -34,8 +19,6 @@ VERSION_BITS = 5 << 76 | 0x8000 << 48
 
 PERSONAL = "[personal]"
 """Stands for what persons said: it is shown where it belongs, such as in its conversation, not in the log."""
-
-UNREADABLE = "Something that this version of Magnet can't read: use a newer one"
 
 
 class Names(Protocol):
@@ -89,46 +72,3 @@ def data(event: object) -> dict[str, Any] | None:
         for field, value in vars(event).items()
         if field not in NOT_DATA
     }
-
-
-def summary(event: object) -> str:
-    """Say in plain words what happened."""
-    match event:
-        case Created(name=name):
-            return f"Created '{name}'"
-        case Described():
-            return "Changed title or description"
-        case Tagged(tags=[]):
-            return "Removed all tags"
-        case Tagged(tags=tags):
-            return f"Tagged as {', '.join(tags)}"
-        case Published(version=version, label=label):
-            return f"Published version {version} as {label}"
-        case LabelRemoved(label=label):
-            return f"Removed the label {label}"
-        case RolledBack(to_version=version):
-            return f"Rolled back to version {version}"
-        case SecretSet(field=field):
-            return f"Set the secret {field}"
-        case SecretCleared(field=field, cause="origin_changed"):
-            return f"Cleared the secret {field}, because the address moved to another origin"
-        case SecretCleared(field=field):
-            return f"Cleared the secret {field}"
-        case ArchivedAway():
-            return "Revoked" if isinstance(event, ApiKey.ArchivedAway) else "Archived"
-        case Restored():
-            return "Restored"
-        case DefaultModel.Created(kind=kind):
-            return f"Chose the first default {kind} model"
-        case DefaultModel.Chosen(model_id=None):
-            return "Chose no model as the default"
-        case DefaultModel.Chosen():
-            return "Chose another default model"
-        case Tag.Created(tag=tag):
-            return f"Noted the tag {tag}, to rename it"
-        case Tag.Renamed(to=to, things=things):
-            return f"Renamed to {to} on {things} {'thing' if things == 1 else 'things'}"
-        case Aggregate.Event():  # a kind's own events are named for what happened
-            return get_topic(type(event)).partition(".")[2].replace("_", " ").capitalize()
-        case _:
-            return UNREADABLE

@@ -19,7 +19,7 @@ from domain.errors import NotFound
 from domain.references import escaped
 from projections.configurations import after_cursor, next_cursor
 from projections.documents import document, named, referred, rfc3339, secrets
-from projections.events import summary
+from projections.event_summaries import summary
 from projections.recorded import LogEntry
 
 A = TypeVar("A", bound=Aggregate)

@@ -109,6 +109,29 @@ def test_the_compose_file_sets_only_variables_that_exist() -> None:
         assert set(services[name]["environment"]) <= environment_variables()
 
 
+def test_the_compose_file_passes_on_every_setting_that_it_does_not_decide_itself() -> None:
+    """Else what somebody writes into .env, such as how long texts are kept, is ignored in silence."""
+    services = compose()["services"]
+    of_the_command_line = {"MAGNET_URL", "MAGNET_API_KEY"}
+    decided = {"MAGNET_HOME", "VECTOR_DB_TYPE"}  # by the image; there is one choice
+
+    assert set(services["api"]["environment"]) == environment_variables() - of_the_command_line - decided
+    of_serving = {name for name in services["api"]["environment"] if name not in services["worker"]["environment"]}
+    assert of_serving == {
+        "MIGRATION_DATABASE_URL", "MAGNET_HOST", "MAGNET_PORT", "MAGNET_WORKERS", "MAGNET_ROOT_PATH",
+        "MAGNET_TRUSTED_PROXIES", "MAGNET_CORS_ORIGINS",
+    }  # fmt: skip
+
+
+def test_every_decision_stands_in_the_table() -> None:
+    pages = {path.name for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")}
+    listed = re.findall(
+        r"^\| \[\d{4}\]\(([^)]+)\) \|", (ROOT / "docs/decisions/README.md").read_text("utf-8"), re.MULTILINE
+    )
+
+    assert sorted(pages) == listed
+
+
 def test_ports_are_published_on_loopback_alone() -> None:
     for service in compose()["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))

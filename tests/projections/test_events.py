@@ -11,7 +11,9 @@ from domain.model import DefaultModel
 from domain.prompt import Prompt
 from domain.provider import Provider
 from domain.tag import Tag
-from projections.events import UNREADABLE, event_id, public_events, summary
+from projections.event_summaries import SAID, UNREADABLE, summary
+from projections.event_types import event_types
+from projections.events import event_id, public_events
 from tests.support.log import ReadSide, read_side
 from tests.support.postgres import Database
 
@@ -116,6 +118,30 @@ def test_the_other_aggregates_speak_too():
     tag = Tag(tag="x")
     tag.rename("y", things=1)
     assert said_of(tag) == ["Noted the tag x, to rename it", "Renamed to y on 1 thing"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "says"),
+    [
+        ("checkpoint.signed", "Vouched for the first "),
+        ("run.started", "Began a run of "),
+        ("run.finished", "Ended: "),
+        ("sync.listed", "Listed "),
+        ("document.failed", "Version "),
+        ("subject.erased", "Erased what the subject said"),
+        ("webhook.activity_changed", "Switched "),
+    ],
+)
+def test_what_has_something_to_tell_is_not_only_named(type_: str, says: str):
+    [found] = [each for each in event_types() if each["type"] == type_]
+    assert found["example"]["summary"].startswith(says)
+
+
+def test_every_sentence_belongs_to_an_event_and_is_made_of_what_it_holds():
+    examples = {each["type"]: each["example"] for each in event_types()}
+    assert SAID.keys() <= examples.keys()
+    assert all(examples[type_]["summary"] for type_ in SAID)
+    assert not any("PERSONAL" in example["summary"] for example in examples.values())
 
 
 def test_an_events_id_is_the_version_5_uuid_of_its_stream_and_version():
