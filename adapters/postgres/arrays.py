@@ -6,7 +6,8 @@ Source of the format: PostgreSQL, src/backend/utils/adt/arrayfuncs.c, array_recv
 """
 
 from collections.abc import Callable, Sequence
-from struct import pack
+from itertools import chain, repeat
+from struct import Struct, pack
 from typing import Any
 from uuid import UUID
 
@@ -17,33 +18,29 @@ from psycopg.pq import Format
 BYTEA, INT8, INT4, TEXT, UUID_OID, JSONB = 17, 20, 23, 25, 2950, 3802
 ARRAY_OF = {BYTEA: 1001, INT8: 1016, INT4: 1007, TEXT: 1009, UUID_OID: 2951, JSONB: 3807}
 NULL = b"\xff\xff\xff\xff"
+LENGTH = Struct(">i").pack
 
 
 class Array:
-    """An encoded array; `oid` is the array type's, to be given where it is none of PostgreSQL's own."""
+    """An encoded array; `oid` is the array type's, to be given where it is none of PostgreSQL's own.
+
+    `encoded` gives the bytes of items, each after its length.
+    """
 
     __slots__ = ("data", "oid")
 
     def __init__(
-        self, item_oid: int, items: Sequence[Any], encode: Callable[[Any], bytes], oid: int | None = None
+        self, item_oid: int, items: Sequence[Any], encoded: Callable[[Sequence[Any]], bytes], oid: int | None = None
     ) -> None:
         count = len(items)
         self.oid = ARRAY_OF[item_oid] if oid is None else oid
         if not count:
             self.data = pack(">iiI", 0, 0, item_oid)
             return
-        if items.count(items[0]) == count:
-            body = _item(items[0], encode) * count
-        else:
-            body = b"".join([_item(item, encode) for item in items])
+        # The last one tells most columns of many values apart, without comparing all of them.
+        alike = items[0] == items[-1] and items.count(items[0]) == count
+        body = encoded(items[:1]) * count if alike else encoded(items)
         self.data = pack(">iiIii", 1, 1, item_oid, count, 1) + body
-
-
-def _item(item: Any, encode: Callable[[Any], bytes]) -> bytes:
-    if item is None:
-        return NULL
-    encoded = encode(item)
-    return pack(">i", len(encoded)) + encoded
 
 
 class ArrayDumper(Dumper):
@@ -74,51 +71,62 @@ def binary(value: Array | int | bool | None) -> bytes | None:
     if isinstance(value, bool):
         return bytes([value])
     if isinstance(value, int):
-        return _int4(value)
+        return LENGTH(value)
     return None if value is None else value.data
 
 
 def texts(items: Sequence[str | None]) -> Array:
     """Return a text[]."""
-    return Array(TEXT, items, str.encode)
+    return Array(TEXT, items, _texts)
 
 
 def uuids(items: Sequence[UUID]) -> Array:
     """Return a uuid[]."""
-    return Array(UUID_OID, items, _uuid)
+    return Array(UUID_OID, items, _uuids)
 
 
-def byte_strings(items: Sequence[bytes | None]) -> Array:
-    """Return a bytea[]."""
-    return Array(BYTEA, items, bytes)
+def byte_strings(items: Sequence[bytes | None], types: tuple[int, int] | None = None) -> Array:
+    """Return a bytea[], or an array of what is encoded already: of the item's type and the array's, by their numbers."""
+    return Array(BYTEA, items, _bytes) if types is None else Array(types[0], items, _bytes, types[1])
 
 
 def bigints(items: Sequence[int]) -> Array:
     """Return a bigint[]."""
-    return Array(INT8, items, _int8)
+    return Array(INT8, items, _int8s)
 
 
 def integers(items: Sequence[int]) -> Array:
     """Return an integer[]."""
-    return Array(INT4, items, _int4)
+    return Array(INT4, items, _int4s)
 
 
 def jsonbs(items: Sequence[bytes | None]) -> Array:
     """Return a jsonb[] of JSON texts."""
-    return Array(JSONB, items, _jsonb)
+    return Array(JSONB, items, _jsonbs)
 
 
-def _uuid(item: UUID) -> bytes:
-    return item.bytes
+# A function for each item would take most of the time.
 
 
-def _int8(item: int) -> bytes:
-    return pack(">q", item)
+def _bytes(items: Sequence[bytes | None]) -> bytes:
+    return b"".join([NULL if item is None else LENGTH(len(item)) + item for item in items])
 
 
-def _int4(item: int) -> bytes:
-    return pack(">i", item)
+def _texts(items: Sequence[str | None]) -> bytes:
+    return _bytes([None if item is None else item.encode() for item in items])
 
 
-def _jsonb(item: bytes) -> bytes:
-    return b"\x01" + item
+def _jsonbs(items: Sequence[bytes | None]) -> bytes:
+    return _bytes([None if item is None else b"\x01" + item for item in items])
+
+
+def _uuids(items: Sequence[UUID]) -> bytes:
+    return b"".join([b"\x00\x00\x00\x10" + item.int.to_bytes(16) for item in items])
+
+
+def _int8s(items: Sequence[int]) -> bytes:
+    return pack(">" + "iq" * len(items), *chain.from_iterable(zip(repeat(8), items)))
+
+
+def _int4s(items: Sequence[int]) -> bytes:
+    return pack(f">{2 * len(items)}i", *chain.from_iterable(zip(repeat(4), items)))

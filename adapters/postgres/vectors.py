@@ -12,7 +12,7 @@ from psycopg import adapters
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from adapters.postgres.arrays import Array
+from adapters.postgres.arrays import Array, byte_strings
 
 
 class Unusable(ValueError):
@@ -64,4 +64,4 @@ def halfvecs(types: tuple[int, int], vectors: Sequence[bytes]) -> Array:
     if not np.isfinite(halves).all() or not halves.any(axis=1).all():
         raise Unusable("a vector of zeros, or with a number that is none or too large")
     head = pack(">hh", numbers.shape[1], 0)
-    return Array(types[0], [head + row.tobytes() for row in halves], bytes, types[1])
+    return byte_strings([head + row.tobytes() for row in halves], types)

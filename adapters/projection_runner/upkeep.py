@@ -13,6 +13,9 @@ from adapters.projection_runner.batch import ReadModel
 EVERY = 1.0
 """Seconds between two looks whether there is something to be done."""
 
+LATER = 5.0
+"""The same where something was left since it still grew: what pauses for less goes on growing."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -61,4 +64,4 @@ class Upkeep:
             if position != done or left:
                 found = await self._look(left)
                 done, left = (-1, left) if found is None else (position, found)
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(LATER if left else EVERY)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol
 from uuid import UUID
@@ -25,7 +26,7 @@ class Entry:
     index: int
     parser: str = ""
 
-    @property
+    @cached_property
     def read_as(self) -> tuple[str, str]:
         """The media type and name by which its content is read."""
         profiles = self.source.indexes[str(self.index)]["chunking"].get("profiles", ())
@@ -37,7 +38,7 @@ class Entry:
         """The document and the index."""
         return self.document.id, self.index
 
-    @property
+    @cached_property
     def settings(self) -> Mapping[str, Any]:
         """How its text is cut."""
         chunking: Mapping[str, Any] = self.source.indexes[str(self.index)]["chunking"]
@@ -64,7 +65,7 @@ class Entry:
         """The SHA-256 of its content."""
         return str(self.document.content["sha256"])
 
-    @property
+    @cached_property
     def chunking(self) -> bytes:
         """What its chunks are kept under: the hash of content, parser and settings."""
         cutting = {name: value for name, value in self.settings.items() if name != "transformation"}

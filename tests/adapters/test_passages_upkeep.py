@@ -122,6 +122,7 @@ async def test_the_owner_looks_again_at_what_it_left(database: Database, monkeyp
     for name, value in {"SMALL": 20, "MOST_FRESH": 5}.items():
         monkeypatch.setattr(upkeep, name, value)
     monkeypatch.setattr(tending, "EVERY", 0.01)
+    monkeypatch.setattr(tending, "LATER", 0.02)
     async with knowledge(database) as known:
         await known.source()
         await filled(known, 30)
@@ -249,6 +250,7 @@ async def test_the_owner_keeps_the_tables_in_order_while_all_goes_on(
     for name, value in {"SMALL": 20, "MOST_FRESH": 5, "INTO_INDEX": 3, "INTO_TABLE": 7, "OUTGROWN": 1}.items():
         monkeypatch.setattr(upkeep, name, value)
     monkeypatch.setattr(tending, "EVERY", 0.01)
+    monkeypatch.setattr(tending, "LATER", 0.02)
     async with knowledge(database) as known:
         await known.source()
         await filled(known, 30)

@@ -185,7 +185,8 @@ class PostgresPassagesWriter:
     async def _fill(self, placements: Sequence[Placement]) -> None:
         """Put passages and their vectors into places."""
         places = bigints([each.id for each in placements])
-        _all_there(await self._execute("add_passages", _passages(placements)), _chunks(placements), "passages")
+        ids = {each.id: _ids(each) for each in placements}
+        _all_there(await self._execute("add_passages", _passages(placements, ids)), _chunks(placements), "passages")
         await self._execute("note_parted", {"places": places})
         for space in sorted({each.shelf.space for each in placements if each.shelf.space is not None}):
             here = [each for each in placements if each.shelf.space == space and each.chunks]
@@ -193,7 +194,7 @@ class PostgresPassagesWriter:
                 await self._spaces.must_have(space, dimensions)
             if here:
                 [(searched,)] = await self._rows("searched", {"places": bigints([each.id for each in here])})
-                _all_there(await self._spaces.add(space, _passages(here)), searched, "vectors")
+                _all_there(await self._spaces.add(space, _passages(here, ids)), searched, "vectors")
 
     # What people changed ------------------------------------------------------
 
@@ -265,13 +266,18 @@ class PostgresPassagesWriter:
         return (await self._connection.execute(SQL[query], values)).rowcount
 
 
-def _passages(placements: Sequence[Placement]) -> Mapping[str, Any]:
-    """Return id, place and ordinal of all passages of placements."""
-    numbered = [(each, ordinal) for each in placements for ordinal in range(each.chunks)]
+def _ids(placement: Placement) -> Sequence[UUID]:
+    """Return the ids of a placement's passages."""
+    version, index = placement.version, placement.shelf.index
+    return [passage_id(placement.document, version, index, number) for number in range(placement.chunks)]
+
+
+def _passages(placements: Sequence[Placement], ids: Mapping[int, Sequence[UUID]]) -> Mapping[str, Any]:
+    """Return id, place and ordinal of all passages of placements, whose ids are given by place."""
     return {
-        "ids": uuids([passage_id(each.document, each.version, each.shelf.index, number) for each, number in numbered]),
-        "places": bigints([each.id for each, _ in numbered]),
-        "ordinals": integers([ordinal for _, ordinal in numbered]),
+        "ids": uuids([id for each in placements for id in ids[each.id]]),
+        "places": bigints([each.id for each in placements for _ in range(each.chunks)]),
+        "ordinals": integers([ordinal for each in placements for ordinal in range(each.chunks)]),
     }
 
 
