@@ -15,8 +15,9 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import CDLL
+from functools import partial
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from typing import Any
 
@@ -76,20 +77,19 @@ def serve(descriptor: int) -> None:
 
 def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
     """Return the answer to a request: what is said of it, and a text or the places of chunks."""
+    match head["op"]:
+        case "count":
+            return told(lambda: counted(head["name"], body))
+        case "read":
+            return told(lambda: said(body, head["kind"]))
+        case _:
+            return b"{}", cuts(head["texts"], body)
+
+
+def told(work: Callable[[], tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """Return what work answers, or an error."""
     try:
-        if head["op"] == "count":
-            COUNTS[head["name"]] = count_of(head["name"], body)
-            return b"{}", b""
-        if head["op"] == "read":
-            text = read(body, head["kind"])
-            must_not_be_longer("document", len(text.text))
-            return json.dumps(text_document(text)).encode(), text.text.encode()
-        count = COUNTS[head["tokenizer"]] if head["tokenizer"] else tokens
-        chunks = cut(text_of(head["text"], body.decode()), head["chunking"], count)
-        places = [
-            [each.start, each.end, each.page, each.heading, each.tokens, each.searched, each.parent] for each in chunks
-        ]
-        return b"{}", json.dumps(places).encode()
+        return work()
     except Unreadable as error:
         return refused(error)
     except (MemoryError, RecursionError):
@@ -97,6 +97,40 @@ def answer(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
     except Exception as error:
         # Parsers raise whatever a document's damage leads to.
         return refused(Unreadable(f"The document is damaged ({type(error).__name__})."))
+
+
+def counted(name: str, data: bytes) -> tuple[bytes, bytes]:
+    """Keep what counts tokens."""
+    COUNTS[name] = count_of(name, data)
+    return b"{}", b""
+
+
+def said(content: bytes, kind: str) -> tuple[bytes, bytes]:
+    """Return a text without its characters, and those."""
+    text = read(content, kind)
+    must_not_be_longer("document", len(text.text))
+    return json.dumps(text_document(text)).encode(), text.text.encode()
+
+
+def cuts(heads: Sequence[dict[str, Any]], body: bytes) -> bytes:
+    """Return a JSON list: of each text, which stand one after another, the places of its chunks or an error."""
+    found, at = [], 0
+    for head in heads:
+        end = at + head["size"]
+        error, places = told(partial(places_of, head, body[at:end]))
+        found.append(places or error)
+        at = end
+    return b"[" + b",".join(found) + b"]"
+
+
+def places_of(head: dict[str, Any], body: bytes) -> tuple[bytes, bytes]:
+    """Return the places of a text's chunks."""
+    count = COUNTS[head["tokenizer"]] if head["tokenizer"] else tokens
+    chunks = cut(text_of(head["text"], body.decode()), head["chunking"], count)
+    places = [
+        [each.start, each.end, each.page, each.heading, each.tokens, each.searched, each.parent] for each in chunks
+    ]
+    return b"{}", json.dumps(places).encode()
 
 
 def refused(error: Unreadable) -> tuple[bytes, bytes]:

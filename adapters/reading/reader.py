@@ -16,6 +16,7 @@ from adapters.reading import wire
 from adapters.reading.cutting import cut, is_short
 from adapters.reading.kinds import VERSIONS, kind_of
 from adapters.reading.plain import read_plain
+from adapters.reading.together import Together
 from commands.knowledge.languages import LanguageDetector
 from commands.knowledge.reading import Chunk, ReaderDown, ReadingLimit, Text, Tokenizer
 
@@ -37,8 +38,11 @@ SLOW = 3.0
 WORTH = 2.0
 """Seconds that documents wait, all together, until a further process is started: two or three times what that takes."""
 
-MOST_DOCUMENTS = 1000
-"""Documents after which a process is replaced: what a library has lost by then is given back."""
+MOST_PARSED, MOST_REQUESTS = 1_000, 10_000
+"""Documents, and requests, after which a process is replaced: what a parser has lost by then is given back.
+
+Cutting loses nothing that is known; a start of a process takes as long as cutting some thousand texts.
+"""
 
 SHORT = 65_536
 """Bytes up to which text that needs no parser is read here: sending it elsewhere would take longer."""
@@ -56,7 +60,7 @@ class Child:
     def __init__(self) -> None:
         self.end, theirs = socket.socketpair()
         self.end.setblocking(False)
-        self.documents = 0
+        self.requests = self.parsed = 0
         self._tokenizers: set[str] = set()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
@@ -72,7 +76,6 @@ class Child:
 
     async def ask(self, request: bytes, tokenizer: Tokenizer | None) -> tuple[bytes, bytes] | None:
         """Return both parts of the answer, or None where the process has ended; each tokenizer is sent once."""
-        self.documents += 1
         if tokenizer is not None and tokenizer.name not in self._tokenizers:
             told = await self._exchange(wire.request({"op": "count", "name": tokenizer.name}, tokenizer.data))
             if told is None or told[0] != b"{}":
@@ -124,6 +127,7 @@ class Reader:
         self._busy = 0
         self._waited = 0.0
         self._freed = asyncio.Event()
+        self._together = Together(self._ask_to_cut)
         self._patience = patience
         self._languages = languages
         self._closed = False
@@ -150,13 +154,11 @@ class Reader:
         if tokenizer is None and is_short(text, chunking):
             return cut(text, chunking)
         head = {
-            "op": "cut",
             "text": wire.text_document(text),
             "chunking": dict(chunking),
             "tokenizer": None if tokenizer is None else tokenizer.name,
         }
-        _, body = await self._ask(head, text.text.encode(), tokenizer)
-        return wire.spans_of(body, text)
+        return wire.spans_of(await self._together.cut(head, text.text.encode(), tokenizer), text)
 
     async def close(self) -> None:
         """End the processes; requests under way fail."""
@@ -164,12 +166,15 @@ class Reader:
         while self._idle:
             self._idle.pop().finish()
 
+    async def _ask_to_cut(self, head: Mapping[str, Any], body: bytes, tokenizer: Tokenizer | None) -> bytes:
+        return (await self._ask(head, body, tokenizer))[1]
+
     async def _ask(
         self, head: Mapping[str, Any], body: bytes, tokenizer: Tokenizer | None = None
     ) -> tuple[Mapping[str, Any], bytes]:
         request = wire.request(head, body)
         async with self._slot():
-            answer = await self._once(request, tokenizer, fresh=False)
+            answer = await self._once(request, tokenizer, parses=head["op"] == "read", fresh=False)
         told: Mapping[str, Any] = orjson.loads(answer[0])
         if "error" in told:
             raise wire.error_of(told["error"])
@@ -198,7 +203,9 @@ class Reader:
             else:
                 self._slots.release()
 
-    async def _once(self, request: bytes, tokenizer: Tokenizer | None, *, fresh: bool) -> tuple[bytes, bytes]:
+    async def _once(
+        self, request: bytes, tokenizer: Tokenizer | None, *, parses: bool, fresh: bool
+    ) -> tuple[bytes, bytes]:
         """Return a child's answer; raise ReadingLimit for a document that ended it, or took too long."""
         if self._closed:
             raise ReaderDown("This process is about to end: another one reads the document.")
@@ -206,7 +213,9 @@ class Reader:
             child = Child() if fresh else await self._unused()
         except OSError as error:
             raise ReaderDown(f"No process that reads documents can be started: {error.strerror}.") from None
-        used, answer = child.documents > 0, None
+        used, answer = child.requests > 0, None
+        child.requests += 1
+        child.parsed += parses
         self._busy += 1
         try:
             async with asyncio.timeout(self._patience):
@@ -216,14 +225,14 @@ class Reader:
         finally:
             self._busy -= 1
             self._freed.set()
-            spent = child.documents >= MOST_DOCUMENTS or len(self._idle) >= self._kept
+            spent = child.parsed >= MOST_PARSED or child.requests >= MOST_REQUESTS or len(self._idle) >= self._kept
             if answer is None or self._closed or spent:
                 child.finish()
             else:
                 self._idle.append(child)
         if answer is None and used:
             # An earlier document may have left little memory: this one is given a process of its own.
-            return await self._once(request, tokenizer, fresh=True)
+            return await self._once(request, tokenizer, parses=parses, fresh=True)
         if answer is None:
             raise ReadingLimit("Reading the document took too much memory, or ended the process that read it.")
         return answer

@@ -55,8 +55,8 @@ def text_of(document: Mapping[str, Any], text: str) -> Text:
     )
 
 
-def spans_of(data: bytes, text: Text) -> list[Chunk]:
-    """Return the chunks that a child has cut."""
+def spans_of(places: Any, text: Text) -> list[Chunk]:
+    """Return the chunks that a child has cut, by what it says of their places."""
     return [
         Chunk(
             start=start,
@@ -68,7 +68,7 @@ def spans_of(data: bytes, text: Text) -> list[Chunk]:
             searched=searched,
             parent=parent,
         )
-        for start, end, page, heading, tokens, searched, parent in orjson.loads(data)
+        for start, end, page, heading, tokens, searched, parent in places
     ]
 
 

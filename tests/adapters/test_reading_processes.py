@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.reading import together
+from adapters.reading.cutting import cut
 from adapters.reading.reader import Child, Reader
-from commands.knowledge.reading import ReadingLimit
+from commands.knowledge.reading import ReadingLimit, Text, Unreadable
 from tests.support.files import a_docx, a_locked_pdf, a_pdf, without_styles
 from tests.support.processes import emptied, parts, processes_of, what_it_holds
 
@@ -122,7 +124,7 @@ async def test_what_parsers_ask_for_late_is_there(reader: Reader):
     text = await reader.read(LONG.encode(), "text/plain", "a.txt")
     for strategy in ("recursive", "sentence", "code"):
         assert await reader.cut(text, {"strategy": strategy, "size": 64, "overlap": 8})
-    assert child_of(reader).documents == 10
+    assert child_of(reader).requests == 10
 
 
 async def test_a_docx_without_styles_is_read(reader: Reader):
@@ -180,15 +182,56 @@ async def test_documents_that_take_no_time_share_a_process(monkeypatch: pytest.M
     pages = [f"<p>{number}" for number in range(20)]
     said = await asyncio.gather(*(reader.read(page.encode(), "text/html", "a") for page in pages))
     assert [each.text for each in said] == [page.removeprefix("<p>") for page in pages]
-    assert child_of(reader).documents == len(pages)
+    assert child_of(reader).parsed == len(pages)
     await reader.close()
+
+
+SENTENCES = {"strategy": "sentence", "size": 16, "overlap": 0}
+
+
+def texts(count: int) -> list[Text]:
+    return [Text(text=f"This is one sentence of {number}. " * 9) for number in range(count)]
+
+
+async def test_texts_that_are_cut_at_once_share_requests_and_each_gets_its_own_chunks(reader: Reader):
+    given = texts(2 * together.MOST)
+    chunks = await asyncio.gather(*(reader.cut(each, SENTENCES) for each in given))
+    assert chunks == [cut(each, SENTENCES) for each in given]
+    assert child_of(reader).requests == 2
+
+
+async def test_a_text_that_can_not_be_cut_or_ends_its_process_harms_none_that_went_with_it(
+    monkeypatch: pytest.MonkeyPatch, reader: Reader
+):
+    ask = Child.ask
+
+    async def ending(child: Child, request: bytes, tokenizer: None) -> tuple[bytes, bytes] | None:
+        return None if b"bomb" in request else await ask(child, request, tokenizer)
+
+    monkeypatch.setattr(Child, "ask", ending)
+    first, second, third = texts(3)
+    impossible = {**SENTENCES, "overlap": 99}
+    bomb, wrong, *others = await asyncio.gather(
+        reader.cut(Text(text="This is a bomb. " * 9), SENTENCES),
+        reader.cut(first, impossible),
+        *(reader.cut(each, SENTENCES) for each in (second, third)),
+        return_exceptions=True,
+    )
+    assert isinstance(bomb, ReadingLimit)
+    assert isinstance(wrong, Unreadable)
+    assert others == [cut(each, SENTENCES) for each in (second, third)]
+
+
+async def test_long_texts_are_cut_alone(reader: Reader):
+    await asyncio.gather(*(reader.cut(Text(text=each), SENTENCES) for each in (LONG * 2, "One. Two. " * 9, LONG * 2)))
+    assert child_of(reader).requests == 3
 
 
 async def test_a_further_process_is_started_when_documents_have_waited_long(monkeypatch: pytest.MonkeyPatch):
     reader = Reader()
     monkeypatch.setattr("adapters.reading.reader.WORTH", 0.0)
     await asyncio.gather(*(reader.read(b"<p>said", "text/html", "a") for _ in range(2)))
-    assert [child.documents for child in reader._idle] == [1, 1]
+    assert [child.parsed for child in reader._idle] == [1, 1]
     await reader.close()
 
 
