@@ -8,6 +8,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from adapters.event_store.mapper import EventMapper, UnknownTopic
+from adapters.postgres.migrations import migrations
 from domain import AGGREGATES, CONFIGURATIONS
 from domain.configuration_events import changed_fields
 from domain.event_types import event_classes
@@ -79,6 +80,11 @@ def test_every_kind_is_found_in_the_same_place_in_every_layer():
     for kind in CONFIGURATIONS:
         assert (ROOT / "domain" / f"{kind.TOPIC}.py").is_file()
         assert (ROOT / "tests" / "domain" / f"test_{kind.TOPIC}.py").is_file()
+
+
+def test_migrations_are_numbered_one_after_the_other():
+    """Two that were made at the same time have the same number until one of them is given the next."""
+    assert migrations(), "they are read, and refused where a number is missing or used twice"
 
 
 def test_no_file_of_the_product_is_too_long_to_be_read_at_once():
