@@ -59,8 +59,9 @@ from api.connectors import connectors_of
 from api.container import Container
 from api.event_frames import EventFrames
 from api.outflows import followers, outflows
-from api.read_models import READ_MODELS
+from api.read_models import READ_MODELS, read_models
 from api.settings import Settings
+from api.vector_stores import vector_store_of
 from api.visitors import Visitors
 from api.works import works_of
 from commands.agents.tool_actions import ToolActions
@@ -132,9 +133,13 @@ async def open_container(
         mapper = EventMapper(AGGREGATES, keys)
         positions, listener = Positions(), Listener(dsn)
         log = EventLog(pool, mapper)
+        plugins = await stack.enter_async_context(connectors_of(settings))
+        vector_store = vector_store_of(settings, plugins, installation)
+        if vector_store is not None:
+            stack.push_async_callback(vector_store.close)
         runner = ProjectionRunner(
-            dsn=dsn, pool=pool, log_reader=log, listener=listener, positions=positions, models=READ_MODELS,
-            build_elsewhere=builder(dsn),
+            dsn=dsn, pool=pool, log_reader=log, listener=listener, positions=positions,
+            models=read_models(vector_store), build_elsewhere=builder(dsn),
         )  # fmt: skip
         subscriptions = Subscriptions(log, listener)
 
@@ -163,7 +168,6 @@ async def open_container(
             reader = reading
         secret_box = KeyringSecretBox(keyring)
         answers = SealedAnswers(keyring)
-        plugins = await stack.enter_async_context(connectors_of(settings))
         connectors = plugins.connectors
         tool_plugins, chunkers = plugins.tools, plugins.chunkers
         source_secrets = SealedSourceSecrets(store, secret_box)
@@ -188,7 +192,7 @@ async def open_container(
         chat_models, embedding_models = chat_models or models, embedding_models or models
         execution = Execution(runs=runs, earlier=earlier)
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
-        searcher = PostgresSearcher(searching, embedding_models)
+        searcher = PostgresSearcher(searching, embedding_models, vector_store)
         answerer = answerer_of(
             things=store,
             searcher=searcher,
@@ -231,7 +235,7 @@ async def open_container(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, cutter=cutter,
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
                 turns=turns, standing=standing, channels=channels, chat=chat_models, prompts=prompt_runs,
-                entries=entries, items=items,
+                entries=entries, items=items, indexed=vector_store is None,
             )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)

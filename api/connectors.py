@@ -21,6 +21,7 @@ from adapters.egress import Egress
 from adapters.guardrails.built_in import CONFIGS as GUARDRAILS
 from adapters.plugins.plugins import Plugins
 from api.settings import Settings
+from api.vector_stores import BUILT_IN
 from commands.knowledge.connectors import Connectors
 from commands.replays.built_in_scorers import CONFIGS as SCORERS
 
@@ -47,7 +48,9 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
             "sql": rows,
             "vector_store": VectorStoreConnector(web, rows),
         }
-        plugins = Plugins(built_in, settings.plugin_modules, guardrails=GUARDRAILS, scorers=SCORERS)
+        plugins = Plugins(
+            built_in, settings.plugin_modules, guardrails=GUARDRAILS, scorers=SCORERS, vector_stores=BUILT_IN
+        )
         try:
             await plugins.open()
             yield plugins

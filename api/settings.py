@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from dotenv import dotenv_values
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_FILE = ".env"
@@ -23,6 +23,8 @@ HTTP_URL = r"^https?://[^\s/?#]+[^\s?#]*$"
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 ORIGIN = re.compile(r"\*|https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+TEXTS = TypeAdapter(dict[str, str])
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,12 @@ def _is_a_database(value: SecretStr | None) -> SecretStr | None:
             raise ValueError("no connection string") from error
         if not parts.get("user") or not parts.get("dbname"):
             raise ValueError("no user or no database")
+    return value
+
+
+def _is_a_mapping_of_texts(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        TEXTS.validate_json(value.get_secret_value())
     return value
 
 
@@ -91,7 +99,17 @@ class Settings(BaseSettings):
     migration_database_url: Database = Field(None, alias="MIGRATION_DATABASE_URL", description=DATABASE)
     openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY", description="a key")
     openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL", pattern=HTTP_URL, description=WEB)
-    vector_db_type: Literal["pgvector"] = Field("pgvector", alias="VECTOR_DB_TYPE", description="pgvector")
+    vector_db_type: str = Field(
+        "pgvector", alias="VECTOR_DB_TYPE", pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        description="pgvector, qdrant, chroma, or the name of a plugin of the group magnet.vector_stores",
+    )  # fmt: skip
+    vector_db_config: Json[dict[str, Any]] = Field(
+        {}, alias="VECTOR_DB_CONFIG", validate_default=False,
+        description="a JSON object, the `Config` of that store",
+    )  # fmt: skip
+    vector_db_secrets: Annotated[SecretStr | None, AfterValidator(_is_a_mapping_of_texts)] = Field(
+        None, alias="VECTOR_DB_SECRETS", description="a JSON object of texts, the secrets of that store"
+    )
     kafka_bootstrap_servers: Annotated[str | None, _each(_is_host_and_port)] = Field(
         None, alias="KAFKA_BOOTSTRAP_SERVERS", description="host:port, more of them separated by commas"
     )
@@ -148,6 +166,11 @@ class Settings(BaseSettings):
     ] = Field("INFO", alias="LOG_LEVEL", description="DEBUG, INFO, WARNING, ERROR or CRITICAL")  # fmt: skip
     log_format: Literal["console", "json"] = Field("console", alias="LOG_FORMAT", description="console or json")
     otlp_endpoint: str | None = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=HTTP_URL, description=WEB)
+
+    @property
+    def vector_store_secrets(self) -> dict[str, str]:
+        """The secrets of the vector store."""
+        return TEXTS.validate_json(self.vector_db_secrets.get_secret_value()) if self.vector_db_secrets else {}
 
     @property
     def evidence(self) -> Path:

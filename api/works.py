@@ -64,8 +64,9 @@ def works_of(
     channels: Adapters,
     entries: Entries,
     items: PipelineItems,
+    indexed: bool,
 ) -> list[Work]:
-    """Return how each kind of job is carried out."""
+    """Return how each kind of job is carried out; `indexed`: PostgreSQL itself searches vectors."""
     documents = PostgresSourceDocuments(pool)
     about = AboutConversations(things=things, runs=runs, models=chat, prompts=prompts)
     open_conversations = PostgresOpenConversations(PostgresConversationsView(pool))
@@ -87,7 +88,12 @@ def works_of(
             embedder=Embedder(models=models, vectors=PostgresVectors(pool), runs=runs),
         ),
         FillIndexes(
-            bus=bus, things=things, queue=jobs, documents=documents, tables=PostgresVectorTables(pool), log=log
+            bus=bus,
+            things=things,
+            queue=jobs,
+            documents=documents,
+            tables=PostgresVectorTables(pool, indexed=indexed),
+            log=log,
         ),
         FollowModels(bus=bus, documents=documents),
         SyncSources(

@@ -22,8 +22,9 @@ takes that one's access rights back, and PostgreSQL runs as another user where t
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the flag for the longer forms of tests."""
+    """Add the flags for the longer forms of tests, and for what needs packages that are not installed for them."""
     parser.addoption("--long", action="store_true", help="run the longer form of tests that have one")
+    parser.addoption("--chroma", action="store_true", help="test Chroma as a vector store, too (magnet[chroma])")
 
 
 def pytest_configure(config: pytest.Config) -> None:

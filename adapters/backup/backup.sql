@@ -53,3 +53,6 @@ WHERE n.nspname = 'magnet' AND c.relkind IN ('r', 'p')
 
 -- name: go_on  -- number on after what was restored
 SELECT setval(pg_get_serial_sequence(%(table)s, %(column)s), max({column})) FROM {table} HAVING count(*) > 0
+
+-- name: fill_anew  -- other stores of vectors went on after the backup: what is noted of them is no longer so
+UPDATE magnet.vector_stores SET filling = filling + 1

@@ -158,6 +158,7 @@ def _load(dsn: str, backup: BackupReader) -> None:
             if row != (table.rows,):
                 raise BackupDamaged(f"The table '{table.name}' has another number of rows than when it was backed up.")
         _number_on(connection)
+        connection.execute(QUERIES["fill_anew"])
         _check_log(connection, manifest)
 
 

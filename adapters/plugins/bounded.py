@@ -1,7 +1,7 @@
 """Calls of a plugin, each in a thread of its own and bounded in time; who never returns is not called for ever."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adapters.own_thread import OwnThread, TookTooLong
@@ -27,8 +27,13 @@ class BoundedCalls:
         self.plugin = plugin
         self._left: list[OwnThread] = []
 
-    async def call(self, method: str, *arguments: Any, seconds: float, secrets: Iterable[str] = ()) -> Any:
-        """Return what the method gives, as a list where it yields; or raise PluginFailed."""
+    async def call(
+        self, method: str | Callable[..., Any], *arguments: Any, seconds: float, secrets: Iterable[str] = ()
+    ) -> Any:
+        """Return what the method gives, as a list where it yields; or raise PluginFailed.
+
+        A method of the plugin by its name, or what belongs to an object that the plugin gave.
+        """
         self._left = [each for each in self._left if not each.ended]
         if len(self._left) >= MOST_LEFT:
             raise PluginFailed(f"{len(self._left)} earlier calls of this plugin have not returned.")
@@ -50,8 +55,8 @@ class BoundedCalls:
             if not returned:
                 self._left.append(thread)
 
-    def _given(self, method: str, arguments: tuple[Any, ...]) -> Any:
+    def _given(self, method: str | Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call it where what it yields is taken too."""
-        given = getattr(self.plugin.object, method)(*arguments)
+        given = (getattr(self.plugin.object, method) if isinstance(method, str) else method)(*arguments)
         whole = isinstance(given, str | bytes | list | tuple | Mapping) or not isinstance(given, Iterable)
         return given if whole else list(given)

@@ -18,13 +18,14 @@ EMBEDDERS = "magnet.embedders"
 RERANKERS = "magnet.rerankers"
 GUARDRAILS = "magnet.guardrails"
 SCORERS = "magnet.scorers"
+VECTOR_STORES = "magnet.vector_stores"
 METHODS: Mapping[str, str] = {
     SOURCES: "load",
     TOOLS: "call",
     CHUNKERS: "chunk",
     EMBEDDERS: "embed",
     RERANKERS: "rerank",
-    "magnet.vector_stores": "search",
+    VECTOR_STORES: "open",
     SCORERS: "score",
     GUARDRAILS: "check",
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, distributions, version
 from typing import Any
 
 from adapters.plugins.checking import METHODS, NoPlugin
@@ -23,6 +23,20 @@ class Found:
     version: str | None
     load: Callable[[], Any]
     named: str | None = None
+    built_in: bool = False
+
+
+def coming_along(group: str, objects: Sequence[type[Any]]) -> Iterator[Found]:
+    """Yield our own plugins, which come by the same door as others."""
+    for each in objects:
+        yield Found(
+            group=group,
+            name=_name(each),
+            package="magnet",
+            version=version("magnet"),
+            load=partial(_same, each),
+            built_in=True,
+        )
 
 
 def installed() -> Iterator[Found]:
@@ -48,7 +62,7 @@ def of_module(module: str) -> Sequence[Found]:
     groups = getattr(named, ATTRIBUTE, None)
     if not isinstance(groups, Mapping):
         raise NoPlugin(f"it has no mapping {ATTRIBUTE} from groups to lists of objects")
-    version = getattr(named, "__version__", None)
+    told = getattr(named, "__version__", None)
     found = []
     for group, objects in groups.items():
         if group not in METHODS:
@@ -60,7 +74,7 @@ def of_module(module: str) -> Sequence[Found]:
                 group=group,
                 name=_name(each),
                 package=module,
-                version=version if isinstance(version, str) else None,
+                version=told if isinstance(told, str) else None,
                 load=partial(_same, each),
             )
             for each in objects

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 from pydantic import BaseModel
@@ -18,13 +19,14 @@ from adapters.plugins.checking import (
     SCORERS,
     SOURCES,
     TOOLS,
+    VECTOR_STORES,
     NoPlugin,
     Plugin,
     plugin_of,
 )
 from adapters.plugins.chunker import PluginChunker
 from adapters.plugins.connector import PluginConnector
-from adapters.plugins.discovery import Found, installed, of_module
+from adapters.plugins.discovery import Found, coming_along, installed, of_module
 from adapters.plugins.guard import PluginGuard
 from adapters.plugins.listed import ListedPlugin, built_in, built_in_of
 from adapters.plugins.reasons import reason
@@ -57,7 +59,8 @@ class Started:
 class Plugins:
     """Each plugin for itself: one that fails is listed with its error and hurts nothing else.
 
-    `guardrails` and `scorers` are those that come along, by type, with what their settings are.
+    `guardrails` and `scorers` are those that come along, by type, with what their settings are; `vector_stores` are
+    plugins as others are.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Plugins:
         *,
         guardrails: Mapping[str, type[BaseModel]] = MappingProxyType({}),
         scorers: Mapping[str, type[BaseModel]] = MappingProxyType({}),
+        vector_stores: Sequence[type[Any]] = (),
     ) -> None:
         self._built_in = dict(connectors)
         self._settings = {GUARDRAILS: guardrails, SCORERS: scorers}
+        self._vector_stores = vector_stores
         self._modules = modules
         self._started: list[Started] = []
         self._failed: list[ListedPlugin] = []
@@ -80,7 +85,7 @@ class Plugins:
             await self._open()
 
     async def _open(self) -> None:
-        for each in installed():
+        for each in [*coming_along(VECTOR_STORES, self._vector_stores), *installed()]:
             await self._take(each)
         for module in dict.fromkeys(self._modules):
             try:
@@ -132,6 +137,10 @@ class Plugins:
         """Return the plugins of a group that have started, by their name."""
         return {each.plugin.name: each.plugin for each in self._started if each.plugin.group == group}
 
+    def failure(self, group: str, name: str) -> str | None:
+        """Return why a plugin of this name is not there, where one was found."""
+        return next((each.error for each in self._failed if (each.group, each.name) == (group, name)), None)
+
     @cached_property
     def _own(self) -> Sequence[ListedPlugin]:
         own = (each for group, configs in self._settings.items() for each in built_in_of(group, configs))
@@ -164,6 +173,7 @@ class Plugins:
             error=None,
             schema=plugin.schema,
             secrets=plugin.secrets,
+            built_in=found.built_in,
         )
         self._started.append(Started(plugin=plugin, shown=shown))
 

@@ -6,7 +6,7 @@ then the numbers as 16-bit floats, big-endian.
 
 import math
 from collections.abc import Sequence
-from struct import Struct, error, pack
+from struct import Struct, error, pack, unpack
 
 from psycopg import adapters
 from psycopg.adapt import Dumper
@@ -34,6 +34,11 @@ class Halfvec:
             self.data = pack(f">hh{dimensions}e", dimensions, 0, *numbers)
         except (OverflowError, error):
             raise ValueError("a number is too large for 16 bits") from None
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Its numbers, as they are compared."""
+        return unpack(f">{len(self.data) // 2 - 2}e", self.data[4:])
 
 
 class HalfvecDumper(Dumper):

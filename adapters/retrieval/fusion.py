@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.retrieval import weighed
+from domain.retrieval import Mode, Search, weighed
 
 FIRST_RANKS = 60
 """How little the first ranks differ; the value of the paper that reciprocal rank fusion comes from."""
@@ -89,6 +89,20 @@ def by_weight(found: Sequence[Scored]) -> list[Scored]:
         source, age = each.candidate.factors or (1.0, 1.0)
         weighty.append(Scored(candidate=each.candidate, score=weighed(each.score, source * age), fused=each.score))
     return sorted(weighty, key=lambda each: (-each.score, each.candidate.id.bytes))
+
+
+def in_order(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list[Scored]:
+    """Return what one query found, without what is below the threshold."""
+    match mode:
+        case "vector":
+            ordered = by_vector(candidates)
+        case "lexical":
+            ordered = by_words(candidates)
+        case _:
+            fuse = by_ranks if search.fusion == "rrf" else fused
+            ordered = fuse(candidates, search.vector_weight)
+    least = search.threshold
+    return [each for each in ordered if least is None or each.score >= least]
 
 
 def _reciprocal(rank: int) -> float:

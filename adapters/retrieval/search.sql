@@ -81,6 +81,18 @@ few AS MATERIALIZED (
     WHERE (SELECT yes FROM few)
     ORDER BY e.distance, e.id LIMIT {most}))
 
+-- name: vectors_named  -- of the large table, what another store names
+{vectors} AS MATERIALIZED (
+    (SELECT v.id, v.place, v.embedding <=> {vector} AS distance FROM {main} v
+    WHERE v.id = ANY ({near}::uuid[]) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+        AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
+    ORDER BY v.embedding <=> {vector}, v.id LIMIT {most})
+    UNION ALL
+    (SELECT v.id, v.place, v.embedding <=> {vector} FROM {fresh} v
+    WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+        AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
+    ORDER BY v.embedding <=> {vector}, v.id LIMIT {most}))
+
 -- name: words
 {words} AS MATERIALIZED (
     SELECT c.id, c.place, {rank} AS rank FROM (
@@ -101,6 +113,22 @@ few AS MATERIALIZED (
             WHERE p.place = m.id AND p.words @@ {all_words}::tsquery OFFSET 0) AS e
         WHERE (SELECT yes FROM few)) AS c
     ORDER BY rank DESC, c.id LIMIT {most})
+
+-- name: usable  -- the passages that another store's entries name, where they still stand and may be found
+SELECT p.id
+FROM unnest(%(near_places)s::bigint[], %(near_ordinals)s::integer[], %(near_cuts)s::bytea[])
+    WITH ORDINALITY AS n (place, ordinal, cut, number)
+JOIN passages_v1.places pl ON pl.id = n.place AND substring(pl.chunking for 4) = n.cut
+    AND pl.shelf = ANY ((SELECT visible FROM shelf)::bigint[]) AND {condition}
+JOIN passages_v1.passages p ON p.place = n.place AND p.ordinal = n.ordinal AND p.disabled IS NULL
+ORDER BY n.number LIMIT {most}
+
+-- name: held  -- the spaces in which a store is asked
+SELECT h.space FROM passages_v1.held h
+JOIN magnet.vector_stores s ON h.store = s.store || '#' || s.filling WHERE s.store = %(store)s
+
+-- name: any_stored
+SELECT EXISTS (SELECT FROM {main})
 
 -- name: candidates
 SELECT {number}, coalesce(v.id, w.id), v.distance, w.rank, {factors}

@@ -18,8 +18,10 @@ from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.explaining import places, places_of, plan_of
 from adapters.retrieval.facets import counted, must_be_known
-from adapters.retrieval.fusion import Candidate, Scored, by_ranks, by_vector, by_weight, by_words, fused, merged
+from adapters.retrieval.fusion import Candidate, by_weight, in_order, merged
 from adapters.retrieval.highlighting import highlighted
+from adapters.retrieval.narrowing import Narrowing
+from adapters.retrieval.nearest import LAST, Near, Nearest
 from adapters.retrieval.passages import fetched, told_ids, widened
 from adapters.retrieval.rarity import TIERS, Rarity
 from adapters.retrieval.rows import Rows
@@ -28,16 +30,20 @@ from adapters.retrieval.statements import MOST, SQL, ready_statement, statement
 from adapters.retrieval.survey import Area, areas_of, must_be_there
 from adapters.retrieval.weighing import by_source, weighing, weights
 from commands.models.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
+from commands.retrieval.vector_store import VectorStore, VectorStoreUnavailable
 from domain import filters
 from domain.errors import DomainError, Unavailable
 from domain.filters import FieldTypes, Filter
 from domain.retrieval import Explained, Found, Mode, Passage, Search
 
-FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
-"""Passages up to which all that a filter leaves are compared: 1 in SHARE of what there is, within bounds."""
-
 TRIES = 5
 """How often a search begins again because an index was switched, or a document replaced, in its middle."""
+
+NOT_ASKED = "Searched by words only: the vector store could not be asked ({code})."
+CUT_SHORT = (
+    f"The vector store was asked for its {LAST:,} nearest passages, few of which this search may find:"
+    " some that are nearer than those given may be missing."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -66,20 +72,13 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Narrowing:
-    """What may be found at all: a condition on a place, with its parameters; None: everything."""
-
-    condition: statements.Composable | None
-    parameters: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Question:
     """What PostgreSQL is asked about an area; no query where nothing can be found there."""
 
     area: Area
     query: bytes | statements.Composed | None
     values: Mapping[str, Any]
+    near: Near | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +97,10 @@ class Outcome:
 class PostgresSearcher:
     """Searches the passages of the read model."""
 
-    def __init__(self, pool: AsyncConnectionPool, models: EmbeddingModels) -> None:
-        """Take a pool whose sessions are set as `search_session` does."""
+    def __init__(self, pool: AsyncConnectionPool, models: EmbeddingModels, store: VectorStore | None = None) -> None:
+        """Take a pool whose sessions are set as `search_session` does, and who else says what vectors are near."""
         self._rows = Rows(pool)
+        self._nearest = None if store is None else Nearest(self._rows, store)
         self._models = models
         self.rarity = Rarity(lambda: self._rows.of(SQL["frequencies"], {}))
 
@@ -133,8 +133,8 @@ class PostgresSearcher:
             filter=outcome.filter,
             timings_ms={
                 stage: round(progress.milliseconds[stage], 3)
-                for stage in ("embed", "sql", "fuse", "explain", "total")
-                if stage != "explain" or search.explain
+                for stage in ("embed", "store", "sql", "fuse", "explain", "total")
+                if stage in progress.milliseconds or stage not in ("store", "explain")
             },
             indexes={source: index for area in outcome.areas for source, index in area.indexes.items()},
             embeddings=progress.embeddings,
@@ -171,13 +171,14 @@ class PostgresSearcher:
             narrowing, filter = await self._narrowing(progress)
         with progress.clocked("embed"):
             await self._embed(progress, areas)
+        near = await self._near(progress, areas, narrowing)
         with progress.clocked("sql"):
-            asked = [await self._question(progress, area, narrowing) for area in areas]
+            asked = [await self._question(progress, area, narrowing, near.get(area.space)) for area in areas]
             answers = [await self._candidates(search, each) for each in asked]
         with progress.clocked("fuse"):
             mode = _mode(search, areas, progress.vectors)
             found = [[each for candidates, _ in answers for each in candidates[n]] for n in range(len(search.queries))]
-            ordered = [_ordered(search, mode, candidates) for candidates in found]
+            ordered = [in_order(search, mode, candidates) for candidates in found]
             mixed = merged(ordered)
             whole = by_weight(mixed) if weighing(search) else mixed
         with progress.clocked("sql"):
@@ -253,36 +254,56 @@ class PostgresSearcher:
         if refusals and search.mode == "vector":
             raise _with_attempts(refusals[0], progress.embeddings)
 
-    async def _question(self, progress: Progress, area: Area, narrowing: Narrowing) -> Question:
+    async def _near(
+        self, progress: Progress, areas: Sequence[Area], narrowing: Narrowing
+    ) -> Mapping[str | None, Near | None]:
+        """Return by space what another store says is near, where it is asked; note where it can't be, or has more."""
+        found: dict[str | None, Near | None] = {}
+        if self._nearest is None or not progress.vectors:
+            return found
+        with progress.clocked("store"):
+            held = await self._nearest.held()
+            for area in [area for area in areas if area.space in held and area.space in progress.vectors]:
+                condition, values = narrowing.of(area), narrowing.values(progress.search, area)
+                try:
+                    near = await self._nearest.near(area, progress.vectors[area.space], condition, values)
+                except VectorStoreUnavailable as error:
+                    log.warning("vector_store_not_asked", code=error.error_code, space=area.space, error=error.why)
+                    if progress.search.mode == "vector":
+                        raise
+                    progress.failed.add(area.space)
+                    del progress.vectors[area.space]
+                    progress.notes.append(NOT_ASKED.format(code=error.error_code))
+                    continue
+                found[area.space] = near
+                if near is not None and near.cut_short and CUT_SHORT not in progress.notes:
+                    progress.notes.append(CUT_SHORT)
+        return found
+
+    async def _question(self, progress: Progress, area: Area, narrowing: Narrowing, near: Near | None) -> Question:
         """Return what PostgreSQL is asked about an area."""
         search, vectors = progress.search, progress.vectors.get(area.space)
         words = search.mode != "vector" or vectors is None
         if vectors is None and not any(area.lexemes):
             return Question(area=area, query=None, values={})
-        condition = narrowing.condition
-        if condition is None and area.is_part:
-            condition = statements.SQL(SQL["everything"])
+        condition = narrowing.of(area)
         asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
         asked["weighing"] = weighed = weighing(search)
-        asked["parted"] = area.parted
+        asked |= {"parted": area.parted, "named": near is not None}
         query = (
             ready_statement(area.space, **asked, limit=MOST if weighed or search.facets else search.limit)
             if condition is None
             else statement(area.space, **asked, condition=condition)
         )
         values: dict[str, Any] = {
-            **narrowing.parameters,
-            "sources": list(search.sources),
-            "groups": sorted(search.groups or ()),
-            "space": area.space,
-            "pins": by_source(search.pins),
+            **narrowing.values(search, area),
             **weights(search),
-            "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
+            **(near.parameters if near else {}),
         }
         for number, lexemes in enumerate(area.lexemes):
             values[f"vector_{number}"] = None if vectors is None else vectors[number]
             values |= await self._words(number, lexemes, sought=words)
-        return Question(area=area, query=query, values=values)
+        return Question(area=area, query=query, values=values, near=near)
 
     async def _candidates(self, search: Search, asked: Question) -> tuple[list[list[Candidate]], Mapping[str, int]]:
         """Return an area's candidates for each query, and the indexes that they really come from."""
@@ -298,7 +319,14 @@ class PostgresSearcher:
     async def _plan(self, asked: Question) -> Mapping[str, Any]:
         """Return how PostgreSQL carries out what it is asked about an area."""
         plan = None if asked.query is None else await plan_of(self._rows, asked.query, asked.values)
-        return {"space": asked.area.space, "index_version": dict(asked.area.indexes), "plan": plan}
+        told: dict[str, Any] = {"space": asked.area.space, "index_version": dict(asked.area.indexes), "plan": plan}
+        if asked.near is not None and self._nearest is not None:
+            told["vector_store"] = {
+                "type": self._nearest.store.kind,
+                "asked_for": asked.near.asked,
+                "cut_short": asked.near.cut_short,
+            }
+        return told
 
     async def _words(self, number: int, lexemes: Collection[str], *, sought: bool) -> Mapping[str, Any]:
         """Return the words of a query, those that find passages, and what they count for."""
@@ -358,17 +386,3 @@ def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, ob
     if not any(by_vectors):
         return "lexical"
     return "vector" if search.mode == "vector" and all(by_vectors) else "hybrid"
-
-
-def _ordered(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list[Scored]:
-    """Return what one query found, without what is below the threshold."""
-    match mode:
-        case "vector":
-            ordered = by_vector(candidates)
-        case "lexical":
-            ordered = by_words(candidates)
-        case _:
-            fuse = by_ranks if search.fusion == "rrf" else fused
-            ordered = fuse(candidates, search.vector_weight)
-    least = search.threshold
-    return [each for each in ordered if least is None or each.score >= least]

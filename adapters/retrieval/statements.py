@@ -42,11 +42,12 @@ def statement(
     condition: statements.Composable | None = None,
     weighing: Weighing | None = None,
     parted: bool = False,
+    named: bool = False,
     most: int = MOST,
 ) -> statements.Composed:
     """Return the statement for a space and so many queries; with a condition, only places that satisfy it are found.
 
-    `parted`: some passages are given as parts of others. Its rows are the number of the query, a passage, its distance, its rank and what it weighs; the last one has the
+    `parted`: some passages are given as parts of others. `named`: another store names the nearest ones (near_N). Its rows are the number of the query, a passage, its distance, its rank and what it weighs; the last one has the
     indexes.
     """
     once: list[LiteralString] = [SQL["shelf"]]
@@ -54,7 +55,7 @@ def statement(
     if condition is not None:
         once.append(SQL["matching"])
     if vector:
-        each.append(SQL["vectors" if condition is None else "vectors_where"])
+        each.append(SQL["vectors_named" if named else "vectors" if condition is None else "vectors_where"])
     if words:
         each.append(SQL["words" if condition is None else "words_where"])
     last = "candidates" if vector and words else "candidates_of_vectors" if vector else "candidates_of_words"
@@ -90,17 +91,25 @@ def _names(number: int) -> dict[str, statements.Composable]:
         "number": statements.Literal(number),
         "rank": rank(number),
         **{name: statements.Identifier(f"{name}_{number}") for name in ("vectors", "words")},
-        **{name: statements.Placeholder(f"{name}_{number}") for name in ("vector", "some_words", "all_words")},
+        **{name: statements.Placeholder(f"{name}_{number}") for name in ("vector", "near", "some_words", "all_words")},
     }
 
 
 @lru_cache(maxsize=256)
 def ready_statement(
-    space: str | None, *, vector: bool, words: bool, queries: int, weighing: Weighing | None, parted: bool, limit: int
+    space: str | None,
+    *,
+    vector: bool,
+    words: bool,
+    queries: int,
+    weighing: Weighing | None,
+    parted: bool,
+    named: bool,
+    limit: int,
 ) -> bytes:
     """Return the statement of a search that nothing narrows, in the form in which it is sent."""
     # A literal: how the planner finds the nearest ones hangs on how few are wanted.
     most = MOST if words or parted else next((most for most in FEWER if most >= limit), MOST)
     return statement(
-        space, vector=vector, words=words, queries=queries, weighing=weighing, parted=parted, most=most
+        space, vector=vector, words=words, queries=queries, weighing=weighing, parted=parted, named=named, most=most
     ).as_bytes(None)

@@ -17,6 +17,7 @@ from adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresFailed
 from adapters.postgres.inspection import Inspection
 from adapters.postgres.log_check import check_log
 from adapters.postgres.migrations import MigrationRefused, SchemaOutdated, require_current
+from adapters.postgres.passages.standing import StoresStanding
 from api.database import APP_ROLE
 from api.logging import configure
 from api.settings import Settings, SettingsError, load, unknown_variables
@@ -185,6 +186,8 @@ def _of_database(settings: Settings, connection: psycopg.Connection[Any], *, ful
     yield _rights(look)
     yield _key(settings, look)
     yield from _projections(look)
+    if settings.vector_db_type != "pgvector":
+        yield _vectors(settings.vector_db_type, connection)
     yield _log(look, connection, full=full)
 
 
@@ -256,6 +259,18 @@ def _projections(look: Inspection) -> Iterator[Check]:
             yield Check(name=name, verdict="warning", found=found, advice="Is 'magnet serve' or a worker running?")
         else:
             yield Check(name=name, verdict="good", found=found)
+
+
+def _vectors(kind: str, connection: psycopg.Connection[Any]) -> Check:
+    spaces = StoresStanding(connection, kind).spaces()
+    waiting, gone = sum(each.waiting for each in spaces), sum(each.to_remove for each in spaces)
+    found = f"{kind}: {sum(each.stored for each in spaces)} vectors stored, {waiting} wait, {gone} places to be removed"
+    alone = sum(each.asked != each.store for each in spaces)
+    if waiting > SAMPLE or gone > SAMPLE or alone:
+        told = f"; PostgreSQL answers by itself in {alone} of {len(spaces)} spaces" if alone else ""
+        advice = "Is 'magnet serve' or a worker running, and the store within its reach? Its log says why it waits."
+        return Check(name="vectors", verdict="warning", found=found + told, advice=advice)
+    return Check(name="vectors", verdict="good", found=found)
 
 
 def _log(look: Inspection, connection: psycopg.Connection[Any], *, full: bool) -> Check:

@@ -18,6 +18,7 @@ from api.cli.projections import projections
 from api.cli.replay import replay
 from api.cli.replay_conversations import replay_conversations
 from api.cli.serving import serve, worker
+from api.cli.vectors import vectors
 
 app = typer.Typer(
     name="magnet",
@@ -40,6 +41,7 @@ events.command()(archived)
 app.add_typer(events, name="events")
 app.add_typer(audit, name="audit")
 app.add_typer(projections, name="projections")
+app.add_typer(vectors, name="vectors")
 app.add_typer(keys, name="keys")
 app.command()(apply)
 app.command()(export)

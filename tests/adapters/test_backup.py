@@ -132,6 +132,18 @@ async def test_what_was_restored_has_the_same_hashes_readable_secrets_and_goes_o
     assert len(contents(other.app_dsn)) == 63
 
 
+async def test_another_store_of_vectors_is_filled_anew_after_a_restore(database, other, tmp_path):
+    install(database)
+    with connection(database.owner_dsn) as made:
+        made.execute("INSERT INTO magnet.vector_stores (store) VALUES ('qdrant:1')")
+    path = tmp_path / "magnet.backup"
+    back_up(database.app_dsn, KEY, path)
+    with path.open("rb") as file:
+        restore(file, target(other, tmp_path / "home"), replace=False)
+    with connection(other.app_dsn) as made:
+        assert made.execute("SELECT store, filling FROM magnet.vector_stores").fetchall() == [("qdrant:1", 2)]
+
+
 async def test_a_backup_is_for_its_owners_eyes_and_leaves_nothing_beside(backup):
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert [path.name for path in backup.parent.iterdir()] == [backup.name]

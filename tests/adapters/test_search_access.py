@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.retrieval import searcher
+from adapters.retrieval import narrowing
 from tests.support.knowledge import Knowledge, knowledge
 from tests.support.postgres import Database
 
@@ -14,8 +14,8 @@ STAFF = frozenset({"staff"})
 @pytest.fixture(params=["few", "many"])
 async def known(request: pytest.FixtureRequest, database: Database, monkeypatch) -> AsyncIterator[Knowledge]:
     if request.param == "many":
-        monkeypatch.setattr(searcher, "FEWEST", 0)
-        monkeypatch.setattr(searcher, "MOST_EXACT", 0)
+        monkeypatch.setattr(narrowing, "FEWEST", 0)
+        monkeypatch.setattr(narrowing, "MOST_EXACT", 0)
     async with knowledge(database) as made:
         yield made
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.retrieval import searcher
+from adapters.retrieval import narrowing
 from domain.errors import Invalid
 from domain.filters import canonical_time
 from tests.support.knowledge import Knowledge, knowledge
@@ -138,8 +138,8 @@ wild = st.recursive(
 async def known(request: pytest.FixtureRequest, database: Database, monkeypatch) -> AsyncIterator[Knowledge]:
     """All documents, found one by one where few fit, and by the indexes where many do."""
     if request.param == "many":
-        monkeypatch.setattr(searcher, "FEWEST", 0)
-        monkeypatch.setattr(searcher, "MOST_EXACT", 0)
+        monkeypatch.setattr(narrowing, "FEWEST", 0)
+        monkeypatch.setattr(narrowing, "MOST_EXACT", 0)
     async with knowledge(database) as made:
         await made.source(metadata={"when": {"path": "when", "type": "time"}})
         for name, metadata in DOCUMENTS.items():

@@ -70,7 +70,10 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "postgresql://host/only"),
         ("DATABASE_URL", "hush-hush"),
         ("MIGRATION_DATABASE_URL", "postgresql://user:hush-hush@host/"),
-        ("VECTOR_DB_TYPE", "hush-hush"),
+        ("VECTOR_DB_TYPE", "Hush hush"),
+        ("VECTOR_DB_CONFIG", "hush-hush"),
+        ("VECTOR_DB_CONFIG", '["hush-hush"]'),
+        ("VECTOR_DB_SECRETS", '{"api_key": ["hush-hush"]}'),
         ("KAFKA_BOOTSTRAP_SERVERS", "hush-hush"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:99999"),
         ("OPENAI_BASE_URL", "ftp://hush-hush"),
@@ -98,7 +101,7 @@ def test_a_wrong_value_is_refused_by_name_and_not_shown(monkeypatch: pytest.Monk
         load()
 
     assert str(refused.value).startswith(f"{name} is wrong: expected ")
-    assert "hush" not in str(refused.value)
+    assert "hush" not in str(refused.value).lower()
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import sha256
 from math import sqrt
@@ -14,12 +14,14 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.postgres.passages.stored import StoredPassages
 from adapters.postgres.passages.upkeep import keep_passages
 from adapters.postgres.passages.writer import PostgresPassagesWriter
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import ReadModel
 from adapters.retrieval.searcher import PostgresSearcher, search_session
 from commands.models.model_calls import Embedded, ModelUsed
+from commands.retrieval.vector_store import VectorStore
 from domain.document import Document
 from domain.knowledge_source import KnowledgeSource
 from domain.pricing import Cost, Usage
@@ -214,8 +216,9 @@ class Knowledge:
 
 
 @asynccontextmanager
-async def knowledge(database: Database) -> AsyncIterator[Knowledge]:
-    """Put everything together on a test's database."""
+async def knowledge(database: Database, store: VectorStore | None = None) -> AsyncIterator[Knowledge]:
+    """Put everything together on a test's database; `store`: what says which vectors are near."""
+    model = PASSAGES if store is None else replace(PASSAGES, upkeep=StoredPassages(store).keep)
     connecting = psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True)
     async with await connecting as owner, read_side(database) as side:
         pool = AsyncConnectionPool(
@@ -227,5 +230,5 @@ async def knowledge(database: Database) -> AsyncIterator[Knowledge]:
             kwargs={"autocommit": True},
         )
         models = TinyEmbeddings()
-        async with pool, running(side.runner([PASSAGES])):
-            yield Knowledge(side=side, owner=owner, models=models, searcher=PostgresSearcher(pool, models))
+        async with pool, running(side.runner([model])):
+            yield Knowledge(side=side, owner=owner, models=models, searcher=PostgresSearcher(pool, models, store))

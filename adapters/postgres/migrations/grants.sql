@@ -10,7 +10,8 @@ GRANT INSERT ON magnet.installation TO {app};
 GRANT INSERT, UPDATE, DELETE ON magnet.leases, magnet.jobs, magnet.turn_events, magnet.sync_items TO {app};
 GRANT INSERT, DELETE ON magnet.transformations, magnet.contents, magnet.parsings, magnet.chunkings, magnet.chunks, magnet.embeddings,
     magnet.source_documents, magnet.uploads, magnet.spaces TO {app};
-GRANT INSERT, UPDATE, DELETE ON magnet.webhook_feeds, magnet.webhook_dead_letters TO {app};
+GRANT INSERT, UPDATE, DELETE ON magnet.webhook_feeds, magnet.webhook_dead_letters, magnet.stored_places,
+    magnet.vector_stores TO {app};
 GRANT INSERT ON magnet.tree_nodes, magnet.checkpoints, magnet.access_log TO {app};
 GRANT INSERT, UPDATE, DELETE ON magnet.inbox, magnet.consumed, magnet.foreign_messages TO {app};
 REVOKE ALL ON FUNCTION magnet.append, magnet.apply_effects, magnet.apply_work_effects,

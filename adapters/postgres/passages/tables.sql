@@ -146,6 +146,9 @@ CREATE TABLE written (document uuid PRIMARY KEY);
 -- Shelves on which passages are found that are given as part of others.
 CREATE TABLE parted (shelf bigint PRIMARY KEY);
 
+-- name: held  -- spaces whose large table is searched by another store, which has all of it; in any schema, too
+CREATE TABLE IF NOT EXISTS held (space text PRIMARY KEY, store text NOT NULL)
+
 -- name: has_space
 SELECT dimensions FROM spaces WHERE name = %(space)s
 

@@ -68,7 +68,8 @@ async def keep_passages(
     one builds it again. `before`: what the last look returned, the sizes of spaces that may still grow; those that
     did are left alone while they can be. None: nothing is left.
     """
-    await _count_words(pool, schema)
+    await count_words(pool, schema)
+    await _let_go(pool, schema)
     left: dict[str, int] = {}
     for space in await _spaces(pool, schema):
         grows = before is not None and before.get(space.name) != space.passages
@@ -78,7 +79,7 @@ async def keep_passages(
     return left
 
 
-async def _count_words(pool: AsyncConnectionPool, schema: str) -> None:
+async def count_words(pool: AsyncConnectionPool, schema: str) -> None:
     """Have PostgreSQL count how common words are, where it knows of far fewer or far more passages than there are."""
     names = {"schema": statements.Identifier(schema)}
     async with pool.connection() as connection:
@@ -91,6 +92,12 @@ async def _count_words(pool: AsyncConnectionPool, schema: str) -> None:
             await connection.execute(statements.SQL(SQL["count_words"]).format(**names))
 
 
+async def _let_go(pool: AsyncConnectionPool, schema: str) -> None:
+    """Note that another store holds nothing here: what is moved from now on is not put there."""
+    async with pool.connection() as connection:
+        await connection.execute(statements.SQL(SQL["let_go"]).format(schema=statements.Identifier(schema)))
+
+
 async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:
     query = statements.SQL(SQL["spaces"]).format(schema=statements.Identifier(schema))
     async with pool.connection() as connection:
@@ -99,11 +106,12 @@ async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:
 
 
 class PostgresVectorTables:
-    """Tells how far upkeep is."""
+    """Tells how far upkeep is; `indexed`: here, not in another store."""
 
-    def __init__(self, pool: AsyncConnectionPool, schema: str = "passages_v1") -> None:
+    def __init__(self, pool: AsyncConnectionPool, schema: str = "passages_v1", *, indexed: bool = True) -> None:
         self._pool = pool
         self._schema = schema
+        self._indexed = indexed
 
     async def in_order(self, source: UUID, index: int, position: int) -> bool:
         """Return whether all up to a position is found in an index, no slower than in the one that answers."""
@@ -120,7 +128,8 @@ class PostgresVectorTables:
             fresh = statements.SQL(SQL["fresh"]).format(**tables(space, self._schema))
             few = await (await connection.execute(fresh, {"most": 2 * MOST_FRESH})).fetchone()
         assert few is not None
-        return bool(few[0]) and (bool(indexed) or passages <= SMALL or dimensions > LONGEST_INLINE)
+        searched = bool(indexed) or passages <= SMALL or dimensions > LONGEST_INLINE
+        return bool(few[0]) and (searched or not self._indexed)
 
 
 class _Keeper:

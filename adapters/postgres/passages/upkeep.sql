@@ -12,6 +12,9 @@ FROM pg_class c WHERE c.oid = format('%%I.passages', %(schema)s::text)::regclass
 -- name: count_words
 ANALYZE {schema}.passages (words)
 
+-- name: let_go
+DELETE FROM {schema}.held
+
 -- name: waiting  -- how many vectors have not been moved yet, and the bytes that are scanned to find them
 SELECT count(*), pg_relation_size(format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass) FROM {fresh}
 

@@ -30,8 +30,8 @@ class PostgresPassagesWriter:
     @staticmethod
     async def create(connection: AsyncConnection[Any]) -> None:
         """Make the empty tables."""
-        await connection.execute(TABLES["create"])
-        await connection.execute(TABLES["late"])
+        for part in ("create", "late", "held"):
+            await connection.execute(TABLES[part])
 
     @staticmethod
     async def complete(connection: AsyncConnection[Any]) -> None:
@@ -39,6 +39,7 @@ class PostgresPassagesWriter:
         row = await (await connection.execute(TABLES["is_late"])).fetchone()
         if row is not None and not row[0]:
             await connection.execute(TABLES["late"])
+        await connection.execute(TABLES["held"])
 
     async def checksum(self) -> str:
         """Return a checksum over all rows; of long texts it takes the length."""

@@ -1,0 +1,40 @@
+"""What a search may find at all, and how much may be left for all of it to be compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql as statements
+
+from adapters.retrieval.statements import SQL
+from adapters.retrieval.survey import Area
+from adapters.retrieval.weighing import by_source
+from domain.retrieval import Search
+
+FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
+"""Passages up to which all that a filter leaves are compared: 1 in SHARE of what there is, within bounds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Narrowing:
+    """What may be found at all: a condition on a place, with its parameters; None: everything."""
+
+    condition: statements.Composable | None
+    parameters: Mapping[str, Any]
+
+    def of(self, area: Area) -> statements.Composable | None:
+        """Return the condition for an area; where that is a part of what its space holds, not everything can be found."""
+        if self.condition is None and area.is_part:
+            return statements.SQL(SQL["everything"])
+        return self.condition
+
+    def values(self, search: Search, area: Area) -> Mapping[str, Any]:
+        """Return the parameters of what may be found in an area."""
+        return {
+            **self.parameters,
+            "sources": list(search.sources),
+            "groups": sorted(search.groups or ()),
+            "space": area.space,
+            "pins": by_source(search.pins),
+            "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
+        }
