@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from adapters import failpoints
+from tests.api.test_prompt_runs import events_in
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.server import Running, serving
 from tests.support.talks import Events, Talks, said, talks, types
@@ -176,6 +177,30 @@ async def test_resume_by_last_event_id_from_another_process_without_gap_or_doubl
     for after in range(len(whole) + 2):
         assert await elsewhere.follow(turn, after) == whole[after:]
         assert await talk.follow(turn, after) == whole[after:]
+
+
+async def test_20_clients_on_one_stream_get_the_same_bytes_whenever_and_wherever_they_join(
+    talk: Talks, elsewhere: Talks, server: ModelServer
+):
+    path, gate = await talk.begin(), Gate()
+    words = " ".join(f"word{number}" for number in range(40))
+    server.script_for("chat-model", Reply(text="Let me see.", tool_calls=SEARCH), Reply(text=f"{words} [1]", gate=gate))
+    turn = await talk.start(path, "All of it?")
+
+    def join(count: int) -> list[asyncio.Task[Any]]:
+        return [
+            asyncio.create_task(each.call("GET", f"{turn}/stream")) for _ in range(count) for each in (talk, elsewhere)
+        ]
+
+    clients = join(5)  # some from the beginning, some while it says something, some when all of it is said
+    await asked(server, 2)
+    clients += join(3)
+    gate.open()
+    answers = await asyncio.gather(*clients)
+    answers += await asyncio.gather(*join(2))
+    assert (len(answers), {answer.status_code for answer in answers}) == (20, {200})
+    assert len({answer.content for answer in answers}) == 1
+    assert said(events_in(answers[0].text)) == f"Let me see.\n\n{words} [1]"
 
 
 async def test_a_stream_whose_last_pieces_were_never_written_is_completed_from_the_log(
