@@ -24,6 +24,7 @@ from commands.configuration import resolved
 from commands.models.model_calls import (
     Attempt,
     ChatAnswer,
+    ChatModels,
     ChatRequest,
     ModelCallFailed,
     ModelUsed,
@@ -122,25 +123,24 @@ class Shelf:
 
 
 class Agents:
-    """Agents on a shelf, and one model that all of them ask."""
+    """Agents on a shelf, and one model that all of them ask; with `models` they ask those instead."""
 
-    def __init__(self, answerer: Any = None) -> None:
+    def __init__(self, answerer: Any = None, *, models: ChatModels | None = None) -> None:
         self.shelf, self.model, self.done = Shelf(), Scripted(), list[ActionDone]()
         self.guards: dict[str, Guard] = {"pii": PiiGuard(), "injection": InjectionGuard()}
         runs = cast(Runs, None)
-        prompts = PromptRuns(
-            models=self.model, things=self.shelf, renderer=PlainRenderer(), execution=cast(Execution, None)
-        )
+        asked = models or self.model
+        prompts = PromptRuns(models=asked, things=self.shelf, renderer=PlainRenderer(), execution=cast(Execution, None))
         self.loop = agent_loop_of(
             things=self.shelf,
-            chat=self.model,
+            chat=asked,
             answerer=cast(Answerer, answerer),
             prompts=prompts,
             tools=Tools(things=self.shelf, servers=cast(Any, None)),
             guards=self.guards,
         )
         self.recording = Recording(runs, uuid4(), Context(actor=SYSTEM), "full")
-        self.memory = Memory(things=self.shelf, models=self.model, prompts=prompts)
+        self.memory = Memory(things=self.shelf, models=asked, prompts=prompts)
         self.make(Prompt, "shout", text="Shout!")
 
     def make(self, kind: type[Configuration], name: str, **definition: Any) -> UUID:
@@ -163,17 +163,17 @@ class Agents:
         **more: Any,
     ) -> list[Any]:
         """Have an agent answer the last of the person's messages; return all that happens."""
-        return [piece async for piece in self._asked(name, *messages, steps=steps, course=course, **more)]
+        return [piece async for piece in self.asked(name, *messages, steps=steps, course=course, **more)]
 
     async def told_until_it_fails(self, name: str, *messages: str, steps: Sequence[Any]) -> list[Any]:
         """Have an agent answer, and return what happens until its model fails."""
         pieces = []
         with contextlib.suppress(ModelCallFailed):
-            async for piece in self._asked(name, *messages, steps=steps):
+            async for piece in self.asked(name, *messages, steps=steps):
                 pieces.append(piece)
         return pieces
 
-    async def _asked(
+    async def asked(
         self,
         name: str,
         *messages: str | dict[str, Any],
