@@ -37,6 +37,11 @@ def ingest(
     tell = (lambda _: None) if as_json else note
 
     async def work(connection: "Connection") -> None:
+        if not files:  # nothing is made for what is not there
+            _report(
+                Ingestion(connection=connection, source=source, quiet=as_json), left_out, as_json=as_json, waited=wait
+            )
+            raise CommandFailed("There is nothing that could be taken.")
         made = await ensure_source(connection, source)
         if made:
             tell(f"The knowledge source '{source}' was made.")

@@ -72,6 +72,14 @@ def test_files_are_taken_by_a_server_and_nobody_waits_where_that_is_asked_for(ma
         assert "RAG tool 'more' was made: magnet ask --rag-tool more " in more.err
 
 
+def test_where_there_is_nothing_to_take_nothing_is_made(magnet: Magnet, folder: Path):
+    done = magnet("ingest", str(folder / "missing"), str(folder / "empty.txt"))
+    assert (done.status, done.out) == (1, "0 indexed, 2 failed, 0 skipped, in 'documents'\n")
+    assert f"failed: {folder / 'missing'}: no such file or directory" in done.err
+    assert "There is nothing that could be taken" in done.err
+    assert magnet.ok("events", "--json").lines == []
+
+
 def test_an_archived_source_takes_nothing(magnet: Magnet, folder: Path):
     magnet.ok("ingest", str(folder))
     with magnet.running("serve") as server:
