@@ -2,11 +2,9 @@
 # ruff: noqa: RUF001 - texts of other scripts are what this is about
 
 import random
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from adapters.reading.reader import Reader
 from commands.knowledge.reading import Unreadable
@@ -144,13 +142,6 @@ CASES = {
     "a picture named as a page": Case("a.html", b"\x89PNG\r\n\x1a\n" + bytes(99), code="unreadable"),
     "a film": Case("a.mp4", b"\x00\x00\x00\x18ftypmp42", code="unsupported_media_type"),
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reader() -> AsyncIterator[Reader]:
-    made = Reader(processes=1)
-    yield made
-    await made.close()
 
 
 @pytest.mark.asyncio(loop_scope="module")

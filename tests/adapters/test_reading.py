@@ -1,6 +1,5 @@
 """Reading documents: what they say is kept as it is, and what can't be read says why."""
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -16,15 +15,10 @@ from tests.support.files import (
     with_entry,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ODD = '10:30 https://x "q" (a)\n\n\tif x:\r\n\t\treturn  1\n| a | b |\n'
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-
-
-@pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    made = Reader(processes=1)
-    yield made
-    await made.close()
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.csv", "a.json", "a.py", "README", "a.log"])
@@ -172,13 +166,12 @@ async def test_a_wrong_extension_is_noticed(reader: Reader):
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "application/zip", "video/mp4", "application/msword"])
-def test_what_no_parser_reads_is_refused_with_what_can_be_read(media_type: str):
+async def test_what_no_parser_reads_is_refused_with_what_can_be_read(reader: Reader, media_type: str):
     with pytest.raises(UnsupportedMediaType, match="Markdown"):
-        Reader().parser(media_type, "a")
+        reader.parser(media_type, "a")
 
 
-def test_the_media_type_decides_and_the_name_helps_where_it_tells_nothing():
-    reader = Reader()
+async def test_the_media_type_decides_and_the_name_helps_where_it_tells_nothing(reader: Reader):
     assert reader.parser("application/pdf", "a.txt") == "pdf/2"
     assert reader.parser("text/plain", "notes.md") == "markdown/2"
     assert reader.parser("application/octet-stream", "..\\..\\x.PY") == "code/2"

@@ -1,7 +1,5 @@
 """Books: their pages in the order of the spine, read as XML or as the HTML that they are."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from adapters.reading.reader import Reader
@@ -9,19 +7,14 @@ from commands.knowledge.reading import PasswordProtected, TooLarge, Unreadable
 from tests.support.files import declaring, overlapping, with_entry, with_part
 from tests.support.office_files import an_epub
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 XHTML = '<?xml version="1.0" encoding="utf-8"?><!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml"><head>%s</head><body>%s</body></html>'
 LOCKED = (
     '<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
     '<e:EncryptedData xmlns:e="http://www.w3.org/2001/04/xmlenc#"><e:CipherData><e:CipherReference URI="%s"/>'
     "</e:CipherData></e:EncryptedData></encryption>"
 )
-
-
-@pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    made = Reader(processes=1)
-    yield made
-    await made.close()
 
 
 async def test_a_book_is_its_pages_in_the_order_of_its_spine(reader: Reader):

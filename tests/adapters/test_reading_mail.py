@@ -1,12 +1,12 @@
 """Mails: who wrote what to whom and when, in the form that was written; what is attached is named."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from adapters.reading.reader import Reader
 from commands.knowledge.reading import PasswordProtected, ReadingLimit, Unreadable
 from tests.support.office_files import a_mail
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HEAD = (
     "Subject: Grüße aus Köln \u2013 世界\n"
@@ -14,13 +14,6 @@ HEAD = (
     "To: a@x.example, Bé <b@x.example>\n"
     "Date: Wed, 01 May 2024 10:30:00 +0200\n\n"
 )
-
-
-@pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    made = Reader(processes=1)
-    yield made
-    await made.close()
 
 
 async def test_a_mail_is_its_headers_its_text_and_the_names_of_what_is_attached(reader: Reader):

@@ -1,13 +1,13 @@
 """Slides and sheets: in their order, with titles and tables; what would burst ends with its reason."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from adapters.reading.reader import Reader
 from commands.knowledge.reading import PasswordProtected, ReadingLimit, TooLarge, Unreadable
 from tests.support.files import a_docx, declaring, overlapping, with_entry, with_part
 from tests.support.office_files import SHEETS, a_pptx, a_shape, an_epub, an_xlsx
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LAUGHS = (
     b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha">'
@@ -34,13 +34,6 @@ CHOICE = (
     '<m:AlternateContent xmlns:m="http://schemas.openxmlformats.org/markup-compatibility/2006">'
     f"<m:Choice>{a_shape('new form')}</m:Choice><m:Fallback>{a_shape('old form')}</m:Fallback></m:AlternateContent>"
 )
-
-
-@pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
-    made = Reader(processes=1)
-    yield made
-    await made.close()
 
 
 async def test_slides_are_pages_in_the_order_they_are_shown_with_titles_tables_diagrams_and_notes(reader: Reader):
