@@ -161,17 +161,23 @@ print(json.dumps(ends))
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "megabytes"),  # from one filling of the memory to the next; wider where each filling takes a second
     [
-        "{{ l }}",
-        "{{ t|tojson }}",
-        "{% set m = [l] * 999 %}{{ m|tojson|length }}",
-        "{% set s = 'a' * 40000000 %}{{ [s]|tojson|length }}",
-        "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(21) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ [ns.s] }}",
+        ("{{ l }}", 12),
+        ("{{ t|tojson }}", 12),
+        ("{% set m = [l] * 999 %}{{ m|tojson|length }}", 48),
+        ("{% set s = 'a' * 40000000 %}{{ [s]|tojson|length }}", 12),
+        (
+            "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(21) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ [ns.s] }}",
+            12,
+        ),
     ],
 )
-def test_a_process_that_has_no_memory_left_says_so_and_does_not_crash(source: str, pytestconfig: pytest.Config) -> None:
-    megabytes = 4 if pytestconfig.getoption("long") else 12  # from one filling of the memory to the next
+def test_a_process_that_has_no_memory_left_says_so_and_does_not_crash(
+    source: str, megabytes: int, pytestconfig: pytest.Config
+) -> None:
+    if pytestconfig.getoption("long"):
+        megabytes = 4
     request = {
         "op": "render", "templates": [["t", source]], "includes": {},
         "variables": {"l": [{"k": number} for number in range(20_000)], "t": "\x1f" * 900_000},
