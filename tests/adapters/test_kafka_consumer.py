@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,17 +16,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from adapters.kafka.consumer import SQL, InboxConsumer, NotOurs, read
 from adapters.postgres.reading import rows_of
 from tests.support.commands import Done, run
-from tests.support.kafka import Broker, some_broker
+from tests.support.kafka import Broker
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
 PROMPTS = 30
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with some_broker(tmp_path_factory.mktemp("kafka")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,19 +14,13 @@ from adapters.postgres.reading import rows_of
 from adapters.projection_runner.batch import Batches, ReadModel
 from api.read_models import READ_MODELS
 from tests.support.commands import start
-from tests.support.kafka import Broker, some_broker
+from tests.support.kafka import Broker
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
 GROUP = "g"
 ENDS = "SELECT coalesce(max(position), 0) FROM magnet_read.partitions WHERE schema = %(schema)s"
 FED = [model for model in READ_MODELS if model.name in ("configurations_v1", "runs_v1")]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with some_broker(tmp_path_factory.mktemp("kafka")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +23,6 @@ from tests.support.postgres import Database
 
 PATIENCE = 60.0
 KILLS, LONG_KILLS = 2, 50
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with some_broker(tmp_path_factory.mktemp("kafka")) as running:
-        yield running
 
 
 @dataclass
@@ -164,7 +158,7 @@ async def test_while_broker_and_relays_are_killed_commands_go_on_and_nothing_is_
     request: pytest.FixtureRequest, database: Database, tmp_path: Path
 ):
     kills = LONG_KILLS if request.config.getoption("--long") else KILLS
-    with some_broker(tmp_path / "kafka") as broker:
+    with some_broker(tmp_path / "kafka", brief=True) as broker:
         async with read_side(database) as side:
             numbers = itertools.count()
 

@@ -10,9 +10,9 @@ from tests.support.kafka.broker import Broker
 from tests.support.kafka.tansu import Tansu
 
 
-def some_broker(directory: Path, port: int = 0) -> Broker:
+def some_broker(directory: Path, port: int = 0, *, brief: bool = False) -> Broker:
     """Return a broker that is not started yet: the real one if this machine can run it."""
-    return ApacheKafka(directory, port) if is_possible() else Tansu(directory, port)
+    return (ApacheKafka if is_possible() else Tansu)(directory, port, brief=brief)
 
 
 __all__ = ["ApacheKafka", "Broker", "Tansu", "some_broker"]

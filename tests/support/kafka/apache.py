@@ -12,6 +12,9 @@ from tests.support.kafka.broker import Broker, free_port
 POM = Path(__file__).parent / "pom.xml"
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qk"
 MEMORY = ["-Xmx320m", "-Xms64m", "-XX:+UseSerialGC"]
+BRIEF = ["-XX:TieredStopAtLevel=1"]
+"""Where its start is most of what it does: code that is compiled better would not be used for long."""
+
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
@@ -61,7 +64,7 @@ class ApacheKafka(Broker):
     durable = True
 
     def _command(self) -> list[str]:
-        java = ["java", *MEMORY, "-cp", class_path()]
+        java = ["java", *MEMORY, *(BRIEF if self.brief else ()), "-cp", class_path()]
         settings = self.directory / "server.properties"
         if not settings.exists():
             settings.write_text(

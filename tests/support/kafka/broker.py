@@ -23,8 +23,10 @@ class Broker(ABC):
     durable: ClassVar[bool]
     """Whether what it took is still there after it was killed."""
 
-    def __init__(self, directory: Path, port: int = 0) -> None:
+    def __init__(self, directory: Path, port: int = 0, *, brief: bool = False) -> None:
+        """`brief`: it serves for some seconds, and its start is to take little."""
         self.directory = directory
+        self.brief = brief
         self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
