@@ -1,6 +1,8 @@
 """Subjects: all that is held of a person is given out, and what they said is erased, wherever it lies."""
 
 import asyncio
+import gzip
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from adapters.backup.dump import back_up
+from api.cli.backups import key_text
+from projections.integration_events import cloud_event
 from tests.api.test_turns import asked, held
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.model_server.steps import refused
@@ -157,6 +162,29 @@ async def test_of_who_was_erased_nothing_that_was_said_can_be_read_anywhere(
     assert keys == [(None,)]
     assert database_holds(talk.magnet.database.owner_dsn, CANARY) == []
     assert CANARY not in capsys.readouterr().out
+    await nothing_that_leaves_holds(talk, CANARY)
+
+
+async def nothing_that_leaves_holds(talk: Talks, text: str) -> None:
+    """Look through a backup, the log as files and as messages to Kafka, and all that lies beside the database."""
+    settings = talk.magnet.container.settings
+    assert text not in str(
+        [cloud_event(event, "x") for event in (await talk.magnet.get("/v1/events?limit=500"))["items"]]
+    )
+    for form in ("ndjson", "csv"):
+        exported = (await talk.call("GET", f"/v1/events?format={form}")).text
+        assert "conversation.turn_started" in exported and text not in exported
+    file = settings.home / "backup"
+    await asyncio.to_thread(back_up, talk.magnet.database.app_dsn, key_text(settings), file)
+    with tarfile.open(file) as backup:
+        members = [(member.name, backup.extractfile(member)) for member in backup.getmembers()]
+        held = {name: member.read() for name, member in members if member is not None}
+    file.unlink()
+    unpacked = {name: gzip.decompress(data) if name.endswith(".gz") else data for name, data in held.items()}
+    assert any(b"conversation.turn_started" in data for data in unpacked.values())
+    unpacked |= {str(path): path.read_bytes() for path in settings.home.rglob("*") if path.is_file()}
+    for name, data in unpacked.items():
+        assert text.encode() not in data and text.encode().hex().encode() not in data, name
 
 
 async def test_others_are_left_alone_the_log_still_verifies_and_is_rebuilt_to_the_same(
