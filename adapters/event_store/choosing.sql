@@ -17,6 +17,20 @@ FROM (
 WHERE before < %(heaviest)s
 ORDER BY position
 
+-- name: count  -- how many events each filter leads to by itself, up to the limit
+WITH bounds AS MATERIALIZED (
+    SELECT greatest(%(after)s::bigint, magnet.position_before(%(since)s::timestamptz)) AS low,
+        coalesce(magnet.position_before(%(until)s::timestamptz), 9223372036854775807) AS high
+)
+SELECT {counts}
+
+-- name: held_in_reason  -- what may hold a part of a reason, by its trigrams
+SELECT e.notification_id AS position FROM magnet.magnet_events e
+WHERE e.reason IS NOT NULL AND magnet.trigrams(e.reason) @> magnet.trigrams(%(reason)s)
+    AND e.notification_id + 0 > (SELECT low FROM bounds) AND e.notification_id + 0 <= (SELECT high FROM bounds)
+    AND {others}
+LIMIT %(limit)s
+
 -- name: within  -- the part of the log that is asked for
 e.notification_id > (SELECT low FROM bounds) AND e.notification_id <= (SELECT high FROM bounds)
 

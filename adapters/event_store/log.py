@@ -10,7 +10,7 @@ import orjson
 from eventsourcing.persistence import StoredEvent
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.event_store.choosing import LogFilter, statement
+from adapters.event_store.choosing import COUNTED, LogFilter, counting, rarest, statement
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres import sql
 from adapters.postgres.arrays import texts
@@ -106,7 +106,11 @@ class EventLog:
         Fewer are returned where those have `heaviest` bytes or more: the one that makes them so is the last.
         """
         values = {"after": after, "limit": limit, "heaviest": heaviest, **asked.parameters}
-        return self._entries(await rows_of(self._pool, statement(asked), values, binary=True))
+        leading = None
+        if (query := counting(asked)) is not None:
+            [counts] = await rows_of(self._pool, query, values | {"limit": COUNTED}, binary=True)
+            leading = rarest(asked, counts)
+        return self._entries(await rows_of(self._pool, statement(asked, leading), values, binary=True))
 
     async def stream(self, stream: UUID, *, after: int = 0, before: int = END, limit: int = 500) -> list[LogEntry]:
         """Return the entries of a stream between two versions (both exclusive), the newest first."""

@@ -15,6 +15,7 @@ from adapters.event_store import choosing
 from adapters.event_store.choosing import LogFilter
 from adapters.event_store.log import END
 from adapters.event_store.requests import Metadata, Request
+from adapters.postgres.reading import rows_of
 from domain.model import Model
 from domain.prompt import Prompt
 from projections.recorded import LogEntry
@@ -105,6 +106,31 @@ async def test_every_filter_and_every_two_find_what_reading_everything_finds(
         after = number % len(entries)
         some = [position for position in wanted if position > after][:3]
         assert [entry.position for entry in await side.log.read(after, 3, filter)] == some, (filter, after)
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "leads"),
+    [
+        (LogFilter(types=["prompt.created"], actor="nobody"), "actor"),
+        (LogFilter(types=["prompt.archived"], actor="anna"), "types"),
+        (LogFilter(kind="prompt", reason="never said"), "reason"),
+        (LogFilter(types=["nothing.ever"], reason="never said", actor="nobody"), "types"),
+    ],
+)
+async def test_of_several_filters_the_one_that_leads_to_the_fewest_is_followed(
+    side: ReadSide, asked_for: LogFilter, leads: str
+):
+    await written(side)
+    query = choosing.counting(asked_for)
+    assert query is not None
+    values = {"after": 0, "limit": choosing.COUNTED, **asked_for.parameters}
+    [counts] = await rows_of(side.pool, query, values, binary=True)
+    assert choosing.rarest(asked_for, counts) == leads
+
+
+def test_where_it_is_clear_what_leads_nothing_is_counted():
+    for asked_for in (LogFilter(), LogFilter(kind="prompt"), LogFilter(aggregate=uuid4(), types=["prompt.created"])):
+        assert choosing.counting(asked_for) is None
 
 
 async def test_the_events_of_a_thing_are_found_without_going_through_the_positions_of_the_log(
