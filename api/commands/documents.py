@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api.body import media_type, parse, read_object
 from api.call import Call, Operation, message_in
 from api.commands.configurations import nothing_else
+from api.errors import HttpProblem
 from api.multipart import Part, fingerprint, read_parts
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
 from commands.knowledge.connectors import GivenDocument
@@ -28,6 +29,8 @@ LARGEST_JSON = 32 * 1024 * 1024
 """Bytes of a JSON body with documents; larger ones are sent as files."""
 
 FIELDS = ("metadata", "acl", "message")
+EXAMPLES = {"metadata": '{"team": "sales"}', "acl": '["sales"]'}
+SPOKEN_OF = frozenset({"not_json", "empty_body"})
 MULTIPART = "multipart/form-data"
 UNTOLD = "application/octet-stream"
 """What clients say of files that they know nothing of."""
@@ -147,7 +150,7 @@ def files_of(parts: Sequence[Part]) -> tuple[list[GivenDocument], str | None]:
         elif part.name not in FIELDS or part.name in fields:
             raise Invalid(f"The fields are files, {', '.join(FIELDS)}; all but files once.", code="extra_forbidden")
         else:
-            fields[part.name] = _text(part) if part.name == "message" else parse(part.content)
+            fields[part.name] = _text(part) if part.name == "message" else _json(part)
     metadata, acl = fields.get("metadata", {}), fields.get("acl")
     if acl is not None and not (isinstance(acl, list) and all(isinstance(each, str) for each in acl)):
         raise Invalid("acl is a list of names of groups.", code="invalid_acl", pointer="/acl")
@@ -164,6 +167,15 @@ def files_of(parts: Sequence[Part]) -> tuple[list[GivenDocument], str | None]:
         for part in files
     ]
     return given, message_in(fields)
+
+
+def _json(part: Part) -> Any:
+    try:
+        return parse(part.content)
+    except HttpProblem as problem:  # which speaks of the body
+        told = f"The field `{part.name}` is JSON, such as {EXAMPLES[part.name]}"
+        detail = told + ("." if problem.error_code in SPOKEN_OF else f": {problem}")
+        raise HttpProblem(problem.status, problem.error_code, detail) from None
 
 
 def _text(part: Part) -> str:

@@ -477,6 +477,23 @@ async def test_a_hostile_multipart_body_is_refused_and_stored_nowhere(shelf: Run
         assert await shelf.container.log.head() == head, name
 
 
+async def test_a_field_of_an_upload_that_is_no_json_is_named_with_an_example(shelf: Running):
+    for name, content, code, told in (
+        ("acl", b"sales", "not_json", 'The field `acl` is JSON, such as ["sales"].'),
+        ("acl", b"", "empty_body", 'The field `acl` is JSON, such as ["sales"].'),
+        ("metadata", b"team=sales", "not_json", 'The field `metadata` is JSON, such as {"team": "sales"}.'),
+        (
+            "metadata",
+            b'{"a":1,"a":2}',
+            "duplicate_key",
+            'The field `metadata` is JSON, such as {"team": "sales"}: A key',
+        ),
+    ):
+        answer = await send(shelf, part("files") + part(name, content, None) + LAST)
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+        assert answer.json()["detail"].startswith(told), answer.text
+
+
 async def test_a_multipart_body_without_a_boundary_is_a_400_and_another_type_a_415(shelf: Running):
     for media in (
         "multipart/form-data",
