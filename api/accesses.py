@@ -5,7 +5,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 
 from commands.ports import Actor
-from domain.errors import DomainError
+from domain.errors import DEFECT, DomainError
 from projections.accesses import ALLOWED, FAILED, REFUSED, Access
 
 LONGEST = 2000
@@ -18,7 +18,7 @@ def access(request: Request, actor: Actor, status: int, failure: Exception | Non
         outcome, code = ALLOWED, None
     else:
         outcome = FAILED if status >= HTTPStatus.INTERNAL_SERVER_ERROR else REFUSED
-        code = failure.error_code if isinstance(failure, DomainError) else "internal_error"
+        code = failure.error_code if isinstance(failure, DomainError) else DEFECT
     return Access(
         actor_type=actor.type,
         actor_id=actor.id,

@@ -15,7 +15,7 @@ from commands.channels.channels import BadSignature
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from commands.knowledge.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
 from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
-from domain.errors import Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
+from domain.errors import DEFECT, Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
 from domain.rendering import RendererDown
 from projections.documents import rfc3339
 
@@ -159,7 +159,7 @@ def problem_of(error: BaseException, *, request_id: str, instance: str) -> Respo
     log.error("request_failed", error=type(error).__name__, exc_info=error)
     return problem(
         status=500,
-        code="internal_error",
+        code=DEFECT,
         detail="Something went wrong here, not with the request; the log has it under the request id.",
         request_id=request_id,
         instance=instance,

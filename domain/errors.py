@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+DEFECT = "internal_error"
+"""The code of what went wrong here, and is nobody else's fault."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FieldError:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from commands.runs.runs import failure_of
-from domain.errors import Conflict, DomainError, Unavailable
+from domain.errors import DEFECT, Conflict, DomainError, Unavailable
 from domain.turn import answer_id, content_of
 
 
@@ -49,8 +49,10 @@ def turn_document(turn: Mapping[str, Any], conversation: UUID, position: int) ->
         shown["confirmations"] = turn["pause"]["confirmations"]
     elif turn["state"] == "failed":
         error, details = turn["error"], turn["details"]
-        # Of who was erased, only the code and our own sentence remain.
-        shown["failure"] = {"kind": details.get("kind", "DomainError"), **error, "details": details.get("error", {})}
+        # Of one that could not begin, and of who was erased, there are only the code and our own sentence.
+        plain = DomainError if error["code"] == DEFECT else Conflict
+        kind = details.get("kind", plain.__name__)
+        shown["failure"] = {"kind": kind, **error, "details": details.get("error", {})}
     elif turn["state"] == "interrupted":
         shown["failure"] = failure_of(TurnInterrupted())["failure"]
     return shown

@@ -30,7 +30,7 @@ from commands.runs.runs import Recording, RequestInProgress, Runs
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.conversation_course import answering
-from domain.errors import Busy, DomainError, Unavailable
+from domain.errors import DEFECT, Busy, DomainError, Unavailable
 from domain.run import Outcome, RunEnded
 from domain.turn import Pause, Reply, TurnEnded
 
@@ -285,7 +285,7 @@ class Turns:
         if isinstance(error, DomainError):
             return "failed", partial, None, error
         log.error("turn_failed turn=%s error=%s", work.turn, type_of(error), exc_info=error)
-        defect = DomainError("Something went wrong here; the log has it.", code="internal_error")
+        defect = DomainError("Something went wrong here; the log has it.", code=DEFECT)
         return "failed", partial, None, defect
 
     async def _recorded(self, command: Command, work: Work) -> Receipt:

@@ -18,7 +18,7 @@ from commands.pipelines.pipeline_items import PipelineItems, inputs_of
 from commands.pipelines.pipeline_run import NoteItemBegun, NoteItemEnded
 from commands.ports import Context, Things
 from commands.runs.runs import Recording, Runs, failure_of
-from domain.errors import Busy, DomainError, Invalid, Unavailable
+from domain.errors import DEFECT, Busy, DomainError, Invalid, Unavailable
 from domain.paths import at
 from domain.pipeline_run import ItemBegun, ItemOutcome, PipelineRun
 from domain.run import step_document
@@ -207,7 +207,7 @@ class Course:
         except Exception as defect:
             log.exception("pipeline_item_failed run=%s error=%s", self.run, type(defect).__name__)
             outcome = "failed"
-            error = DomainError("Something went wrong here; the log has it.", code="internal_error")
+            error = DomainError("Something went wrong here; the log has it.", code=DEFECT)
         await self._ended(
             step, item, outcome, error=error, started_ms=started, recording=recording, given=given, result=result
         )

@@ -11,7 +11,7 @@ from commands.conversations.turn_ends import ShuttingDown
 from commands.pipelines.pipeline_course import Entries
 from commands.ports import Things
 from commands.runs.runs import RequestInProgress, refusal_of
-from domain.errors import Conflict, DomainError
+from domain.errors import DEFECT, Conflict, DomainError
 from domain.pipeline_results import document, item_document
 from domain.pipeline_run import PipelineRun
 
@@ -27,8 +27,6 @@ ENDS: Mapping[type[Any], str] = {
 
 TOLD = frozenset({"ModelCallTimedOut", "ModelLimitReached", "ModelCallFailed", "NoModel", "Unavailable"})
 """Kinds of failures that whoever waits for a run meets as what they are; in all others its definition meets its data."""
-
-DEFECT = "internal_error"
 
 
 class PipelineCancelled(Conflict):

@@ -24,7 +24,7 @@ from commands.models.model_calls import (
     Reranked,
 )
 from commands.ports import Context, IdempotencyKey, Receipt, Unit
-from domain.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
+from domain.errors import DEFECT, Conflict, DomainError, Invalid, NotFound, Unavailable
 from domain.pricing import total_cost, total_usage
 from domain.run import End, Kind, Outcome, Run, RunEnded, Step, cost_document, usage_document
 from domain.run_steps import inside
@@ -218,7 +218,7 @@ class Recording:
                 await asyncio.shield(asyncio.ensure_future(self.finish("cancelled", answer=left)))
             raise
         except Exception:  # whatever it is, the run has its end on record before it goes on its way
-            defect = DomainError("This is a defect.", code="internal_error")
+            defect = DomainError("This is a defect.", code=DEFECT)
             await self.finish("failed", error=defect, answer=failure_of(defect))
             raise
 

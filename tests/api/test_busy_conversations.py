@@ -105,6 +105,8 @@ async def test_who_may_no_more_is_not_answered_any_more(talk: Talks, server: Mod
     mine = Talks(magnet=talk.magnet, books=talk.books, headers={"X_API_Key": admin})
     seen = await mine.until(path, lambda it: it["turns"][-1]["state"] != "queued")
     assert (seen["turns"][-1]["id"], seen["turns"][-1]["error"]["code"]) == (waits, "credential_ended")
+    kind, end = one_end(await mine.follow(f"{path}/turns/{waits}"))
+    assert (kind, end["error"]["code"]) == ("turn.failed", "credential_ended"), "who waits for it is told"
     assert not any("Second?" in str(each.body) for each in server.requests)
 
 

@@ -79,6 +79,11 @@ async def test_what_is_planned_noted_and_missing_is_streamed_recorded_and_shown(
         recorded = await talk.magnet.client.get("/v1/events", params={"type": f"conversation.research_{name}"})
         [event] = recorded.json()["items"]
         assert personal.items() <= event["data"].items()
+    recorded = await talk.magnet.client.get("/v1/events", params={"type": "conversation.research_spent"})
+    spent = [event["data"]["tokens"] for event in recorded.json()["items"]]
+    run = await talk.run(told["turn.completed"]["run_id"])
+    assert len(spent) == 3 and spent == sorted(spent), "after the plan, the notes and the reflection"
+    assert 0 < spent[0] < spent[-1] < run["usage"]["total"], "the answer is no part of it"
 
 
 async def test_after_its_process_is_gone_a_retry_goes_on_from_what_was_noted(
