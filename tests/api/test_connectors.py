@@ -123,6 +123,12 @@ async def test_whatever_goes_wrong_loses_and_doubles_nothing(source: SyncedSourc
 
     for name in names:
         await world.put(name, f"new{name}word stands here.")
+    if isinstance(world, SiteWorld):
+        world.expire(after=3)
+        expired = await source.sync()
+        assert (expired["state"], expired["error"]["code"]) == ("failed", "credentials_refused"), expired
+        assert set(await source.documents()) == ids
+        world.lets_in = None
     await world.leave(after=3)
     half = await source.sync()
     assert half["state"] == "failed", half

@@ -51,6 +51,7 @@ class SiteWorld(World):
         self.documents: dict[str, str] = {}
         self.broken: set[str] = set()
         self.refusing = False
+        self.lets_in: int | None = None
         self.left: int | None = None
         site.answers = self._answers
         self.allow = site.place
@@ -79,6 +80,10 @@ class SiteWorld(World):
     async def come_back(self) -> None:
         self.left = None
 
+    def expire(self, *, after: int) -> None:
+        """Refuse the credentials after so many more answers, as a token's end does; None in `lets_in` undoes it."""
+        self.lets_in = after
+
     def throttle(self, times: int) -> None:
         """Have the next requests wait."""
         self.site.next = [Answer(status=429, headers={"Retry-After": "0"})] * times
@@ -88,8 +93,10 @@ class SiteWorld(World):
             if self.left == 0:
                 return Answer(status=503)
             self.left -= 1
-        if self.refusing or not self.authorized(asked):
+        if self.refusing or self.lets_in == 0 or not self.authorized(asked):
             return Answer(status=401)
+        if self.lets_in is not None:
+            self.lets_in -= 1
         if self.asks_for(asked) in self.broken:
             return Answer(status=500)
         return self.answer(asked)
