@@ -32,6 +32,8 @@ def climb(place, last, path, old, new):
     return old, new, last
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 proof, key = json.load(open(sys.argv[1], encoding="utf-8")), base64.b64decode(sys.argv[2])
 path = [base64.b64decode(each) for each in proof["proof"]]
 if "record" in proof:

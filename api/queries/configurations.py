@@ -6,7 +6,7 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from api.call import Call, Operation, Parameter, answer, json_response
+from api.call import Call, Operation, Parameter, answer, json_response, parse_time
 from api.commands.configurations import WORDS
 from api.cursors import cursor_after, place_of
 from api.schemas import document_schema, list_schema
@@ -129,14 +129,23 @@ class ConfigurationQueries:
 
     async def _version(self, call: Call, name: str) -> int:
         history, id, named = call.container.history, self._id(call), call.text(name)
+        points = (
+            "the number of a version, a label, or a time"
+            if self._kind.LABELLED
+            else "the number of a version, or a time"
+        )
+        told = f"{points} such as 2027-01-31T12:00:00Z"
         if named is None:
-            raise Invalid(f"'{name}' is needed: a version, a label or a time.", code="missing", pointer=f"/{name}")
+            raise Invalid(f"'{name}' is needed: {told}.", code="missing", pointer=f"/{name}")
         if named.isascii() and named.isdigit():
             return call.integer(name, None, 1, 2**62) or 0
-        time = None if self._kind.LABELLED and NAME.match(named) else call.time(name)
-        if time is not None:
-            return await history.version_at(self._kind, id, time)
-        return await history.labelled_version(self._kind, id, named)
+        if self._kind.LABELLED and NAME.match(named):
+            return await history.labelled_version(self._kind, id, named)
+        try:
+            time = parse_time(named, f"/{name}")
+        except Invalid as error:
+            raise Invalid(f"'{name}' is {told}.", code=error.error_code, pointer=f"/{name}") from None
+        return await history.version_at(self._kind, id, time)
 
     async def usages(self, call: Call) -> Response:
         """Return who refers to a thing."""

@@ -77,6 +77,11 @@ async def test_proofs_are_checked_by_a_script_that_knows_nothing_of_this_program
     assert not checked(proof, base64.b64encode(bytes(32)).decode(), tmp_path)
 
 
+def test_the_script_says_what_it_wants():
+    done = subprocess.run([sys.executable, SCRIPT, "proof.json"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "PROOF.json KEY" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

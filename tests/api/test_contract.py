@@ -63,6 +63,29 @@ async def test_the_past_is_read_by_version_and_by_time(magnet: Running):
     assert (await magnet.call("GET", "/v1/prompts/greeting?version=9")).status_code == 404
 
 
+async def test_a_diff_is_between_versions_labels_and_times(magnet: Running):
+    await a_prompt(magnet)
+    await magnet.do("PATCH", "/v1/prompts/greeting", {"text": "b"})
+    then = (await magnet.get("/v1/prompts/greeting/history"))["items"][0]["recorded_at"]
+    difference = await magnet.get("/v1/prompts/greeting/diff?from=1&to=2")
+    for points in (f"from=live&to={then}", "from=live&to=2", f"from=1&to={then.replace('Z', '%2B00:00')}"):
+        assert await magnet.get(f"/v1/prompts/greeting/diff?{points}") == difference
+    await magnet.do("POST", "/v1/providers", {"name": "oa", "type": "openai", "base_url": "https://a.example.com"})
+    for path, status, says in (
+        ("/v1/prompts/greeting/diff?from=live&to=beta", 404, "no such label"),
+        ("/v1/prompts/greeting/diff?from=live", 422, "'to' is needed"),
+        (
+            "/v1/prompts/greeting/diff?from=yesterday%3F&to=1",
+            422,
+            "'from' is the number of a version, a label, or a time",
+        ),
+        ("/v1/providers/oa/diff?from=live&to=1", 422, "'from' is the number of a version, or a time"),
+        ("/v1/providers/oa/diff?from=2020-01-01T00:00:00Z&to=1", 404, "at that time"),
+    ):
+        answer = await magnet.call("GET", path)
+        assert (answer.status_code, says in answer.json()["detail"]) == (status, True), answer.text
+
+
 async def test_a_change_that_changes_nothing_answers_the_present_version(magnet: Running):
     first = await a_prompt(magnet)
     again = await magnet.do("PATCH", "/v1/prompts/greeting", {"text": PROMPT["text"]})
