@@ -24,6 +24,7 @@ from projections.recorded import LogEntry
 
 A = TypeVar("A", bound=Aggregate)
 ABSENT: Any = object()
+END = 2**62
 
 
 class Streams(Protocol):
@@ -42,8 +43,10 @@ class Streams(Protocol):
 class Log(Protocol):
     """The entries of single streams."""
 
-    async def stream(self, stream: UUID, *, after: int, before: int, limit: int) -> Sequence[LogEntry]:
-        """Return the entries between two versions (both exclusive), the newest first."""
+    async def stream(
+        self, stream: UUID, *, after: int, before: int, limit: int, oldest_first: bool = False
+    ) -> Sequence[LogEntry]:
+        """Return the entries between two versions (both exclusive), the newest or the oldest first."""
 
     async def names(self, streams: Iterable[UUID]) -> Mapping[UUID, str | None]:
         """Return what streams are called."""
@@ -57,15 +60,23 @@ class History:
     log: Log
 
     async def page(
-        self, kind: type[Configuration], id: UUID, *, limit: int = 50, cursor: str | None = None
+        self,
+        kind: type[Configuration],
+        id: UUID,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        oldest_first: bool = False,
     ) -> dict[str, Any]:
-        """Return `{items, next_cursor}`, the newest version first; or raise NotFound, or Invalid for a cursor.
+        """Return `{items, next_cursor}`, by version; or raise NotFound, or Invalid for a cursor.
 
         An item is `{version, position, type, recorded_at, actor, reason, summary, changes}`; the
         changes of version 1 are those from nothing.
         """
-        before = 2**62 if cursor is None else after_cursor(cursor)
-        entries = list(reversed(await self.log.stream(id, after=0, before=before, limit=limit)))
+        place = None if cursor is None else after_cursor(cursor)
+        after, before = (place or 0, END) if oldest_first else (0, END if place is None else place)
+        found = await self.log.stream(id, after=after, before=before, limit=limit + 1, oldest_first=oldest_first)
+        entries = sorted(found[:limit], key=lambda entry: entry.version)
         if not entries:
             await self._newest(kind, id)  # raises where there is no such thing
             return {"items": [], "next_cursor": None}
@@ -81,8 +92,9 @@ class History:
         if first == 1:
             shown.insert(0, {})
         items = [item(entry, shown[index], shown[index + 1]) for index, entry in enumerate(entries)]
-        items.reverse()
-        return {"items": items, "next_cursor": next_cursor(first) if first > 1 else None}
+        if not oldest_first:
+            items.reverse()
+        return {"items": items, "next_cursor": next_cursor(found[limit - 1].version) if len(found) > limit else None}
 
     async def diff(self, kind: type[Configuration], id: UUID, old: int, new: int) -> dict[str, Any]:
         """Return `{from, to, changes}` between two versions, or raise NotFound."""

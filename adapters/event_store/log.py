@@ -112,10 +112,12 @@ class EventLog:
             leading = rarest(asked, counts)
         return self._entries(await rows_of(self._pool, statement(asked, leading), values, binary=True))
 
-    async def stream(self, stream: UUID, *, after: int = 0, before: int = END, limit: int = 500) -> list[LogEntry]:
-        """Return the entries of a stream between two versions (both exclusive), the newest first."""
+    async def stream(
+        self, stream: UUID, *, after: int = 0, before: int = END, limit: int = 500, oldest_first: bool = False
+    ) -> list[LogEntry]:
+        """Return the entries of a stream between two versions (both exclusive), the newest or the oldest first."""
         values = {"stream": stream, "after": after, "before": before, "limit": limit}
-        return self._entries(await self._rows("stream", values))
+        return self._entries(await self._rows("stream_oldest_first" if oldest_first else "stream", values))
 
     async def newest(self, streams: Sequence[UUID], topic: str) -> list[LogEntry]:
         """Return the newest entry of a topic of each stream that has one."""

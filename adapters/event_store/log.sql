@@ -17,12 +17,19 @@ SELECT b.upto, b.head, e.* FROM bound b LEFT JOIN LATERAL (
 ) AS e ON true
 ORDER BY e.notification_id
 
--- name: stream  -- the entries of one stream, from the newest or the oldest on
+-- name: stream  -- the entries of one stream, from the newest on
 SELECT notification_id, originator_id, originator_version, recorded_at, topic, state,
     actor_type, actor_id, actor_name, correlation_id, causation_id, reason, hash
 FROM magnet.magnet_events
 WHERE originator_id = %(stream)s AND originator_version > %(after)s AND originator_version < %(before)s
 ORDER BY originator_version DESC LIMIT %(limit)s
+
+-- name: stream_oldest_first
+SELECT notification_id, originator_id, originator_version, recorded_at, topic, state,
+    actor_type, actor_id, actor_name, correlation_id, causation_id, reason, hash
+FROM magnet.magnet_events
+WHERE originator_id = %(stream)s AND originator_version > %(after)s AND originator_version < %(before)s
+ORDER BY originator_version LIMIT %(limit)s
 
 -- name: identities  -- what the ids of events are made of, from the newest on
 SELECT notification_id, originator_id, originator_version FROM magnet.magnet_events

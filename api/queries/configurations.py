@@ -1,6 +1,7 @@
 """Queries on configuration things over HTTP: the same routes for every kind."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -114,10 +115,14 @@ class ConfigurationQueries:
         return answer(shown, position=max(position, row.position), headers={"ETag": f'"{row.version}"'})
 
     async def history(self, call: Call) -> Response:
-        """Return what happened to a thing, the newest first."""
+        """Return what happened to a thing."""
         limit = call.integer("limit", 50, 1, 500) or 50
         page = await call.container.history.page(
-            self._kind, self._id(call), limit=limit, cursor=call.query.get("cursor")
+            self._kind,
+            self._id(call),
+            limit=limit,
+            cursor=call.query.get("cursor"),
+            oldest_first=call.choice("order", ("desc", "asc")) == "asc",
         )
         return answer(page, position=await call.container.log.head())
 
@@ -207,7 +212,7 @@ def operations(kind: type[Configuration], collection: str, *, permission: str) -
             f"get_history_of_{topic}",
             f"Read what happened to {word}",
             handlers.history,
-            parameters=(LIMIT, CURSOR),
+            parameters=(LIMIT, CURSOR, replace(ORDER, description="Newest or oldest version first.")),
         ),
         operation(
             f"{thing}/diff",

@@ -67,6 +67,7 @@ async def test_a_diff_is_between_versions_labels_and_times(magnet: Running):
     await a_prompt(magnet)
     await magnet.do("PATCH", "/v1/prompts/greeting", {"text": "b"})
     then = (await magnet.get("/v1/prompts/greeting/history"))["items"][0]["recorded_at"]
+    assert (await magnet.get("/v1/prompts/greeting/history?order=asc"))["items"][1]["recorded_at"] == then
     difference = await magnet.get("/v1/prompts/greeting/diff?from=1&to=2")
     for points in (f"from=live&to={then}", "from=live&to=2", f"from=1&to={then.replace('Z', '%2B00:00')}"):
         assert await magnet.get(f"/v1/prompts/greeting/diff?{points}") == difference

@@ -54,13 +54,18 @@ async def test_a_history_tells_each_version_the_newest_first(side: ReadSide, his
     assert page["next_cursor"] is None
 
 
-async def test_the_pages_of_a_history_make_up_the_whole(side: ReadSide, history: History):
+@pytest.mark.parametrize("oldest_first", [False, True])
+async def test_the_pages_of_a_history_make_up_the_whole_in_both_orders(
+    side: ReadSide, history: History, oldest_first: bool
+):
     prompt = await a_prompt(side, *"abcdefg")
     whole = (await history.page(Prompt, prompt.id))["items"]
+    if oldest_first:
+        whole.reverse()
     pages: list[Any] = []
     cursor = None
     while True:
-        page = await history.page(Prompt, prompt.id, limit=3, cursor=cursor)
+        page = await history.page(Prompt, prompt.id, limit=3, cursor=cursor, oldest_first=oldest_first)
         pages += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:
