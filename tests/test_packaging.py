@@ -113,7 +113,7 @@ def test_the_compose_file_passes_on_every_setting_that_it_does_not_decide_itself
     """Else what somebody writes into .env, such as how long texts are kept, is ignored in silence."""
     services = compose()["services"]
     of_the_command_line = {"MAGNET_URL", "MAGNET_API_KEY"}
-    decided = {"MAGNET_HOME", "VECTOR_DB_TYPE"}  # by the image; there is one choice
+    decided = {"MAGNET_HOME"}  # by the image
 
     assert set(services["api"]["environment"]) == environment_variables() - of_the_command_line - decided
     of_serving = {name for name in services["api"]["environment"] if name not in services["worker"]["environment"]}
