@@ -41,7 +41,7 @@ FORM = form_of(
 class ExactConfig(Strict):
     """Whether the answer is the one on record: 1 or 0; markers of citations and blanks do not count."""
 
-    ignore_case: bool = False
+    ignore_case: bool = Field(False, description="Whether `A` and `a` are the same.")
 
 
 class ContainsConfig(Strict):
@@ -50,7 +50,7 @@ class ContainsConfig(Strict):
     texts: list[Annotated[str, StringConstraints(min_length=1, max_length=2000)]] = Field(
         default_factory=list, max_length=100, description="Empty: the answer on record."
     )
-    ignore_case: bool = True
+    ignore_case: bool = Field(True, description="Whether `A` and `a` are the same.")
 
 
 class SimilarityConfig(Strict):

@@ -46,7 +46,7 @@ async def test_every_connector_is_shown_in_ten_lines_by_an_example_that_it_takes
         assert len(block.splitlines()) <= LONGEST, block
 
 
-async def test_every_setting_and_secret_of_a_connector_says_what_it_is(built_in: Plugins):
+async def test_every_setting_and_secret_of_what_comes_along_says_what_it_is(built_in: Plugins):
     for each in await built_in.shown():
         assert each.description, each.name
         assert all((each.secrets or {}).values()), each.name
