@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -184,11 +185,11 @@ async def test_a_tools_own_filter_that_does_not_fit_matches_nothing_and_refuses_
         assert found.filter is None
 
 
-@pytest.mark.parametrize("operator", ["gt", "gte", "contains", "eq"])
-@pytest.mark.parametrize("value", ["", "10", "Z"])
-async def test_a_text_that_is_no_time_does_not_find_times_by_their_letters(known: Knowledge, operator: str, value: str):
-    fixed = {"type": operator, "key": "when", "value": value}
-    assert (await known.search("needle", limit=100, fixed_filter=fixed, mode="lexical")).passages == []
+async def test_a_text_that_is_no_time_does_not_find_times_by_their_letters(subtests: pytest.Subtests, known: Knowledge):
+    for operator, value in product(["gt", "gte", "contains", "eq"], ["", "10", "Z"]):
+        with subtests.test(f"{operator} {value!r}"):
+            fixed = {"type": operator, "key": "when", "value": value}
+            assert (await known.search("needle", limit=100, fixed_filter=fixed, mode="lexical")).passages == []
 
 
 async def test_the_callers_filter_is_echoed_as_it_was_understood(known: Knowledge):
@@ -200,30 +201,31 @@ async def test_the_callers_filter_is_echoed_as_it_was_understood(known: Knowledg
     }
 
 
-@pytest.mark.parametrize(
-    ("filter", "code"),
-    [
-        ({"type": "eq", "key": "no such", "value": 1}, "unknown_field"),
-        ({"type": "eq", "key": "k" * 65, "value": 1}, "invalid_key"),
-        ({"type": "eq", "key": "", "value": 1}, "invalid_key"),
-        ({"type": "eq", "key": "n\0", "value": 1}, "invalid_key"),
-        ({"type": "$where", "key": "n", "value": 1}, "unknown_operator"),
-        ({"type": "regex", "key": "n", "value": ".*"}, "unknown_operator"),
-        ({"type": "eq", "key": "n", "value": [1]}, "wrong_type"),
-        ({"type": "eq", "key": "n", "value": {"$gt": 1}}, "wrong_type"),
-        ({"type": "eq", "key": "n", "value": None}, "wrong_type"),
-        ({"type": "gt", "key": "b", "value": True}, "wrong_type"),
-        ({"type": "eq", "key": "n", "value": float("inf")}, "wrong_type"),
-        ({"type": "eq", "key": "n", "value": 10**40}, "wrong_type"),
-        ({"type": "in", "key": "n", "value": list(range(100_000))}, "list_type"),
-        ({"type": "in", "key": "n", "value": []}, "list_type"),
-        ({"type": "or", "filters": [{"type": "exists", "key": "n"}] * 10_000}, "filter_too_large"),
-        ({"type": "eq", "key": "n", "value": 1, "extra": 1}, "extra_forbidden"),
-        ({"type": "not", "filters": []}, "list_type"),
-        ({}, "unknown_operator"),
-    ],
-)
-async def test_a_filter_that_is_none_is_refused_by_its_name(known: Knowledge, filter: Any, code: str):
-    with pytest.raises(Invalid) as refused:
-        await found_by(known, filter)
-    assert refused.value.error_code == code
+NO_FILTERS: list[tuple[Any, str]] = [
+    ({"type": "eq", "key": "no such", "value": 1}, "unknown_field"),
+    ({"type": "eq", "key": "k" * 65, "value": 1}, "invalid_key"),
+    ({"type": "eq", "key": "", "value": 1}, "invalid_key"),
+    ({"type": "eq", "key": "n\0", "value": 1}, "invalid_key"),
+    ({"type": "$where", "key": "n", "value": 1}, "unknown_operator"),
+    ({"type": "regex", "key": "n", "value": ".*"}, "unknown_operator"),
+    ({"type": "eq", "key": "n", "value": [1]}, "wrong_type"),
+    ({"type": "eq", "key": "n", "value": {"$gt": 1}}, "wrong_type"),
+    ({"type": "eq", "key": "n", "value": None}, "wrong_type"),
+    ({"type": "gt", "key": "b", "value": True}, "wrong_type"),
+    ({"type": "eq", "key": "n", "value": float("inf")}, "wrong_type"),
+    ({"type": "eq", "key": "n", "value": 10**40}, "wrong_type"),
+    ({"type": "in", "key": "n", "value": list(range(100_000))}, "list_type"),
+    ({"type": "in", "key": "n", "value": []}, "list_type"),
+    ({"type": "or", "filters": [{"type": "exists", "key": "n"}] * 10_000}, "filter_too_large"),
+    ({"type": "eq", "key": "n", "value": 1, "extra": 1}, "extra_forbidden"),
+    ({"type": "not", "filters": []}, "list_type"),
+    ({}, "unknown_operator"),
+]
+
+
+async def test_a_filter_that_is_none_is_refused_by_its_name(subtests: pytest.Subtests, known: Knowledge):
+    for filter, code in NO_FILTERS:
+        with subtests.test(str((filter, code))[:80]):
+            with pytest.raises(Invalid) as refused:
+                await found_by(known, filter)
+            assert refused.value.error_code == code

@@ -192,36 +192,35 @@ async def test_merge_patch_replaces_lists_and_null_resets_to_the_default(magnet:
     assert (shown["tags"], shown["temperature"], shown["stop"]) == (["c"], None, [])
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
-    [
-        ("GET", "/v1/prompts/none", None, 404, "not_found"),
-        ("GET", "/v1/nothing", None, 404, "not_found"),
-        ("GET", "/v1/evaluations", None, 404, "not_found"),
-        ("PUT", "/v1/prompts", {}, 405, "method_not_allowed"),
-        ("GET", "/v1/prompts?limit=0", None, 422, "invalid"),
-        ("GET", "/v1/prompts?limit=1000000000", None, 422, "invalid"),
-        ("GET", "/v1/prompts?surprise=1", None, 422, "invalid"),
-        ("GET", "/v1/prompts?cursor=x", None, 422, "invalid_cursor"),
-        ("POST", "/v1/prompts", {"text": "a"}, 422, "invalid"),
-        ("POST", "/v1/prompts", {"name": "A", "text": "a"}, 422, "invalid_name"),
-        ("POST", "/v1/prompts", {"name": "a", "text": "{{"}, 422, "template_syntax"),
-        ("POST", "/v1/prompts", {"name": "a", "text": "a", "message": 5}, 422, "invalid_message"),
-        ("DELETE", "/v1/prompts/none", None, 404, "not_found"),
-        ("POST", "/v1/projections/none/rebuild", None, 404, "not_found"),
-        ("POST", "/v1/dead-letters/none/requeue", None, 404, "not_found"),
-        ("POST", "/v1/tags/none/rename", {"to": "x"}, 404, "not_found"),
-    ],
-)
-async def test_every_refusal_is_a_problem_document(
-    magnet: Running, method: str, path: str, body: Any, status: int, code: str
-):
-    answer = await magnet.call(method, path, body)
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert problem["request_id"] == answer.headers["request-id"]
-    assert {"type", "title", "status", "detail", "instance"} <= set(problem)
+REFUSALS: list[tuple[str, str, Any, int, str]] = [
+    ("GET", "/v1/prompts/none", None, 404, "not_found"),
+    ("GET", "/v1/nothing", None, 404, "not_found"),
+    ("GET", "/v1/evaluations", None, 404, "not_found"),
+    ("PUT", "/v1/prompts", {}, 405, "method_not_allowed"),
+    ("GET", "/v1/prompts?limit=0", None, 422, "invalid"),
+    ("GET", "/v1/prompts?limit=1000000000", None, 422, "invalid"),
+    ("GET", "/v1/prompts?surprise=1", None, 422, "invalid"),
+    ("GET", "/v1/prompts?cursor=x", None, 422, "invalid_cursor"),
+    ("POST", "/v1/prompts", {"text": "a"}, 422, "invalid"),
+    ("POST", "/v1/prompts", {"name": "A", "text": "a"}, 422, "invalid_name"),
+    ("POST", "/v1/prompts", {"name": "a", "text": "{{"}, 422, "template_syntax"),
+    ("POST", "/v1/prompts", {"name": "a", "text": "a", "message": 5}, 422, "invalid_message"),
+    ("DELETE", "/v1/prompts/none", None, 404, "not_found"),
+    ("POST", "/v1/projections/none/rebuild", None, 404, "not_found"),
+    ("POST", "/v1/dead-letters/none/requeue", None, 404, "not_found"),
+    ("POST", "/v1/tags/none/rename", {"to": "x"}, 404, "not_found"),
+]
+
+
+async def test_every_refusal_is_a_problem_document(subtests: pytest.Subtests, magnet: Running):
+    for method, path, body, status, code in REFUSALS:
+        with subtests.test(str((method, path, body, status, code))[:80]):
+            answer = await magnet.call(method, path, body)
+            problem = answer.json()
+            assert (answer.status_code, problem["code"]) == (status, code)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert problem["request_id"] == answer.headers["request-id"]
+            assert {"type", "title", "status", "detail", "instance"} <= set(problem)
 
 
 async def test_a_name_is_never_given_twice(magnet: Running):

@@ -168,22 +168,23 @@ async def test_the_users_message_survives_any_failure(talk: Talks, server: Model
     assert [message["content"] for message in server.last.body["messages"][1:]] == ["First?", "Second?", "Third?"]
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "pointer"),
-    [
-        ({}, "missing", "/agent"),
-        ({"agent": "nobody"}, "unknown_reference", "/agent"),
-        ({"agent": str(uuid4())}, "unknown_reference", "/agent"),
-        ({"agent": "ask"}, "unknown_reference", "/agent"),
-        ({"agent": "helper", "principal": {}}, "extra_forbidden", "/principal"),
-        ({"agent": "helper", "subject": ""}, "string_too_short", "/subject"),
-        ({"agent": "helper", "variables": []}, "dict_type", "/variables"),
-    ],
-)
-async def test_a_beginning_that_is_wrong_is_refused(talk: Talks, body: Any, code: str, pointer: str):
-    answer = await talk.call("POST", "/v1/conversations", body)
-    assert answer.status_code == 422
-    assert (answer.json()["errors"][0]["code"], answer.json()["errors"][0]["pointer"]) == (code, pointer)
+WRONG_BEGINNINGS: list[tuple[Any, str, str]] = [
+    ({}, "missing", "/agent"),
+    ({"agent": "nobody"}, "unknown_reference", "/agent"),
+    ({"agent": str(uuid4())}, "unknown_reference", "/agent"),
+    ({"agent": "ask"}, "unknown_reference", "/agent"),
+    ({"agent": "helper", "principal": {}}, "extra_forbidden", "/principal"),
+    ({"agent": "helper", "subject": ""}, "string_too_short", "/subject"),
+    ({"agent": "helper", "variables": []}, "dict_type", "/variables"),
+]
+
+
+async def test_a_beginning_that_is_wrong_is_refused(subtests: pytest.Subtests, talk: Talks):
+    for body, code, pointer in WRONG_BEGINNINGS:
+        with subtests.test(str((body, code, pointer))[:80]):
+            answer = await talk.call("POST", "/v1/conversations", body)
+            assert answer.status_code == 422
+            assert (answer.json()["errors"][0]["code"], answer.json()["errors"][0]["pointer"]) == (code, pointer)
 
 
 async def test_a_message_that_is_wrong_is_refused_and_begins_no_turn(talk: Talks):

@@ -244,36 +244,41 @@ async def test_names_are_valid_and_unique_and_lead_back(talk: Talks, server: Mod
             assert filled.messages[0].content.text == f"It is {name}"
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "code", "pointer"),
-    [
-        ("search_find", {}, "missing", "/query"),
-        ("search_find", {"query": 5}, "string_type", "/query"),
-        ("search_find", {"query": "x", "limit": 101}, "less_than_equal", "/limit"),
-        ("search_find", {"query": "x", "version": 1}, "extra_forbidden", "/version"),
-        ("answer_ask", {"question": ""}, "string_too_short", "/question"),
-        ("ask_helper", {"message": "Hi", "subject": "ada"}, "extra_forbidden", "/subject"),
-        ("prompt_shout", {}, "missing_variable", "/variables/words"),
-    ],
-)
+WRONG_ARGUMENTS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("search_find", {}, "missing", "/query"),
+    ("search_find", {"query": 5}, "string_type", "/query"),
+    ("search_find", {"query": "x", "limit": 101}, "less_than_equal", "/limit"),
+    ("search_find", {"query": "x", "version": 1}, "extra_forbidden", "/version"),
+    ("answer_ask", {"question": ""}, "string_too_short", "/question"),
+    ("ask_helper", {"message": "Hi", "subject": "ada"}, "extra_forbidden", "/subject"),
+    ("prompt_shout", {}, "missing_variable", "/variables/words"),
+]
+
+
 async def test_wrong_arguments_are_a_result_that_says_what_and_where(
-    client: Client, talk: Talks, tool: str, arguments: dict[str, Any], code: str, pointer: str
+    subtests: pytest.Subtests, client: Client, talk: Talks
 ):
-    before = await talk.magnet.container.log.head()
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    [error] = result.structured_content["errors"]
-    assert (error["code"], error["pointer"]) == (code, pointer)
-    assert text_of(result).startswith(f"{result.structured_content['code']}: ")
-    assert f"- {pointer}: " in text_of(result)
-    assert await talk.magnet.container.log.head() == before
+    for tool, arguments, code, pointer in WRONG_ARGUMENTS:
+        with subtests.test(str((tool, arguments, code, pointer))[:80]):
+            before = await talk.magnet.container.log.head()
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error
+            [error] = result.structured_content["errors"]
+            assert (error["code"], error["pointer"]) == (code, pointer)
+            assert text_of(result).startswith(f"{result.structured_content['code']}: ")
+            assert f"- {pointer}: " in text_of(result)
+            assert await talk.magnet.container.log.head() == before
 
 
-@pytest.mark.parametrize("name", ["nothing", "search_nothing", "ask_a.b", "search_", "prompt_a_b-AAAAAAAAAA", "\u202e"])
-async def test_an_unknown_tool_is_refused_as_what_is_not_there(client: Client, name: str):
-    result = await client.call_tool(name, {"query": "x"})
-    assert (result.is_error, result.structured_content["code"]) == (True, "not_found")
-    assert text_of(result).startswith("not_found: There is no such ")
+UNKNOWN_TOOLS: list[str] = ["nothing", "search_nothing", "ask_a.b", "search_", "prompt_a_b-AAAAAAAAAA", "\u202e"]
+
+
+async def test_an_unknown_tool_is_refused_as_what_is_not_there(subtests: pytest.Subtests, client: Client):
+    for name in UNKNOWN_TOOLS:
+        with subtests.test(str(name)[:80]):
+            result = await client.call_tool(name, {"query": "x"})
+            assert (result.is_error, result.structured_content["code"]) == (True, "not_found")
+            assert text_of(result).startswith("not_found: There is no such ")
 
 
 async def test_a_provider_that_fails_is_told_with_its_code(client: Client, server: ModelServer):

@@ -115,24 +115,31 @@ def texts_of(found: Any) -> list[str]:
     return [passage["text"] for passage in found["passages"]]
 
 
-@pytest.mark.parametrize(
-    ("body", "pointer", "code"),
-    [
-        ({"base_url": "plugin://numbers"}, "/base_url", "no_plugin"),
-        ({"base_url": "https://letters.example"}, "/base_url", "value_error"),
-        ({"base_url": "plugin://letters/path"}, "/base_url", "value_error"),
-        ({"type": "openai"}, "/base_url", "value_error"),
-        ({"config": {"letters": 5}}, "/config/letters", "string_type"),
-        ({"config": {}}, "/config/letters", "missing"),
-        ({"secret_headers": {"token": "t"}}, "/secret_headers/token", "unknown_secret"),
-        ({"type": "openai", "base_url": "https://a.example", "config": {"a": 1}}, "/config", "no_plugin"),
-    ],
-)
-async def test_a_provider_that_no_plugin_can_be_is_refused(magnet: Running, body: Any, pointer: str, code: str):
-    whole = {"name": "here", "type": "plugin", "base_url": "plugin://letters", "config": {"letters": "a"}, **body}
-    answer = await magnet.call("POST", "/v1/providers", whole)
-    assert answer.status_code == 422, answer.text
-    assert [(each["pointer"], each["code"]) for each in answer.json()["errors"]] == [(pointer, code)]
+NO_PLUGINS: list[tuple[Any, str, str]] = [
+    ({"base_url": "plugin://numbers"}, "/base_url", "no_plugin"),
+    ({"base_url": "https://letters.example"}, "/base_url", "value_error"),
+    ({"base_url": "plugin://letters/path"}, "/base_url", "value_error"),
+    ({"type": "openai"}, "/base_url", "value_error"),
+    ({"config": {"letters": 5}}, "/config/letters", "string_type"),
+    ({"config": {}}, "/config/letters", "missing"),
+    ({"secret_headers": {"token": "t"}}, "/secret_headers/token", "unknown_secret"),
+    ({"type": "openai", "base_url": "https://a.example", "config": {"a": 1}}, "/config", "no_plugin"),
+]
+
+
+async def test_a_provider_that_no_plugin_can_be_is_refused(subtests: pytest.Subtests, magnet: Running):
+    for body, pointer, code in NO_PLUGINS:
+        with subtests.test(str((body, pointer, code))[:80]):
+            whole = {
+                "name": "here",
+                "type": "plugin",
+                "base_url": "plugin://letters",
+                "config": {"letters": "a"},
+                **body,
+            }
+            answer = await magnet.call("POST", "/v1/providers", whole)
+            assert answer.status_code == 422, answer.text
+            assert [(each["pointer"], each["code"]) for each in answer.json()["errors"]] == [(pointer, code)]
 
 
 async def test_what_a_plugin_runs_is_no_chat_model(magnet: Running):

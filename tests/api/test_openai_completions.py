@@ -337,58 +337,62 @@ async def test_every_documented_field_is_accepted(books: Library, server: ModelS
         assert [tool["function"]["name"] for tool in server.last.body["tools"]] == ["look_up", "weather"]
 
 
-@pytest.mark.parametrize(
-    ("change", "param"),
-    [
-        ({"messages": []}, "messages"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
-        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": "x", "strange": 1}]}, "messages[0].strange"),
-        ({"temperature": "1"}, "temperature"),
-        ({"n": 2}, "n"),
-        ({"stop": [5]}, "stop"),
-        ({"modalities": ["audio"]}, "modalities[0]"),
-        ({"response_format": {"type": "xml"}}, "response_format"),
-        ({"tools": [{"type": "function"}]}, "tools"),
-        ({"strange": 1}, "strange"),
-        ({"message": "why"}, "message"),
-        ({"variables": {"a": 1}}, "variables"),
-        ({"model": "rag:ask", "messages": [{"role": "user", "content": " "}]}, "messages"),
-        ({"model": "rag:ask", "messages": [{"role": "user", "content": "x" * 10_001}]}, "messages"),
-        ({"model": "rag:ask", "filter": {"type": "eq", "key": "a"}}, None),
-        ({"model": "agent:helper", "messages": [{"role": "assistant", "content": "x"}]}, "messages"),
-        ({"model": "agent:helper", "response_format": {"type": "json_object"}}, "response_format"),
-        (
-            {"model": "agent:helper", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-            "messages[0].content",
-        ),
-        ({"model": "prompt:greet"}, None),
-        ({"model": "embedding"}, "model"),
-    ],
-    ids=lambda value: str(value)[:50],
-)
+WRONG: list[tuple[dict[str, Any], str | None]] = [
+    ({"messages": []}, "messages"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": "x", "strange": 1}]}, "messages[0].strange"),
+    ({"temperature": "1"}, "temperature"),
+    ({"n": 2}, "n"),
+    ({"stop": [5]}, "stop"),
+    ({"modalities": ["audio"]}, "modalities[0]"),
+    ({"response_format": {"type": "xml"}}, "response_format"),
+    ({"tools": [{"type": "function"}]}, "tools"),
+    ({"strange": 1}, "strange"),
+    ({"message": "why"}, "message"),
+    ({"variables": {"a": 1}}, "variables"),
+    ({"model": "rag:ask", "messages": [{"role": "user", "content": " "}]}, "messages"),
+    ({"model": "rag:ask", "messages": [{"role": "user", "content": "x" * 10_001}]}, "messages"),
+    ({"model": "rag:ask", "filter": {"type": "eq", "key": "a"}}, None),
+    ({"model": "agent:helper", "messages": [{"role": "assistant", "content": "x"}]}, "messages"),
+    ({"model": "agent:helper", "response_format": {"type": "json_object"}}, "response_format"),
+    (
+        {"model": "agent:helper", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        "messages[0].content",
+    ),
+    ({"model": "prompt:greet"}, None),
+    ({"model": "embedding"}, "model"),
+]
+
+
 async def test_what_is_wrong_is_refused_with_its_place_before_anything_is_recorded(
-    client: AsyncOpenAI, books: Library, change: dict[str, Any], param: str | None
+    subtests: pytest.Subtests, client: AsyncOpenAI, books: Library
 ):
-    head = await books.magnet.container.log.head()
-    body = {"model": "chat", "messages": ASKED, **change}
-    for stream in (False, True):
-        with pytest.raises(openai.UnprocessableEntityError) as raised:
-            await client.post("/chat/completions", body={**body, "stream": stream}, cast_to=ChatCompletion)
-        error: Any = raised.value.body
-        assert error["type"] == "invalid_request_error"
-        assert param is None or error["param"] == param, error
-        problem = raised.value.response.json()
-        assert problem["code"] == error["code"] and problem["status"] == 422
-    assert await books.magnet.container.log.head() == head
+    for change, param in WRONG:
+        with subtests.test(str((change, param))[:80]):
+            head = await books.magnet.container.log.head()
+            body = {"model": "chat", "messages": ASKED, **change}
+            for stream in (False, True):
+                with pytest.raises(openai.UnprocessableEntityError) as raised:
+                    await client.post("/chat/completions", body={**body, "stream": stream}, cast_to=ChatCompletion)
+                error: Any = raised.value.body
+                assert error["type"] == "invalid_request_error"
+                assert param is None or error["param"] == param, error
+                problem = raised.value.response.json()
+                assert problem["code"] == error["code"] and problem["status"] == 422
+            assert await books.magnet.container.log.head() == head
 
 
-@pytest.mark.parametrize("model", ["nothing", "agent:nothing", "rag:nothing", "prompt:nothing", "robot:x", "agent:"])
-async def test_a_model_that_is_not_there_is_not_found(client: AsyncOpenAI, model: str):
-    with pytest.raises(openai.NotFoundError) as raised:
-        await client.chat.completions.create(model=model, messages=ASKED)
-    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
+NOT_THERE: list[str] = ["nothing", "agent:nothing", "rag:nothing", "prompt:nothing", "robot:x", "agent:"]
+
+
+async def test_a_model_that_is_not_there_is_not_found(subtests: pytest.Subtests, client: AsyncOpenAI):
+    for model in NOT_THERE:
+        with subtests.test(str(model)[:80]):
+            with pytest.raises(openai.NotFoundError) as raised:
+                await client.chat.completions.create(model=model, messages=ASKED)
+            assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
 
 
 @pytest.mark.parametrize(
@@ -528,30 +532,30 @@ async def test_hostile_texts_are_data(books: Library, server: ModelServer):
                 assert answer.json()["choices"][0]["message"]["content"] == f"echo: a{text}"
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b'{"model":"chat","messages":[{"role":"user","content":"\\ud800"}]}', 422),
-        (b'{"model":"chat","messages":[{"role":"user","content":[{"type":"text","text":"a\\u0000"}]}]}', 422),
-        (b'{"model":"agent:\\u0000","messages":[{"role":"user","content":"a"}]}', 422),
-        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"temperature":NaN}', 422),
-        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"seed":18446744073709551616}', 422),
-        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"n":true}', 422),
-        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"logit_bias":{"1":1e999}}', 422),
-        (b'{"model":"chat","model":"chat","messages":[{"role":"user","content":"a"}]}', 400),
-        (b'{"model":"chat","messages":' + b"[" * 70 + b"]" * 70 + b"}", 400),
-        (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"run_id":"x","usage":{}}', 422),
-        (b"[]", 422),
-        (b"", 400),
-    ],
-    ids=lambda value: str(value)[:60],
-)
-async def test_what_is_no_request_is_refused_in_openais_form(books: Library, body: bytes, status: int):
-    head = await books.magnet.container.log.head()
-    for path in ("/v1/chat/completions", "/openai/v1/chat/completions"):
-        headers = {"Content-Type": "application/json"}
-        answer = await books.magnet.client.post(path, content=body, headers=headers)
-        assert answer.status_code == status, answer.text
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert set(answer.json()["error"]) == {"message", "type", "code", "param"}
-    assert await books.magnet.container.log.head() == head
+NO_REQUESTS: list[tuple[bytes, int]] = [
+    (b'{"model":"chat","messages":[{"role":"user","content":"\\ud800"}]}', 422),
+    (b'{"model":"chat","messages":[{"role":"user","content":[{"type":"text","text":"a\\u0000"}]}]}', 422),
+    (b'{"model":"agent:\\u0000","messages":[{"role":"user","content":"a"}]}', 422),
+    (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"temperature":NaN}', 422),
+    (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"seed":18446744073709551616}', 422),
+    (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"n":true}', 422),
+    (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"logit_bias":{"1":1e999}}', 422),
+    (b'{"model":"chat","model":"chat","messages":[{"role":"user","content":"a"}]}', 400),
+    (b'{"model":"chat","messages":' + b"[" * 70 + b"]" * 70 + b"}", 400),
+    (b'{"model":"chat","messages":[{"role":"user","content":"a"}],"run_id":"x","usage":{}}', 422),
+    (b"[]", 422),
+    (b"", 400),
+]
+
+
+async def test_what_is_no_request_is_refused_in_openais_form(subtests: pytest.Subtests, books: Library):
+    for body, status in NO_REQUESTS:
+        with subtests.test(str((body, status))[:80]):
+            head = await books.magnet.container.log.head()
+            for path in ("/v1/chat/completions", "/openai/v1/chat/completions"):
+                headers = {"Content-Type": "application/json"}
+                answer = await books.magnet.client.post(path, content=body, headers=headers)
+                assert answer.status_code == status, answer.text
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert set(answer.json()["error"]) == {"message", "type", "code", "param"}
+            assert await books.magnet.container.log.head() == head

@@ -447,84 +447,84 @@ async def test_messages_that_come_with_their_history_are_answered_without_a_conv
     assert (raised.value.code, raised.value.param) == ("previous_response_not_found", "previous_response_id")
 
 
-@pytest.mark.parametrize(
-    ("change", "param"),
-    [
-        ({"model": "rag:ask", "tools": [FUNCTION]}, "tools"),
-        ({"tools": [FUNCTION]}, "tools"),
-        ({"model": "chat", "tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"model": "chat", "tool_choice": {"type": "file_search"}}, "tool_choice"),
-        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
-        ({"model": "prompt:greet", "previous_response_id": "resp_x"}, "previous_response_id"),
-        ({"model": "rag:ask", "conversation": "conv_x"}, "conversation"),
-        ({"model": "chat", "background": True}, "background"),
-        ({"store": False, "background": True}, "background"),
-        ({"store": False, "previous_response_id": "resp_x"}, "previous_response_id"),
-        ({"previous_response_id": "resp_x", "conversation": "conv_x"}, "conversation"),
-        ({"model": "rag:ask", "instructions": "Be brief."}, "instructions"),
-        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"filter": {"type": "eq", "key": "a", "value": 1}}, "filter"),
-        ({"model": "chat", "variables": {"a": 1}}, "variables"),
-        ({"input": [{"type": "reasoning", "id": "r", "summary": []}]}, "input[0].type"),
-        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input[0].type"),
-        (
-            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
-            "input[0].content[0].type",
-        ),
-        (
-            {"model": "chat", "input": [{"role": "user", "content": [{"type": "input_file"}]}]},
-            "input[0].content[0].type",
-        ),
-        ({"store": True, "input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, "store"),
-        (
-            {"input": [{"type": "mcp_approval_response", "approval_request_id": f"mcpr_{'0' * 32}", "approve": True}]},
-            "previous_response_id",
-        ),
-    ],
-    ids=lambda value: str(value)[:60],
-)
-async def test_what_is_not_supported_is_refused_by_its_name(client: AsyncOpenAI, change: Any, param: str):
-    body = {"model": "agent:helper", "input": "Hi", **change}
-    with pytest.raises(openai.UnprocessableEntityError) as raised:
-        await client.post("/responses", body=body, cast_to=Response)
-    assert (raised.value.code, raised.value.param) == ("unsupported_parameter", param)
-    assert raised.value.response.json()["errors"][0]["code"] == "unsupported_parameter"
+NOT_SUPPORTED: list[tuple[Any, str]] = [
+    ({"model": "rag:ask", "tools": [FUNCTION]}, "tools"),
+    ({"tools": [FUNCTION]}, "tools"),
+    ({"model": "chat", "tools": [{"type": "web_search"}]}, "tools[0].type"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"model": "chat", "tool_choice": {"type": "file_search"}}, "tool_choice"),
+    ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+    ({"model": "prompt:greet", "previous_response_id": "resp_x"}, "previous_response_id"),
+    ({"model": "rag:ask", "conversation": "conv_x"}, "conversation"),
+    ({"model": "chat", "background": True}, "background"),
+    ({"store": False, "background": True}, "background"),
+    ({"store": False, "previous_response_id": "resp_x"}, "previous_response_id"),
+    ({"previous_response_id": "resp_x", "conversation": "conv_x"}, "conversation"),
+    ({"model": "rag:ask", "instructions": "Be brief."}, "instructions"),
+    ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+    ({"filter": {"type": "eq", "key": "a", "value": 1}}, "filter"),
+    ({"model": "chat", "variables": {"a": 1}}, "variables"),
+    ({"input": [{"type": "reasoning", "id": "r", "summary": []}]}, "input[0].type"),
+    ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input[0].type"),
+    (
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
+        "input[0].content[0].type",
+    ),
+    (
+        {"model": "chat", "input": [{"role": "user", "content": [{"type": "input_file"}]}]},
+        "input[0].content[0].type",
+    ),
+    ({"store": True, "input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, "store"),
+    (
+        {"input": [{"type": "mcp_approval_response", "approval_request_id": f"mcpr_{'0' * 32}", "approve": True}]},
+        "previous_response_id",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("change", "param"),
-    [
-        ({"input": 5}, "input"),
-        ({"input": []}, "input"),
-        ({"input": ""}, "input"),
-        ({"input": ["x"]}, "input[0]"),
-        ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
-        ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
-        ({"input": [{"role": "user", "content": "x", "strange": 1}]}, "input[0].strange"),
-        ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
-        ({"input": "x" * 200_001}, "input"),
-        ({"model": "rag:ask", "input": " "}, "input"),
-        ({"store": False, "input": [{"role": "assistant", "content": "x"}]}, "input"),
-        ({"temperature": "1"}, "temperature"),
-        ({"stream": "yes"}, "stream"),
-        ({"text": {"format": {"type": "xml"}}}, "text.format"),
-        ({"conversation": 5}, "conversation"),
-        ({"strange": 1}, "strange"),
-        ({"message": "why"}, "message"),
-    ],
-    ids=lambda value: str(value)[:60],
-)
+async def test_what_is_not_supported_is_refused_by_its_name(subtests: pytest.Subtests, client: AsyncOpenAI):
+    for change, param in NOT_SUPPORTED:
+        with subtests.test(str((change, param))[:80]):
+            body = {"model": "agent:helper", "input": "Hi", **change}
+            with pytest.raises(openai.UnprocessableEntityError) as raised:
+                await client.post("/responses", body=body, cast_to=Response)
+            assert (raised.value.code, raised.value.param) == ("unsupported_parameter", param)
+            assert raised.value.response.json()["errors"][0]["code"] == "unsupported_parameter"
+
+
+WRONG: list[tuple[Any, str]] = [
+    ({"input": 5}, "input"),
+    ({"input": []}, "input"),
+    ({"input": ""}, "input"),
+    ({"input": ["x"]}, "input[0]"),
+    ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
+    ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
+    ({"input": [{"role": "user", "content": "x", "strange": 1}]}, "input[0].strange"),
+    ({"input": [{"role": "user", "content": [{"type": "input_text", "text": 5}]}]}, "input[0].content[0].text"),
+    ({"input": "x" * 200_001}, "input"),
+    ({"model": "rag:ask", "input": " "}, "input"),
+    ({"store": False, "input": [{"role": "assistant", "content": "x"}]}, "input"),
+    ({"temperature": "1"}, "temperature"),
+    ({"stream": "yes"}, "stream"),
+    ({"text": {"format": {"type": "xml"}}}, "text.format"),
+    ({"conversation": 5}, "conversation"),
+    ({"strange": 1}, "strange"),
+    ({"message": "why"}, "message"),
+]
+
+
 async def test_what_is_wrong_is_refused_with_its_place_before_anything_is_recorded(
-    client: AsyncOpenAI, talk: Talks, change: Any, param: str
+    subtests: pytest.Subtests, client: AsyncOpenAI, talk: Talks
 ):
-    head = await talk.magnet.container.log.head()
-    for stream in (False, True):
-        body = {"model": "agent:helper", "input": "Hi", "stream": stream, **change}
-        with pytest.raises(openai.UnprocessableEntityError) as raised:
-            await client.post("/responses", body=body, cast_to=Response)
-        assert raised.value.param == param, raised.value.body
-    assert await talk.magnet.container.log.head() == head
+    for change, param in WRONG:
+        with subtests.test(str((change, param))[:80]):
+            head = await talk.magnet.container.log.head()
+            for stream in (False, True):
+                body = {"model": "agent:helper", "input": "Hi", "stream": stream, **change}
+                with pytest.raises(openai.UnprocessableEntityError) as raised:
+                    await client.post("/responses", body=body, cast_to=Response)
+                assert raised.value.param == param, raised.value.body
+            assert await talk.magnet.container.log.head() == head
 
 
 EVERYTHING: dict[str, Any] = {
@@ -676,8 +676,12 @@ async def test_what_is_absent_or_somebody_elses_is_the_same_404(talk: Talks):
             await eve.responses.create(model="agent:helper", input="Hello")
 
 
-@pytest.mark.parametrize("model", ["nothing", "agent:nothing", "rag:nothing", "prompt:nothing", "robot:x", "agent:"])
-async def test_a_model_that_is_not_there_is_not_found(client: AsyncOpenAI, model: str):
-    with pytest.raises(openai.NotFoundError) as raised:
-        await client.responses.create(model=model, input="Hello")
-    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
+NOT_THERE: list[str] = ["nothing", "agent:nothing", "rag:nothing", "prompt:nothing", "robot:x", "agent:"]
+
+
+async def test_a_model_that_is_not_there_is_not_found(subtests: pytest.Subtests, client: AsyncOpenAI):
+    for model in NOT_THERE:
+        with subtests.test(str(model)[:80]):
+            with pytest.raises(openai.NotFoundError) as raised:
+                await client.responses.create(model=model, input="Hello")
+            assert (raised.value.code, raised.value.param) == ("model_not_found", "model")

@@ -259,17 +259,18 @@ async def test_a_subject_that_fits_no_path_is_named_in_the_body(talk: Talks, ser
     assert CANARY not in str(await talk.see(path))
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "code"),
-    [
-        ("/v1/subjects/-/erase", {}, "invalid"),
-        ("/v1/subjects/someone/erase", {"subject": "other"}, "invalid"),
-        ("/v1/subjects/-/erase", {"subject": ""}, "invalid"),
-        (f"/v1/subjects/{'x' * 201}/erase", {}, "invalid"),
-        ("/v1/subjects/someone/erase", {"all": True}, "invalid"),
-        ("/v1/subjects/some%00one/erase", {}, "invalid_text"),
-    ],
-)
-async def test_whom_it_is_about_must_be_clear(magnet: Running, path: str, body: Any, code: str):
-    answer = await magnet.call("POST", path, body)
-    assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+UNCLEAR: list[tuple[str, Any, str]] = [
+    ("/v1/subjects/-/erase", {}, "invalid"),
+    ("/v1/subjects/someone/erase", {"subject": "other"}, "invalid"),
+    ("/v1/subjects/-/erase", {"subject": ""}, "invalid"),
+    (f"/v1/subjects/{'x' * 201}/erase", {}, "invalid"),
+    ("/v1/subjects/someone/erase", {"all": True}, "invalid"),
+    ("/v1/subjects/some%00one/erase", {}, "invalid_text"),
+]
+
+
+async def test_whom_it_is_about_must_be_clear(subtests: pytest.Subtests, magnet: Running):
+    for path, body, code in UNCLEAR:
+        with subtests.test(str((path, body, code))[:80]):
+            answer = await magnet.call("POST", path, body)
+            assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
