@@ -6,13 +6,16 @@ from typing import Any
 
 from psycopg import sql as statements
 
-from adapters.retrieval.statements import SQL
+from adapters.retrieval.statements import FEWER, MOST, SQL
 from adapters.retrieval.survey import Area
-from adapters.retrieval.weighing import by_source
+from adapters.retrieval.weighing import by_source, weighing
 from domain.retrieval import Search
 
 FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
 """Passages up to which all that a filter leaves are compared: 1 in SHARE of what there is, within bounds."""
+
+SHARE_ELSEWHERE = 10
+"""The same where another store is asked otherwise: it would have to name ten times as many as are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,5 +39,12 @@ class Narrowing:
             "groups": sorted(search.groups or ()),
             "space": area.space,
             "pins": by_source(search.pins),
-            "few": min(max(FEWEST, area.whole // SHARE), MOST_EXACT),
+            "few": min(max(FEWEST, area.whole // (SHARE_ELSEWHERE if area.elsewhere else SHARE)), MOST_EXACT),
         }
+
+
+def most(search: Search, area: Area) -> int:
+    """Return how many of the nearest vectors are wanted: no more than asked for, where nothing else chooses from them."""
+    if search.mode != "vector" or area.parted or search.facets or weighing(search):
+        return MOST
+    return next((few for few in FEWER if few >= search.limit), MOST)

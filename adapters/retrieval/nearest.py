@@ -53,15 +53,20 @@ class Nearest:
         return frozenset(row[0] for row in await self._rows.of(SQL["held"], {"store": self.store.identity}))
 
     async def near(
-        self, area: Area, vectors: Sequence[Halfvec], condition: statements.Composable | None, values: Mapping[str, Any]
+        self,
+        area: Area,
+        vectors: Sequence[Halfvec],
+        condition: statements.Composable | None,
+        values: Mapping[str, Any],
+        wanted: int,
     ) -> Near | None:
-        """Return what is near in an area that the store holds, or None where it need not be asked.
+        """Return so many that are near in an area that the store holds, or None where it need not be asked.
 
         That is where a condition leaves so little that PostgreSQL compares with all of it. Raises VectorStoreUnavailable.
         """
         if condition is not None and await self._few(condition, values):
             return None
-        found = await asyncio.gather(*(self._asked(area, vector, condition, values) for vector in vectors))
+        found = await asyncio.gather(*(self._asked(area, vector, condition, values, wanted) for vector in vectors))
         return Near(
             found=[ids for ids, _, _ in found],
             asked=max(asked for _, asked, _ in found),
@@ -69,7 +74,12 @@ class Nearest:
         )
 
     async def _asked(
-        self, area: Area, vector: Halfvec, condition: statements.Composable | None, values: Mapping[str, Any]
+        self,
+        area: Area,
+        vector: Halfvec,
+        condition: statements.Composable | None,
+        values: Mapping[str, Any],
+        wanted: int,
     ) -> tuple[Sequence[UUID], int, bool]:
         """Return the ids of passages, how many the store was asked for, and whether it has more."""
         assert area.space is not None
@@ -81,8 +91,8 @@ class Nearest:
                 await self._must_be_empty(area.space)
             ids = await self._usable(entries, condition, values)
             all_seen = len(entries) < limit
-            if all_seen or len(ids) >= MOST or limit >= LAST:
-                return ids, limit, not all_seen and len(ids) < MOST
+            if all_seen or len(ids) >= wanted or limit >= LAST:
+                return ids, limit, not all_seen and len(ids) < wanted
             limit = min(TIMES * limit, LAST)
 
     async def _few(self, condition: statements.Composable, values: Mapping[str, Any]) -> bool:

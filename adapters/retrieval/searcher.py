@@ -20,7 +20,7 @@ from adapters.retrieval.explaining import places, places_of, plan_of
 from adapters.retrieval.facets import counted, must_be_known
 from adapters.retrieval.fusion import Candidate, by_weight, in_order, merged
 from adapters.retrieval.highlighting import highlighted
-from adapters.retrieval.narrowing import Narrowing
+from adapters.retrieval.narrowing import Narrowing, most
 from adapters.retrieval.nearest import LAST, Near, Nearest
 from adapters.retrieval.passages import fetched, told_ids, widened
 from adapters.retrieval.rarity import TIERS, Rarity
@@ -264,9 +264,11 @@ class PostgresSearcher:
         with progress.clocked("store"):
             held = await self._nearest.held()
             for area in [area for area in areas if area.space in held and area.space in progress.vectors]:
+                area.elsewhere = True
                 condition, values = narrowing.of(area), narrowing.values(progress.search, area)
+                wanted = most(progress.search, area)
                 try:
-                    near = await self._nearest.near(area, progress.vectors[area.space], condition, values)
+                    near = await self._nearest.near(area, progress.vectors[area.space], condition, values, wanted)
                 except VectorStoreUnavailable as error:
                     log.warning("vector_store_not_asked", code=error.error_code, space=area.space, error=error.why)
                     if progress.search.mode == "vector":
@@ -288,10 +290,9 @@ class PostgresSearcher:
             return Question(area=area, query=None, values={})
         condition = narrowing.of(area)
         asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
-        asked["weighing"] = weighed = weighing(search)
-        asked |= {"parted": area.parted, "named": near is not None}
+        asked |= {"weighing": weighing(search), "parted": area.parted, "named": near is not None}
         query = (
-            ready_statement(area.space, **asked, limit=MOST if weighed or search.facets else search.limit)
+            ready_statement(area.space, **asked, most=MOST if words else most(search, area))
             if condition is None
             else statement(area.space, **asked, condition=condition)
         )

@@ -62,6 +62,7 @@ def statement(
     shared = {
         **(tables(space, SCHEMA) if space else {}),
         "condition": condition or statements.SQL(SQL["everything"]),
+        # A literal: how the planner finds the nearest ones hangs on how few are wanted.
         "most": statements.Literal(most),
     }
     numbered = [{**shared, **_names(number), "factors": _factors(last, weighing)} for number in range(queries)]
@@ -105,11 +106,9 @@ def ready_statement(
     weighing: Weighing | None,
     parted: bool,
     named: bool,
-    limit: int,
+    most: int,
 ) -> bytes:
     """Return the statement of a search that nothing narrows, in the form in which it is sent."""
-    # A literal: how the planner finds the nearest ones hangs on how few are wanted.
-    most = MOST if words or parted else next((most for most in FEWER if most >= limit), MOST)
     return statement(
         space, vector=vector, words=words, queries=queries, weighing=weighing, parted=parted, named=named, most=most
     ).as_bytes(None)

@@ -15,7 +15,7 @@ class Area:
 
     `dimensions` None: there are no vectors yet. `passages` are those of the indexes that answer, `whole`
     all that live in the space. `lexemes` are the words of each query. `indexes` source id -> index that answers.
-    `parted`: some of the passages are given as parts of others.
+    `parted`: some of the passages are given as parts of others. `elsewhere`: another store is asked what is near there.
     """
 
     space: str | None
@@ -26,6 +26,7 @@ class Area:
     lexemes: list[set[str]] = field(default_factory=list)
     indexes: dict[str, int] = field(default_factory=dict)
     parted: bool = False
+    elsewhere: bool = False
 
     @property
     def in_vectors(self) -> bool:
