@@ -24,9 +24,9 @@ SELECT k.kind, extract(epoch FROM d.run_at - clock_timestamp())::float8
 FROM unnest(%(kinds)s) AS k (kind)
 CROSS JOIN LATERAL (SELECT j.run_at FROM magnet.jobs j WHERE j.kind = k.kind ORDER BY j.run_at LIMIT 1) AS d
 
--- name: renew
+-- name: renew  -- in the order in which all lock them: else one of two that meet is refused as a deadlock
 WITH mine AS (
-    SELECT j.id FROM magnet.jobs j WHERE j.id = ANY (%(ids)s) AND j.owner = %(owner)s ORDER BY j.id FOR UPDATE
+    SELECT j.id FROM magnet.jobs j WHERE j.id = ANY (%(ids)s) AND j.owner = %(owner)s ORDER BY j.key FOR UPDATE
 )
 UPDATE magnet.jobs j SET leased_until = t.until, run_at = t.until
 FROM mine, (SELECT clock_timestamp() + %(seconds)s::float8 * interval '1 second' AS until) AS t

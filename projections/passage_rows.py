@@ -97,7 +97,10 @@ class PassagesWriter(Protocol):
         """Insert or replace sources and their shelves."""
 
     async def save_documents(self, rows: Sequence[DocumentRow]) -> None:
-        """Insert or replace documents; what stands on shelves has the same details."""
+        """Insert or replace documents."""
+
+    async def save_details(self, documents: Sequence[UUID]) -> None:
+        """Give what stands on shelves of these documents the details that they have now."""
 
     async def clear(self, documents: Sequence[UUID]) -> None:
         """Take documents off all shelves."""

@@ -192,6 +192,8 @@ class Batch:
             changed += await self._mapped_anew(source, counted)
         if changed:
             await self._view.save_documents(changed)
+        if standing := [row.id for row in changed if row.id in self._before or row.id not in self._documents]:
+            await self._view.save_details(standing)  # of those that are new nothing stands anywhere yet
         if self._written:
             await self._view.save_written(sorted(self._written))
         if self._edits:

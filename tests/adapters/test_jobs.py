@@ -12,6 +12,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.jobs import Jobs
+from adapters.postgres.arrays import uuids
 from commands.jobs import Failed, Finished, Job, Outcome, Postponed
 from domain.errors import Unavailable
 from tests.support.postgres import Database
@@ -270,3 +271,24 @@ async def test_the_database_away_for_a_while_costs_no_job(database: Database, po
                     pass
                 await asyncio.sleep(0.05)
     assert sorted(set(work.keys)) == KEYS
+
+
+async def test_leases_are_renewed_in_the_order_in_which_jobs_end_so_that_neither_is_refused_as_a_deadlock(
+    pool: AsyncConnectionPool, database: Database
+):
+    jobs, last = Jobs(pool, uuid4()), UUID(int=2**128 - 1)
+    await jobs.ask("errand", ["a", "b"])
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
+        await owner.execute("UPDATE magnet.jobs SET id = %s WHERE key = 'a'", [last])
+    taken = await jobs.take("errand", 2)
+    async with await psycopg.AsyncConnection.connect(database.app_dsn) as ending:
+        await ending.execute("SELECT FROM magnet.jobs WHERE key = 'a' FOR UPDATE")
+        values = {"ids": uuids([job.id for job in taken]), "owner": jobs._owner, "seconds": 20.0}
+        renewing = asyncio.create_task(jobs.rows("renew", values, returns=False))
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+        async with pool.connection() as connection, asyncio.timeout(30):
+            while await (await connection.execute(waits, [ending.info.backend_pid])).fetchone() != (1,):
+                await asyncio.sleep(0.01)
+        await ending.execute("SELECT FROM magnet.jobs WHERE key = 'b' FOR UPDATE NOWAIT")
+        await ending.commit()
+        await renewing

@@ -89,7 +89,8 @@ CREATE TABLE passages (
     heading text,
     text text NOT NULL,
     words tsvector NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05);
+-- Most passages stay uncompressed: to be ranked, words would be decompressed for each search.
+) WITH (toast_tuple_target = 4080, autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX ON passages (place, ordinal);
 CREATE INDEX ON passages USING gin (words);
 

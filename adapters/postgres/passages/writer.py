@@ -102,12 +102,11 @@ class PostgresPassagesWriter:
         )
 
     async def save_documents(self, rows: Sequence[DocumentRow]) -> None:
-        """Insert or replace documents; what stands on shelves has the same details."""
-        ids = uuids([row.id for row in rows])
+        """Insert or replace documents."""
         await self._execute(
             "save_documents",
             {
-                "id": ids,
+                "id": uuids([row.id for row in rows]),
                 "source": uuids([row.source for row in rows]),
                 "external_id": texts([row.external_id for row in rows]),
                 "number": integers([row.number for row in rows]),
@@ -121,6 +120,10 @@ class PostgresPassagesWriter:
                 "removed": integers([int(row.removed) for row in rows]),
             },
         )
+
+    async def save_details(self, documents: Sequence[UUID]) -> None:
+        """Give what stands on shelves of these documents the details that they have now."""
+        ids = uuids(documents)
         await self._execute("retitle", {"ids": ids})
         await self._execute("save_details", {"ids": ids})
 
