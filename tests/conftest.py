@@ -1,10 +1,11 @@
 """Fixtures that every test may use: the session's PostgreSQL, and a fresh database."""
 
+import gc
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import certifi
@@ -35,6 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[HOME] = tempfile.mkdtemp(prefix="magnet-tests-", dir=short_lived())
         config.add_cleanup(_clear_away)
         os.environ["SSL_CERT_FILE"] = str(_one_authority(Path(os.environ[HOME])))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Look for no garbage meanwhile, and set aside for good what was made: a fifth of the time was spent on it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
