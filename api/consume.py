@@ -1,9 +1,9 @@
 """The reference consumer as a process: takes events from Kafka until it is told to stop."""
 
 import asyncio
-import contextlib
 import signal
 
+from aiokafka.errors import KafkaConnectionError
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.kafka.consumer import SQL, InboxConsumer
@@ -29,6 +29,10 @@ async def _consume(settings: Settings, dsn: str, group: str, until_idle: bool) -
         running = asyncio.ensure_future(consumer.run(until_idle=until_idle))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await running
+        except asyncio.CancelledError:
+            pass  # told to stop
+        except KafkaConnectionError:
+            raise SettingsError("KAFKA_BOOTSTRAP_SERVERS: no broker answers there. Is it running?") from None
         return await rows_of(pool, SQL["consumed"], {"consumer": group})

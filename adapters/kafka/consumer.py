@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.failpoints import failpoint
+from adapters.kafka.joining import join
 from adapters.postgres import sql
 
 SQL = sql.load("adapters.kafka", "consumer.sql")
@@ -76,9 +77,9 @@ class InboxConsumer:
         )
 
     async def run(self, *, until_idle: bool = False) -> None:
-        """Take what comes; with `until_idle`, end when there is nothing more."""
-        await self._consumer.start()
+        """Take what comes; with `until_idle`, end when there is nothing more, or no broker (KafkaConnectionError)."""
         try:
+            await join(self._consumer, patient=not until_idle)
             while True:
                 batches = await self._consumer.getmany(timeout_ms=WAIT, max_records=BATCH)
                 records = [record for batch in batches.values() for record in batch]

@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.event_store.log import EventLog
 from adapters.failpoints import failpoint
 from adapters.kafka.consumer import NotOurs, read, set_aside
+from adapters.kafka.joining import join
 from adapters.postgres import sql
 from adapters.projection_runner.batch import Batches, ReadModel, decoded
 from projections.received import received
@@ -59,8 +60,8 @@ class KafkaFeed:
     async def run(self) -> None:
         """Follow the topic until cancelled; raise what a batch fails with that nothing can be waited for."""
         await self._batches.make_schema()
-        await self._consumer.start()
         try:
+            await join(self._consumer)
             self._consumer.subscribe([self._topic], listener=Assigned(self))
             clock = asyncio.get_running_loop().time
             progressed = clock()

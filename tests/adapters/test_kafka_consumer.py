@@ -1,8 +1,10 @@
 """The reference consumer: each event has its effect once, however often it is delivered."""
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,8 +14,11 @@ from uuid import uuid4
 import jsonschema_rs
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 
+from adapters.kafka import joining
 from adapters.kafka.consumer import SQL, InboxConsumer, NotOurs, read
+from adapters.kafka.joining import join
 from adapters.postgres.reading import rows_of
 from tests.support.commands import Done, run
 from tests.support.kafka import Broker
@@ -91,6 +96,40 @@ async def test_events_are_taken_once_also_by_two_members_and_when_all_comes_agai
     again._group = "g"
     await again.run(until_idle=True)
     assert await counted(magnet, "g") == expected
+
+
+async def test_a_broker_that_does_not_answer_yet_is_waited_for(magnet: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(joining, "AGAIN", 0.05)
+    settings = magnet.container.settings
+    host, _, port = str(settings.kafka_bootstrap_servers).partition(",")[0].rpartition(":")
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        free = reserved.getsockname()[1]
+    late = InboxConsumer(
+        magnet.container.pool, servers=f"127.0.0.1:{free}", topic=settings.kafka_topic, group=f"late-{uuid4().hex[:8]}"
+    )
+    with pytest.raises(KafkaConnectionError):
+        await join(late._consumer, patient=False)
+    taking = asyncio.create_task(late.run())
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(piped(reader, back), piped(there, writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", free), asyncio.timeout(60):
+        while await counted(magnet, late._group) != {"prompt.created": PROMPTS, "prompt.text_changed": PROMPTS}:
+            assert not taking.done()
+            await asyncio.sleep(0.05)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+
+async def piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes from one connection to another until it ends."""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
 
 
 @pytest.mark.parametrize("failpoint", ["consume.before_commit", "consume.after_commit"])
