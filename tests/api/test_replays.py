@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from adapters.plugins.checking import SCORERS
 from tests.api.test_prompt_runs import events_in
 from tests.api.test_tool_actions import FIND, ORDER, TOOLS, says
+from tests.commands.test_scorers import Polite
 from tests.support.commands import run
 from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
+from tests.support.plugin_modules import module_of
 from tests.support.postgres import Database
 from tests.support.server import serving
 from tests.support.shop import Shop, shop
@@ -34,10 +37,12 @@ async def store() -> AsyncIterator[Shop]:
 @pytest.fixture
 async def talk(database: Database, tmp_path: Path, store: Shop, server: ModelServer) -> AsyncIterator[Talks]:
     """A conversation of two turns with an agent of which there is a draft."""
-    async with serving(database, tmp_path / "home", MAGNET_EGRESS_ALLOW="127.0.0.0/8") as magnet:
-        await magnet.do("POST", "/v1/tool-servers", store.settings())
-        async with talks(magnet, server, actions=TOOLS, untrusted="allow") as made:
-            yield made
+    settings = {"MAGNET_EGRESS_ALLOW": "127.0.0.0/8", "MAGNET_PLUGINS": "scorers_of_a_test"}
+    with module_of("scorers_of_a_test", {SCORERS: [Polite]}):
+        async with serving(database, tmp_path / "home", **settings) as magnet:
+            await magnet.do("POST", "/v1/tool-servers", store.settings())
+            async with talks(magnet, server, actions=TOOLS, untrusted="allow") as made:
+                yield made
 
 
 async def talked(talk: Talks, server: ModelServer, **more: Any) -> str:
@@ -67,10 +72,11 @@ async def test_a_candidate_answers_with_what_is_on_record_and_nothing_is_done(
         says(text="The pen is ordered."),
         says(text="You are welcome."),
     )
-    scorers = [
+    scorers: list[dict[str, Any]] = [
         {"type": "exact"},
         {"type": "tool_calls", "name": "calls"},
         {"type": "contains", "config": {"texts": ["pen"]}},
+        {"type": "polite", "config": {"words": ["pen"]}},
     ]
     report = await replayed(talk, path, scorers=scorers)
     assert (len(store.site.asked), store.orders) == (asked, [{"item": "pen"}])
@@ -86,10 +92,16 @@ async def test_a_candidate_answers_with_what_is_on_record_and_nothing_is_done(
     assert (first["same_calls"], second["same_calls"]) == (False, True)
     assert 0 < first["similarity"]["score"] < second["similarity"]["score"] == 1.0
     assert first["similarity"]["method"] == "embedding"
-    scores = [{each["name"]: each["score"] for each in turn["scores"]} for turn in (first, second)]
+    scores = [{each["name"]: each["score"] for each in turn["scores"][:3]} for turn in (first, second)]
     assert scores == [{"exact": 0.0, "calls": 0.0, "contains": 1.0}, {"exact": 1.0, "calls": 1.0, "contains": 0.0}]
     assert report["summary"]["scores"]["exact"] == {"mean": 0.5, "scored": 2, "failed": 0}
-    assert [each["name"] for each in report["scorers"]] == ["exact", "calls", "contains"]
+    assert [each["name"] for each in report["scorers"]] == ["exact", "calls", "contains", "polite"]
+    assert first["scores"][3] == {
+        "name": "polite", "type": "polite", "score": 0.5, "reason": "The pen is ordered. ['pen']"
+    }  # fmt: skip
+    listed = [each for each in (await talk.magnet.get("/v1/plugins"))["items"] if each["group"] == SCORERS]
+    assert {each["name"] for each in listed} == {"contains", "exact", "judge", "polite", "similarity", "tool_calls"}
+    assert all(each["state"] == "ready" and each["schema"] for each in listed)
     assert report["candidate"]["version"] == 2 and first["recorded"]["agent"]["version"] == 1
     told = [each["content"] for each in server.requests[-2].body["messages"] if each["role"] in ("system", "assistant")]
     assert told[0] == "You help, in short." and FIRST in told, "what was said before is what was recorded"
