@@ -13,7 +13,7 @@ from domain.conversation_files import file_id
 from domain.copied_history import portions
 from domain.errors import Conflict, Invalid, NotFound
 from domain.turn import TurnInProgress, answer_id, content_of, turn_id
-from domain.turn_effects import effects
+from domain.turn_effects import carried_after, effects
 
 
 class NothingToEdit(Conflict):
@@ -143,7 +143,8 @@ def fork(
     )
     for more, more_texts in others:
         made.trigger_event(Conversation.HistoryContinued, subject=made.subject, turns=more, texts=more_texts)
-    carried = [] if cut.unanswered else [dict(each) for each in effects(cut.left)]
+    left = [] if cut.unanswered else effects(cut.left)
+    carried = [*carried_after(origin, cut.turns), *map(dict, left)]
     if carried:
         made.trigger_event(Conversation.EffectsCarried, subject=made.subject, actions=carried)
     return made

@@ -94,10 +94,14 @@ def attempts_before(conversation: "Conversation", turn: str) -> list[dict[str, A
     while earlier is not None:
         found.insert(0, conversation.turns[earlier])
         earlier = conversation.turns[earlier]["retry_of"]
-    before = list(conversation.turns.values())[: conversation.turns[turn]["number"] - 1]
-    if conversation.carried and not any(each["state"] == "completed" and not each["copied_from"] for each in before):
-        found.insert(0, {"actions": conversation.carried})
-    return found
+    carried = carried_after(conversation, list(conversation.turns.values())[: conversation.turns[turn]["number"] - 1])
+    return [{"actions": carried}, *found] if carried else found
+
+
+def carried_after(conversation: "Conversation", turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a fork was told of effects elsewhere, where none of its own turns so far has an answer."""
+    answered = any(turn["state"] == "completed" and not turn["copied_from"] for turn in turns)
+    return [] if answered else conversation.carried
 
 
 def cut_off_before(conversation: "Conversation", turn: str) -> list[dict[str, Any]]:

@@ -214,6 +214,21 @@ def test_who_says_otherwise_what_a_killed_turn_was_asked_is_told_what_that_had_b
         assert begun_in(made, made.post(content="Thanks.", agent=AGENT)) == []
 
 
+def test_it_is_known_in_forks_of_the_fork_too_until_there_is_an_answer():
+    origin, message = ordering()
+    first = forked(origin, Cut.before(origin, message))
+    turn = first.post(content="Order a pencil.", agent=AGENT)
+    first.interrupt(turn)
+    said = first.turn(turn)["message_id"]
+    for cut in (Cut.before(first, said), Cut.after(first, said), Cut.after(first, None)):
+        second = forked(first, cut)
+        [told_then] = begun_in(second, second.post(content="Order ink.", agent=AGENT))
+        assert UNKNOWN in told_then
+    first.complete(first.retry(turn, agent=AGENT), Reply(content="It is ordered."))
+    later = forked(first, Cut.after(first, None))
+    assert begun_in(later, later.post(content="Order ink.", agent=AGENT)) == []
+
+
 def test_what_was_done_in_an_answer_that_is_left_out_is_known_too():
     origin, turn = asked("Order a pen.")
     begin_action(origin, turn, **ORDER)

@@ -14,6 +14,7 @@ from domain.conversation_forks import Cut, fork
 from domain.conversation_queue import begin_queued, next_queued, take, withdraw
 from domain.errors import Conflict
 from domain.turn import Pause, Reply
+from domain.turn_effects import attempts_before, begin_action, cut_off_before, effects
 from tests.domain.test_conversation import AGENT, a_conversation
 
 ENDED = ("completed", "failed", "cancelled", "interrupted")
@@ -25,12 +26,16 @@ WAITING = precondition(lambda it: it.state_of("awaiting_confirmation"))
 
 @dataclass
 class Expected:
-    """What a plain model knows of a turn; `asked` are the calls that wait for a person, and what they decided."""
+    """What a plain model knows of a turn; `asked` are the calls that wait for a person, and what they decided.
+
+    `effects` are the functions that were begun in it and change something outside.
+    """
 
     content: str
     state: str
     retried: bool = False
     asked: dict[str, bool | None] = field(default_factory=dict)
+    effects: list[str] = field(default_factory=list)
 
 
 class ConversationMachine(RuleBasedStateMachine):
@@ -43,6 +48,8 @@ class ConversationMachine(RuleBasedStateMachine):
         self.turns: list[Expected] = []
         self.closed = False
         self.said = 0
+        self.carried: list[str] = []
+        self.copied = 0
 
     def state_of(self, state: str) -> Expected | None:
         return next((turn for turn in self.turns if turn.state == state), None)
@@ -153,8 +160,8 @@ class ConversationMachine(RuleBasedStateMachine):
         self.closed = True
         self.decline()
 
-    @rule(place=st.integers(0, 5), edits=st.booleans())
-    def go_on_in_a_fork(self, place: int, edits: bool) -> None:
+    @rule(place=st.integers(0, 5), edits=st.booleans(), at_once=st.booleans())
+    def go_on_in_a_fork(self, place: int, edits: bool, at_once: bool) -> None:
         ended = [turn for turn in self.turns if turn.state in (*ENDED, "awaiting_confirmation")]
         if not ended or self.state_of("running") or self.state_of("queued"):
             return
@@ -170,13 +177,41 @@ class ConversationMachine(RuleBasedStateMachine):
         self.conversation = fork(origin, cut, id=uuid4(), subject=None, principal=origin.principal)
         assert origin.version == version
         self.events, self.closed = [], False
-        self.turns = [Expected(each.content, each.state, each.retried) for each in self.turns[: first + (not edits)]]
+        messages = [each["message_id"] for each in origin.turns.values()]
+        left = [e for turn, id in zip(self.turns, messages, strict=True) if id == message for e in turn.effects]
+        kept = self.turns[: first + (not edits)]
+        self.carried = [*self.carried_after(kept[: first + (not edits)]), *(left if edits else [])]
+        self.turns = [Expected(each.content, each.state, each.retried, effects=[*each.effects]) for each in kept]
+        self.copied = len(kept)
         for each in self.turns:
             each.state = "cancelled" if each.state == "awaiting_confirmation" else each.state
         if not edits:
-            self.turns[-1].state, self.turns[-1].retried = "cancelled", False
+            self.turns[-1].state, self.turns[-1].retried, self.turns[-1].effects = "cancelled", False, left
+        if at_once and edits:
+            self.say("reject")
+        elif at_once:
+            self.retry()
+
+    def carried_after(self, turns: list[Expected]) -> list[str]:
+        """Return what is known of effects elsewhere until there is an answer here."""
+        return [] if any(turn.state == "completed" for turn in turns[self.copied :]) else self.carried
 
     # What an agent does, and what befalls it -----------------------------------
+
+    @RUNNING
+    @rule(done=st.booleans())
+    def change_something(self, done: bool) -> None:
+        turn = self.state_of("running")
+        assert turn is not None
+        [call] = self.calls(1)
+        function = f"order_{call}"
+        begin_action(self.conversation, self.id_of(turn), call=call, function=function, type="api_tool", arguments="{}")
+        if done:
+            self.conversation.note_action(
+                self.id_of(turn), call=call, function=function, type="api_tool", arguments="{}", result="",
+                outcome="completed", ms=0.0,
+            )  # fmt: skip
+        turn.effects.append(function)
 
     @RUNNING
     @rule(calls=CALLS)
@@ -218,8 +253,10 @@ class ConversationMachine(RuleBasedStateMachine):
         turn.state, turn.asked = "awaiting_confirmation", dict.fromkeys(waiting)
 
     @RUNNING
-    @rule(way=st.sampled_from(["fail", "cancel", "kill"]), partial=st.sampled_from(["", "one, t"]))
-    def end(self, way: str, partial: str) -> None:
+    @rule(way=st.sampled_from(["fail", "cancel", "kill"]), partial=st.sampled_from(["", "one, t"]), amid=st.booleans())
+    def end(self, way: str, partial: str, amid: bool) -> None:
+        if amid:
+            self.change_something(done=False)
         turn = self.state_of("running")
         assert turn is not None
         id = self.id_of(turn)
@@ -281,6 +318,18 @@ class ConversationMachine(RuleBasedStateMachine):
         assert not open_calls
         told = [message["content"] for message in history if message["role"] == "user"]
         assert told == [turn.content for turn in self.turns[:-1] if not turn.retried]
+
+    @invariant()
+    def what_was_begun_since_the_last_answer_is_known_to_who_answers(self) -> None:
+        if (turn := self.state_of("running")) is None:
+            return
+        place = self.turns.index(turn)
+        since = next((n for n in reversed(range(place)) if self.turns[n].state == "completed"), -1)
+        expected = [e for each in self.turns[since + 1 : place] for e in each.effects]
+        id = self.id_of(turn)
+        before = [*attempts_before(self.conversation, id), *cut_off_before(self.conversation, id)]
+        known = {action["function"] for action in effects(before)}
+        assert known == {*expected, *self.carried_after(self.turns[:place])}
 
     def replay(self) -> None:
         """Show that the events make the same conversation again."""
