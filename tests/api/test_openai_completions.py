@@ -320,21 +320,25 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("model", ["chat", "prompt:greet", "rag:ask", "agent:helper"])
-async def test_every_documented_field_is_accepted(books: Library, server: ModelServer, model: str):
-    extra = {"moderation": {"model": "m"}, "prompt_cache_options": {"mode": "implicit"}}
-    if model == "prompt:greet":
-        extra["variables"] = {"name": "Ada"}
-    async with AsyncOpenAI(base_url=f"{books.magnet.url}/v1", api_key="x", max_retries=0) as client:
-        await client.chat.completions.create(model=model, messages=ASKED, **EVERYTHING, extra_body=extra)
-    assert (await books.last_run())["subject"] == "u2"
-    if model == "chat":
-        sent = server.last.body
-        assert (sent["max_tokens"], sent["seed"], sent["stop"], sent["top_p"]) == (100, 7, ["\n"], 0.5)
-        assert sent["logit_bias"] == {"50256": -100}
-        assert "logprobs" not in sent and "audio" not in sent
-    elif model == "agent:helper":
-        assert [tool["function"]["name"] for tool in server.last.body["tools"]] == ["look_up", "weather"]
+ANSWERING: list[str] = ["chat", "prompt:greet", "rag:ask", "agent:helper"]
+
+
+async def test_every_documented_field_is_accepted(subtests: pytest.Subtests, books: Library, server: ModelServer):
+    for model in ANSWERING:
+        with subtests.test(str(model)[:80]):
+            extra = {"moderation": {"model": "m"}, "prompt_cache_options": {"mode": "implicit"}}
+            if model == "prompt:greet":
+                extra["variables"] = {"name": "Ada"}
+            async with AsyncOpenAI(base_url=f"{books.magnet.url}/v1", api_key="x", max_retries=0) as client:
+                await client.chat.completions.create(model=model, messages=ASKED, **EVERYTHING, extra_body=extra)
+            assert (await books.last_run())["subject"] == "u2"
+            if model == "chat":
+                sent = server.last.body
+                assert (sent["max_tokens"], sent["seed"], sent["stop"], sent["top_p"]) == (100, 7, ["\n"], 0.5)
+                assert sent["logit_bias"] == {"50256": -100}
+                assert "logprobs" not in sent and "audio" not in sent
+            elif model == "agent:helper":
+                assert [tool["function"]["name"] for tool in server.last.body["tools"]] == ["look_up", "weather"]
 
 
 WRONG: list[tuple[dict[str, Any], str | None]] = [
@@ -395,27 +399,27 @@ async def test_a_model_that_is_not_there_is_not_found(subtests: pytest.Subtests,
             assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
 
 
-@pytest.mark.parametrize(
-    ("step", "kind", "code"),
-    [
-        (refused(429, "rate_limit_exceeded"), openai.RateLimitError, "model_limit_reached"),
-        (refused(401, "invalid_api_key"), openai.InternalServerError, "provider_access_denied"),
-        (server_error(), openai.InternalServerError, "provider_error"),
-    ],
-    ids=["429", "401", "500"],
-)
+FAILURES: list[tuple[Any, type[openai.APIStatusError], str]] = [
+    (refused(429, "rate_limit_exceeded"), openai.RateLimitError, "model_limit_reached"),
+    (refused(401, "invalid_api_key"), openai.InternalServerError, "provider_access_denied"),
+    (server_error(), openai.InternalServerError, "provider_error"),
+]
+
+
 async def test_a_provider_that_fails_raises_openais_own_errors(
-    client: AsyncOpenAI, books: Library, server: ModelServer, step: Any, kind: type[openai.APIStatusError], code: str
+    subtests: pytest.Subtests, client: AsyncOpenAI, books: Library, server: ModelServer
 ):
-    server.script_for("chat-model", step, step)
-    with pytest.raises(kind) as raised:
-        await client.chat.completions.create(model="chat", messages=ASKED)
-    assert raised.value.code == code
-    assert (await books.last_run())["error"]["code"] == code
-    with pytest.raises(openai.APIError) as streamed:
-        await in_chunks(client, model="chat", messages=ASKED)
-    assert streamed.value.code == code
-    assert (await books.last_run())["outcome"] == "failed"
+    for step, kind, code in FAILURES:
+        with subtests.test(str((step, kind, code))[:80]):
+            server.script_for("chat-model", step, step)
+            with pytest.raises(kind) as raised:
+                await client.chat.completions.create(model="chat", messages=ASKED)
+            assert raised.value.code == code
+            assert (await books.last_run())["error"]["code"] == code
+            with pytest.raises(openai.APIError) as streamed:
+                await in_chunks(client, model="chat", messages=ASKED)
+            assert streamed.value.code == code
+            assert (await books.last_run())["outcome"] == "failed"
 
 
 async def test_what_was_tried_again_here_is_not_tried_again_by_the_client(books: Library, server: ModelServer):

@@ -550,21 +550,25 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("model", ["chat", "prompt:greet", "rag:ask", "agent:helper"])
+ANSWERING: list[str] = ["chat", "prompt:greet", "rag:ask", "agent:helper"]
+
+
 async def test_every_other_documented_field_is_accepted(
-    client: AsyncOpenAI, books: Library, server: ModelServer, model: str
+    subtests: pytest.Subtests, client: AsyncOpenAI, books: Library, server: ModelServer
 ):
-    extra = {"moderation": {"model": "m"}, "prompt_cache_options": {"mode": "implicit"}, "background": False}
-    variables = {"variables": {"name": "Ada"}} if model == "prompt:greet" else {}
-    answer = await client.responses.create(
-        model=model, input="How many holidays?", **EVERYTHING, extra_body={**extra, **variables}
-    )
-    assert (answer.user, answer.metadata) == ("u2", {"k": "v"})
-    assert (await books.last_run())["subject"] == "u2"
-    if model == "chat":
-        sent = server.last.body
-        assert (sent["max_tokens"], sent["top_p"], sent["verbosity"]) == (100, 0.5, "low")
-        assert (sent["reasoning_effort"], sent["parallel_tool_calls"]) == ("low", False)
+    for model in ANSWERING:
+        with subtests.test(str(model)[:80]):
+            extra = {"moderation": {"model": "m"}, "prompt_cache_options": {"mode": "implicit"}, "background": False}
+            variables = {"variables": {"name": "Ada"}} if model == "prompt:greet" else {}
+            answer = await client.responses.create(
+                model=model, input="How many holidays?", **EVERYTHING, extra_body={**extra, **variables}
+            )
+            assert (answer.user, answer.metadata) == ("u2", {"k": "v"})
+            assert (await books.last_run())["subject"] == "u2"
+            if model == "chat":
+                sent = server.last.body
+                assert (sent["max_tokens"], sent["top_p"], sent["verbosity"]) == (100, 0.5, "low")
+                assert (sent["reasoning_effort"], sent["parallel_tool_calls"]) == ("low", False)
 
 
 async def test_a_model_is_asked_for_json_by_its_schema(client: AsyncOpenAI, server: ModelServer):
@@ -576,22 +580,23 @@ async def test_a_model_is_asked_for_json_by_its_schema(client: AsyncOpenAI, serv
     assert server.last.body["response_format"] == {"type": "json_schema", "json_schema": named}
 
 
-@pytest.mark.parametrize("model", ["chat", "prompt:greet", "rag:ask", "agent:helper"])
 async def test_a_provider_that_fails_is_told_plain_as_an_error_and_streamed_as_a_failed_response(
-    client: AsyncOpenAI, server: ModelServer, model: str
+    subtests: pytest.Subtests, client: AsyncOpenAI, server: ModelServer
 ):
-    server.script_for("chat-model", server_error(), server_error())
-    extra = {"variables": {"name": "Ada"}} if model == "prompt:greet" else {}
-    asked: Any = {"model": model, "input": "How many holidays?", "extra_body": extra}
-    with pytest.raises(openai.InternalServerError) as raised:
-        await client.responses.create(**asked)
-    assert raised.value.code == "provider_error"
-    events = await streamed(client, **asked)
-    assert types(events) == ["response.created", "response.in_progress", "response.failed"]
-    failed = events[-1].response
-    assert (failed.status, failed.error.code, failed.error.type) == ("failed", "server_error", "provider_error")
-    read = strict(await client.responses.retrieve(failed.id))
-    assert (read.status, read.error) == ("failed", failed.error)
+    for model in ANSWERING:
+        with subtests.test(str(model)[:80]):
+            server.script_for("chat-model", server_error(), server_error())
+            extra = {"variables": {"name": "Ada"}} if model == "prompt:greet" else {}
+            asked: Any = {"model": model, "input": "How many holidays?", "extra_body": extra}
+            with pytest.raises(openai.InternalServerError) as raised:
+                await client.responses.create(**asked)
+            assert raised.value.code == "provider_error"
+            events = await streamed(client, **asked)
+            assert types(events) == ["response.created", "response.in_progress", "response.failed"]
+            failed = events[-1].response
+            assert (failed.status, failed.error.code, failed.error.type) == ("failed", "server_error", "provider_error")
+            read = strict(await client.responses.retrieve(failed.id))
+            assert (read.status, read.error) == ("failed", failed.error)
 
 
 async def test_a_stream_that_breaks_tells_its_text_and_that_it_failed(client: AsyncOpenAI, server: ModelServer):

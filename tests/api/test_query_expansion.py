@@ -195,21 +195,22 @@ async def test_what_a_model_answers_wrongly_leaves_the_search_as_it_was_asked(bo
 
 
 @pytest.mark.parametrize("settings", [{"rewrite": {}}, {"multi_query": {}}, {"translate": {"to": "en"}}])
-@pytest.mark.parametrize("fault", ["server_error", "html", "reset", "unauthorized", "insufficient_quota"])
 async def test_a_model_that_fails_leaves_the_search_as_it_was_asked_and_its_attempts_are_on_record(
-    books: Library, server: ModelServer, fault: str, settings: Any
+    subtests: pytest.Subtests, books: Library, server: ModelServer, settings: Any
 ):
     await set_to(books, **settings)
-    server.script_for("chat-model", FAULTS[fault])
-    found = await books.search("lunch noon", limit=1)
-    run = await books.last_run()
-    [stage] = settings
-    code = found[stage]["failed"]
-    assert [passage["text"] for passage in found["passages"]] == [LUNCH]
-    assert steps_of(run)[:3] == [("search", None, "completed"), (stage, 1, code), ("attempt", 2, code)]
-    assert run["steps"][0]["note"][stage] == {"failed": code}
-    assert f"({code})" in found["notes"][0]
-    assert (run["outcome"], run["usage"]) == ("completed", found["usage"])
+    for fault in ("server_error", "html", "reset", "unauthorized", "insufficient_quota"):
+        with subtests.test(fault):
+            server.script_for("chat-model", FAULTS[fault])
+            found = await books.search("lunch noon", limit=1)
+            run = await books.last_run()
+            [stage] = settings
+            code = found[stage]["failed"]
+            assert [passage["text"] for passage in found["passages"]] == [LUNCH]
+            assert steps_of(run)[:3] == [("search", None, "completed"), (stage, 1, code), ("attempt", 2, code)]
+            assert run["steps"][0]["note"][stage] == {"failed": code}
+            assert f"({code})" in found["notes"][0]
+            assert (run["outcome"], run["usage"]) == ("completed", found["usage"])
 
 
 async def test_without_a_chat_model_the_search_goes_on_and_says_so(books: Library):

@@ -143,22 +143,28 @@ async def test_what_a_reranker_leaves_out_follows_in_the_order_in_which_it_was_f
     assert found["rerank"]["unscored"] == 3
 
 
-@pytest.mark.parametrize("fault", ["server_error", "bad_json", "html", "reset", "unauthorized", "rate_limited"])
-async def test_a_reranker_that_fails_leaves_the_order_and_says_so(books: Library, server: ModelServer, fault: str):
-    await set_to(books, rerank={"model": "rerank"})
-    server.script(FAULTS[fault])
-    found = await books.search("needle")
-    run = await books.last_run()
-    code = found["rerank"]["failed"]
-    assert found["rerank"] == {"failed": code}
-    assert texts_of(found) == TEXTS
-    assert f"({code})" in found["notes"][0]
-    assert [(s["kind"], s["outcome"]) for s in run["steps"]] == [
-        ("search", "completed"),
-        ("rerank", code),
-        ("attempt", code),
-    ]
-    assert (run["outcome"], run["usage"]) == ("completed", found["usage"])
+FAILING: list[str] = ["server_error", "bad_json", "html", "reset", "unauthorized", "rate_limited"]
+
+
+async def test_a_reranker_that_fails_leaves_the_order_and_says_so(
+    subtests: pytest.Subtests, books: Library, server: ModelServer
+):
+    for fault in FAILING:
+        with subtests.test(str(fault)[:80]):
+            await set_to(books, rerank={"model": "rerank"})
+            server.script(FAULTS[fault])
+            found = await books.search("needle")
+            run = await books.last_run()
+            code = found["rerank"]["failed"]
+            assert found["rerank"] == {"failed": code}
+            assert texts_of(found) == TEXTS
+            assert f"({code})" in found["notes"][0]
+            assert [(s["kind"], s["outcome"]) for s in run["steps"]] == [
+                ("search", "completed"),
+                ("rerank", code),
+                ("attempt", code),
+            ]
+            assert (run["outcome"], run["usage"]) == ("completed", found["usage"])
 
 
 async def test_a_reranker_that_does_not_answer_in_time_leaves_the_order(books: Library, server: ModelServer):
