@@ -22,6 +22,9 @@ from adapters.plugins.checking import Plugin
 from commands.retrieval.vector_store import Entry, StoredPlace, VectorStoreUnavailable
 
 OPEN_SECONDS, SEARCH_SECONDS, CHANGE_SECONDS, CLOSE_SECONDS = 30.0, 10.0, 60.0, 10.0
+MOST_REMOVED = 2_000
+"""Ids that one call removes."""
+
 MOST_AT_ONCE = 8
 """Calls under way at once; one, where the plugin's `one_at_a_time` says so."""
 
@@ -59,7 +62,8 @@ class PluginVectorStore:
                 for each in places
                 for ordinal in range(each.passages)
             ]
-            await self._told(lambda: ids and store.delete_nodes(ids), CHANGE_SECONDS)
+            for first in range(0, len(ids), MOST_REMOVED):
+                await self._told(partial(store.delete_nodes, ids[first : first + MOST_REMOVED]), CHANGE_SECONDS)
             return
         for each in places:
             await self._told(partial(store.delete, str(each.place)), CHANGE_SECONDS)

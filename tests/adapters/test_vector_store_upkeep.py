@@ -8,6 +8,7 @@ import pytest
 from llama_index.core.vector_stores.simple import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from adapters.plugins import vector_store
 from adapters.postgres.passages import upkeep
 from adapters.postgres.passages.standing import StoredSpace, StoresStanding
 from adapters.postgres.passages.stored import StoredPassages
@@ -279,6 +280,15 @@ async def test_a_store_that_deletes_only_by_document_removes_places() -> None:
     assert set(await store.nearest(SPACE, 2, [1.0, 0.0], 10)) == set(entries[2:])
     await store.clear(SPACE, 2, [StoredPlace(place=6, cut=b"abcd", passages=2)])
     assert await store.nearest(SPACE, 2, [1.0, 0.0], 10) == []
+
+
+async def test_many_vectors_are_removed_by_several_calls(plugin: Simple, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_store, "MOST_REMOVED", 2)
+    store = store_of(plugin)
+    entries = [Entry(place=place, ordinal=ordinal, cut=b"abcd") for place in (5, 6) for ordinal in range(3)]
+    await store.add(SPACE, 2, [(each, [1.0, 0.5]) for each in entries])
+    await store.remove(SPACE, 2, [StoredPlace(place=place, cut=b"abcd", passages=3) for place in (5, 6)])
+    assert plugin.held() == 0
 
 
 async def test_what_is_opened_must_be_a_store_of_llamaindex() -> None:
