@@ -110,8 +110,8 @@ few AS MATERIALIZED (
         UNION ALL
         SELECT e.id, e.place, e.words FROM matching m CROSS JOIN LATERAL (
             SELECT p.id, p.place, p.words FROM passages_v1.passages p
-            WHERE p.place = m.id AND p.words @@ {all_words}::tsquery OFFSET 0) AS e
-        WHERE (SELECT yes FROM few)) AS c
+            WHERE p.place = m.id OFFSET 0) AS e
+        WHERE (SELECT yes FROM few) AND e.words @@ {all_words}::tsquery) AS c
     ORDER BY rank DESC, c.id LIMIT {most})
 
 -- name: usable  -- the passages that another store's entries name, where they still stand and may be found

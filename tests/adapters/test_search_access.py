@@ -1,5 +1,6 @@
 """Who finds what: documents' groups, inside the SQL."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -72,3 +73,16 @@ async def test_a_filter_and_access_hold_together(known: Knowledge):
     either = {"type": "or", "filters": [{"type": "eq", "key": "n", "value": 1}, {"type": "exists", "key": "n"}]}
     assert await names(known, STAFF, filter={"type": "eq", "key": "n", "value": 1}) == {"a"}
     assert await names(known, STAFF, filter=either) == {"a", "c"}
+
+
+async def test_words_are_looked_for_in_the_few_documents_that_fit_and_not_in_all_again_for_each(known: Knowledge):
+    await known.source()
+    await known.add("handbook", "staff", "needle two", acl=["staff"])
+    found = await known.search("needle", groups=STAFF, mode="lexical", explain=True)
+    assert found.explained is not None
+    [asked] = found.explained.statements
+    plan = str(asked["plan"])
+    few = plan.partition("CTE Scan on matching m")[2].partition("->  CTE Scan")[0]
+    # Words are compared with what a document's passages say: no index of all passages is read for it.
+    assert re.search(r"->  Subquery Scan on e .*\n +Filter: \(e\.words @@ ", few), plan
+    assert "(words @@" not in few, plan
