@@ -166,7 +166,7 @@ print(json.dumps(ends))
         ("{{ l }}", 12),
         ("{{ t|tojson }}", 12),
         ("{% set m = [l] * 999 %}{{ m|tojson|length }}", 48),
-        ("{% set s = 'a' * 40000000 %}{{ [s]|tojson|length }}", 12),
+        ("{% set s = 'a' * 40000000 %}{{ [s]|tojson|length }}", 48),
         (
             "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(21) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ [ns.s] }}",
             12,
