@@ -10,6 +10,7 @@ from pathlib import Path
 
 import certifi
 import pytest
+from hypothesis import settings
 
 from adapters import failpoints
 from adapters.postgres.embedded import EmbeddedPostgres
@@ -30,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the session's home, once; its workers inherit the variable."""
+    settings.register_profile("long", max_examples=1000)
+    if config.getoption("long"):  # for tests that don't say how many examples they try; else they try 100
+        settings.load_profile("long")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: children would be deaf to Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if HOME not in os.environ:

@@ -36,7 +36,7 @@ TEXTS = st.lists(PIECES, max_size=120).map("".join)
 
 
 @given(text=TEXTS, strategy=st.sampled_from(STRATEGIES), size=st.integers(16, 40), overlap=st.integers(0, 15))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 def test_chunks_are_parts_of_the_text_in_its_order_that_cover_all_but_blanks(text, strategy, size, overlap):
     read = Text(text=text, headings=list(headings_of(text, "markdown")))
     chunks = cut(read, {"strategy": strategy, "size": size, "overlap": overlap})

@@ -141,7 +141,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(JUNK)
 def test_whatever_a_provider_sends_is_an_answer_or_a_failure(value: Any):
     data = json.dumps(value).encode()
@@ -150,7 +150,7 @@ def test_whatever_a_provider_sends_is_an_answer_or_a_failure(value: Any):
             read(data)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(JUNK)
 def test_whatever_an_answer_has_for_its_message_is_text_or_a_failure(value: Any):
     for place in ("message", "delta"):

@@ -16,7 +16,7 @@ from adapters.rendering import plain, work
     a=st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
 )  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 def test_what_needs_no_process_gives_the_same_text_as_the_process(source: str, a: Any) -> None:
     variables = {"a": a, "l": [a, {"k": a}], "o": {"k": [a]}}
     quick = plain.rendered("t", source, variables)
