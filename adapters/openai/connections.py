@@ -21,7 +21,10 @@ OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class Connections(httpx2.AsyncBaseTransport):
-    """Sends requests; what goes wrong is told in httpx2's errors, with aiohttp's as the cause."""
+    """Sends requests; what goes wrong is told in httpx2's errors, with aiohttp's as the cause.
+
+    A list of models, which changes nothing, is asked for once more where its connection breaks off (RFC 9112, 9.3.1).
+    """
 
     def __init__(self) -> None:
         self._trusted = httpx2.create_ssl_context(trust_env=False)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from tests.support.server import serving
 from tests.support.talks import Talks, talks
 
 CANARY = "canary-5b2e"
-TODAY = datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -32,11 +31,11 @@ async def talk(database: Database, tmp_path: Path, server: ModelServer) -> Async
         yield made
 
 
-def ending(talk: Talks, days_later: int) -> EndRunTexts:
-    """Give the work as it is so many days later."""
+def ending(talk: Talks, day: date, days_later: int) -> EndRunTexts:
+    """Give the work as it is so many days after a day."""
     container = talk.magnet.container
     keys = DataKeys(container.pool, container.keyring)
-    today = TODAY + timedelta(days=days_later)
+    today = day + timedelta(days=days_later)
     return EndRunTexts(bus=container.bus, keys=keys, log=container.log, days=30, today=lambda: today)
 
 
@@ -52,13 +51,14 @@ async def test_after_so_many_days_a_run_shows_what_it_took_and_not_what_was_said
     talk: Talks, server: ModelServer, subject: str | None
 ):
     before = await a_run(talk, server, subject)
+    day = datetime.fromisoformat(before["started_at"]).date()
     assert CANARY in str(before["output"]) and CANARY in str(before["steps"])
     server.script_for("chat-model", Reply(text="Thirty."))
     path = await talk.begin(subject=subject)
     await talk.say(path, f"How many, {CANARY}?")
-    assert await ending(talk, 30).end(30) == [], "the thirtieth day is not over"
-    assert await ending(talk, 31).end(30) == [str(TODAY)]
-    assert await ending(talk, 40).end(30) == [], "once"
+    assert await ending(talk, day, 30).end(30) == [], "the thirtieth day is not over"
+    assert await ending(talk, day, 31).end(30) == [str(day)]
+    assert await ending(talk, day, 40).end(30) == [], "once"
     talk.magnet.container.store.forget_said()
     after = await talk.run(before["id"])
     assert CANARY not in str(after)
@@ -67,7 +67,7 @@ async def test_after_so_many_days_a_run_shows_what_it_took_and_not_what_was_said
         assert after[name] == before[name]
     assert CANARY in str(await talk.see(path)), "conversations are kept"
     [event] = (await talk.magnet.get("/v1/events?type=run_texts.destroyed"))["items"]
-    assert event["data"] == {"days": [str(TODAY)]}
+    assert event["data"] == {"days": [str(day)]}
     assert (await talk.magnet.get("/v1/audit/verify"))["ok"]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,24 @@ async def messages(servers: str, topic: str, partitions: int) -> list[Message]:
         places = [TopicPartition(topic, number) for number in range(partitions)]
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
-        ends = await consumer.end_offsets(places)
+        ends = await written_to(servers, places)
         found = []
         async with asyncio.timeout(PATIENCE):
             while any([await consumer.position(place) < ends[place] for place in places]):
                 for place, records in (await consumer.getmany(timeout_ms=200)).items():
                     found += [(place.partition, r.key.decode(), json.loads(r.value)) for r in records]
         return found
+    finally:
+        await consumer.stop()
+
+
+async def written_to(servers: str, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    """Return the offsets after all that is written, also where a commit that was promised is still being marked."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, isolation_level="read_uncommitted")
+    await consumer.start()
+    try:
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(places)
+        return ends
     finally:
         await consumer.stop()
 
