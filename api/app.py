@@ -71,7 +71,7 @@ from api.queries import syncs as sync_queries
 from api.queries import tool_servers as tool_server_queries
 from api.queries import web_chats as web_chat_queries
 from api.queries import webhooks as webhook_queries
-from api.routing import IndexedRoutes
+from api.routing import Directly, IndexedRoutes
 from api.web_chat import serving as web_chat
 from commands.conversations.conversation_tokens import HELD, Claims
 from commands.ports import Actor
@@ -174,6 +174,8 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
     Raises ValueError where an operation declares no known permission.
     """
     chosen = [each for each in operations() if side == "all" or each.side in (side, "both")]
+    preflights = [preflight(operation, container) for operation in chosen if operation.origins is not None]
+    indexed = IndexedRoutes([*(route(operation, container) for operation in chosen), *preflights])
     middleware = [Middleware(RequestMiddleware, metrics=container.metrics)]
     if container.settings.cors:
         middleware.append(
@@ -185,6 +187,7 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
                 expose_headers=["ETag", "Location", "Magnet-Position", "Request-Id", "Idempotent-Replay"],
             )
         )
+    middleware.append(Middleware(Directly, routes=indexed))
     app = FastAPI(
         title="Magnet",
         docs_url=None,
@@ -194,8 +197,7 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
         middleware=middleware,
     )
     app.state.side = side
-    preflights = [preflight(operation, container) for operation in chosen if operation.origins is not None]
-    app.router.routes.append(IndexedRoutes([*(route(operation, container) for operation in chosen), *preflights]))
+    app.router.routes.append(indexed)
     settings = container.settings
     documentation.add_routes(
         app,

@@ -60,7 +60,8 @@ class Operation:
     handler: Callable[["Call"], Awaitable[Response]]
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Parameter, ...] = ()
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None
+    """The schema of the body, or what makes it: that of a configuration takes time that a start does not need."""
     form: Mapping[str, Any] | None = None
     body_required: bool = True
     answer: Mapping[str, Any] = field(default_factory=dict)

@@ -122,7 +122,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         described["security"] = [{"bearer": []}, {"header": []}]
     if operation.body is not None:
         media = "application/merge-patch+json" if operation.method == "PATCH" else "application/json"
-        schema = _lifted(operation.body, components)
+        schema = _lifted(operation.body() if callable(operation.body) else operation.body, components)
         described["requestBody"] = {
             "required": operation.body_required,
             "content": {

@@ -1,7 +1,7 @@
 """Reading the log: in sections for projections, with every filter for people."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -51,6 +51,20 @@ class Section:
     weight: int
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of the log as they were read, which topics they have, and how many bytes."""
+
+    rows: Sequence[Any]
+    topics: Set[str]
+    weight: int
+
+
+def weight_of(rows: Sequence[Any]) -> int:
+    """Return the bytes of the events in rows of the log."""
+    return sum(len(row[4]) for row in rows)
+
+
 class EventLog:
     """The log as one sequence."""
 
@@ -58,7 +72,7 @@ class EventLog:
         self._pool = pool
         self._mapper = mapper
         self._names: dict[UUID, str | None] = {}
-        self._reading: dict[tuple[int, int, int], asyncio.Future[list[Any]]] = {}
+        self._reading: dict[tuple[int, int, int], asyncio.Future[Found]] = {}
 
     async def section(self, after: int, limit: int, upto: int = END) -> Sequence[Recorded]:
         """Return the events after a position, at most `limit`; what can't be read is Undecodable."""
@@ -69,10 +83,11 @@ class EventLog:
 
         Whoever asks for the same section at the same time shares the reading, whatever they pass over.
         """
-        rows = await self._shared(after, limit, upto)
-        events, weight = await self._recorded(rows, passed)
-        reached = rows[-1][0] if rows else after
-        return Section(after=after, events=events, upto=reached, full=len(rows) == limit, weight=weight)
+        found = await self._shared(after, limit, upto)
+        # Most sections are of no concern to most read models.
+        events = [] if found.topics <= passed else await self._recorded(found.rows, passed)
+        reached = found.rows[-1][0] if found.rows else after
+        return Section(after=after, events=events, upto=reached, full=len(found.rows) == limit, weight=found.weight)
 
     async def sift(self, after: int, limit: int, passed: frozenset[str]) -> Section:
         """Return the next `limit` events after a position that are of no passed topic: the others are not even read."""
@@ -80,25 +95,23 @@ class EventLog:
         rows = await self._rows("sifted", values)
         bound, head = rows[0][:2]
         found = [row[2:] for row in rows if row[2] is not None]
-        events, weight = await self._recorded(found, frozenset())
+        events = await self._recorded(found, frozenset())
         reached = found[-1][0] if len(found) == limit else max(after, bound)
-        return Section(after=after, events=events, upto=reached, full=reached < head, weight=weight)
+        return Section(after=after, events=events, upto=reached, full=reached < head, weight=weight_of(found))
 
     def topics_besides(self, classes: tuple[type[Any], ...]) -> frozenset[str]:
         """Return the topics of all events that are known and of none of these classes."""
         return self._mapper.topics_besides(classes)
 
-    async def _recorded(self, rows: Sequence[Any], passed: frozenset[str]) -> tuple[list[Recorded], int]:
+    async def _recorded(self, rows: Sequence[Any], passed: frozenset[str]) -> list[Recorded]:
         decode = self._decode
         events: list[Recorded] = []
-        weight = 0
         for number, (position, stream, version, topic, state, recorded_at) in enumerate(rows, 1):
-            weight += len(state)
             if topic not in passed:
                 events.append(Recorded(position, stream, version, recorded_at, decode(stream, version, topic, state)))
             if not number % BREATH:
                 await asyncio.sleep(0)
-        return events, weight
+        return events
 
     async def read(self, after: int, limit: int, asked: LogFilter, heaviest: int = END) -> list[LogEntry]:
         """Return the entries after a position that fit the filter, at most `limit`.
@@ -184,8 +197,8 @@ class EventLog:
         except Exception as error:  # told by whoever meets it, where the stream can be set aside
             return Undecodable(error)
 
-    async def _shared(self, after: int, limit: int, upto: int) -> list[Any]:
-        """Read a section once for all who ask for it at the same time, as read models do when they are woken."""
+    async def _shared(self, after: int, limit: int, upto: int) -> Found:
+        """Read a section, and which topics it has, once for all who ask for it at the same time, as read models do when they are woken."""
         asked = (after, limit, upto)
         reading = self._reading.get(asked)
         if reading is None:
@@ -193,11 +206,12 @@ class EventLog:
             reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to those who wait
         return await asyncio.shield(reading)
 
-    async def _gathered(self, asked: tuple[int, int, int]) -> list[Any]:
+    async def _gathered(self, asked: tuple[int, int, int]) -> Found:
         """Read a section for who has asked until now: who comes later may know of an event that this does not see."""
         await asyncio.sleep(0)
         del self._reading[asked]
-        return await self._rows("section", dict(zip(("after", "limit", "upto"), asked, strict=True)))
+        rows = await self._rows("section", dict(zip(("after", "limit", "upto"), asked, strict=True)))
+        return Found(rows=rows, topics={row[3] for row in rows}, weight=weight_of(rows))
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
         return await rows_of(self._pool, SQL[query], values, binary=True)

@@ -1,6 +1,7 @@
 """Commands on configuration things over HTTP: the same routes for every kind."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -165,7 +166,7 @@ def operations(
             "create",
             f"Create {word}",
             handlers.create,
-            body=create_schema(kind),
+            body=partial(create_schema, kind),
             status=201,
             if_match=False,
         ),
@@ -175,7 +176,7 @@ def operations(
             "change",
             f"Change {word} by a JSON merge patch",
             handlers.change,
-            body=patch_schema(kind),
+            body=partial(patch_schema, kind),
             parameters=(PUBLISH,) if kind.LABELLED else (),
         ),
         operation(
