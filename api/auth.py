@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 from uuid import UUID
@@ -150,11 +151,7 @@ def token_in(name: bytes, value: bytes) -> str:
 
 def local(request: Request) -> Actor:
     """Return the local administrator, or refuse who isn't one: no key exists yet."""
-    try:
-        near = request.client is not None and ip_address(request.client.host).is_loopback
-    except ValueError:
-        near = False
-    if not near:
+    if request.client is None or not loopback(request.client.host):
         raise HttpProblem(
             401,
             "no_key_yet",
@@ -169,6 +166,15 @@ def local(request: Request) -> Actor:
     if foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         raise HttpProblem(403, "cross_origin", "Until an API key exists no other site's requests are answered.")
     return LOCAL
+
+
+@lru_cache(maxsize=1000)
+def loopback(host: str) -> bool:
+    """Return whether an address is one of this machine's own; what is none is not."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def unauthorized() -> HttpProblem:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid5
 
 from domain.errors import Invalid
 
+LONGEST_NAME = 63
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}\Z")
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
 NAMESPACE = UUID("7d1c0c3e-5b1a-5f0e-9a57-6d61676e6574")
@@ -21,7 +23,13 @@ def identify(kind: str, reference: str) -> UUID:
     """
     if UUID_FORM.match(reference):
         return UUID(reference)
-    return uuid5(NAMESPACE, f"{kind}:{reference}")
+    return _named(kind, reference) if len(reference) <= LONGEST_NAME else uuid5(NAMESPACE, f"{kind}:{reference}")
+
+
+@lru_cache(maxsize=10_000)
+def _named(kind: str, name: str) -> UUID:
+    """Return the id of a name: asked for several times in each request."""
+    return uuid5(NAMESPACE, f"{kind}:{name}")
 
 
 def check_name(name: str) -> str:
