@@ -356,13 +356,13 @@ def impatient(server: ModelServer, **timeouts: float) -> Any:
 @pytest.mark.parametrize(
     ("timeouts", "reply", "stream", "phase"),
     [
-        ({"first_token": 0.05}, Hang(), True, "first_token"),
-        ({"first_token": 0.05}, Reply(text="one two", first_after=60), True, "first_token"),
-        ({"idle": 0.05}, Reply(text="one two", stop_after=1, ending="hang"), True, "idle"),
-        ({"idle": 0.05}, Reply(text="one two", stop_after=1, ending="hang"), False, "idle"),
-        ({"total": 0.05}, Hang(), False, "total"),
-        ({"total": 0.05}, Hang(), True, "total"),
-        ({"total": 0.2}, Reply(text="w " * 500, between=0.01), True, "total"),
+        ({"first_token": 0.4}, Hang(), True, "first_token"),
+        ({"first_token": 0.4}, Reply(text="one two", first_after=60), True, "first_token"),
+        ({"idle": 0.4}, Reply(text="one two", stop_after=1, ending="hang"), True, "idle"),
+        ({"idle": 0.4}, Reply(text="one two", stop_after=1, ending="hang"), False, "idle"),
+        ({"total": 0.4}, Hang(), False, "total"),
+        ({"total": 0.4}, Hang(), True, "total"),
+        ({"total": 0.4}, Reply(text="w " * 500, between=0.01), True, "total"),
     ],
 )
 async def test_each_time_out_is_told_by_its_name(timeouts: Any, reply: Any, stream: bool, phase: str):
