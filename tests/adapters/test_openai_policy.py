@@ -295,7 +295,7 @@ async def test_no_more_calls_run_at_once_than_max_concurrency_allows():
 async def test_who_waits_too_long_for_a_place_is_told_so_and_a_fallback_is_tried():
     gate = Gate()
     with ModelServer() as server:
-        patient = provider_at(server.url, timeouts=PATIENT | {"first_token": 0.05})
+        patient = provider_at(server.url, timeouts=PATIENT | {"first_token": 0.4})
         limited = model_of(patient, max_concurrency=1)
         async with calling(limited) as caller:
             server.script(Reply(text="one two", gate=gate))
