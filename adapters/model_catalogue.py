@@ -156,11 +156,12 @@ class ModelCatalogue:
         return list(dict.fromkeys(needed))
 
     async def _newer(self, ids: Sequence[UUID]) -> list[UUID]:
-        """Return those whose newest version is not the known one."""
+        """Return those of which less is known than this request has seen."""
         found = []
         for id, head in (await self._heads.of(ids)).items():
             known = self._known.get(id)
-            if known is None or known.version != (None if head is None else head.version):
+            # What is known may be newer than what this request has seen: another one has read it meanwhile.
+            if known is None or (head is not None and (known.version is None or known.version < head.version)):
                 found.append(id)
             else:
                 self._known.move_to_end(id)

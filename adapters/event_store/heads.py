@@ -38,6 +38,8 @@ class Look:
     """What one request has seen: stream -> its head (None: there is no such stream), and when it was asked for."""
 
     root: UUID | None = None
+    changes: int = 0
+    """How often it has recorded something: what was asked for before may be older than that."""
     seen: dict[UUID, tuple[Head | None, float]] = field(default_factory=dict)
 
 
@@ -74,17 +76,21 @@ class Heads:
             return await self._ask(ids)
         since = time.monotonic() - BELIEVED
         together = self._remember(look, ids)
-        if any(not known(look, id, since) for id in ids):
-            asked = [id for id in dict.fromkeys([*ids, *together]) if not known(look, id, since)]
-            began = time.monotonic()
-            for id, head in (await self._ask(asked)).items():
-                look.seen[id] = head, began
-        return {id: look.seen[id][0] for id in ids}
+        believed = {id: look.seen[id][0] for id in ids if known(look, id, since)}
+        if len(believed) == len(set(ids)):
+            return believed
+        asked = [id for id in dict.fromkeys([*ids, *together]) if not known(look, id, since)]
+        began, changes = time.monotonic(), look.changes
+        answered = await self._ask(asked)
+        if look.changes == changes:
+            look.seen |= {id: (head, began) for id, head in answered.items()}
+        return {id: answered.get(id, believed.get(id)) for id in ids}
 
     def recorded(self, ids: Iterable[UUID]) -> None:
         """These were changed by this request: they are not any more what it has seen."""
         look = LOOK.get()
         if look is not None:
+            look.changes += 1
             for id in ids:
                 look.seen.pop(id, None)
 

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextvars import copy_context
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from adapters.event_store.heads import Head, Heads, look_anew
+from adapters.keyring import Keyring
+from adapters.model_catalogue import ModelCatalogue
+from adapters.secrets import KeyringSecretBox
 from commands.ports import SYSTEM, Context
+from domain.model import Model
 from domain.prompt import Prompt
 from tests.support.log import ReadSide, read_side
 from tests.support.postgres import Database
 
+DEFINITION = {"provider": str(uuid4()), "model": "m", "kind": "chat"}
+MODEL = Model.create_id("m")
 HOME, GARDEN = Prompt.create_id("home"), Prompt.create_id("garden")
 
 
@@ -103,3 +109,26 @@ async def test_what_this_process_recorded_is_not_read_again(side: ReadSide):
     assert kept.version == 1
     assert await side.store.since(Prompt, GARDEN, 1) is kept
     assert (await side.store.since(Prompt, HOME, 1)).name == "home"
+
+
+async def test_what_a_request_recorded_while_it_asked_is_no_surprise_and_nothing_older_is_believed(heads: Asked):
+    look_anew()
+    await heads.of([HOME])
+    asking = asyncio.ensure_future(heads.of([HOME, GARDEN]))
+    await asyncio.sleep(0)
+    heads.recorded([HOME, GARDEN])
+    assert await asking == {HOME: Head(1, "prompt.created"), GARDEN: None}
+    await heads.of([GARDEN])
+    assert heads.asked[-1] >= {GARDEN}
+    assert len(heads.asked) == 3
+
+
+async def test_what_another_request_has_read_since_is_new_enough(heads: Asked, side: ReadSide):
+    catalogue = ModelCatalogue(side.pool, side.store.load, heads, KeyringSecretBox(Keyring(bytes(32))))
+    look_anew()
+    seen = await heads.of([MODEL])
+    await side.record(Model.create(name="m", definition=DEFINITION))
+    await asyncio.create_task(asyncio.sleep(0))
+    assert seen == {MODEL: None}
+    await catalogue._read(MODEL)
+    assert await catalogue._newer([MODEL]) == []
