@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.event_store.heads import look_anew
 from api import documentation, health, metrics
@@ -168,7 +168,7 @@ def operations() -> Sequence[Operation]:
     ]
 
 
-def create_app(container: Container, *, side: str = "all") -> FastAPI:
+def create_app(container: Container, *, side: str = "all") -> ASGIApp:
     """Return the application over an open container; `side` is commands, queries or all.
 
     Raises ValueError where an operation declares no known permission.
@@ -176,9 +176,9 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
     chosen = [each for each in operations() if side == "all" or each.side in (side, "both")]
     preflights = [preflight(operation, container) for operation in chosen if operation.origins is not None]
     indexed = IndexedRoutes([*(route(operation, container) for operation in chosen), *preflights])
-    middleware = [Middleware(RequestMiddleware, metrics=container.metrics)]
+    layers = [Middleware(RequestMiddleware, metrics=container.metrics)]
     if container.settings.cors:
-        middleware.append(
+        layers.append(
             Middleware(
                 NamedOrigins,
                 allow_origins=container.settings.cors,
@@ -187,14 +187,13 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
                 expose_headers=["ETag", "Location", "Magnet-Position", "Request-Id", "Idempotent-Replay"],
             )
         )
-    middleware.append(Middleware(Directly, routes=indexed))
     app = FastAPI(
         title="Magnet",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        middleware=middleware,
+        middleware=layers,
     )
     app.state.side = side
     app.router.routes.append(indexed)
@@ -207,7 +206,7 @@ def create_app(container: Container, *, side: str = "all") -> FastAPI:
     )
     web_chat.add_routes(app)
     app.add_exception_handler(HTTPException, _refused)
-    return app
+    return Directly(app, indexed, layers)
 
 
 def route(operation: Operation, container: Container) -> Route:

@@ -76,7 +76,7 @@ class Operation:
 class Call:
     """What a handler is given."""
 
-    __slots__ = ("actor", "channel", "container", "query", "request", "request_id", "visiting")
+    __slots__ = ("actor", "channel", "container", "request", "request_id", "visiting")
 
     def __init__(
         self,
@@ -94,7 +94,11 @@ class Call:
         self.request_id = request_id
         self.channel = channel
         self.visiting = visiting
-        self.query: Mapping[str, str] = request.query_params
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's parameters, worked out where they are asked for."""
+        return self.request.query_params
 
     def path(self, name: str) -> str:
         """Return a parameter of the path."""

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_of
@@ -49,12 +48,8 @@ class RequestMiddleware:
                 begun = True
                 status = message["status"]
                 present = {name for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    *((name, value) for name, value in RAW_HEADERS if name not in present),
-                ]
-                if b"request-id" not in present:
-                    MutableHeaders(scope=message)["Request-Id"] = request_id
+                own = [*RAW_HEADERS, (b"request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *(each for each in own if each[0] not in present)]
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=request_id)

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,14 +47,15 @@ class IndexedRoutes(BaseRoute):
 
 
 class Directly:
-    """Middleware that serves what the index finds at once: the framework's own way there costs as much as a small command.
+    """Serves what the index finds within the given layers alone: the framework's own way there costs as much as a small command.
 
     What it does not find, or not with this method, goes the framework's way. Endpoints answer every error themselves.
     """
 
-    def __init__(self, app: ASGIApp, routes: IndexedRoutes) -> None:
+    def __init__(self, app: FastAPI, routes: IndexedRoutes, layers: Sequence[Middleware]) -> None:
         self._app = app
         self._routes = routes
+        self._served = within(layers, _endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -60,8 +63,19 @@ class Directly:
         if match is not Match.FULL:
             await self._app(scope, receive, send)
             return
-        scope.update(found)
-        await scope["route"].handle(scope, receive, send)
+        scope.update(found, app=self._app)
+        await self._served(scope, receive, send)
+
+
+def within(layers: Sequence[Middleware], app: ASGIApp) -> ASGIApp:
+    """Return an application inside of layers, the outermost first."""
+    for layer, arguments, more in reversed(layers):
+        app = layer(app, *arguments, **more)
+    return app
+
+
+async def _endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope["endpoint"](scope, receive, send)
 
 
 def _key(path: str) -> Key:

@@ -177,7 +177,8 @@ class Bus:
         queue.users += 1
         try:
             try:
-                await asyncio.wait_for(queue.lock.acquire(), PATIENCE)
+                async with asyncio.timeout(PATIENCE if queue.users > 1 else None):
+                    await queue.lock.acquire()
             except TimeoutError:
                 raise Busy from None
             try:

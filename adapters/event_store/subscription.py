@@ -42,15 +42,23 @@ class Subscriptions:
             subscription.wake()
 
     def follow(
-        self, after: int, asked: LogFilter = EVERYTHING, *, limit: int = 500, heaviest: int = END, patience: float = 0.0
+        self,
+        after: int,
+        asked: LogFilter = EVERYTHING,
+        *,
+        limit: int = 500,
+        heaviest: int = END,
+        patience: float = 0.0,
+        rare: bool = False,
     ) -> "Subscription":
         """Return the batches after a position that fit the filter, at most `limit` entries each.
 
         A batch ends with the entry that makes it `heaviest` bytes or more. News may wait for others for `patience`
-        seconds.
+        seconds. What is `rare` is looked for by the filter's index, not among the newest events: reading all of them
+        for the sake of it costs more.
         """
         subscription = Subscription(
-            self._reader, self._tail, after, asked, limit, heaviest, patience, self._open.discard
+            self._reader, None if rare else self._tail, after, asked, limit, heaviest, patience, self._open.discard
         )
         self._open.add(subscription)
         if self._closed:
@@ -74,7 +82,7 @@ class Subscription:
     def __init__(
         self,
         reader: EventLog,
-        tail: Tail,
+        tail: Tail | None,
         after: int,
         asked: LogFilter,
         limit: int,
@@ -129,7 +137,7 @@ class Subscription:
 
     async def _look(self) -> list[LogEntry]:
         """Read on, and pass over what the filter drops."""
-        while (entries := await self._tail.after(self.position, self._limit)) is not None:
+        while self._tail is not None and (entries := await self._tail.after(self.position, self._limit)) is not None:
             if not entries:
                 return []
             fitting = [entry for entry in entries if self._asked.fits(entry)]
@@ -147,7 +155,7 @@ class Subscription:
         """
         head = await self._reader.head()
         if head <= self.position:
-            if head == self.position:
+            if head == self.position and self._tail is not None:
                 self._tail.begin(head)
             return []
         batch = await self._reader.read(self.position, self._limit, self._asked, self._heaviest)
@@ -155,7 +163,8 @@ class Subscription:
             self.position = batch[-1].position
         if len(batch) < self._limit and sum(entry.size for entry in batch) < self._heaviest:
             self.position = max(self.position, head)
-            self._tail.begin(self.position)
+            if self._tail is not None:
+                self._tail.begin(self.position)
         return batch
 
     async def _wait(self, seconds: float) -> None:

@@ -34,7 +34,7 @@ LOOK_EVERY = 5.0
 """Seconds after which it is looked at which webhooks there are, without having been told."""
 
 PATIENCE = 0.25
-"""Seconds that what happens to a webhook waits for others: most events are none, and reading each by itself costs."""
+"""Seconds between two looks for what happened to webhooks, at least: most events are none of theirs."""
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,8 @@ class WebhookDispatcher:
 
     async def _watch(self, head: int) -> None:
         """Look anew whenever something happens to a webhook."""
-        async with self._subscriptions.follow(head, LogFilter(kind=Webhook.TOPIC), patience=PATIENCE) as following:
+        of_webhooks = LogFilter(kind=Webhook.TOPIC)
+        async with self._subscriptions.follow(head, of_webhooks, patience=PATIENCE, rare=True) as following:
             async for _ in following:
                 self._news.set()
 

@@ -110,6 +110,27 @@ async def test_a_filter_drops_events_and_the_position_passes_over_them(side: Rea
         assert await taken(subscription, 1) == [5]
 
 
+async def test_what_is_rare_is_found_by_its_filter_and_nothing_else_is_read(side: ReadSide):
+    asked = []
+    read = side.log.read
+
+    async def noted(after: int, limit: int, filter: LogFilter, heaviest: int) -> Any:
+        asked.append(filter)
+        return await read(after, limit, filter, heaviest)
+
+    side.log.read = noted  # type: ignore[method-assign]
+    archived, prompt = LogFilter(types=("prompt.archived",)), a_prompt()
+    await side.record(prompt, a_prompt())
+    subscriptions = Subscriptions(side.log, side.listener)
+    async with subscriptions.follow(0, archived, rare=True) as subscription:
+        waiting = asyncio.create_task(taken(subscription, 1))
+        prompt.archive()
+        await side.record(prompt)
+        assert await waiting == [3]
+        assert subscription.position == 3
+    assert set(asked) == {archived}
+
+
 async def test_it_goes_on_after_a_position_in_batches_no_larger_than_asked_for(side: ReadSide):
     subscriptions = Subscriptions(side.log, side.listener)
     await side.record(*(a_prompt() for _ in range(10)))
