@@ -9,9 +9,9 @@ from commands.agents.summaries import Memory
 from commands.agents.tool_actions import ToolActions
 from commands.agents.tools import Tools
 from commands.bus import Bus
+from commands.conversations.private_source import PrivateSources
 from commands.conversations.turn_answering import TurnAnswering
 from commands.knowledge.languages import LanguageDetector
-from commands.knowledge.reading import DocumentReader
 from commands.models.model_calls import ChatModels, EmbeddingModels, RerankModels
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
@@ -50,12 +50,12 @@ def answerer_of(
 
 
 def turn_answering_of(
-    *, bus: Bus, things: Things, chat: ChatModels, loop: AgentLoop, prompts: PromptRuns, reader: DocumentReader
+    *, bus: Bus, things: Things, chat: ChatModels, loop: AgentLoop, prompts: PromptRuns, sources: PrivateSources
 ) -> TurnAnswering:
     """Return what has turns answered."""
     memory = Memory(things=things, models=chat, prompts=prompts)
     looking_back = LookingBack(guards=loop.guards)
-    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory, looking_back=looking_back, reader=reader)
+    return TurnAnswering(bus=bus, things=things, loop=loop, memory=memory, looking_back=looking_back, sources=sources)
 
 
 def agent_loop_of(

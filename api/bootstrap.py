@@ -38,6 +38,7 @@ from adapters.postgres.pools import pool_of
 from adapters.postgres.runs import PostgresRunsView
 from adapters.postgres.source_documents import PostgresSourceDocumentsView
 from adapters.postgres.syncs import PostgresSyncsView
+from adapters.private_documents import PostgresPrivateDocuments
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches
 from adapters.projection_runner.runner import Positions, ProjectionRunner
@@ -76,6 +77,7 @@ from commands.completion import Completions
 from commands.conversations.attachments import Attachments
 from commands.conversations.conversation import InterruptTurn
 from commands.conversations.conversation_tokens import ConversationTokens
+from commands.conversations.private_source import PrivateSources
 from commands.conversations.turns import Turns
 from commands.handlers import handlers
 from commands.knowledge.chunking_preview import ChunkingPreviews
@@ -218,8 +220,12 @@ async def open_container(
         for model in READ_MODELS:  # empty tables answer queries until the first events are in
             await Batches(pool, model, schema=model.name, fence=0).make_schema()
         journal = PostgresTurnJournal(pool, keys)
+        private_sources = PrivateSources(
+            things=store, reader=reader, models=embedding_models, documents=PostgresPrivateDocuments(pool, keys),
+            queue=jobs, room=settings.attachment_characters,
+        )  # fmt: skip
         answering = turn_answering_of(
-            bus=bus, things=store, chat=chat_models, loop=agent_loop, prompts=prompt_runs, reader=reader
+            bus=bus, things=store, chat=chat_models, loop=agent_loop, prompts=prompt_runs, sources=private_sources
         )
         turns = Turns(bus=bus, things=store, places=store, answering=answering, runs=runs, journal=journal)
         journal.on_cancel = turns.stop
@@ -235,7 +241,7 @@ async def open_container(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, cutter=cutter,
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
                 turns=turns, standing=standing, channels=channels, chat=chat_models, prompts=prompt_runs,
-                entries=entries, items=items, indexed=vector_store is None,
+                entries=entries, items=items, files=private_sources, indexed=vector_store is None,
             )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)
@@ -316,7 +322,7 @@ async def open_container(
                 runs=runs,
                 loop=agent_loop,
                 memory=answering.memory,
-                reader=reader,
+                sources=private_sources,
                 similarities=Similarities(models=embedding_models),
                 scoring=Scoring(
                     scorers={**plugins.scorers, **built_in_scorers(chat_models, embedding_models)}, things=store
@@ -325,7 +331,12 @@ async def open_container(
             ),
             attachments=Attachments(reader=reader),
             conversation_reader=ConversationReader(
-                streams=store, log=log, view=PostgresConversationsView(pool), talks=store, revealer=store
+                streams=store,
+                log=log,
+                view=PostgresConversationsView(pool),
+                talks=store,
+                revealer=store,
+                files=private_sources,
             ),
             documents=documents,
             chunking_previews=ChunkingPreviews(cutter=cutter, things=store),

@@ -135,6 +135,10 @@ class Settings(BaseSettings):
     run_texts_days: int | None = Field(
         None, alias="MAGNET_RUN_TEXTS_DAYS", ge=7, le=36500, description="days, 7 or more; none: they are kept"
     )
+    attachment_tokens: int = Field(
+        5000, alias="MAGNET_ATTACHMENT_TOKENS", ge=0, le=1_000_000,
+        description="up to how many tokens the files of a conversation are told to its model whole; 0: none is",
+    )  # fmt: skip
     root_path: str = Field(
         "", alias="MAGNET_ROOT_PATH", pattern=r"^(/[^\s?#]*[^/\s?#])?$",
         description="a path such as /magnet, with no slash at its end",
@@ -171,6 +175,11 @@ class Settings(BaseSettings):
     def vector_store_secrets(self) -> dict[str, str]:
         """The secrets of the vector store."""
         return TEXTS.validate_json(self.vector_db_secrets.get_secret_value()) if self.vector_db_secrets else {}
+
+    @property
+    def attachment_characters(self) -> int:
+        """Characters of a conversation's files up to which its model is told them whole: about four to a token."""
+        return 4 * self.attachment_tokens
 
     @property
     def evidence(self) -> Path:

@@ -19,6 +19,8 @@ from commands.channels.channel_deliveries import Adapters, DeliverAnswers
 from commands.conversations.about_conversations import AboutConversations
 from commands.conversations.closing import CloseIdleConversations, FindIdle
 from commands.conversations.conversation_processing import PostProcessConversations
+from commands.conversations.index_files import IndexFiles
+from commands.conversations.private_source import PrivateSources
 from commands.conversations.queued_turns import BeginQueuedTurns, Standing
 from commands.conversations.titling import TitleConversations
 from commands.conversations.turns import Turns
@@ -64,6 +66,7 @@ def works_of(
     channels: Adapters,
     entries: Entries,
     items: PipelineItems,
+    files: PrivateSources,
     indexed: bool,
 ) -> list[Work]:
     """Return how each kind of job is carried out; `indexed`: PostgreSQL itself searches vectors."""
@@ -120,5 +123,13 @@ def works_of(
         PostProcessConversations(bus=bus, about=about),
         TitleConversations(bus=bus, about=about),
         DeliverAnswers(bus=bus, things=things, adapters=channels),
-        RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool)),
+        RemoveAnswers(bus=bus, answers=PostgresStoredAnswers(pool), files=files.documents),
+        IndexFiles(
+            things=things,
+            about=about,
+            reader=files.reader,
+            models=models,
+            documents=files.documents,
+            room=files.room,
+        ),
     ]

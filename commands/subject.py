@@ -91,12 +91,20 @@ class StoredAnswers(Protocol):
         """Remove the answers of a subject's runs; return how many there were."""
 
 
+class SealedThings(Protocol):
+    """What stands beside the log, sealed with the keys of subjects."""
+
+    async def remove_erased(self) -> None:
+        """Remove all that no key opens any more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoveAnswers:
-    """Removes the stored answers of who was erased."""
+    """Removes the stored answers of who was erased, and what was made of their files."""
 
     bus: Bus
     answers: StoredAnswers
+    files: SealedThings
     kind: str = ERASURE
     most: int = 1
     groups: int = 1
@@ -106,6 +114,7 @@ class RemoveAnswers:
         for job in jobs:
             subject = str(job.payload["subject"])
             removed = await self.answers.remove(subject)
+            await self.files.remove_erased()
             await self.bus.dispatch(NoteAnswersRemoved(subject=subject, answers=removed), Context(actor=SYSTEM))
         return {job.id: Finished() for job in jobs}
 

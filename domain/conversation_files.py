@@ -1,4 +1,4 @@
-"""Files that persons give with what they say: what they say is kept in the conversation, and found in it alone."""
+"""Files that persons give with what they say: what they say is kept in the conversation, and told in it alone."""
 
 import math
 from collections import Counter
@@ -19,9 +19,6 @@ MOST_FILES = 10
 
 MOST_TEXT = 400_000
 """Characters in all files of one message."""
-
-WHOLE = 20_000
-"""Characters of all files of a conversation up to which a model is told them whole, the newest ones first."""
 
 SHOWN = 500
 """Characters of a longer file that a model is told."""
@@ -71,9 +68,9 @@ def file_in(conversation: "Conversation", id: str) -> dict[str, Any]:
     raise NotFound("There is no such file in this conversation.")
 
 
-def told_whole(files: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the ids of the files that a model is told whole: the newest ones, as far as there is room for them."""
-    whole, room = set(), WHOLE
+def told_whole(files: Sequence[Mapping[str, Any]], room: int) -> set[str]:
+    """Return the ids of the files that a model is told whole: the newest ones, as far as so many characters go."""
+    whole = set()
     for file in reversed(files):
         if len(file["text"]) <= room:
             room -= len(file["text"])

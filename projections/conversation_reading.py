@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from domain.conversation import Conversation
+from domain.conversation_files import file_in
 from domain.conversation_notes import Titled
 from domain.errors import NotFound
 from domain.research import research_shown
@@ -52,6 +53,13 @@ class ConversationLog(Log, Protocol):
         """Return the newest entry of a topic of each stream that has one."""
 
 
+class FileStates(Protocol):
+    """How the files of conversations stand in the sources that they are."""
+
+    async def states(self, conversation: Conversation) -> Mapping[str, Mapping[str, Any]]:
+        """Return what is told of how each file stands, by file: {status, retrieval, passages, failure}."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConversationReader:
     """Reads conversations; one that the reader may not see is as absent."""
@@ -61,6 +69,7 @@ class ConversationReader:
     view: ConversationsView
     talks: Talks
     revealer: Revealer
+    files: FileStates
 
     async def page(self, query: ConversationsQuery, text: str | None) -> dict[str, Any]:
         """Return a page of a list, `{items, next_cursor}`; with a text, only where it was said.
@@ -131,11 +140,27 @@ class ConversationReader:
             raise absent()
         return loaded[0], loaded[1]
 
+    async def file(self, conversation: Conversation, id: str) -> dict[str, Any]:
+        """Return the public form of a file, or raise NotFound."""
+        file = file_in(conversation, id)
+        return shown_file(file, (await self.files.states(conversation))[id])
+
+    async def shown_files(self, conversation: Conversation) -> dict[str, list[dict[str, Any]]]:
+        """Return the public forms of all files, by the messages that they were given with."""
+        if not conversation.files:
+            return {}
+        states = await self.files.states(conversation)
+        return {
+            message: [shown_file(file, states[file["id"]]) for file in files]
+            for message, files in conversation.files.items()
+        }
+
     async def document(
         self, conversation: Conversation, *, with_notes: bool, with_files: bool = False
     ) -> dict[str, Any]:
         """Return its public form, with what reviewers noted where they may be told, and what files say."""
         names = await self.log.names({UUID(conversation.agent), UUID(conversation.answering)})
+        files = await self.shown_files(conversation)
         turns = list(conversation.turns.values())
         begun = [turn for turn in turns if turn["agent"]]
         created_at, updated_at = [
@@ -160,11 +185,11 @@ class ConversationReader:
             "summary": conversation.summary,
             "welcome_message": conversation.welcome,
             "forked_from": conversation.origin,
-            "messages": [message for turn in turns for message in messages_of(turn, conversation)],
+            "messages": [message for turn in turns for message in messages_of(turn, conversation, files)],
             "turns": [turn_shown(turn) for turn in turns],
             "confirmations": list(conversation.confirmations.values()),
             **({"notes": notes_of(conversation)} if with_notes else {}),
-            **({"files": files_of(conversation)} if with_files and conversation.files else {}),
+            **({"files": [file for each in files.values() for file in each]} if with_files and files else {}),
             "created_at": rfc3339(created_at),
             "updated_at": rfc3339(updated_at),
         }
@@ -175,18 +200,15 @@ def absent() -> NotFound:
     return NotFound("There is no such conversation.")
 
 
-def files_of(conversation: Conversation) -> list[dict[str, Any]]:
-    """Return all files with what they say."""
-    return [shown_file(file, with_text=True) for files in conversation.files.values() for file in files]
-
-
 def notes_of(conversation: Conversation) -> list[dict[str, Any]]:
     """Return what reviewers noted, the oldest first."""
     return [{**note, "created_at": moment(note["created_at"])} for note in conversation.notes]
 
 
-def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dict[str, Any]]:
-    """Return what was said in a turn; a message that was tried again stands in its first turn only."""
+def messages_of(
+    turn: Mapping[str, Any], conversation: Conversation, files: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return what was said in a turn, with the files of its message; one that was tried again stands in its first turn only."""
     said: list[dict[str, Any]] = []
     if turn["retry_of"] is None:
         said.append(
@@ -194,7 +216,7 @@ def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dic
                 "id": turn["message_id"],
                 "role": "user",
                 "content": turn["content"],
-                "attachments": [shown_file(file) for file in conversation.files.get(turn["message_id"], ())],
+                "attachments": [without_text(file) for file in files.get(turn["message_id"], ())],
                 "turn": turn["id"],
                 "created_at": moment(turn["started_at"]),
             }
@@ -219,11 +241,15 @@ def messages_of(turn: Mapping[str, Any], conversation: Conversation) -> list[dic
     return said
 
 
-def shown_file(file: Mapping[str, Any], *, with_text: bool = False) -> dict[str, Any]:
-    """Return the public form of a file."""
+def shown_file(file: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the public form of a file, with what it says and how it stands."""
     shown = {name: file[name] for name in ("id", "name", "media_type", "sha256", "size")}
-    shown["characters"] = len(file["text"])
-    return {**shown, "text": file["text"]} if with_text else shown
+    return {**shown, "characters": len(file["text"]), **state, "text": file["text"]}
+
+
+def without_text(file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the public form of a file without what it says."""
+    return {name: value for name, value in file.items() if name != "text"}
 
 
 def turn_shown(turn: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,12 @@ from api.queries.configurations import CURSOR, LIMIT, ORDER, PAST
 from api.schemas import list_schema
 from api.visitors import conversation_for_visitor
 from commands.conversations.turn_streams import TurnEvent
-from domain.conversation_files import file_in
 from domain.errors import Invalid, NotFound
 from domain.references import identify
 from domain.turn import TurnState
 from projections.configurations import after_cursor
 from projections.conversation_export import markdown
-from projections.conversation_reading import Reader, shown_file
+from projections.conversation_reading import Reader
 from projections.conversations import ConversationsProjection, ConversationsQuery
 
 READ_MODEL = ConversationsProjection.name
@@ -85,8 +84,9 @@ async def one(call: Call) -> Response:
 
 async def attachment(call: Call) -> Response:
     """Return a file that was given in a conversation, with what it says."""
-    found, position = await call.container.conversation_reader.read(conversation_of(call), reader_of(call))
-    return answer(shown_file(file_in(found, call.path("attachment").lower()), with_text=True), position=position)
+    reader = call.container.conversation_reader
+    found, position = await reader.read(conversation_of(call), reader_of(call))
+    return answer(await reader.file(found, call.path("attachment").lower()), position=position)
 
 
 async def export(call: Call) -> Response:

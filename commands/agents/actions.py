@@ -198,7 +198,7 @@ class Actions:
             return await ask(parent)
         arguments = arguments_of(call)
         if action["type"] == "files" and asker.files is not None:
-            return await asker.files(text_in(arguments, "query"), given), ""
+            return await asker.files(recording, text_in(arguments, "query"), given, parent), ""
         if action["type"] == "passages":
             return await self._read_on(passage_in(arguments, given), given), ""
         tool = UUID(action["tool"])

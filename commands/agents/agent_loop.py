@@ -137,7 +137,7 @@ class AgentLoop:
     async def _reply(self, asked: Assignment, agent: Chosen, resumed: Resumption | None) -> AsyncGenerator[Piece, None]:
         """Yield what happens; where something is blocked, that is the end of it, with the words for that."""
         there = channel_of(agent.definition, asked.course.channel)
-        talk = Talk.of(resumed, asked.course.given, markers=there.get("citations", True))
+        talk = Talk.of(resumed, asked.course.given, told=asked.course.told, markers=there.get("citations", True))
         watch = self._watch(asked, agent)
         try:
             async with aclosing(self._answered(asked, agent, resumed, talk, watch)) as pieces:

@@ -79,6 +79,7 @@ class Course:
     had taken before it goes on. `began` is told what agents below it are about to do. `exposure` is what all that take part
     have read; `starting` records what changes something before it is done. `research` is what an attempt before has found out.
     `remembered` gives what another agent that takes over may be told of what was said before; None: the same as this one.
+    `told` are passages that stand in the messages, numbered from 1: those may be cited.
     """
 
     channel: str = ""
@@ -94,6 +95,7 @@ class Course:
     starting: Starting | None = None
     research: Mapping[str, Any] | None = None
     remembered: Remembering | None = None
+    told: Sequence[Passage] = ()
 
 
 BEGINNING = Course()
@@ -115,14 +117,23 @@ class Talk:
     research: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, resumed: Resumption | None, found: list[Passage] | None = None, *, markers: bool = True) -> "Talk":
+    def of(
+        cls,
+        resumed: Resumption | None,
+        found: list[Passage] | None = None,
+        *,
+        told: Sequence[Passage] = (),
+        markers: bool = True,
+    ) -> "Talk":
         """Return a talk that begins, or goes on; passages that were `found` before are not its own to cite.
 
-        `markers` says whether those of citations are shown.
+        Those are that it is `told` at its beginning. `markers` says whether those of citations are shown.
         """
         if resumed is None:
             given = [] if found is None else found
-            return cls(given=given, filter=CitationFilter(lambda: len(given), len(given) + 1, shown=markers), said=[])
+            talk = cls(given=given, filter=CitationFilter(lambda: len(given), len(given) + 1, shown=markers), said=[])
+            given.extend(told)
+            return talk
         given = list(resumed.given)
         talk = cls(
             given=given,

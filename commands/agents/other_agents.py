@@ -115,6 +115,7 @@ class OtherAgents:
                     chain=chain,
                     parent=parent,
                     given=self.given,
+                    told=(),
                     starting=starting_within(call, self.course.starting),
                 ),
                 note=within(call, self.note),

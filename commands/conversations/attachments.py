@@ -4,32 +4,35 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any
-from uuid import UUID, uuid5
 
 from commands.choosing import Chosen
+from commands.conversations.private_source import PrivateSources
 from commands.knowledge.document_checks import line, media_type
-from commands.knowledge.reading import DocumentReader, Text, TooLarge, Unreadable
+from commands.knowledge.reading import DocumentReader, ReaderDown, TooLarge, Unreadable
 from commands.models.model_calls import Attached
 from commands.retrieval.answering import numbered_passages
+from commands.runs.runs import Recording
 from domain.conversation import Conversation
-from domain.conversation_files import MOST_FILES, MOST_TEXT, SHOWN, files_until, ranked, told_whole
+from domain.conversation_files import MOST_FILES, MOST_TEXT, SHOWN, files_until, told_whole
 from domain.errors import Invalid
-from domain.knowledge_source import Chunking
 from domain.retrieval import Passage
+from domain.turn import message_told
 
 FUNCTION = "search_files"
 """What a model calls to search the files of its conversation."""
 
-FOUND = 6
-"""Passages that a search gives."""
-
 MOST_BYTES = 20_000_000
 """Bytes of one file."""
 
-CHUNKING = Chunking(size=300, overlap=30).model_dump()
-SearchFiles = Callable[[str, list[Passage]], Awaitable[str]]
-"""Searches the files of a conversation: what the model is told of a query; the passages are added to those given."""
+PASSAGES = "Passages of these files that my message finds: cite them by their numbers, as in [1]."
+
+SearchFiles = Callable[[Recording, str, list[Passage], int | None], Awaitable[str]]
+"""Searches the files of a conversation: what the model is told of a query; the passages are added to those given.
+
+It is a step of the run, below the one of that number.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,22 +84,57 @@ class Attachments:
 
 @dataclass(frozen=True, kw_only=True)
 class FilesOfTurn:
-    """The files that a turn's model is told of; nothing of it where there are none."""
+    """The files that a turn's model is told of; nothing of it where there are none.
 
-    conversation: UUID
+    `found` are the passages of those that are told in part which its message found, or where a turn goes on had found.
+    `trouble` is why they could not be searched.
+    """
+
+    conversation: Conversation
     files: Sequence[Mapping[str, Any]]
-    reader: DocumentReader
+    sources: PrivateSources
+    found: Sequence[Passage] = ()
+    trouble: str | None = None
 
     @classmethod
-    def of(cls, conversation: Conversation, turn: str, reader: DocumentReader) -> "FilesOfTurn":
-        """Return those that were given until a turn."""
-        return cls(conversation=conversation.id, files=files_until(conversation, turn), reader=reader)
+    async def of(
+        cls,
+        conversation: Conversation,
+        turn: str,
+        sources: PrivateSources,
+        recording: Recording,
+        *,
+        given: Sequence[Passage] | None = None,
+        searches: bool = True,
+    ) -> "FilesOfTurn":
+        """Return those that were given until a turn; `given` are the passages of one that goes on.
+
+        What the message finds is told with them, unless the turn `searches` nothing before its model asks for it.
+        """
+        made = cls(conversation=conversation, files=files_until(conversation, turn), sources=sources)
+        if not made.longer:
+            return made
+        if given is not None:
+            return replace(made, found=made.told_before(given))
+        query = message_told(conversation.turn(turn))
+        if not searches or not query.strip():
+            return made
+        try:
+            return replace(made, found=await sources.search(recording, conversation, made.files, query))
+        except (Unreadable, ReaderDown) as error:
+            return replace(made, trouble=f"(They could not be searched for my message: {error})")
 
     @property
     def longer(self) -> list[Mapping[str, Any]]:
         """Those that are told in part only."""
-        whole = told_whole(self.files)
+        whole = told_whole(self.files, self.sources.room)
         return [file for file in self.files if file["id"] not in whole]
+
+    def told_before(self, given: Sequence[Passage]) -> list[Passage]:
+        """Return the passages with which a turn began, with what they say: those are not kept with it."""
+        texts = {file["id"]: file["text"] for file in self.files}
+        ours = takewhile(lambda passage: passage.source_id == self.conversation.id, given)
+        return [replace(each, text=texts.get(str(each.document_id), "")[each.start : each.end]) for each in ours]
 
     def told(self) -> list[Attached]:
         """Return the messages that tell a model of them."""
@@ -109,6 +147,10 @@ class FilesOfTurn:
             if file["id"] in longer:
                 text = f"{text[:SHOWN]}\n(… {len(text)} characters in all: search it with {FUNCTION}.)"
             parts.append(f"--- {file['name']} ---\n{text}")
+        if self.trouble is not None:
+            parts.append(self.trouble)
+        if self.found:
+            parts += [PASSAGES, numbered_passages(self.found, 1)]
         return [Attached({"role": "user", "content": "\n\n".join(parts)})]
 
     def known_to(self, agent: Chosen) -> Chosen:
@@ -130,33 +172,14 @@ class FilesOfTurn:
         ]
         return replace(agent, definition=definition)
 
-    async def search(self, query: str, given: list[Passage]) -> str:
-        """Return what a model is told of what a query finds, and add it to what was given."""
-        places = []
-        for file in self.files:
-            text = Text(text=file["text"], pages=file["pages"])
-            places += [(file, chunk) for chunk in await self.reader.cut(text, CHUNKING)]
-        found = []
-        for place, score in ranked(query, [chunk.text for _, chunk in places])[:FOUND]:
-            file, chunk = places[place]
-            passage = Passage(
-                id=uuid5(UUID(file["id"]), f"{chunk.start}:{chunk.end}"),
-                text=chunk.text,
-                score=score,
-                scores={},
-                document_id=UUID(file["id"]),
-                document_version=1,
-                external_id=file["name"],
-                title=file["name"],
-                url=None,
-                start=chunk.start,
-                end=chunk.end,
-                page=chunk.page,
-                heading=chunk.heading,
-                metadata={},
-                source_id=self.conversation,
-            )
-            found.append(passage)
+    async def search(self, recording: Recording, query: str, given: list[Passage], parent: int | None) -> str:
+        """Return what a model is told of a query's passages, and add them to those that were given."""
+        found = await self.sources.search(recording, self.conversation, self.files, query, parent)
+        known = {each.id for each in given}
+        new = [each for each in found if each.id not in known]
         first = len(given) + 1
-        given.extend(found)
-        return numbered_passages(found, first) or "Nothing was found."
+        given.extend(new)
+        again = {each.id for each in found} & known
+        numbers = ", ".join(str(number) for number, each in enumerate(given[: first - 1], 1) if each.id in again)
+        before = [f"Found, and given to you before: [{numbers}]."] if numbers else []
+        return "\n\n".join([*before, *([numbered_passages(new, first)] if new else [])]) or "Nothing was found."

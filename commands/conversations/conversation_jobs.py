@@ -22,6 +22,9 @@ TITLE = "title"
 CHANNEL_ANSWERS = "channel_answers"
 """Tells what was said in the thread of the channel by which it is held."""
 
+INDEX_FILES = "index_files"
+"""Indexes the files of a conversation, or removes what was made of them once it is closed."""
+
 FIND_IDLE = "find_idle"
 """Asks for `CLOSE_IDLE` for all open conversations of an agent, whose id is the key."""
 
@@ -71,3 +74,5 @@ def after_closing(unit: Unit, conversation: Conversation) -> None:
     """Ask for what is to be done when it has been closed."""
     if conversation.turns:
         unit.effect("job", kind=POST_PROCESSING, key=str(conversation.id))
+    if conversation.files:
+        unit.effect("job", kind=INDEX_FILES, key=str(conversation.id))

@@ -23,8 +23,8 @@ from commands.choosing import Chosen
 from commands.conversations.attachments import FilesOfTurn
 from commands.conversations.conversation_course import HandOff, NoteBegun, NoteGuardrail, NoteSummary, NoteTopic
 from commands.conversations.conversation_research import NoteFindings, NotePlan, NoteReflection
+from commands.conversations.private_source import PrivateSources
 from commands.conversations.turn_work import Work, action_of
-from commands.knowledge.reading import DocumentReader
 from commands.models.model_calls import SaidBefore, TextPiece
 from commands.ports import Things
 from commands.retrieval.answering import Cited
@@ -44,7 +44,7 @@ class TurnAnswering:
     loop: AgentLoop
     memory: Memory
     looking_back: LookingBack
-    reader: DocumentReader
+    sources: PrivateSources
 
     async def answer(self, work: Work, agent: Chosen) -> Reply | Pause:
         """Return the reply, and tell the stream what happens on the way."""
@@ -55,7 +55,16 @@ class TurnAnswering:
         async def remembered(other: Chosen) -> Sequence[SaidBefore]:
             return await self._remembered(work, other, await self.things.newest(Conversation, work.conversation))
 
-        files = FilesOfTurn.of(conversation, str(work.turn), self.reader)
+        resumed = resumption_of(conversation, str(work.turn))
+        await self.sources.prepare(conversation)
+        files = await FilesOfTurn.of(
+            conversation,
+            str(work.turn),
+            self.sources,
+            work.recording,
+            given=None if resumed is None else resumed.given,
+            searches=not agent.definition.get("research"),  # that searches by itself, and numbers what it finds
+        )
         asker = Asker(
             subject=conversation.subject or str(conversation.id),
             groups=groups_of(work.context.actor),
@@ -80,7 +89,6 @@ class TurnAnswering:
             *files.told(),
             {"role": "user", "content": message_told(turn)},
         ]
-        resumed = resumption_of(conversation, str(work.turn))
         if resumed is not None:
             work.said.append(resumed.content)
         reply: Reply | Pause | None = None
@@ -105,6 +113,7 @@ class TurnAnswering:
             earlier=[leg["details"] for leg in turn["legs"]],
             research=turn["research"],
             remembered=remembered,
+            told=files.found,
         )
         replying = self.loop.reply(
             work.recording,

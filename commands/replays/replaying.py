@@ -17,7 +17,7 @@ from commands.agents.other_agents import HandedOff
 from commands.agents.summaries import Memory
 from commands.choosing import Chosen, choose
 from commands.conversations.attachments import FilesOfTurn
-from commands.knowledge.reading import DocumentReader
+from commands.conversations.private_source import PrivateSources
 from commands.models.model_calls import SaidBefore, TextPiece
 from commands.ports import Context, Things
 from commands.replays.replay_record import ModelsAlone, RecordedActions, TurnRecord
@@ -75,7 +75,7 @@ class Replays:
     runs: Runs
     loop: AgentLoop
     memory: Memory
-    reader: DocumentReader
+    sources: PrivateSources
     similarities: Similarities
     scoring: Scoring
     execution: Execution
@@ -226,7 +226,9 @@ class Replays:
         turn: Mapping[str, Any],
         context: Context,
     ) -> Answered:
-        files = FilesOfTurn.of(conversation, turn["id"], self.reader)
+        files = await FilesOfTurn.of(
+            conversation, turn["id"], self.sources, part, searches=not candidate.definition.get("research")
+        )
         said: list[str] = []
         topic = handed_to = None
         closes, error = False, None
@@ -251,7 +253,9 @@ class Replays:
                 note,
                 confirms=None,  # what a person agreed to or declined is on record
                 tools=closing_tools(candidate.definition),
-                course=Course(channel=conversation.channel or "api", topic=topic_before(conversation, turn)),
+                course=Course(
+                    channel=conversation.channel or "api", topic=topic_before(conversation, turn), told=files.found
+                ),
             )
             async with aclosing(replying) as pieces:
                 async for piece in pieces:

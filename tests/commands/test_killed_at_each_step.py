@@ -13,6 +13,7 @@ from commands.agents.tool_actions import ToolActions
 from commands.agents.tools import ToolAnswer, Tools
 from commands.conversations.conversation import ConversationHandlers, NoteAction
 from commands.conversations.conversation_course import NoteBegun, begun_noted
+from commands.conversations.private_source import PrivateSources
 from commands.conversations.turn_answering import TurnAnswering
 from commands.conversations.turn_streams import TurnStream
 from commands.conversations.turn_work import Work
@@ -33,6 +34,12 @@ HANDLERS: Mapping[type[Any], Any] = {
 OFFER = {"name": "order", "description": "Orders.", "input_schema": {"type": "object"}, "side_effects": True,
          "request": {"kind": "tool", "name": "order"}}  # fmt: skip
 MOST_STEPS = 50
+
+
+def no_files() -> PrivateSources:
+    """Return what searches files where nobody gives any."""
+    nothing = cast(Any, None)
+    return PrivateSources(things=nothing, reader=nothing, models=nothing, documents=nothing, queue=nothing, room=0)
 
 
 class Killed(BaseException):
@@ -62,7 +69,7 @@ class World:
         looking_back = LookingBack(guards=self.agents.guards)
         self.answering = TurnAnswering(
             bus=cast(Any, self), things=cast(Any, self), loop=loop, memory=self.agents.memory,
-            looking_back=looking_back, reader=cast(Any, None),
+            looking_back=looking_back, sources=no_files(),
         )  # fmt: skip
         begun = a_conversation()
         self.id = begun.id

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.conversation import Conversation
-from domain.conversation_files import WHOLE, attach, file_in, files_until, ranked, told_whole
+from domain.conversation_files import attach, file_in, files_until, ranked, told_whole
 from domain.conversation_forks import Cut, fork
 from domain.conversation_queue import begin_queued, take
 from domain.errors import NotFound
@@ -58,10 +58,10 @@ def test_a_fork_has_the_files_that_were_given_until_then_as_its_own():
 
 
 def test_the_newest_files_are_told_whole_as_far_as_there_is_room():
-    files = [{**a_file(text="x" * size), "id": id} for id, size in (("a", 10), ("b", WHOLE), ("c", 5), ("d", WHOLE))]
-    assert told_whole(files) == {"d"}
-    assert told_whole(files[:3]) == {"a", "c"}
-    assert told_whole([]) == set()
+    files = [{**a_file(text="x" * size), "id": id} for id, size in (("a", 10), ("b", 100), ("c", 5), ("d", 100))]
+    assert told_whole(files, 100) == {"d"}
+    assert told_whole(files[:3], 100) == {"a", "c"}
+    assert told_whole([], 100) == set()
 
 
 def test_rare_words_count_more_than_frequent_ones_and_what_shares_none_is_not_found():

@@ -7,7 +7,8 @@ GRANT INSERT, DELETE ON magnet.idempotency TO {app};
 GRANT INSERT, UPDATE ON magnet.data_keys TO {app};
 GRANT INSERT, UPDATE ON magnet.credential_uses TO {app};
 GRANT INSERT ON magnet.installation TO {app};
-GRANT INSERT, UPDATE, DELETE ON magnet.leases, magnet.jobs, magnet.turn_events, magnet.sync_items TO {app};
+GRANT INSERT, UPDATE, DELETE ON magnet.leases, magnet.jobs, magnet.turn_events, magnet.sync_items,
+    magnet.private_documents TO {app};
 GRANT INSERT, DELETE ON magnet.transformations, magnet.contents, magnet.parsings, magnet.chunkings, magnet.chunks, magnet.embeddings,
     magnet.source_documents, magnet.uploads, magnet.spaces TO {app};
 GRANT INSERT, UPDATE, DELETE ON magnet.webhook_feeds, magnet.webhook_dead_letters, magnet.stored_places,
