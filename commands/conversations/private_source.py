@@ -141,7 +141,8 @@ class PrivateSources:
             if model is not None and vectors:
                 try:
                     embedded = await embed(recording, self.models, model.id, [query], parent=step.number)
-                    near = await asyncio.to_thread(nearness, embedded.vectors[0], vectors)
+                    if space_name(model.id, embedded.model.model) == space_of(model):  # else another one stood in
+                        near = await asyncio.to_thread(nearness, embedded.vectors[0], vectors)
                 except ModelCallFailed as error:
                     step.note["failed"] = error.error_code  # words find it, too
             ordered = fused(words, near)[:FOUND] if near else sorted(words.items(), key=best)[:FOUND]

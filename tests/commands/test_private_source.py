@@ -54,7 +54,7 @@ class World:
         self.embedded: list[str] = []
         self.fails: list[BaseException] = []
         self.asked: list[str] = []
-        self.works = True
+        self.works, self.answers = True, "gpt-small"
         things = self.agents.shelf
         self.sources = PrivateSources(
             things=things, reader=PlainReader(), models=self, documents=cast(Any, self), queue=cast(Any, self), room=100,
@@ -102,7 +102,7 @@ class World:
         if self.fails:
             raise self.fails.pop(0)
         self.embedded += texts
-        used = replace(MODEL, id=self.model, model="gpt-small")
+        used = replace(MODEL, id=self.model, model=self.answers)
         vectors = [by_words(text, 64).astype("<f4").tobytes() for text in texts]
         return Embedded(
             vectors=vectors, dimensions=64, model=used, usage=Usage(input=1), cost=self.agents.model.cost, attempts=()
@@ -181,6 +181,9 @@ async def test_while_the_model_is_away_files_are_found_by_their_words_and_tried_
     world.fails = [refused(500)]
     files = await files_of(world, conversation, turn)
     assert "cellar" in files.found[0].text, "also where the query alone could not be embedded"
+    world.answers = "another-model"
+    files = await files_of(world, conversation, turn)
+    assert files.found[0].scores["vector"] is None, "what stands in for the model has no vectors to compare with"
     assert {each["status"] for each in (await world.sources.states(conversation)).values()} == {"indexed"}
 
 
