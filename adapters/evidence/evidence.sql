@@ -15,8 +15,13 @@ WHERE e.notification_id > %(after)s AND e.notification_id <= %(upto)s
 SELECT coalesce(string_agg(n.hash, '' ORDER BY n.index), '') FROM magnet.tree_nodes n
 WHERE n.level = %(level)s AND n.index >= %(first)s AND n.index < %(end)s
 
--- name: count_nodes
-SELECT count(*) FROM magnet.tree_nodes n WHERE n.level = %(level)s
+-- name: ends  -- of several levels the nodes from one on, up to the first that is missing, as one value each
+SELECT v.level, coalesce((
+    SELECT string_agg(n.hash, '' ORDER BY n.index) FROM (
+        SELECT t.index, t.hash, row_number() OVER (ORDER BY t.index) AS place FROM magnet.tree_nodes t
+        WHERE t.level = v.level AND t.index >= v.first) AS n
+    WHERE n.index = v.first + n.place - 1), '')
+FROM unnest(%(levels)s::integer[], %(firsts)s::bigint[]) AS v (level, first)
 
 -- name: add_nodes
 INSERT INTO magnet.tree_nodes (level, index, hash)

@@ -81,6 +81,7 @@ class Sealing:
                 return None
             tree = LogTree(connection)
             size, last = await tree.head(), await self._last(connection)
+            await tree.read_end(last.size if last else 0, size)
             await self._must_go_on(tree, size, last)
             if size == 0 or (last is not None and await self._nothing_new(connection, last.size, size)):
                 await self._write_outside(tree, size, None)

@@ -246,6 +246,21 @@ async def test_kept_subtrees_give_the_same_root_as_all_leaves(empty: Sealed):
         assert checkpoint.root == root_of([leaf(hashes[place : place + 32]) for place in range(0, len(hashes), 32)])
 
 
+async def test_a_kept_root_that_is_lost_is_worked_out_again_and_kept(empty: Sealed):
+    await empty.grow(2000)
+    assert await empty.sealing.seal() is not None
+    with empty.owner() as connection:
+        connection.execute("DELETE FROM magnet.tree_nodes WHERE level = 8 AND index = 3")
+    await empty.grow(2600)
+    checkpoint = await empty.sealing.seal()
+    hashes = empty.directory.hashes(0, 2600)
+    assert checkpoint is not None
+    assert checkpoint.root == root_of([leaf(hashes[place : place + 32]) for place in range(0, len(hashes), 32)])
+    with empty.owner() as connection:
+        kept = connection.execute("SELECT index FROM magnet.tree_nodes WHERE level = 8 ORDER BY index").fetchall()
+    assert [index for (index,) in kept] == list(range(2600 // 256))
+
+
 async def test_notes_are_read_back_from_a_file_as_they_were_written(sealed: Sealed):
     notes = sealed.directory.notes()
     assert notes_in("\n".join(notes)) == notes
