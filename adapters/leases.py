@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.ending import end_tasks
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
+from commands.conversations.conversation_jobs import NOBODY
 from commands.runs.runs import LEASE
 from domain.errors import DomainError
 
@@ -68,6 +69,11 @@ class Leases:
         values = {"owner": self._owner, "lost": list(self._lost), "seconds": LEASE}
         async with self._pool.connection() as connection:
             await connection.execute(SQL["renew"], values)
+
+    async def claim(self, turn: UUID) -> bool:
+        """Return whether this process is to carry a turn out from now on; False: it has one already, or has ended."""
+        values = {"id": turn, "owner": self._owner, "nobody": NOBODY, "seconds": LEASE}
+        return bool(await rows_of(self._pool, SQL["claim"], values))
 
     async def sweep(self) -> None:
         """End what nobody carries out any more."""

@@ -227,7 +227,18 @@ async def open_container(
         answering = turn_answering_of(
             bus=bus, things=store, chat=chat_models, loop=agent_loop, prompts=prompt_runs, sources=private_sources
         )
-        turns = Turns(bus=bus, things=store, places=store, answering=answering, runs=runs, journal=journal)
+        leases = Leases(
+            pool,
+            runs.owner,
+            {
+                "run": lambda run, _: interrupt(bus, InterruptRun(id=run)),
+                "turn": lambda turn, stream: interrupt(bus, InterruptTurn(id=stream, turn=str(turn))),
+            },
+            lost=runs.lost,
+        )
+        turns = Turns(
+            bus=bus, things=store, places=store, answering=answering, runs=runs, journal=journal, claims=leases
+        )
         journal.on_cancel = turns.stop
         listener.on(TURNS, journal.hear)
         await listener.open()
@@ -240,7 +251,7 @@ async def open_container(
             works = works_of(
                 bus=bus, things=store, pool=pool, jobs=jobs, models=embedding_models, runs=runs, cutter=cutter,
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
-                turns=turns, standing=standing, channels=channels, chat=chat_models, prompts=prompt_runs,
+                turns=turns, claims=leases, standing=standing, channels=channels, chat=chat_models, prompts=prompt_runs,
                 entries=entries, items=items, files=private_sources, indexed=vector_store is None,
             )  # fmt: skip
             await jobs.open(works)
@@ -259,15 +270,6 @@ async def open_container(
             ):
                 await outflow.open()
                 stack.push_async_callback(outflow.close)
-        leases = Leases(
-            pool,
-            runs.owner,
-            {
-                "run": lambda run, _: interrupt(bus, InterruptRun(id=run)),
-                "turn": lambda turn, stream: interrupt(bus, InterruptTurn(id=stream, turn=str(turn))),
-            },
-            lost=runs.lost,
-        )
         await leases.open()
         stack.push_async_callback(leases.close)
         await journal.open()

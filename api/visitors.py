@@ -11,7 +11,7 @@ from api.cross_origin import is_own
 from api.errors import HttpProblem, status_of
 from api.rates import Rates
 from commands.conversations.conversation_tokens import PREFIX, Claims, ConversationTokens, as_visitor
-from commands.conversations.queued_turns import Standing
+from commands.conversations.on_behalf import Standing
 from commands.ports import Actor, Things
 from domain.conversation import Conversation
 from domain.errors import DomainError, NotFound

@@ -17,12 +17,15 @@ from adapters.postgres.passages.upkeep import PostgresVectorTables
 from commands.bus import Bus
 from commands.channels.channel_deliveries import Adapters, DeliverAnswers
 from commands.conversations.about_conversations import AboutConversations
+from commands.conversations.background_turns import CarryOutTurns
 from commands.conversations.closing import CloseIdleConversations, FindIdle
 from commands.conversations.conversation_processing import PostProcessConversations
 from commands.conversations.index_files import IndexFiles
+from commands.conversations.on_behalf import Standing
 from commands.conversations.private_source import PrivateSources
-from commands.conversations.queued_turns import BeginQueuedTurns, Standing
+from commands.conversations.queued_turns import BeginQueuedTurns
 from commands.conversations.titling import TitleConversations
+from commands.conversations.turn_work import Claims
 from commands.conversations.turns import Turns
 from commands.jobs import JobQueue, Work
 from commands.knowledge.document import Documents
@@ -60,6 +63,7 @@ def works_of(
     keys: DataKeys,
     run_texts_days: int | None,
     turns: Turns,
+    claims: Claims,
     standing: Standing,
     chat: ChatModels,
     prompts: PromptRuns,
@@ -116,6 +120,7 @@ def works_of(
             failed=tell_failed,
         ),
         EndRunTexts(bus=bus, keys=keys, log=log, days=run_texts_days),
+        CarryOutTurns(bus=bus, things=things, turns=turns, claims=claims, asking=standing),
         BeginQueuedTurns(bus=bus, things=things, turns=turns, asking=standing),
         RunPipelines(bus=bus, things=things, runs=runs, entries=entries, items=items, asking=standing),
         CloseIdleConversations(bus=bus, things=things),

@@ -53,7 +53,8 @@ async def fork(call: Call) -> Response:
         receipt = await forking.fork(origin, message, context, **where)
         return call.receipt(receipt, status=201, location=f"/v1/conversations/{receipt.id}")
     await call.wait_for_passages()
-    return await delivered(call, asked, await forking.edit(origin, message, asked.content, context, **where))
+    made = await forking.edit(origin, message, asked.content, context, background=asked.background, **where)
+    return await delivered(call, asked, made)
 
 
 OPERATIONS = (

@@ -119,6 +119,7 @@ async def say(call: Call) -> Response:
         conversation=conversation_of(call),
         content=asked.content,
         on_busy=asked.on_busy,
+        background=asked.background,
         files=await call.container.attachments.read(given),
         expected=call.if_match(),
     )
@@ -137,6 +138,7 @@ async def confirm(call: Call) -> Response:
         approved=asked.approved,
         comment=asked.comment,
         expected=call.if_match(),
+        background=asked.background,
     )
     made = await call.container.turns.decide(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)
@@ -147,7 +149,12 @@ async def retry(call: Call) -> Response:
     body, reason, raw = await call.body(required=False)
     asked = parse(DeliveryBody, body)
     await call.wait_for_passages()
-    command = Say(conversation=conversation_of(call), retry=str(turn_of(call)), expected=call.if_match())
+    command = Say(
+        conversation=conversation_of(call),
+        retry=str(turn_of(call)),
+        expected=call.if_match(),
+        background=asked.background,
+    )
     made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)
 

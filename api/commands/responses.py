@@ -109,6 +109,7 @@ def next_said(asked: ResponseBody, said: Input, agent: UUID) -> Respond:
         subject=asked.subject,
         variables=asked.variables,
         metadata=asked.metadata or {},
+        background=bool(asked.background) and not asked.stream,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from commands.conversations.queued_turns import Standing
+from commands.conversations.on_behalf import Standing
 from commands.ports import Actor, Things
 from domain.channel import Channel
 from domain.errors import NotFound

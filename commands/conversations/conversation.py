@@ -10,6 +10,7 @@ from commands.conversations.conversation_jobs import (
     after_closing,
     after_turn,
     close_later,
+    have_carried_out,
     live_definition,
     tell_channel,
     turn_over,
@@ -17,7 +18,6 @@ from commands.conversations.conversation_jobs import (
 )
 from commands.conversations.welcoming import welcome_of
 from commands.ports import Actor, Things, Unit
-from commands.runs.runs import LEASE
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.conversation_course import answering
@@ -82,7 +82,7 @@ class ForkConversation(BeginConversation):
 
 @dataclass(frozen=True, kw_only=True)
 class StartTurn(ByOwner):
-    """Take what a person said (or try a turn again) and begin its run, leased by a process.
+    """Take what a person said (or try a turn again) and begin its run, for a process to carry out; None: any.
 
     With `queued`, a turn that waited begins. With `begins`, it is the first that is said. With `after`, it is refused unless the newest turn is this run.
     `noted` is kept with the run's input.
@@ -99,13 +99,13 @@ class StartTurn(ByOwner):
     channel: str
     attributes: Mapping[str, str]
     observability: str
-    owner: UUID
+    owner: UUID | None
     files: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decide(ByOwner):
-    """Agree to what an agent wants to do, or decline it; the last decision lets the turn go on, leased by a process."""
+    """Agree to what an agent wants to do, or decline it; the last decision lets the turn go on (`owner`: see above)."""
 
     confirmation: str
     approved: bool
@@ -113,7 +113,7 @@ class Decide(ByOwner):
     channel: str
     attributes: Mapping[str, str]
     observability: str
-    owner: UUID
+    owner: UUID | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +288,7 @@ class ConversationHandlers:
             attributes=command.attributes,
             input={"content": begun["content"], **noted} if command.observability == "full" else None,
         )
-        unit.effect("lease", id=turn, kind="turn", stream=str(conversation.id), owner=str(command.owner), seconds=LEASE)
+        have_carried_out(unit, conversation, turn, command.owner, command.channel, command.attributes)
         unit.save(run, conversation)
         return Done(aggregate=conversation, shown=leg_shown(begun, begins=True))
 

@@ -1,7 +1,11 @@
 """What conversations have done by jobs, asked for with the events that make it due."""
 
+from collections.abc import Mapping
+from uuid import UUID
+
 from commands.configuration import JSONObject
 from commands.ports import Things, Unit
+from commands.runs.runs import LEASE
 from domain.agent import Agent
 from domain.configuration_events import LIVE
 from domain.conversation import Conversation
@@ -9,6 +13,15 @@ from domain.conversation_queue import next_queued
 
 QUEUED_TURNS = "queued_turns"
 """The kind of job that begins the turn that waits longest; its key is the conversation's id, as that of the others."""
+
+BACKGROUND_TURNS = "background_turns"
+"""The kind of job that carries out a turn that nobody waits for; its key is the turn's id."""
+
+NOBODY = UUID(int=0)
+"""Who holds the lease of a turn until a process takes it."""
+
+UNTAKEN = 7200.0
+"""Seconds after which a turn that no process has taken counts as interrupted: longer than its job is tried."""
 
 CLOSE_IDLE = "close_idle"
 """Closes a conversation in which nothing was said for long enough."""
@@ -33,6 +46,24 @@ def live_definition(agent: Agent) -> JSONObject:
     """Return what an agent is at present, archived or not."""
     definition: JSONObject = agent.labels[LIVE]["definition"]
     return definition
+
+
+def have_carried_out(
+    unit: Unit,
+    conversation: Conversation,
+    turn: str,
+    owner: UUID | None,
+    channel: str,
+    attributes: Mapping[str, str],
+) -> None:
+    """Have a turn carried out by a process, or (None) by whichever takes its job."""
+    lease = {"id": turn, "kind": "turn", "stream": str(conversation.id)}
+    if owner is not None:
+        unit.effect("lease", **lease, owner=str(owner), seconds=LEASE)
+        return
+    unit.effect("lease", **lease, owner=str(NOBODY), seconds=UNTAKEN)
+    told = {"conversation": str(conversation.id), "channel": channel, "attributes": dict(attributes)}
+    unit.effect("job", kind=BACKGROUND_TURNS, key=turn, payload=told)
 
 
 def wake_queue(unit: Unit, conversation: Conversation) -> None:

@@ -39,6 +39,7 @@ class Forking:
         *,
         subject: str | None,
         expected: int | None,
+        background: bool = False,
     ) -> Begun:
         """Begin a conversation with what was said before a person's message, and answer the content in its place."""
         earlier = await self.bus.earlier(context)
@@ -46,7 +47,8 @@ class Forking:
             return Begun.of(earlier)
         begins = await self._command(origin, message, context, subject=subject, expected=expected, edits=True)
         files = await self._files(origin, message)
-        return await self.turns.begin(Say(conversation=begins.id, content=content, files=files, begins=begins), context)
+        say = Say(conversation=begins.id, content=content, files=files, begins=begins, background=background)
+        return await self.turns.begin(say, context)
 
     async def _files(self, origin: UUID, message: str | None) -> Sequence[Mapping[str, Any]]:
         """Return the files of the message that is said otherwise: they are given again."""

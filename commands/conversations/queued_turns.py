@@ -1,33 +1,24 @@
 """Turns that wait: each begins when the one before has ended, in whatever process finds that out first."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from commands.bus import Bus
 from commands.conversations.conversation_jobs import QUEUED_TURNS
 from commands.conversations.conversation_queue import RefuseMessage
-from commands.conversations.conversation_tokens import HELD, as_visitor
+from commands.conversations.on_behalf import Standing, on_behalf
 from commands.conversations.turn_work import Say
 from commands.conversations.turns import Turns
 from commands.jobs import Finished, Job, Outcome
-from commands.ports import SYSTEM, Actor, Context, Things
+from commands.ports import SYSTEM, Context, Things
 from domain.conversation import Conversation
 from domain.conversation_queue import next_queued
-from domain.errors import Busy, Conflict, DomainError, Unavailable
+from domain.errors import Busy, DomainError, Unavailable
 from domain.turn import TurnEnded, TurnInProgress
 
 NOT_BEGUN = "turn_not_begun"
 """The code of a turn that was tried to begin until nothing more was tried."""
-
-Standing = Callable[[Mapping[str, str]], Awaitable[Actor | None]]
-"""Returns a principal with what it may now; None where its credential is valid no more."""
-
-
-class NobodyAsks(Conflict):
-    """The credential of who said this is valid no more: it is not answered."""
-
-    code = "credential_ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +46,7 @@ class BeginQueuedTurns:
         if turn is None:
             return
         try:
-            actor = await self.asking(conversation.principal)
-            if actor is None:
-                raise NobodyAsks
-            if turn["channel"] == HELD:
-                actor = as_visitor(actor)
-            context = Context(actor=actor, channel=turn["channel"], attributes=turn["attributes"])
+            context = await on_behalf(self.asking, conversation, channel=turn["channel"], attributes=turn["attributes"])
             await self.turns.begin(Say(conversation=id, queued=turn["id"]), context)
         except (Unavailable, Busy):
             raise

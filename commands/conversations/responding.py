@@ -35,6 +35,7 @@ class Respond:
     subject: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    background: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,7 @@ class Responding:
                 after=command.after,
                 instructions=command.instructions,
                 metadata=command.metadata,
+                background=command.background,
             ),
             context,
         )
@@ -89,6 +91,7 @@ class Responding:
             begins=begins,
             instructions=command.instructions,
             metadata=command.metadata,
+            background=command.background,
         )
         try:
             return await self.turns.begin(say, context)
@@ -124,6 +127,10 @@ class Responding:
             )
             await self.turns.decide(confirm, replace(context, idempotency=None))
         confirm = Confirm(
-            conversation=conversation.id, confirmation=last[0], approved=last[1], comment=command.comments.get(last[0])
+            conversation=conversation.id,
+            confirmation=last[0],
+            approved=last[1],
+            comment=command.comments.get(last[0]),
+            background=command.background,
         )
         return await self.turns.decide(confirm, context)

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from commands.agents.actions import ActionDone
-from commands.conversations.conversation import BeginConversation, NoteAction
+from commands.conversations.conversation import BeginConversation, EndTurn, NoteAction
+from commands.conversations.turn_ends import details_of
 from commands.conversations.turn_streams import TurnStream
 from commands.ports import Context, Receipt
 from commands.runs.runs import Recording
 from domain.conversation_queue import OnBusy
+from domain.errors import DomainError
+from domain.run import End
 from domain.turn import Pause, Reply
 
 
@@ -22,7 +25,7 @@ class Say:
     With `begins`, the conversation is begun by that. With `after`, only where the newest turn is, or goes on as, this
     run. With `queued`, a turn that waited begins. `on_busy` says what is done while a turn runs; None: what the agent's
     setting says. `files` are those of the message, as they were read. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
-    with the input of its run.
+    with the input of its run. `background`: any process may carry it out.
     """
 
     conversation: UUID
@@ -36,6 +39,12 @@ class Say:
     after: UUID | None = None
     instructions: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    background: bool = False
+
+    @property
+    def by_job(self) -> bool:
+        """Whether a job has it carried out. Instructions are in no event as such: who took them carries them out."""
+        return self.background and self.instructions is None
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -53,6 +62,14 @@ class Confirm:
     approved: bool
     comment: str | None = None
     expected: int | None = None
+    background: bool = False
+
+
+class Claims(Protocol):
+    """Says which process carries out a turn that waits for one."""
+
+    async def claim(self, turn: UUID) -> bool:
+        """Return whether this process is to carry it out from now on; False: it has one already, or has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +161,23 @@ class Work:
         """Have the answering stopped; what has been said until now is the end of it."""
         if self.answering is not None:
             self.answering.cancel()
+
+
+def never_begun(conversation: UUID, turn: UUID, error: DomainError | None = None) -> EndTurn:
+    """Return the end of a turn that no process has begun to carry out: failed with an error, or cancelled."""
+    state: Literal["failed", "cancelled"] = "cancelled" if error is None else "failed"
+    end = End(
+        outcome=state,
+        error=None if error is None else {"code": error.error_code, "message": str(error)},
+        duration_ms=0.0,
+        first_token_ms=None,
+        versions={},
+        steps=(),
+        output=None,
+    )
+    return EndTurn(
+        id=conversation, turn=str(turn), state=state, end=end, reply=Reply(content="", details=details_of(error))
+    )
 
 
 def type_of(error: BaseException) -> str:

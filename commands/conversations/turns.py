@@ -24,7 +24,7 @@ from commands.conversations.turn_answering import TurnAnswering
 from commands.conversations.turn_ends import ShuttingDown, TurnNotCancelled, abandoned, details_of, told
 from commands.conversations.turn_following import Places, TurnFollowing, started
 from commands.conversations.turn_streams import TurnEvent, TurnJournal, TurnStream, key_subject
-from commands.conversations.turn_work import Begun, Confirm, Say, Work, type_of
+from commands.conversations.turn_work import Begun, Claims, Confirm, Say, Work, never_begun, type_of
 from commands.ports import Context, Receipt, Things
 from commands.runs.runs import Recording, RequestInProgress, Runs
 from domain.agent import Agent
@@ -51,14 +51,23 @@ class Turns:
     """Begins turns and carries them out, independently of whoever asked."""
 
     def __init__(
-        self, bus: Bus, things: Things, places: Places, answering: TurnAnswering, runs: Runs, journal: TurnJournal
+        self,
+        bus: Bus,
+        things: Things,
+        places: Places,
+        answering: TurnAnswering,
+        runs: Runs,
+        journal: TurnJournal,
+        claims: Claims,
     ) -> None:
         self._bus = bus
         self._things = things
         self._answering = answering
         self._runs = runs
         self._journal = journal
+        self._claims = claims
         self._works: dict[UUID, Work] = {}
+        self._taking: dict[UUID, bool] = {}  # which turns, and whether they are still wanted
         self._closing = False
         self.following = TurnFollowing(things=things, places=places, journal=journal, here=self._stream)
 
@@ -87,19 +96,48 @@ class Turns:
             channel=context.channel,
             attributes=context.attributes,
             observability=agent.definition["observability"],
-            owner=self._runs.owner,
+            owner=None if command.by_job else self._runs.owner,
         )
         made = Begun.of(await self._bus.dispatch(start, context))
-        if made.begins:
-            sealed_for = key_subject(made.conversation, subject)
-            self._start(made, agent, context, sealed_for, command.instructions)
+        if made.begins and not command.by_job:
+            work = self._work(made.conversation, made.receipt.version, made.turn, made.run_id, agent, context, subject)
+            self._start(replace(work, instructions=command.instructions), agent)
         if made.interrupts is not None and not made.repeated:
-            await self._end_running(made.interrupts)
+            await self._end_running(made.conversation, made.interrupts, context)
         return made
 
-    async def _end_running(self, turn: UUID) -> None:
-        """Stop a turn, whichever process carries it out."""
-        if not self.stop(turn):
+    async def take_over(self, conversation: Conversation, turn: str, context: Context) -> None:
+        """Carry out a turn that waits for a process; nothing happens where another one does. Or raise."""
+        found, id = conversation.turn(turn), UUID(turn)
+        agent = await self._going_on(found)
+        if self._closing:
+            raise ShuttingDown
+        self._taking[id] = True
+        try:
+            if await self._claims.claim(id):
+                run = UUID(found["run_id"])
+                subject = conversation.subject
+                work = self._work(conversation.id, conversation.version, id, run, agent, context, subject)
+                self._start(work, agent)
+                if not self._taking[id]:
+                    work.stop()
+        finally:
+            del self._taking[id]
+
+    async def _going_on(self, turn: Mapping[str, Any]) -> Chosen:
+        """Return the agent that answers in a turn that has begun, at the version with which it did."""
+        asks = answering(turn)
+        return await choose(
+            self._things, Agent, UUID(asks["id"]), subject="", version=asks["version"], variant=asks["variant"]
+        )
+
+    async def _end_running(self, conversation: UUID, turn: UUID, context: Context) -> None:
+        """Stop a turn, whichever process carries it out; where none does yet, it ends here."""
+        if self.stop(turn):
+            return
+        if await self._claims.claim(turn):
+            await self._bus.dispatch(never_begun(conversation, turn), replace(context, idempotency=None))
+        else:
             await self._journal.ask_to_cancel(turn)
 
     async def _held(self, command: Say, context: Context) -> tuple[str | None, UUID]:
@@ -119,10 +157,7 @@ class Turns:
             raise ShuttingDown
         conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
         asked = conversation.confirmation(command.confirmation)
-        asks = answering(conversation.turn(asked["turn"]))
-        agent = await choose(
-            self._things, Agent, UUID(asks["id"]), subject="", version=asks["version"], variant=asks["variant"]
-        )
+        agent = await self._going_on(conversation.turn(asked["turn"]))
         decide = Decide(
             id=command.conversation,
             expected=command.expected,
@@ -133,30 +168,41 @@ class Turns:
             channel=context.channel,
             attributes=context.attributes,
             observability=agent.definition["observability"],
-            owner=self._runs.owner,
+            owner=None if command.background else self._runs.owner,
         )
         made = Begun.of(await self._bus.dispatch(decide, context))
-        if made.begins:
-            self._start(made, agent, context, key_subject(conversation.id, conversation.subject))
+        if made.begins and not command.background:
+            subject, version = conversation.subject, made.receipt.version
+            work = self._work(made.conversation, version, made.turn, made.run_id, agent, context, subject)
+            self._start(work, agent)
         return made
 
-    def _start(
-        self, made: Begun, agent: Chosen, context: Context, subject: str, instructions: str | None = None
-    ) -> None:
-        work = Work(
-            conversation=made.conversation,
-            version=made.receipt.version,
-            turn=made.turn,
+    def _work(
+        self,
+        conversation: UUID,
+        version: int,
+        turn: UUID,
+        run: UUID,
+        agent: Chosen,
+        context: Context,
+        subject: str | None,
+    ) -> Work:
+        return Work(
+            conversation=conversation,
+            version=version,
+            turn=turn,
             context=context,
-            recording=Recording(self._runs, made.run_id, context, agent.definition["observability"]),
-            stream=TurnStream(made.run_id, subject, self._journal),
-            instructions=instructions,
+            recording=Recording(self._runs, run, context, agent.definition["observability"]),
+            stream=TurnStream(run, key_subject(conversation, subject), self._journal),
         )
-        work.stream.publish("turn.started", started(made.conversation, made.turn, made.run_id))
-        self._works[made.run_id] = work
+
+    def _start(self, work: Work, agent: Chosen) -> None:
+        run = work.recording.id
+        work.stream.publish("turn.started", started(work.conversation, work.turn, run))
+        self._works[run] = work
         work.answering = asyncio.create_task(self._answering.answer(work, agent))
         work.task = asyncio.create_task(self._carry_out(work))
-        work.task.add_done_callback(lambda _: self._works.pop(made.run_id, None))
+        work.task.add_done_callback(lambda _: self._works.pop(run, None))
 
     async def follow(self, made: Begun) -> AsyncGenerator[TurnEvent, None]:
         """Yield what happens in a turn, from the beginning of its run to its terminal event."""
@@ -191,7 +237,7 @@ class Turns:
             await self._bus.dispatch(WithdrawMessage(id=conversation, principal=principal, turn=str(turn)), context)
             return await self.cancel(conversation, turn, context, patience=patience)
         elif state == "running":
-            await self._end_running(turn)
+            await self._end_running(conversation, turn, context)
             try:
                 async with asyncio.timeout(patience):
                     async for event in self.following.follow(conversation, turn, run):
@@ -205,6 +251,8 @@ class Turns:
 
     def stop(self, turn: UUID) -> bool:
         """Stop a turn that this process carries out; return whether it does."""
+        if turn in self._taking:
+            self._taking[turn] = False
         works = [work for work in self._works.values() if work.turn == turn]
         for work in works:
             work.stop()

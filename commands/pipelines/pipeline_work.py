@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from commands.bus import Bus
-from commands.conversations.queued_turns import NobodyAsks, Standing
+from commands.conversations.on_behalf import NobodyAsks, Standing
 from commands.jobs import Finished, Job
 from commands.jobs import Outcome as JobOutcome
 from commands.pipelines.pipeline_course import Course, Entries, ItemFailed, Stopped

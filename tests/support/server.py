@@ -68,13 +68,14 @@ async def serving(
     home: Path,
     *,
     side: str = "all",
+    worker: bool = True,
     chat_models: ChatModels | None = None,
     reader: DocumentReader | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve on a loopback port while the block lasts."""
     made = Settings(_env_file=None, MAGNET_HOME=home, **{"MAGNET_PORT": 0, **settings})
-    container = await open_container(made, dsn=database.app_dsn, chat_models=chat_models, reader=reader)
+    container = await open_container(made, dsn=database.app_dsn, worker=worker, chat_models=chat_models, reader=reader)
     try:
         with listen(made) as listening:
             port = listening.getsockname()[1]
