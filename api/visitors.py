@@ -28,7 +28,8 @@ OF_CONVERSATION = (
     *("id", "version", "title", "agent", "answering", "status", "closed_by", "state", "welcome_message"),
     *("messages", "turns", "confirmations", "created_at", "updated_at"),
 )
-OF_MESSAGE = ("id", "role", "content", "citations", "turn", "state", "feedback", "created_at")
+OF_MESSAGE = ("id", "role", "content", "citations", "turn", "state", "feedback", "attachments", "created_at")
+OF_FILE = ("id", "name")
 OF_PROBLEM = ("type", "title", "status", "code", "request_id")
 OF_TURN = ("id", "number", "state", "message_id", "retry_of", "error", "started_at", "ended_at")
 OF_CONFIRMATION = ("id", "turn", "function", "message", "approved", "comment")
@@ -103,6 +104,9 @@ def conversation_for_visitor(document: Mapping[str, Any]) -> dict[str, Any]:
     told = _only(document, OF_CONVERSATION)
     for name, fields in (("messages", OF_MESSAGE), ("turns", OF_TURN), ("confirmations", OF_CONFIRMATION)):
         told[name] = [_only(each, fields) for each in told[name]]
+    for message in told["messages"]:
+        if "attachments" in message:
+            message["attachments"] = [_only(each, OF_FILE) for each in message["attachments"]]
     for turn in told["turns"]:
         turn["error"] = turn["error"] and _only(turn["error"], OF_PROBLEM)
     return told

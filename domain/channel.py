@@ -51,6 +51,10 @@ class ChatTexts(Strict):
     unreachable: Words = "The chat can't be reached at the moment. Try again in a while."
     too_fast: Words = "That was a little too fast: wait a moment, then try again."
     began_anew: Words = "The earlier conversation has ended; a new one begins."
+    attach: Words = "Attach files"
+    attached: Words = "Attached files"
+    remove: Words = "Remove"
+    file_refused: Words = "A file was not taken: it can't be read here, or is too large."
 
 
 class WebChat(Strict):
@@ -62,6 +66,7 @@ class WebChat(Strict):
     color: str = Field("#2450b2", pattern=r"^#[0-9a-fA-F]{6}$", description="Of its button, and of what is said.")
     position: Literal["right", "left"] = "right"
     note: str = Field("", max_length=1000, description="Shown under the chat, such as what becomes of what is said.")
+    files: bool = Field(False, description="Whether visitors may give files with what they say.")
     texts: ChatTexts = Field(default_factory=ChatTexts)
     visits_per_minute: int = Field(
         30, ge=1, le=10_000, description="Conversations that are begun or gone on with from one address, a minute."

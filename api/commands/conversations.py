@@ -113,8 +113,8 @@ async def say(call: Call) -> Response:
     asked = parse(MessageBody, body)
     await call.wait_for_passages()
     given = files_in(asked.attachments) if files is None else files
-    if given and call.actor.type == Channel.TOPIC:
-        raise HttpProblem(403, "forbidden", "Visitors of a page give no files.")
+    if given and not await may_give_files(call):
+        raise HttpProblem(403, "forbidden", "Visitors of this page give no files.")
     command = Say(
         conversation=conversation_of(call),
         content=asked.content,
@@ -125,6 +125,14 @@ async def say(call: Call) -> Response:
     )
     made = await call.container.turns.begin(command, call.context(reason=reason, raw=raw))
     return await delivered(call, asked, made)
+
+
+async def may_give_files(call: Call) -> bool:
+    """Return whether who asks may give files: visitors of a page where its channel lets them."""
+    if call.actor.type != Channel.TOPIC:
+        return True
+    channel = await call.container.store.newest(Channel, UUID(call.actor.id))
+    return bool(channel.config.get("files"))
 
 
 async def confirm(call: Call) -> Response:

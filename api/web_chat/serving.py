@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 STATIC = Path(__file__).parent / "static"
-PARTS = ("markdown.js", "client.js", "views.js", "chat.js")
+PARTS = ("markdown.js", "client.js", "views.js", "picker.js", "chat.js")
 PATH = "/chat.js"
 KEPT = "public, max-age=300"
 

@@ -65,7 +65,7 @@ class WebChats:
     async def described(self, channel: Channel) -> Mapping[str, Any]:
         """Return what a page shows before anything is said."""
         agent = await self.things.newest(Agent, UUID(channel.definition["agent"]))
-        shown = {name: channel.config[name] for name in ("color", "position", "note", "texts")}
+        shown = {name: channel.config[name] for name in ("color", "position", "note", "files", "texts")}
         return {
             "name": channel.name,
             "title": channel.definition["title"] or agent.definition["title"] or channel.name,

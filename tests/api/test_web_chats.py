@@ -87,6 +87,21 @@ async def test_visitors_do_not_come_into_each_others_conversations(door: Door):
     assert (await page.call("POST", "/messages", files)).status_code == 403
 
 
+async def test_visitors_give_files_where_their_channel_lets_them_and_see_their_names(door: Door, server: ModelServer):
+    await door.change(config={"files": True})
+    shown = await door.magnet.client.get("/v1/channels/shop/chat", headers={"Origin": SHOP})
+    assert shown.json()["files"] is True
+    page = await door.page()
+    server.script_for("chat-model", Reply(text="Hello."))
+    files = {"content": "Look.", "attachments": [{"name": "a.txt", "text": "hello there"}]}
+    assert (await page.call("POST", "/messages", files)).status_code == 200
+    assert "hello there" in str(server.last.body)
+    [asked, _] = (await page.call("GET", "")).json()["messages"]
+    assert [set(file) for file in asked["attachments"]] == [{"id", "name"}]
+    await door.change(config={"files": False})
+    assert (await page.call("POST", "/messages", files)).status_code == 403
+
+
 async def test_only_pages_of_its_origins_come_in_and_no_more_often_than_it_says(door: Door):
     for origin in ("https://evil.example.com", "null", None):
         answer = await door.visit(origin=origin)

@@ -136,6 +136,34 @@ async def shop(magnet: Running, server: ModelServer) -> AsyncIterator[Shop]:
             yield Shop(tab, pages, server, magnet, way)
 
 
+async def test_a_visitor_gives_files_with_a_message_where_the_channel_lets_them(shop: Shop):
+    tab = shop.tab
+    await shop.magnet.do("PATCH", "/v1/channels/shop", {"config": {"files": True}})
+    await shop.visit()
+    await shop.open()
+    assert ("button", "Attach files") in await tab.spoken()
+    choose = (
+        "(() => {{ const chosen = new DataTransfer(), input = " + CHAT + ".querySelector('input[type=file]');"
+        " for (const name of {}) chosen.items.add(new File(['Lunch is at noon.'], name));"
+        " input.files = chosen.files; input.dispatchEvent(new Event('change')); }})()"
+    )
+    await tab.run(choose.format("['plan.txt', 'other.txt']"))
+    await shop.reach("Remove: other.txt")
+    await tab.press("Enter")
+    assert await tab.run(FOCUSED) == "Write a message"
+    shop.models.script_for("chat-model", Reply(text="At noon."))
+    await shop.say("When is lunch?")
+    await shop.sees("plan.txt", "At noon.")
+    told = str(shop.models.last.body)
+    assert "plan.txt" in told and "other.txt" not in told
+    await tab.run(choose.format("['broken.pdf']"))
+    await shop.say("And this?")
+    await shop.sees("A file was not taken")
+    await shop.visit()
+    await shop.open()
+    assert "plan.txt" in await shop.sees("At noon.")
+
+
 async def test_a_visitor_asks_decides_rates_and_comes_back_by_keyboard_alone(shop: Shop):
     tab = shop.tab
     await shop.visit()

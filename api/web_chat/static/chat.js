@@ -41,7 +41,9 @@ class Chat {
       oninput: () => this.grow(),
     });
     this.action = iconButton("send", texts.send, () => (this.busy ? this.stop() : this.submit()), "send");
-    const entry = element("form", { className: "entry", onsubmit: (event) => event.preventDefault() }, this.words, this.action);
+    this.picker = new Picker(this);
+    const attaching = this.look.files ? [this.picker.input, this.picker.button] : [];
+    const entry = element("form", { className: "entry", onsubmit: (event) => event.preventDefault() }, ...attaching, this.words, this.action);
     const note = this.look.note === "" ? [] : [element("p", { className: "note foot" }, this.look.note)];
     const head = element(
       "header",
@@ -56,6 +58,7 @@ class Chat {
       head,
       this.log,
       this.spoken,
+      this.picker.list,
       entry,
       ...note,
     );
@@ -176,7 +179,7 @@ class Chat {
     let view = null;
     for (const message of seen.messages) {
       if (message.role === "user") {
-        this.log.append(personView(this.texts, message.content));
+        this.log.append(personView(this.texts, message.content, (message.attachments ?? []).map((each) => each.name)));
         view = null;
       } else if (message.turn !== newest.id || !BUSY.has(newest.state)) {
         view = this.answerView();
@@ -199,11 +202,20 @@ class Chat {
       this.grow();
     }
     this.focus();
+    let attachments;
+    try {
+      attachments = await this.picker.given();
+    } catch {
+      this.tell(this.texts.file_refused);
+      return;
+    }
+    this.picker.empty();
     this.declineOpen();
-    this.log.append(personView(this.texts, content));
+    this.log.append(personView(this.texts, content, attachments.map((each) => each.name)));
     this.atEnd = true;
     const key = secret();
-    await this.begin(() => this.client.post("/messages", { content, background: true }, key));
+    const body = attachments.length === 0 ? { content } : { content, attachments };
+    await this.begin(() => this.client.post("/messages", { ...body, background: true }, key));
   }
 
   declineOpen() {
@@ -321,6 +333,7 @@ class Chat {
   wordsOf(error) {
     if (!(error instanceof Refusal) || error.status === 0) return this.texts.unreachable;
     if (error.status === 429) return this.texts.too_fast;
+    if (FILE_CODES.has(error.code)) return this.texts.file_refused;
     return this.texts.failed;
   }
 }

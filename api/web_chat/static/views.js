@@ -6,6 +6,7 @@ const ICONS = {
   anew: ["M12 5v14M5 12h14"],
   send: ["M12 19V5M6 11l6-6 6 6"],
   stop: ["M7 7h10v10H7z"],
+  attach: ["M20 11.5 12.4 19a5 5 0 0 1-7-7l8-8a3.4 3.4 0 0 1 4.8 4.8l-7.8 7.8a1.7 1.7 0 0 1-2.4-2.4l7-7"],
   up: ["M7 11v9H4v-9h3Zm0 0 4-7a2.2 2.2 0 0 1 2.2 2.6L12.6 10H19a1.8 1.8 0 0 1 1.8 2.2l-1.4 6.2a2 2 0 0 1-2 1.6H7"],
   down: ["M7 13V4H4v9h3Zm0 0 4 7a2.2 2.2 0 0 0 2.2-2.6L12.6 14H19a1.8 1.8 0 0 0 1.8-2.2l-1.4-6.2a2 2 0 0 0-2-1.6H7"],
 };
@@ -31,8 +32,9 @@ function button(text, onclick, className = "button") {
   return element("button", { type: "button", className, onclick }, text);
 }
 
-function personView(texts, content) {
-  return element("div", { className: "message person" }, element("span", { className: "hidden" }, `${texts.you}: `), content);
+function personView(texts, content, files = []) {
+  const given = files.length === 0 ? [] : [fileNames(texts, files)];
+  return element("div", { className: "message person" }, element("span", { className: "hidden" }, `${texts.you}: `), content, ...given);
 }
 
 class AgentView {
