@@ -99,7 +99,7 @@ async def read_object(request: Request, *, required: bool = True, limit: int = L
         return {}, raw
     if media_type(request) not in JSON_TYPES:
         raise not_json_type()
-    value = parse(raw) if limit <= LARGEST else await asyncio.to_thread(parse, raw)
+    value = parse(raw) if len(raw) <= LARGEST else await asyncio.to_thread(parse, raw)
     if not isinstance(value, dict):
         raise Invalid("A JSON object is expected.", code="dict_type")
     return value, raw

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from api.body import read_object
 from api.call import Call, Operation, answer
+from api.commands.attachments import LARGEST_JSON
 from api.commands.completions import CHANNEL, ROOTS, answered, openai_operation
 from api.commands.configurations import nothing_else
 from api.commands.conversations import LONGEST
@@ -37,7 +39,7 @@ SYSTEM = ("system", "developer")
 
 async def create_response(call: Call) -> Response:
     """Answer input."""
-    body, raw = await read_object(call.request)
+    body, raw = await read_object(call.request, limit=LARGEST_JSON)
     asked = parse(ResponseBody, body)
     kind, target = aim(asked.model)
     asked.must_be_supported()
@@ -49,8 +51,13 @@ async def create_response(call: Call) -> Response:
         context = call.context(raw=raw, channel=CHANNEL)
         container = call.container
         responding = Responding(bus=container.bus, things=container.store, turns=container.turns)
-        made = await responding.begin(next_said(asked, said, target), context)
+        files = await container.attachments.read(said.files, "/input")
+        made = await responding.begin(replace(next_said(asked, said, target), files=files), context)
         return await turn_delivered(call, asked, made)
+    if said.files:
+        raise unsupported(
+            "files belong to a conversation: send the one message that is next, and no store: false", "/input"
+        )
     pieces = call.container.completions.complete(complete(asked, said), call.context(raw=raw, channel=CHANNEL))
     return await run_delivered(call, asked, in_these_terms(pieces))
 

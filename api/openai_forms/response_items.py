@@ -1,5 +1,8 @@
 """The items of a response's input, as messages that chat completions are made of."""
 
+import binascii
+import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.openai_forms.ids import approval_in
+from commands.conversations.attachments import GivenFile
 from domain.agent import Agent
 from domain.configuration import Configuration
 from domain.definition import JSON, Strict, parse
@@ -15,6 +19,7 @@ from domain.rag_tool import RagTool
 
 TEXTS = ("input_text", "output_text", "text")
 MOST_ITEMS = 10_000
+DATA_URL = re.compile(r"data:([^,;]{0,255})(?:;[^,;]{0,255})*;base64,")
 
 
 class TextPart(Strict):
@@ -41,6 +46,17 @@ class ImagePart(Strict):
     image_url: str
     detail: str | None = Field(None, max_length=40)
     file_id: None = None
+
+
+class FilePart(Strict):
+    """A file: its bytes as base64, or as a data URL."""
+
+    type: Literal["input_file"]
+    filename: str = Field(min_length=1, max_length=200)
+    file_data: str
+    detail: str | None = Field(None, max_length=40)
+    file_id: None = None
+    file_url: None = None
 
 
 class MessageItem(Strict):
@@ -89,12 +105,13 @@ class ApprovalItem(Strict):
 class Input:
     """What input says: messages in the form of chat completions, and decisions (confirmation -> approved).
 
-    `comments` say why some are declined.
+    `comments` say why some are declined. `files` come with the messages to an agent.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     decisions: dict[str, bool] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
+    files: list[GivenFile] = field(default_factory=list)
 
     def call(self, item: CallItem) -> None:
         """Take a call: those that come one after another were asked for in one answer."""
@@ -124,7 +141,8 @@ def said_in(value: str | Sequence[JSON], kind: type[Configuration], *, calls: bo
         type = item.get("type", "message")
         if type == "message":
             message = parse(MessageItem, item, at)
-            content = content_of(message.content, f"{at}/content", text_only=text_only)
+            files = said.files if kind is Agent and message.role == "user" else None
+            content = content_of(message.content, f"{at}/content", text_only=text_only, files=files)
             said.messages.append({"role": message.role, "content": content})
         elif type == "mcp_approval_response" and kind is Agent:
             decision = parse(ApprovalItem, item, at)
@@ -148,13 +166,18 @@ def given(value: Mapping[str, JSON]) -> dict[str, JSON]:
     return {name: each for name, each in value.items() if each is not None}
 
 
-def content_of(value: JSON, at: str, *, text_only: bool) -> Any:
-    """Return content as chat completions have it: text, or parts where one of them is no text."""
+def content_of(value: JSON, at: str, *, text_only: bool, files: list[GivenFile] | None = None) -> Any:
+    """Return content as chat completions have it: text, or parts where one of them is no text; take its `files`."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
         raise Invalid("Content is text, or a list of parts.", code="invalid_content", pointer=at)
-    parts = [_part(given(part), f"{at}/{number}", text_only=text_only) for number, part in enumerate(value)]
+    parts = []
+    for number, part in enumerate(value):
+        if part.get("type") == "input_file" and files is not None:
+            files.append(_file(given(part), f"{at}/{number}"))
+        else:
+            parts.append(_part(given(part), f"{at}/{number}", text_only=text_only))
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
@@ -170,6 +193,18 @@ def _part(part: Mapping[str, JSON], at: str, *, text_only: bool) -> dict[str, An
         detail = {} if image.detail is None else {"detail": image.detail}
         return {"type": "image_url", "image_url": {"url": image.image_url, **detail}}
     raise unsupported("parts of this type are not understood by what answers", f"{at}/type")
+
+
+def _file(part: Mapping[str, JSON], at: str) -> GivenFile:
+    """Return a file; what kind it is, its data URL says, or else its name and content."""
+    file = parse(FilePart, part, at)
+    found = DATA_URL.match(file.file_data)
+    kind, data = ("", file.file_data) if found is None else (found[1], file.file_data[found.end() :])
+    try:
+        content = b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("This is no base64.", code="invalid_base64", pointer=f"{at}/file_data") from None
+    return GivenFile(name=file.filename, media_type=kind, content=content)
 
 
 def unsupported(why: str, pointer: str) -> Invalid:

@@ -50,11 +50,14 @@ class Attachments:
 
     reader: DocumentReader
 
-    async def read(self, files: Sequence[GivenFile]) -> list[dict[str, Any]]:
-        """Return files as a conversation keeps them, or raise Invalid, Unreadable, TooLarge or ReaderDown."""
+    async def read(self, files: Sequence[GivenFile], at: str = "/attachments") -> list[dict[str, Any]]:
+        """Return files as a conversation keeps them, or raise Invalid, Unreadable, TooLarge or ReaderDown.
+
+        `at` is where they stand in what was sent.
+        """
         if len(files) > MOST_FILES:
-            raise Invalid(f"A message has at most {MOST_FILES} files.", pointer="/attachments")
-        read = [await self._read(file, f"/attachments/{number}") for number, file in enumerate(files)]
+            raise Invalid(f"A message has at most {MOST_FILES} files.", pointer=at)
+        read = [await self._read(file, f"{at}/{number}") for number, file in enumerate(files)]
         if sum(len(file["text"]) for file in read) > MOST_TEXT:
             raise TooLarge(
                 f"The files of a message have at most {MOST_TEXT:,} characters together: put larger ones into a "

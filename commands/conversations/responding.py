@@ -1,6 +1,6 @@
 """Answering as part of a conversation that is known by what was answered last."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ class Respond:
 
     With `after`, only where the newest turn is, or goes on as, this run. `subject` and `variables` are those of a new
     conversation. With `decisions` (confirmation -> whether it was approved) nothing is said: a turn that waits for
-    them goes on. `comments` say why some were declined.
+    them goes on. `comments` say why some were declined. `files` are those of what is said, as they were read.
     """
 
     agent: UUID
@@ -36,6 +36,7 @@ class Respond:
     variables: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     background: bool = False
+    files: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class Responding:
             Say(
                 conversation=conversation.id,
                 content=command.content,
+                files=command.files,
                 on_busy="reject",
                 after=command.after,
                 instructions=command.instructions,
@@ -88,6 +90,7 @@ class Responding:
         say = Say(
             conversation=id,
             content=command.content,
+            files=command.files,
             begins=begins,
             instructions=command.instructions,
             metadata=command.metadata,

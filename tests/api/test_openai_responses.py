@@ -1,6 +1,7 @@
 """Responses through the unmodified client of OpenAI: turns of conversations, and runs of all else that answers."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,42 @@ async def test_what_a_model_could_not_say_in_full_is_incomplete(client: AsyncOpe
     assert (await client.responses.retrieve(plain.id)).status == "incomplete"
     events = await streamed(client, model="chat", input="Hello")
     assert (events[-1].type, events[-1].response.output_text) == ("response.incomplete", "one two")
+
+
+def with_file(name: str, data: str) -> Any:
+    part = {"type": "input_file", "filename": name, "file_data": data}
+    return [{"role": "user", "content": [{"type": "input_text", "text": "When is lunch?"}, part]}]
+
+
+async def test_files_of_a_message_to_an_agent_are_those_of_its_conversation(
+    client: AsyncOpenAI, talk: Talks, server: ModelServer
+):
+    server.script_for("chat-model", Reply(text="At noon."), Reply(text="Yes."))
+    data = b64encode(b"<p>Lunch is at noon, canary-3.</p>").decode()
+    given = with_file("plan.html", f"data:text/html;base64,{data}")
+    first = strict(await client.responses.create(model="agent:helper", input=given))
+    assert first.output_text == "At noon." and "--- plan.html ---\nLunch is at noon, canary-3." in str(
+        server.last.body["messages"][-2]["content"]
+    )
+    await client.responses.create(model="agent:helper", input="Sure?", previous_response_id=first.id)
+    assert "canary-3" in str(server.last.body["messages"][-2]["content"]), "also in the turns that follow"
+    assert first.conversation is not None
+    seen = await talk.see(f"/v1/conversations/{UUID(first.conversation.id.removeprefix('conv_'))}")
+    [file] = seen["messages"][0]["attachments"]
+    assert (file["name"], file["media_type"], file["status"]) == ("plan.html", "text/html", "whole")
+
+
+async def test_files_that_no_conversation_takes_are_refused(client: AsyncOpenAI):
+    whole = b64encode(b"Lunch is at noon.").decode()
+    for asked, code in (
+        ({"model": "chat", "input": with_file("a.txt", whole)}, "unsupported_parameter"),
+        ({"model": "agent:helper", "store": False, "input": with_file("a.txt", whole)}, "unsupported_parameter"),
+        ({"model": "agent:helper", "input": with_file("a.txt", "data:text/plain;base64,*")}, "invalid_base64"),
+        ({"model": "agent:helper", "input": with_file("a.pdf", b64encode(b"%PDF-x").decode())}, "unreadable"),
+    ):
+        with pytest.raises(openai.APIStatusError) as refused:
+            await client.responses.create(**asked)
+        assert refused.value.code == code, (asked, refused.value.body)
 
 
 async def test_what_needs_a_confirmation_is_asked_for_and_answered_as_an_approval(
