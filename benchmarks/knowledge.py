@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
+from struct import Struct
 from uuid import UUID
 
 import psycopg
@@ -19,6 +20,7 @@ from adapters.event_store.requests import Request
 from adapters.postgres.passages.spaces import tables
 from adapters.postgres.passages.upkeep import MOST_FRESH, SMALL
 from adapters.postgres.sql import load
+from adapters.postgres.vectors import encoded
 from api.bootstrap import open_container
 from api.container import Container
 from api.settings import Settings
@@ -38,6 +40,11 @@ SPACE = space_name(MODEL, "bench")
 SOURCE = "bench"
 AT_ONCE = 200
 """Documents recorded together."""
+
+VECTORS_AT_ONCE = 10_000
+COPY_BEGINS, COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+VECTOR_ROW = Struct(">hi16si32si")
+"""A row of three fields: a space's name, a hash, and the length of what follows."""
 
 LONGEST_WAIT = 3600.0
 LARGEST_ROW = 8192
@@ -107,11 +114,23 @@ def store(dsn: str, corpus: Corpus) -> None:
             for number, text in enumerate(corpus.texts):
                 document, ordinal = divmod(number, corpus.per_document)
                 copy.write_row([chunking_of(document), ordinal, text, hashes[number], 0, len(text)])
-        cursor.execute(QUERIES["make_room"])
         with cursor.copy(QUERIES["copy_vectors"]) as copy:
-            for hashed, row in zip(hashes, corpus.vectors, strict=True):
-                copy.write_row([hashed, f"[{','.join(map('{:.6f}'.format, row.tolist()))}]"])
-        cursor.execute(QUERIES["keep_vectors"], [SPACE])
+            copy.write(COPY_BEGINS)
+            for space, hashed, vector in _different(hashes, corpus):
+                copy.write(VECTOR_ROW.pack(3, len(space), space, len(hashed), hashed, len(vector)) + vector)
+            copy.write(COPY_ENDS)
+
+
+def _different(hashes: Sequence[bytes], corpus: Corpus) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Give the space, the text's hash and the vector as PostgreSQL receives them, of each text once."""
+    seen: set[bytes] = set()
+    for first in range(0, len(hashes), VECTORS_AT_ONCE):
+        some = hashes[first : first + VECTORS_AT_ONCE]
+        vectors = encoded(corpus.vectors[first : first + VECTORS_AT_ONCE])
+        for hashed, vector in zip(some, vectors, strict=True):
+            if hashed not in seen:
+                seen.add(hashed)
+                yield SPACE.encode(), hashed, vector
 
 
 async def record(container: Container, corpus: Corpus, language: str | None) -> UUID:

@@ -4,15 +4,8 @@ COPY magnet.chunkings (id, content_sha256, parser, settings, chunks) FROM STDIN
 -- name: copy_chunks
 COPY magnet.chunks (chunking, ordinal, text, text_sha256, start_at, end_at) FROM STDIN
 
--- name: make_room
-CREATE TEMPORARY TABLE given (text_sha256 bytea, embedding halfvec) ON COMMIT DROP
-
 -- name: copy_vectors
-COPY given (text_sha256, embedding) FROM STDIN
-
--- name: keep_vectors
-INSERT INTO magnet.embeddings (space, text_sha256, embedding)
-SELECT %s, g.text_sha256, g.embedding FROM given g ON CONFLICT DO NOTHING
+COPY magnet.embeddings (space, text_sha256, embedding) FROM STDIN (FORMAT binary)
 
 -- name: state  -- vectors that wait, vectors that are moved, the bytes that hold the first, and whether all is indexed
 SELECT (SELECT count(*) FROM passages_v1.{fresh}), (SELECT count(*) FROM passages_v1.{main}),

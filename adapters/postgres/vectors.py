@@ -7,12 +7,17 @@ then the numbers as 16-bit floats, big-endian.
 import math
 from collections.abc import Sequence
 from struct import Struct, error, pack, unpack
+from typing import TYPE_CHECKING, Any
 
 from psycopg import adapters
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from adapters.postgres.arrays import Array, byte_strings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Unusable(ValueError):
@@ -63,10 +68,16 @@ def halfvecs(types: tuple[int, int], vectors: Sequence[bytes]) -> Array:
     """
     import numpy as np  # noqa: PLC0415  # 0.1 s that a process which stores no vectors need not pay
 
-    numbers = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
+    return byte_strings(encoded(np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)), types)
+
+
+def encoded(numbers: "NDArray[np.floating[Any]]") -> list[bytes]:
+    """Return the rows of a matrix as PostgreSQL receives halfvecs, or raise Unusable."""
+    import numpy as np  # noqa: PLC0415  # as above
+
     with np.errstate(over="ignore"):
         halves = numbers.astype(">f2")
     if not np.isfinite(halves).all() or not halves.any(axis=1).all():
         raise Unusable("a vector of zeros, or with a number that is none or too large")
     head = pack(">hh", numbers.shape[1], 0)
-    return byte_strings([head + row.tobytes() for row in halves], types)
+    return [head + row.tobytes() for row in halves]

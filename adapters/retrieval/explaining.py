@@ -4,21 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from psycopg import sql as statements
-
 from adapters.retrieval.fusion import Candidate, Scored, by_vector
 from adapters.retrieval.rows import Rows
 from domain.retrieval import Place
 
-EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS) "
+EXPLAIN = b"EXPLAIN (ANALYZE, BUFFERS) "
 
 
-async def plan_of(rows: Rows, query: bytes | statements.Composed, values: Mapping[str, Any]) -> str:
+async def plan_of(rows: Rows, query: bytes, values: Mapping[str, Any]) -> str:
     """Return PostgreSQL's plan of a statement, with what carrying it out once more took."""
-    explained: bytes | statements.Composed = (
-        EXPLAIN.encode() + query if isinstance(query, bytes) else statements.Composed([statements.SQL(EXPLAIN), query])
-    )
-    return "\n".join(line for (line,) in await rows.of(explained, values))
+    return "\n".join(line for (line,) in await rows.of(EXPLAIN + query, values))
 
 
 def places_of(candidates: Sequence[Candidate], ordered: Sequence[Scored]) -> Mapping[str, Mapping[UUID, Place]]:

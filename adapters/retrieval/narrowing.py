@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import sql as statements
 
+from adapters.retrieval.rarity import MOST_RANKED
 from adapters.retrieval.statements import FEWER, MOST, SQL
 from adapters.retrieval.survey import Area
 from adapters.retrieval.weighing import by_source, weighing
@@ -20,10 +21,14 @@ SHARE_ELSEWHERE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Narrowing:
-    """What may be found at all: a condition on a place, with its parameters; None: everything."""
+    """What may be found at all: a condition on a place, with its parameters; None: everything.
+
+    `ranked`: how many passages are ranked by their words, at most, where nothing narrows a search.
+    """
 
     condition: statements.Composable | None
     parameters: Mapping[str, Any]
+    ranked: int
 
     def of(self, area: Area) -> statements.Composable | None:
         """Return the condition for an area; where that is a part of what its space holds, not everything can be found."""
@@ -39,6 +44,9 @@ class Narrowing:
             "groups": sorted(search.groups or ()),
             "space": area.space,
             "pins": by_source(search.pins),
+            "passages": area.passages,
+            "ranked": self.ranked,
+            "most_ranked": MOST_RANKED,
             "few": min(max(FEWEST, area.whole // (SHARE_ELSEWHERE if area.elsewhere else SHARE)), MOST_EXACT),
         }
 

@@ -11,8 +11,17 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Any
 
-RANKED = 5_000
-"""Passages that are ranked at most, as far as the statistics can tell; those of the rarest word always are."""
+ALL_RANKED = 5_000
+"""Passages up to which all that have one of the words are ranked, if that is all there are."""
+
+RANKED = 1_500
+"""As many are ranked of more: looking at each takes some microseconds."""
+
+MOST_RANKED = 20_000
+"""As many where a condition leaves only a part of what is ranked."""
+
+UNCOMMON = 4
+"""How many times as rare as the rarest of the common words the others are taken to be: most are rarer still."""
 
 TIERS = 4
 """Groups of about equally rare words: PostgreSQL ranks by one query of equal words at a time."""
@@ -29,9 +38,9 @@ class Frequencies:
     shares: Mapping[str, float] = field(default_factory=dict)
 
     def expected(self, word: str) -> float:
-        """Return in how many passages a word is; of one that is not among the common ones, at most."""
+        """Return in how many passages a word is; one that is not among the common ones is rarer than the rarest of them."""
         least = min(self.shares.values(), default=0.0)
-        return self.passages * self.shares.get(word, least)
+        return self.passages * self.shares.get(word, least / UNCOMMON)
 
     def idf(self, word: str) -> float:
         """Return the word's inverse document frequency; above 0."""
@@ -71,7 +80,7 @@ class Rarity:
         if len(words) < 2:
             return frozenset(words)
         known = await self._frequencies()
-        if known.passages <= RANKED:
+        if known.passages <= ALL_RANKED:
             return frozenset(words)
         chosen: list[str] = []
         found = 0.0
@@ -81,6 +90,16 @@ class Rarity:
                 break
             chosen.append(word)
         return frozenset(chosen)
+
+    async def found_by(self, words: Collection[str]) -> float:
+        """Return in how many passages one of the words is, at most."""
+        known = await self._frequencies()
+        return min(known.passages, sum(map(known.expected, words)))
+
+    async def ranked(self) -> int:
+        """Return how many passages are ranked at most."""
+        known = await self._frequencies()
+        return ALL_RANKED if known.passages <= ALL_RANKED else RANKED
 
     async def _frequencies(self) -> Frequencies:
         if time.monotonic() >= self._until and not self._reading.locked():

@@ -39,7 +39,7 @@ shelf AS MATERIALIZED (
 -- name: everything
 true
 
--- name: matching  -- the places that may be found, if they are few: then all of them are looked at
+-- name: matching  -- the places that may be found, if they are few: then all of them are looked at; else, how much is ranked
 sample AS MATERIALIZED (
     SELECT coalesce(sum(pl.passages), 0) * 128 AS passages FROM passages_v1.places pl
     WHERE pl.shelf = ANY ((SELECT visible FROM shelf)::bigint[]) AND hashint8(pl.id) & 127 = 0 AND {condition}),
@@ -49,8 +49,10 @@ matching AS MATERIALIZED (
         AND (SELECT passages FROM sample) <= 3 * %(few)s::bigint AND {condition}
     LIMIT %(few)s::bigint + 1),
 few AS MATERIALIZED (
-    SELECT (SELECT passages FROM sample) <= 3 * %(few)s::bigint
-        AND coalesce(sum(passages), 0) <= %(few)s::bigint AS yes FROM matching)
+    SELECT f.yes, CASE WHEN f.yes THEN 0 ELSE least(%(most_ranked)s::bigint,
+        %(ranked)s::bigint * %(passages)s::bigint / greatest(1, (SELECT passages FROM sample))) END AS ranked
+    FROM (SELECT (SELECT passages FROM sample) <= 3 * %(few)s::bigint
+        AND coalesce(sum(passages), 0) <= %(few)s::bigint AS yes FROM matching) AS f)
 
 -- name: vectors
 {vectors} AS MATERIALIZED (
@@ -93,26 +95,37 @@ few AS MATERIALIZED (
         AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
     ORDER BY v.embedding <=> {vector}, v.id LIMIT {most}))
 
+-- name: likely  -- by words: first what has all of them, then what has a rare one and another, then any rare one
+SELECT p.id, p.place, p.words FROM passages_v1.passages p
+WHERE p.words @@ {every_word}::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+UNION ALL
+SELECT p.id, p.place, p.words FROM passages_v1.passages p
+WHERE p.words @@ {several_words}::tsquery AND (p.words @@ {every_word}::tsquery) IS NOT TRUE
+    AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+UNION ALL
+SELECT p.id, p.place, p.words FROM passages_v1.passages p
+WHERE p.words @@ {some_words}::tsquery AND (p.words @@ {several_words}::tsquery) IS NOT TRUE
+    AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
+
 -- name: words
 {words} AS MATERIALIZED (
-    SELECT c.id, c.place, {rank} AS rank FROM (
-        SELECT p.id, p.place, p.words FROM passages_v1.passages p
-        WHERE p.words @@ {some_words}::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])) AS c
+    SELECT c.id, c.place, {rank} AS rank FROM ({likely} LIMIT %(ranked)s::bigint) AS c
     ORDER BY rank DESC, c.id LIMIT {most})
 
--- name: words_where
+-- name: words_where  -- ranked first: whether a place may be found is asked from the best on, until there are enough
 {words} AS MATERIALIZED (
-    SELECT c.id, c.place, {rank} AS rank FROM (
-        SELECT p.id, p.place, p.words FROM passages_v1.passages p
-        WHERE NOT (SELECT yes FROM few)
-            AND p.words @@ {some_words}::tsquery AND p.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
-            AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = p.place)
-        UNION ALL
+    (SELECT r.id, r.place, r.rank FROM (
+        SELECT c.id, c.place, {rank} AS rank FROM ({likely} LIMIT (SELECT ranked FROM few)) AS c
+        ORDER BY rank DESC, c.id OFFSET 0) AS r
+    WHERE (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = r.place)
+    LIMIT {most})
+    UNION ALL
+    (SELECT c.id, c.place, {rank} AS rank FROM (
         SELECT e.id, e.place, e.words FROM matching m CROSS JOIN LATERAL (
             SELECT p.id, p.place, p.words FROM passages_v1.passages p
             WHERE p.place = m.id OFFSET 0) AS e
         WHERE (SELECT yes FROM few) AND e.words @@ {all_words}::tsquery) AS c
-    ORDER BY rank DESC, c.id LIMIT {most})
+    ORDER BY rank DESC, c.id LIMIT {most}))
 
 -- name: usable  -- the passages that another store's entries name, where they still stand and may be found
 SELECT p.id

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -11,7 +11,6 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg import sql as statements
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.vectors import Halfvec
@@ -23,12 +22,13 @@ from adapters.retrieval.highlighting import highlighted
 from adapters.retrieval.narrowing import Narrowing, most
 from adapters.retrieval.nearest import LAST, Near, Nearest
 from adapters.retrieval.passages import fetched, told_ids, widened
-from adapters.retrieval.rarity import TIERS, Rarity
+from adapters.retrieval.rarity import Rarity
 from adapters.retrieval.rows import Rows
 from adapters.retrieval.sampling import sampled
-from adapters.retrieval.statements import MOST, SQL, ready_statement, statement
+from adapters.retrieval.statements import MOST, SQL, ready_statement
 from adapters.retrieval.survey import Area, areas_of, must_be_there
 from adapters.retrieval.weighing import by_source, weighing, weights
+from adapters.retrieval.words import words_of
 from commands.models.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
 from commands.retrieval.vector_store import VectorStore, VectorStoreUnavailable
 from domain import filters
@@ -76,7 +76,7 @@ class Question:
     """What PostgreSQL is asked about an area; no query where nothing can be found there."""
 
     area: Area
-    query: bytes | statements.Composed | None
+    query: bytes | None
     values: Mapping[str, Any]
     near: Near | None = None
 
@@ -219,7 +219,8 @@ class PostgresSearcher:
                 bound = filters.bind(progress.filter, fields)
                 echo = filters.echo(bound)
                 parts.append(made.of(bound))
-        return Narrowing(condition=both(parts) if parts else None, parameters=made.parameters), echo
+        condition = both(parts) if parts else None
+        return Narrowing(condition=condition, parameters=made.parameters, ranked=await self.rarity.ranked()), echo
 
     async def _fields(self, search: Search) -> FieldTypes:
         """Return the fields that the sources' documents can be filtered by."""
@@ -291,10 +292,11 @@ class PostgresSearcher:
         condition = narrowing.of(area)
         asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
         asked |= {"weighing": weighing(search), "parted": area.parted, "named": near is not None}
-        query = (
-            ready_statement(area.space, **asked, most=MOST if words else most(search, area))
-            if condition is None
-            else statement(area.space, **asked, condition=condition)
+        query = ready_statement(
+            area.space,
+            **asked,
+            condition=None if condition is None else condition.as_string(None),
+            most=MOST if words or condition is not None else most(search, area),
         )
         values: dict[str, Any] = {
             **narrowing.values(search, area),
@@ -303,7 +305,7 @@ class PostgresSearcher:
         }
         for number, lexemes in enumerate(area.lexemes):
             values[f"vector_{number}"] = None if vectors is None else vectors[number]
-            values |= await self._words(number, lexemes, sought=words)
+            values |= await words_of(self.rarity, number, lexemes, sought=words)
         return Question(area=area, query=query, values=values, near=near)
 
     async def _candidates(self, search: Search, asked: Question) -> tuple[list[list[Candidate]], Mapping[str, int]]:
@@ -329,30 +331,10 @@ class PostgresSearcher:
             }
         return told
 
-    async def _words(self, number: int, lexemes: Collection[str], *, sought: bool) -> Mapping[str, Any]:
-        """Return the words of a query, those that find passages, and what they count for."""
-        tiers: list[tuple[float | None, str | None]] = [
-            (part, _any_of(words)) for part, words in await self.rarity.tiers(lexemes)
-        ]
-        tiers += [(None, None)] * (TIERS - len(tiers))
-        some = await self.rarity.worth_finding(lexemes) if sought else lexemes
-        return {
-            f"all_words_{number}": _any_of(lexemes),
-            f"some_words_{number}": _any_of(some),
-            **{f"part_{number}_{tier}": part for tier, (part, _) in enumerate(tiers)},
-            **{f"words_{number}_{tier}": words for tier, (_, words) in enumerate(tiers)},
-        }
-
 
 async def search_session(connection: psycopg.AsyncConnection[Any]) -> None:
     """Set a session of the searching pool."""
     await connection.execute(SQL["session"])
-
-
-def _any_of(lexemes: Collection[str]) -> str:
-    """Return a tsquery that any of the words satisfies."""
-    quoted = (lexeme.replace("\\", "\\\\").replace("'", "''") for lexeme in sorted(lexemes))
-    return " | ".join(f"'{lexeme}'" for lexeme in quoted)
 
 
 def _usable(answer: Embedded, area: Area) -> list[Halfvec]:

@@ -21,6 +21,10 @@ FEWER = (20, 50, MOST)
 """How many nearest vectors are asked for where nothing else has a say in which are the best."""
 
 
+PARAMETERS = ("vector", "near", "every_word", "several_words", "some_words", "all_words")
+"""What each query has, besides the parts of its rank."""
+
+
 def rank(number: int) -> statements.Composable:
     """Return how well a passage's words fit a query; takes part_N_0, words_N_0 and so on."""
     # PostgreSQL divides the rank by an "or" of words by their number, so that a group's part is that of all its words.
@@ -67,7 +71,9 @@ def statement(
     }
     numbered = [{**shared, **_names(number), "factors": _factors(last, weighing)} for number in range(queries)]
     parts = [statements.SQL(part).format(**shared) for part in once]
-    parts += [statements.SQL(part).format(**names) for names in numbered for part in each]
+    for names in numbered:
+        likely = statements.SQL(SQL["likely"]).format(**names)
+        parts += [statements.SQL(part).format(**names, likely=likely) for part in each]
     found: list[statements.Composable] = [statements.SQL(SQL[last]).format(**names) for names in numbered]
     if parted:
         found = [statements.SQL(SQL["given"]).format(found=each) for each in found]
@@ -92,7 +98,7 @@ def _names(number: int) -> dict[str, statements.Composable]:
         "number": statements.Literal(number),
         "rank": rank(number),
         **{name: statements.Identifier(f"{name}_{number}") for name in ("vectors", "words")},
-        **{name: statements.Placeholder(f"{name}_{number}") for name in ("vector", "near", "some_words", "all_words")},
+        **{name: statements.Placeholder(f"{name}_{number}") for name in PARAMETERS},
     }
 
 
@@ -103,12 +109,21 @@ def ready_statement(
     vector: bool,
     words: bool,
     queries: int,
+    condition: str | None,
     weighing: Weighing | None,
     parted: bool,
     named: bool,
     most: int,
 ) -> bytes:
-    """Return the statement of a search that nothing narrows, in the form in which it is sent."""
+    """Return a statement in the form in which it is sent; a condition's text names its values and has none of them."""
     return statement(
-        space, vector=vector, words=words, queries=queries, weighing=weighing, parted=parted, named=named, most=most
+        space,
+        vector=vector,
+        words=words,
+        queries=queries,
+        condition=None if condition is None else statements.SQL(condition),
+        weighing=weighing,
+        parted=parted,
+        named=named,
+        most=most,
     ).as_bytes(None)

@@ -1,8 +1,10 @@
 """Upkeep of vectors: moved and indexed while they are searched, replaced and built anew; nothing is lost or doubled."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
 from adapters.postgres.passages import upkeep
@@ -157,6 +159,49 @@ async def test_an_index_that_is_outgrown_is_built_anew(known: Knowledge):
     assert await tables(known) == (0, 111, True)
     assert await (await known.owner.execute(oid, [f"{SCHEMA}.nearest_{SPACE}"])).fetchone() != first
     assert len(await known.texts("needle", mode="vector", limit=100)) == 100
+
+
+async def test_an_index_that_is_outgrown_while_it_is_filled_is_built_anew(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(upkeep, "MOST_GROWING", 6)
+    await known.source()
+    await filled(known, 60)
+    await in_order(known)
+    await filled(known, 20, first=60)
+    await known.side.caught_up(SCHEMA)
+    moved = upkeep._Keeper._move
+    builds: list[int] = []
+
+    async def and_more(self: upkeep._Keeper, rows: int, at_once: int) -> int:
+        builds.append(rows)
+        if len(builds) == 1:
+            await filled(known, 60, first=80)
+            await known.side.caught_up(SCHEMA)
+        return await moved(self, rows, at_once)
+
+    monkeypatch.setattr(upkeep._Keeper, "_move", and_more)
+    await upkeep.keep_passages(known.side.pool, SCHEMA)
+    assert builds == [6, 74]
+    assert await tables(known) == (0, 140, True)
+
+
+async def test_an_index_is_built_by_one_process_where_processes_can_not_share_the_memory_it_takes(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for bound in ("LEAST_MEMORY", "MOST_MEMORY"):
+        monkeypatch.setattr(upkeep, bound, 10**12)
+    await known.source()
+    await filled(known, 30)
+    await known.side.caught_up(SCHEMA)
+    await known.owner.execute(f"ALTER TABLE {SCHEMA}.main_{SPACE} SET (parallel_workers = 2)")  # though it is small
+    with monkeypatch.context() as without:
+        without.setattr(upkeep, "NO_ROOM", ())
+        with pytest.raises(psycopg.errors.DiskFull):
+            await in_order(known)
+    await in_order(known)
+    assert await tables(known) == (0, 30, True)
 
 
 async def test_what_is_replaced_or_removed_goes_wherever_it_is(known: Knowledge):

@@ -65,6 +65,20 @@ async def test_a_window_brings_no_passage_that_may_not_be_found(known: Knowledge
     assert {passage.external_id for passage in found.passages} == {"open"}
 
 
+async def test_words_find_the_best_that_a_caller_may_find_behind_many_better_ones_that_are_not_for_them(
+    known: Knowledge,
+):
+    await known.source()
+    await known.add("handbook", "closed", *(f"needle needle {number}" for number in range(150)), acl=[])
+    await known.add(
+        "handbook", "staff", *(f"a needle among other words, {number}" for number in range(3)), acl=["staff"]
+    )
+    await known.add("handbook", "worse", "a needle among other words and still others, and many more", acl=["staff"])
+    found = (await known.search("needle", groups=STAFF, mode="lexical")).passages
+    assert [passage.external_id for passage in found] == ["staff"] * 3 + ["worse"]
+    assert {passage.external_id for passage in (await known.search("needle", mode="lexical")).passages} == {"closed"}
+
+
 async def test_a_filter_and_access_hold_together(known: Knowledge):
     await known.source()
     await known.add("handbook", "a", "needle one", acl=["staff"], metadata={"n": 1})

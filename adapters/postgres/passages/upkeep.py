@@ -11,16 +11,19 @@ time that moving and indexing would take, and an index that was built early woul
 How common words are, which their rank hangs on, is counted again whenever there are half as many passages more.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg import sql as statements
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
+from adapters.postgres.memory import share_of_memory
 from adapters.postgres.passages.spaces import LONGEST_INLINE, TABLES, tables
 
 SQL = sql.load("adapters.postgres.passages", "upkeep.sql")
@@ -39,14 +42,25 @@ LEAST_COUNTED = 200
 INTO_INDEX, INTO_TABLE = 200, 10_000
 """Rows moved by one transaction, where the table has its index and where it has not."""
 
-OUTGROWN = 4
-"""How many times as many vectors must wait as are indexed for the index to be built anew instead."""
+OUTGROWN = 0.5
+"""How many times as many vectors must wait as are indexed for the index to be built anew instead.
 
-LEAST_MEMORY, MOST_MEMORY = 64_000_000, 1_000_000_000
-"""Bytes that building an index may use."""
+Putting one into a large index takes several times as long as building does for each, and some of the old ones are gone.
+"""
 
-NODE = 400
+SHARE, LEAST_MEMORY, MOST_MEMORY = 4, 64_000_000, 16_000_000_000
+"""Building an index may use one of so many parts of the memory here, within these bounds, in bytes."""
+
+NODE = 800
 """Bytes of a vector's place in the graph, or in a table, besides its numbers, generously."""
+
+LONG = 200_000
+"""Vectors from which on an index is built on all cores: until it is there, a search compares with each of them, which
+takes more of the other searches' time than the building. Below, one core is left to them.
+"""
+
+NO_ROOM = (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory)
+"""What PostgreSQL says where its processes can't share as much memory as a graph takes: containers often bound that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +85,9 @@ async def keep_passages(
     await count_words(pool, schema)
     await _let_go(pool, schema)
     left: dict[str, int] = {}
-    for space in await _spaces(pool, schema):
+    async with pool.connection() as connection:
+        spaces = await _spaces(connection, schema)
+    for space in spaces:
         grows = before is not None and before.get(space.name) != space.passages
         async with pool.connection() as connection:
             if not await _Keeper(connection, schema, space).keep(grows=grows):
@@ -98,10 +114,9 @@ async def _let_go(pool: AsyncConnectionPool, schema: str) -> None:
         await connection.execute(statements.SQL(SQL["let_go"]).format(schema=statements.Identifier(schema)))
 
 
-async def _spaces(pool: AsyncConnectionPool, schema: str) -> list[Space]:
+async def _spaces(connection: AsyncConnection[Any], schema: str) -> list[Space]:
     query = statements.SQL(SQL["spaces"]).format(schema=statements.Identifier(schema))
-    async with pool.connection() as connection:
-        rows = await (await connection.execute(query, {"schema": schema})).fetchall()
+    rows = await (await connection.execute(query, {"schema": schema})).fetchall()
     return [Space(name=row[0], dimensions=row[1], passages=row[2], indexed=row[3]) for row in rows]
 
 
@@ -147,36 +162,57 @@ class _Keeper:
 
     async def keep(self, *, grows: bool) -> bool:
         """Bring the space's tables in order, or return False where that is left for later since it grows."""
-        space = self._space
-        if space.dimensions > LONGEST_INLINE:
+        if self._space.dimensions > LONGEST_INLINE:
             return True  # no index takes vectors of this length: they are compared one by one wherever they are
-        if space.indexed is False:
+        if self._space.indexed is False:
             await self._execute("drop")
         waiting, size = await self._waiting()
-        if not space.indexed and space.passages <= SMALL:
+        if not self._space.indexed and self._space.passages <= SMALL:
             return True
-        if grows and (waiting if space.indexed else space.passages) <= MOST_GROWING:
+        if grows and (waiting if self._space.indexed else self._space.passages) <= MOST_GROWING:
             return False
-        outgrown = waiting > OUTGROWN * max(MOST_FRESH, space.passages - waiting)
-        if space.indexed and outgrown:
-            await self._execute("drop")
-        indexed = space.indexed and not outgrown
-        if not indexed or waiting > MOST_FRESH or size > 4 * MOST_FRESH * (2 * space.dimensions + NODE):
-            await self._move(waiting, INTO_INDEX if indexed else INTO_TABLE)
+        while self._space.indexed and not self._outgrown(waiting):
+            if waiting <= MOST_FRESH and size <= 4 * MOST_FRESH * (2 * self._space.dimensions + NODE):
+                return True
+            # Not all at once: so many may come meanwhile that the index has to be built anew.
+            moved = await self._move(min(waiting, MOST_GROWING), INTO_INDEX)
             await self._execute("vacuum")
-        if not indexed:
-            await self._build()
+            if waiting <= MOST_GROWING or not moved:
+                return True
+            waiting, size = await self._looked_again()
+        if self._space.indexed:
+            await self._execute("drop")
+        await self._move(waiting, INTO_TABLE)
+        await self._execute("vacuum")
+        await self._build()
         return True
+
+    def _outgrown(self, waiting: int) -> bool:
+        return waiting > OUTGROWN * max(MOST_FRESH, self._space.passages - waiting)
+
+    async def _looked_again(self) -> tuple[int, int]:
+        """Read the space anew, which may have grown; return what waits in it, in bytes, too."""
+        names = {space.name: space for space in await _spaces(self._connection, self._schema)}
+        self._space = names[self._space.name]
+        return await self._waiting()
 
     async def _build(self) -> None:
         """Build the index, with as much memory as it takes."""
-        wanted = self._space.passages * (2 * self._space.dimensions + NODE)
-        memory = min(max(LEAST_MEMORY, wanted), MOST_MEMORY)
+        wanted = max(LEAST_MEMORY, self._space.passages * (2 * self._space.dimensions + NODE))
+        memory = min(wanted, share_of_memory(SHARE, LEAST_MEMORY, MOST_MEMORY))
+        helpers = max(0, (os.cpu_count() or 1) - (1 if self._space.passages >= LONG else 2))
         vectors = await (await self._connection.execute(TABLES["vector_schema"])).fetchone()
         assert vectors is not None, "a space's tables have columns of the extension's type"
-        await self._connection.execute(SQL["prepare"], {"memory": f"{memory // 1024}kB"})
+        schema = statements.Identifier(vectors[0])
+        prepared = {"memory": f"{memory // 1024}kB", "helpers": helpers}
+        await self._connection.execute(SQL["prepare"], prepared)
         try:
-            await self._execute("build", vectors=statements.Identifier(vectors[0]))
+            try:
+                await self._execute("build", vectors=schema)
+            except NO_ROOM:
+                await self._connection.execute(SQL["prepare"], {**prepared, "helpers": 0})
+                await self._execute("drop")  # what was begun
+                await self._execute("build", vectors=schema)
             await self._execute("analyze")
         finally:
             if not self._connection.broken:
@@ -187,11 +223,12 @@ class _Keeper:
         row = await (await self._execute("waiting", schema=self._schema, table=f"fresh_{self._space.name}")).fetchone()
         return int(row[0]), int(row[1])
 
-    async def _move(self, rows: int, at_once: int) -> None:
-        """Move so many rows, or fewer where others delete them meanwhile."""
-        while rows > 0:
-            moved = (await self._execute("move", rows=min(rows, at_once))).rowcount
-            rows = rows - moved if moved else 0
+    async def _move(self, rows: int, at_once: int) -> int:
+        """Move so many rows, or fewer where others delete them meanwhile; return how many."""
+        left = rows
+        while left > 0 and (moved := (await self._execute("move", rows=min(left, at_once))).rowcount):
+            left -= moved
+        return rows - left
 
     async def _execute(self, name: str, *, vectors: statements.Identifier | None = None, **values: Any) -> Any:
         names = self._names if vectors is None else {**self._names, "vectors": vectors}

@@ -24,9 +24,10 @@ moved AS (DELETE FROM {fresh} f WHERE f.ctid = ANY (ARRAY(SELECT at FROM chosen)
     RETURNING f.place, f.shelf, f.id, f.embedding)
 INSERT INTO {main} (place, shelf, id, embedding) SELECT place, shelf, id, embedding FROM moved
 
--- name: prepare  -- a graph that fits the memory is built several times as fast; one core is left to searches
+-- name: prepare  -- a graph that fits the memory is built several times as fast; no more processes than the server allows
 SELECT set_config('maintenance_work_mem', %(memory)s, false),
-    set_config('max_parallel_maintenance_workers', '0', false)
+    set_config('max_parallel_maintenance_workers', least(%(helpers)s, s.reset_val::integer)::text, false)
+FROM pg_settings s WHERE s.name = 'max_parallel_maintenance_workers'
 
 -- name: unprepare
 RESET maintenance_work_mem; RESET max_parallel_maintenance_workers
