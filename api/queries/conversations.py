@@ -21,7 +21,7 @@ from domain.references import identify
 from domain.turn import TurnState
 from projections.configurations import after_cursor
 from projections.conversation_export import markdown
-from projections.conversation_reading import Reader
+from projections.conversation_reading import Reader, without_text
 from projections.conversations import ConversationsProjection, ConversationsQuery
 
 READ_MODEL = ConversationsProjection.name
@@ -87,6 +87,14 @@ async def attachment(call: Call) -> Response:
     reader = call.container.conversation_reader
     found, position = await reader.read(conversation_of(call), reader_of(call))
     return answer(await reader.file(found, call.path("attachment").lower()), position=position)
+
+
+async def attachments(call: Call) -> Response:
+    """Return all files that were given in a conversation, without what they say."""
+    reader = call.container.conversation_reader
+    found, position = await reader.read(conversation_of(call), reader_of(call))
+    files = [without_text(file) for each in (await reader.shown_files(found)).values() for file in each]
+    return answer({"items": files, "next_cursor": None}, position=position)
 
 
 async def export(call: Call) -> Response:
@@ -177,6 +185,13 @@ OPERATIONS = (
         export,
         parameters=(FORMAT,),
         media=("application/json", "text/markdown"),
+    ),
+    _query(
+        "/{id}/attachments",
+        "list_attachments",
+        "The files that were given in a conversation, the documents of its private source",
+        attachments,
+        answer=list_schema({"type": "object"}),
     ),
     _query("/{id}/attachments/{attachment}", "get_attachment", "Read a file that was given with a message", attachment),
     _query(

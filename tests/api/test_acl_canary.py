@@ -146,7 +146,7 @@ async def talked(books: Library, key: str) -> list[httpx.Response]:
     rated = {"message_id": seen.json()["messages"][1]["id"], "rating": "up"}
     answered = rated["message_id"]
     exports = [await call("GET", f"{path}/export?format={form}") for form in ("json", "markdown")]
-    exports.append(await call("GET", f"{path}/attachments/{UUID(int=1)}"))
+    exports += [await call("GET", f"{path}/attachments{which}") for which in ("", f"/{UUID(int=1)}")]
     exports += [await call("POST", f"{path}/replay", {"mode": mode}) for mode in ("recorded", "live")]
     exports.append(await call("POST", f"{path}/tokens"))
     rest = [

@@ -72,6 +72,7 @@ async def test_a_short_file_is_told_whole_in_every_turn_and_found_in_its_convers
     assert CANARY not in str(seen)
     file = await talk.magnet.get(f"{path}/attachments/{plan['id']}")
     assert CANARY in file["text"]
+    assert (await talk.magnet.get(f"{path}/attachments"))["items"] == [plan, tea]
     assert CANARY in (await talk.call("GET", f"{path}/export")).text
     assert "* File: plan.html" in (await talk.call("GET", f"{path}/export?format=markdown")).text
     other = await talk.begin()
