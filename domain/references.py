@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from domain.errors import Invalid
+from domain.named_ids import named_id
 
 LONGEST_NAME = 63
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}\Z")
@@ -23,13 +24,15 @@ def identify(kind: str, reference: str) -> UUID:
     """
     if UUID_FORM.match(reference):
         return UUID(reference)
-    return _named(kind, reference) if len(reference) <= LONGEST_NAME else uuid5(NAMESPACE, f"{kind}:{reference}")
+    if len(reference) <= LONGEST_NAME:
+        return _named(kind, reference)
+    return named_id(NAMESPACE, f"{kind}:{reference}".encode())
 
 
 @lru_cache(maxsize=10_000)
 def _named(kind: str, name: str) -> UUID:
     """Return the id of a name: asked for several times in each request."""
-    return uuid5(NAMESPACE, f"{kind}:{name}")
+    return named_id(NAMESPACE, f"{kind}:{name}".encode())
 
 
 def check_name(name: str) -> str:

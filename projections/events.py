@@ -2,21 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
-from hashlib import sha1
 from typing import Any, Protocol
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
+from domain.named_ids import named_id
 from projections.documents import rfc3339
 from projections.event_summaries import summary
 from projections.recorded import LogEntry
 
 NOT_DATA = frozenset({"originator_id", "originator_version", "originator_topic", "timestamp"})
-VERSION_MASK = ~(0xF000 << 64 | 0xC000 << 48)
-VERSION_BITS = 5 << 76 | 0x8000 << 48
-"""Version 5 and variant of a UUID (RFC 9562)."""
-
 PERSONAL = "[personal]"
 """Stands for what persons said: it is shown where it belongs, such as in its conversation, not in the log."""
 
@@ -36,9 +32,7 @@ async def public_events(entries: Sequence[LogEntry], names: Names) -> list[dict[
 
 def event_id(stream: UUID, version: int) -> UUID:
     """Return an event's id: uuid5(stream id, version as decimal text), so that anyone can work it out."""
-    # What uuid5 does, without its detours: this is asked for every event that leaves.
-    digest = int.from_bytes(sha1(stream.bytes + b"%d" % version, usedforsecurity=False).digest()[:16])
-    return UUID(int=digest & VERSION_MASK | VERSION_BITS)
+    return named_id(stream, b"%d" % version)
 
 
 def public_event(entry: LogEntry, name: str | None) -> dict[str, Any]:
