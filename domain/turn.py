@@ -143,7 +143,7 @@ def messages_of(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def history_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
+def history_of(turn: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     """Return what a model is told again of a turn's reply: each call has a result, as providers ask for.
 
     A call that waited for a person has the result of what was done, or else that it was declined. Of a turn without a
@@ -151,14 +151,19 @@ def history_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     if turn["reply"] is None:
         return told_of([turn])
-    history: list[dict[str, Any]] = list(turn["reply"]["history"])
-    asking = next((place for place in reversed(range(len(history))) if history[place].get("tool_calls")), None)
-    if asking is None:
-        return history
-    answered = [message["tool_call_id"] for message in history if message["role"] == "tool"]
-    since = {message["tool_call_id"] for message in history[asking:] if message["role"] == "tool"}
-    for id in [call["id"] for call in history[asking]["tool_calls"] if call["id"] not in since]:
-        results = [action["result"] for action in turn["actions"] if action["id"] == id]
-        result = results[-1] if len(results) > answered.count(id) else DECLINED
-        history.append({"role": "tool", "tool_call_id": id, "content": result})
+    history: list[dict[str, Any]] = turn["reply"]["history"]
+    since = set()
+    for message in reversed(history):
+        if message["role"] == "tool":
+            since.add(message["tool_call_id"])
+        elif calls := message.get("tool_calls"):
+            missing = [call["id"] for call in calls if call["id"] not in since]
+            return [*history, *(result_told(turn, id) for id in missing)] if missing else history
     return history
+
+
+def result_told(turn: Mapping[str, Any], call: str) -> dict[str, Any]:
+    """Return what a model is told of a call that its turn's history has no result of."""
+    told = sum(message.get("tool_call_id") == call for message in turn["reply"]["history"])
+    results = [action["result"] for action in turn["actions"] if action["id"] == call]
+    return {"role": "tool", "tool_call_id": call, "content": results[-1] if len(results) > told else DECLINED}

@@ -1,7 +1,8 @@
 """Chat completions: one call with all its attempts, streamed or plain."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 
 from adapters.model_catalogue import CalledModel
 from adapters.openai.abandoning import telling
@@ -31,8 +32,8 @@ class ChatCalls:
         self, route: Sequence[CalledModel], request: ChatRequest
     ) -> AsyncGenerator[TextPiece | ChatAnswer, None]:
         """Yield the pieces, then the answer."""
-        tokens = tokens_of_request(request.messages, request.tools)
-        call = self._policy.call(route, tokens + _room(request))
+        tokens = cache(partial(tokens_of_request, request.messages, request.tools))
+        call = self._policy.call(route, lambda: tokens() + _room(request))
         first: float | None = None
         with telling(call, request.abandoned):
             async for trial in call:
@@ -57,8 +58,8 @@ class ChatCalls:
 
     async def complete(self, route: Sequence[CalledModel], request: ChatRequest) -> ChatAnswer:
         """Return the whole answer."""
-        tokens = tokens_of_request(request.messages, request.tools)
-        call = self._policy.call(route, tokens + _room(request))
+        tokens = cache(partial(tokens_of_request, request.messages, request.tools))
+        call = self._policy.call(route, lambda: tokens() + _room(request))
         with telling(call, request.abandoned):
             async for trial in call:
                 reading = ChatReading()
@@ -80,7 +81,9 @@ class ChatCalls:
         return self._wire.post(trial.model, PATH, body, patience)
 
     @contextmanager
-    def _noting(self, trial: Trial, exchange: Exchange, reading: ChatReading, tokens: int) -> Iterator[None]:
+    def _noting(
+        self, trial: Trial, exchange: Exchange, reading: ChatReading, tokens: Callable[[], int]
+    ) -> Iterator[None]:
         """Keep what a trial took, however it ends: once an answer began, its input was read and is paid for."""
         answered = False
         try:
@@ -96,7 +99,7 @@ class ChatCalls:
         finally:
             trial.status = exchange.status
             if answered:
-                trial.usage = reading.usage or estimated(tokens, reading.written)
+                trial.usage = reading.usage or estimated(tokens(), reading.written)
 
 
 def _answer(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from adapters.model_catalogue import CalledModel
@@ -46,7 +47,7 @@ class EmbeddingCalls:
         alike = (first.definition.model, first.definition.dimensions)
         same = [each for each in route if (each.definition.model, each.definition.dimensions) == alike]
         parts = batches(texts)
-        calls = [self._policy.call(same, sum(map(tokens_of, part))) for part in parts]
+        calls = [self._policy.call(same, partial(tokens_of_all, part)) for part in parts]
         room = asyncio.Semaphore(AT_ONCE)
         tasks = [asyncio.create_task(self._embed(call, part, room)) for call, part in zip(calls, parts, strict=True)]
         try:
@@ -96,7 +97,7 @@ class EmbeddingCalls:
             body["dimensions"] = model.definition.dimensions
         for name in self._oddities.of(model):
             body.pop(name, None)
-        tokens = sum(map(tokens_of, texts))
+        tokens = partial(tokens_of_all, texts)
         try:
             async with self._wire.post(model, PATH, write_json(body), patience) as exchange:
                 must_be_data(exchange, "application/json")
@@ -105,9 +106,9 @@ class EmbeddingCalls:
         except Failure as failure:
             self._oddities.learn(model, failure, frozenset(body))
             if failure.answered:
-                trial.usage = estimated(tokens, "")
+                trial.usage = estimated(tokens(), "")
             raise
-        trial.usage = usage or estimated(tokens, "")
+        trial.usage = usage or estimated(tokens(), "")
         return vectors
 
     async def _try_here(self, run_here: RunsHere, trial: Trial, texts: Sequence[str]) -> list[bytes]:
@@ -117,6 +118,11 @@ class EmbeddingCalls:
         except TimeoutError:
             raise failures.timed_out("total", total_of(trial.model)) from None
         return vectors
+
+
+def tokens_of_all(texts: Sequence[str]) -> int:
+    """Return about how many tokens texts have."""
+    return sum(map(tokens_of, texts))
 
 
 def batches(texts: Sequence[str]) -> list[list[str]]:

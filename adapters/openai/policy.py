@@ -52,8 +52,8 @@ class Policy:
         self._breakers: OrderedDict[tuple[UUID, int], Breaker] = OrderedDict()
         self._limits: OrderedDict[UUID, ModelLimits] = OrderedDict()
 
-    def call(self, route: Sequence[CalledModel], tokens: int) -> "Call":
-        """Begin a call at the first of these models; `tokens` is an estimate for the limits."""
+    def call(self, route: Sequence[CalledModel], tokens: Callable[[], int]) -> "Call":
+        """Begin a call at the first of these models; `tokens` estimates them, for models that have a limit of them."""
         return Call(self, route, tokens)
 
     def breaker(self, model: CalledModel) -> Breaker:
@@ -81,7 +81,7 @@ class Call:
     Then the error is raised, either by the trial that failed last or by the iteration.
     """
 
-    def __init__(self, policy: Policy, route: Sequence[CalledModel], tokens: int) -> None:
+    def __init__(self, policy: Policy, route: Sequence[CalledModel], tokens: Callable[[], int]) -> None:
         self.attempts: list[Attempt] = []
         self.timing = policy.timing
         self.started = self.timing.now()
@@ -103,18 +103,20 @@ class Call:
             model = self._models[0]
             started = self.timing.now()
             limits = self._policy.limits(model)
+            # Of a long conversation an estimate takes longer than all else of a call here.
+            tokens = 0 if model.definition.routing.tokens_per_minute is None else self._tokens()
             patience = min(model.provider.definition.timeouts.first_token, self._deadline - started)
             try:
-                entered = await limits.enter(model.definition.routing, self._tokens, patience)
+                entered = await limits.enter(model.definition.routing, tokens, patience)
             except Full as full:
                 self._not_asked(model, started, limit_reached(full))
                 continue
             breaker = self._policy.breaker(model)
             if wait := breaker.wait(self.timing.now()):
-                limits.leave(entered, self._tokens, 0)
+                limits.leave(entered, tokens, 0)
                 self._not_asked(model, started, circuit_open(wait))
                 continue
-            return Trial(self, model, breaker, limits, entered, self._tokens, self._deadline)
+            return Trial(self, model, breaker, limits, entered, tokens, self._deadline)
 
     def record(self, model: CalledModel, started: float, usage: Usage, outcome: str, status: int | None) -> None:
         """Add an attempt."""

@@ -39,7 +39,7 @@ class RerankCalls:
     async def rerank(self, route: Sequence[CalledModel], request: RerankRequest) -> Reranked:
         """Return the documents' scores, or raise ModelCallFailed with what was tried."""
         tokens = tokens_of(request.query) * len(request.documents) + sum(map(tokens_of, request.documents))
-        call = self._policy.call(route, tokens)
+        call = self._policy.call(route, lambda: tokens)
         with telling(call, request.abandoned):
             async for trial in call:
                 scores: list[float | None] = []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from commands.agents.pausing import Resumption
 from commands.agents.researching import Findings, Learned, Planned, Reflected, Researcher, researches, writing
 from commands.agents.screening import Screen
 from commands.choosing import Chosen
+from commands.deadline import Deadline
 from commands.models.model_calls import (
     Attached,
     ChatAnswer,
@@ -112,7 +113,7 @@ class AgentLoop:
         nothing of it.
         """
         limits = agent.definition["limits"]
-        deadline = asyncio.get_running_loop().time() + limits["seconds"]
+        until, deadline = asyncio.get_running_loop().time() + limits["seconds"], Deadline()
         budget = Budget.of(recording, limits, outer=course.budget, earlier=course.earlier)
         asked = Assignment(
             recording=recording,
@@ -123,16 +124,17 @@ class AgentLoop:
             tools=tools,
             course=replace(course, budget=budget, earlier=(), exposure=course.exposure or Exposure.before(messages)),
         )
-        async with aclosing(self._reply(asked, agent, resumed)) as pieces:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        piece = await anext(pieces, None)
-                except TimeoutError:
-                    raise TurnTimedOut(f"The turn took longer than {limits['seconds']:g} seconds.") from None
-                if piece is None:
-                    return
-                yield piece
+        with closing(deadline):
+            async with aclosing(self._reply(asked, agent, resumed)) as pieces:
+                while True:
+                    try:
+                        with deadline.until(until):
+                            piece = await anext(pieces, None)
+                    except TimeoutError:
+                        raise TurnTimedOut(f"The turn took longer than {limits['seconds']:g} seconds.") from None
+                    if piece is None:
+                        return
+                    yield piece
 
     async def _reply(self, asked: Assignment, agent: Chosen, resumed: Resumption | None) -> AsyncGenerator[Piece, None]:
         """Yield what happens; where something is blocked, that is the end of it, with the words for that."""

@@ -51,8 +51,13 @@ def input_of(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     They are the last so many of the conversation's history before the turn. Were they kept with each run too, what
     is stored of a conversation would grow with the square of its length.
     """
-    fresh = [dict(message) for message in messages if not isinstance(message, SaidBefore)]
-    before = sum(isinstance(message, SaidBefore) and not isinstance(message, Attached) for message in messages)
+    fresh: list[dict[str, Any]] = []
+    before = 0
+    for message in messages:
+        if not isinstance(message, SaidBefore):
+            fresh.append(dict(message))
+        elif not isinstance(message, Attached):
+            before += 1
     return {"messages": fresh, "earlier_messages": before} if before else {"messages": fresh}
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.openai.failures import retry_after
+from adapters.openai.policy import Policy, Timing
 from commands.models.model_calls import ChatRequest, ModelCallFailed, ModelCallTimedOut, ModelLimitReached
 from domain.pricing import Usage
 from tests.support.called_models import HELLO, PATIENT, Caller, calling, model_of, provider_at
@@ -344,6 +345,17 @@ async def test_tokens_per_minute_count_what_was_really_taken():
             server.script(insufficient_quota())
             await failing(caller, parameters={"max_tokens": 5000})
             assert (await caller.chat(parameters={"max_tokens": 5000})).text
+
+
+async def test_tokens_are_estimated_only_where_a_model_has_a_limit_of_them():
+    def estimate() -> int:
+        raise AssertionError("nobody asks how many they are")
+
+    provider = provider_at("http://127.0.0.1:1")
+    async with await anext(Policy(Timing()).call([model_of(provider, requests_per_minute=5)], estimate)) as trial:
+        trial.usage = Usage(input=3)
+    with pytest.raises(AssertionError):
+        await anext(Policy(Timing()).call([model_of(provider, tokens_per_minute=5)], estimate))
 
 
 # Time-outs -----------------------------------------------------------------------
