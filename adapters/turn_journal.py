@@ -23,7 +23,12 @@ SQL = sql.load("adapters", "turn_journal.sql")
 CHANNEL = "magnet_turns"
 CANCEL = "cancel:"
 EVERY = 0.05
-"""Seconds between two batches."""
+"""Seconds between two batches, while few turns go on."""
+
+FOR_EACH = 0.002
+LONGEST = 0.25
+"""Seconds more for each turn of a batch, and at most: a batch takes a row of each turn, however little it has said, and
+only who follows a turn of another process waits for it."""
 
 LOOK = 1.0
 """Seconds after which a follower looks without having been told, and a batch that failed is tried again."""
@@ -57,13 +62,16 @@ class PostgresTurnJournal:
         """Write what is left, and stop."""
         await end_tasks(*self._tasks)
         self._tasks = []
-        await self._flush()
+        await self._flush(list(self._waiting))
 
-    def note(self, run: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
-        """Take events to be written with the next batch; the terminal one is written at once."""
-        self._waiting.setdefault(run, (subject, []))[1].extend(events)
-        self._noted.set()
-        if any(event.type in TERMINAL for event in events):
+    def note(self, run: UUID, subject: str, event: TurnEvent) -> None:
+        """Take an event to be written with the next batch; the terminal one is written at once."""
+        waiting = self._waiting.get(run)
+        if waiting is None:
+            waiting = self._waiting[run] = subject, []
+            self._noted.set()
+        waiting[1].append(event)
+        if event.type in TERMINAL:
             self._urgent.set()
 
     def hear(self, message: str | None) -> None:
@@ -114,16 +122,23 @@ class PostgresTurnJournal:
             await connection.execute(SQL["clean"])
 
     async def _write(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
             await self._noted.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
-                    await self._urgent.wait()
+            due = clock() + EVERY
+            while self._waiting or self._unwritten:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        await self._urgent.wait()
+                self._urgent.clear()
+                turns = list(self._waiting)
+                if clock() < due:  # those that have ended do not wait for the others
+                    turns = [turn for turn, (_, events) in self._waiting.items() if events[-1].type in TERMINAL]
+                else:
+                    due = clock() + min(EVERY + FOR_EACH * len(turns), LONGEST)
+                if not await self._flush(turns):
+                    await asyncio.sleep(LOOK)
             self._noted.clear()
-            self._urgent.clear()
-            if not await self._flush():
-                await asyncio.sleep(LOOK)
-                self._noted.set()
 
     async def _clean(self) -> None:
         while True:
@@ -133,10 +148,10 @@ class PostgresTurnJournal:
                 log.warning("turn_events_not_cleaned", error=type(error).__name__)
             await asyncio.sleep(CLEAN_EVERY)
 
-    async def _flush(self) -> bool:
-        """Write what waits; return whether nothing is left to be tried again."""
+    async def _flush(self, turns: Sequence[UUID]) -> bool:
+        """Write what waits of some turns; return whether nothing is left to be tried again."""
         try:
-            await self._seal_waiting()
+            await self._seal_waiting(turns)
             if self._unwritten:
                 # What was tried before goes first, and as it was: it may have been written after all.
                 async with self._pool.connection() as connection:
@@ -149,9 +164,9 @@ class PostgresTurnJournal:
             return False
         return True
 
-    async def _seal_waiting(self) -> None:
-        """Make batches of what waits, each sealed with its subject's key; of who was erased, none."""
-        subjects = {subject for subject, _ in self._waiting.values()}
+    async def _seal_waiting(self, turns: Sequence[UUID]) -> None:
+        """Make batches of what waits of some turns, each sealed with its subject's key; of who was erased, none."""
+        subjects = {self._waiting[turn][0] for turn in turns}
         erased = set()
         try:
             await self._keys.ensure(subjects)
@@ -161,7 +176,7 @@ class PostgresTurnJournal:
                     await self._keys.ensure({subject})
                 except SubjectErased:
                     erased.add(subject)
-        for run in [run for run, (subject, _) in self._waiting.items() if subject in subjects]:
+        for run in turns:
             subject, events = self._waiting.pop(run)
             if subject not in erased:
                 self._unwritten.append(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -123,7 +123,7 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
     async def read(self, due: Due) -> bytes | None:
         """Return the next bytes, or None at the end; raise Failure where they break off or are late."""
         if pause := self._pace.pause:
-            await asyncio.sleep(pause)
+            await self._let_come(pause)
         began = time.monotonic()
         try:
             with self._deadline.until(due.at):
@@ -134,6 +134,19 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
             raise failures.broken("broke off its answer", status=self.status) from None
         self._pace.came(time.monotonic() - began)
         return piece or None
+
+    async def _let_come(self, seconds: float) -> None:
+        """Leave what comes to the operating system for so long: each piece that is taken from it wakes this process."""
+        assert self._answer is not None
+        connection = self._answer.connection  # none, once all of it has come
+        transport = None if connection is None else cast(asyncio.Transport, connection.transport)
+        if transport is None or not transport.is_reading():
+            await asyncio.sleep(seconds)
+            return
+        transport.pause_reading()
+        await asyncio.sleep(seconds)
+        if not transport.is_closing():
+            transport.resume_reading()
 
     async def read_all(self, longest: int) -> bytes:
         """Return the whole body; raise Failure where it is longer than so many bytes."""

@@ -130,8 +130,12 @@ class TurnAnswering:
             async for piece in pieces:
                 if isinstance(piece, ActionDone):
                     continue  # told when it is recorded; meanwhile the model may be asked again
-                await work.noted()
+                if work.notes:
+                    await work.noted()
                 match piece:
+                    case TextPiece(text=text):  # the most of what comes
+                        work.said.append(text)
+                        work.stream.publish("message.delta", {"text": text})
                     case Triggered():
                         found = piece.document()
                         await self._note(work, NoteGuardrail(**of(work), found=found, told=piece.told))
@@ -141,9 +145,6 @@ class TurnAnswering:
                         work.stream.publish("topic.chosen", choice.document())
                     case Planned() | Learned() | Reflected():
                         await self._researched(work, piece)
-                    case TextPiece(text=text):
-                        work.said.append(text)
-                        work.stream.publish("message.delta", {"text": text})
                     case HandedOff(agent=other):
                         await self._note(work, HandOff(**of(work), agent=other.document()))
                         work.stream.publish("agent.handed_off", {"agent": other.document()})

@@ -1,7 +1,7 @@
 """The stream of a turn: what happened in it, numbered, for whoever joins at whatever place."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -21,8 +21,8 @@ class TurnEvent:
 class TurnJournal(Protocol):
     """Keeps the events of turns for other processes, for some time after their end; by the run that a turn is."""
 
-    def note(self, run: UUID, subject: str, events: Sequence[TurnEvent]) -> None:
-        """Take events to be written with the next batch; the terminal one is written at once."""
+    def note(self, run: UUID, subject: str, event: TurnEvent) -> None:
+        """Take an event to be written with the next batch; the terminal one is written at once."""
 
     def follow(self, run: UUID, after: int, goes_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events after a number as they are written; end with the terminal one, or the turn."""
@@ -45,7 +45,7 @@ class TurnStream:
         """Add an event, for those who listen here and for other processes."""
         event = TurnEvent(sequence=len(self.events) + 1, type=type, data=data)
         self.events.append(event)
-        self.journal.note(self.run, self.subject, [event])
+        self.journal.note(self.run, self.subject, event)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

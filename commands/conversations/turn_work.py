@@ -150,12 +150,11 @@ class Work:
         self.notes.append(noting)
 
     async def noted(self) -> None:
-        """Wait until all that was done is recorded; raise what went wrong with that."""
-        if self.notes:
-            await asyncio.wait(self.notes)
-            for noted in self.notes:
-                noted.result()
-            self.notes.clear()
+        """Wait until what was done (something was) is recorded; raise what went wrong with that."""
+        await asyncio.wait(self.notes)
+        for noted in self.notes:
+            noted.result()
+        self.notes.clear()
 
     def stop(self) -> None:
         """Have the answering stopped; what has been said until now is the end of it."""
