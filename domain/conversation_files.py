@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.extractive import words_of
 
 if TYPE_CHECKING:
@@ -20,8 +20,17 @@ MOST_FILES = 10
 MOST_TEXT = 400_000
 """Characters in all files of one message."""
 
+MOST_OF_CONVERSATION = 4_000_000
+"""Characters in all files of a conversation: each search of them looks through all."""
+
 SHOWN = 500
 """Characters of a longer file that a model is told."""
+
+
+class FilesFull(Conflict):
+    """The files of this conversation are as many as one can hold: begin another conversation with this one."""
+
+    code = "files_full"
 
 
 class FilesAttached(Aggregate.Event):
@@ -38,8 +47,14 @@ class FilesAttached(Aggregate.Event):
 
 
 def attach(conversation: "Conversation", turn: str, files: Sequence[Mapping[str, Any]]) -> None:
-    """Take the files of a message, each {name, media_type, sha256, size, text, pages}; nothing happens without any."""
+    """Take the files of a message, each {name, media_type, sha256, size, text, pages}; or raise FilesFull.
+
+    Nothing happens without any.
+    """
     if files:
+        there = sum(len(file["text"]) for given in conversation.files.values() for file in given)
+        if there + sum(len(file["text"]) for file in files) > MOST_OF_CONVERSATION:
+            raise FilesFull
         message = conversation.turn(turn)["message_id"]
         kept = [{**each, "id": file_id(message, number)} for number, each in enumerate(files, 1)]
         conversation.trigger_event(

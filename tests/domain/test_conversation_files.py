@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.conversation import Conversation
-from domain.conversation_files import attach, file_in, files_until, ranked, told_whole
+from domain.conversation_files import MOST_OF_CONVERSATION, FilesFull, attach, file_in, files_until, ranked, told_whole
 from domain.conversation_forks import Cut, fork
 from domain.conversation_queue import begin_queued, take
 from domain.errors import NotFound
@@ -40,6 +40,16 @@ def test_files_belong_to_their_message_also_when_it_waits_or_is_tried_again():
     assert file_in(conversation, file["id"])["name"] == "a.txt"
     with pytest.raises(NotFound):
         file_in(conversation, str(uuid4()))
+
+
+def test_a_conversation_holds_only_so_much_in_files():
+    conversation, first = asked()
+    attach(conversation, first, [a_file(text="x" * (MOST_OF_CONVERSATION - 5))])
+    conversation.complete(first, Reply(content="Noon."))
+    second = conversation.post(content="And this?", agent=AGENT)
+    with pytest.raises(FilesFull):
+        attach(conversation, second, [a_file(text="123456")])
+    attach(conversation, second, [a_file(text="12345")])
 
 
 def test_a_fork_has_the_files_that_were_given_until_then_as_its_own():
