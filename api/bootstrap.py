@@ -43,6 +43,7 @@ from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import Batches
 from adapters.projection_runner.runner import Positions, ProjectionRunner
 from adapters.reading.reader import Reader
+from adapters.reading.scans import Scans, is_installed
 from adapters.reading.tokenizers import InstalledTokenizers
 from adapters.rendering.renderer import SandboxedRenderer
 from adapters.retrieval.searcher import PostgresSearcher, search_session
@@ -165,7 +166,8 @@ async def open_container(
             renderer = sandboxed
         languages = Languages()
         if reader is None:
-            reading = Reader(languages=languages)
+            scans = Scans(most_pages=settings.ocr_pages) if settings.ocr_pages and is_installed() else None
+            reading = Reader(languages=languages, scans=scans)
             stack.push_async_callback(reading.close)
             reader = reading
         secret_box = KeyringSecretBox(keyring)

@@ -139,6 +139,9 @@ class Settings(BaseSettings):
         5000, alias="MAGNET_ATTACHMENT_TOKENS", ge=0, le=1_000_000,
         description="up to how many tokens the files of a conversation are told to its model whole; 0: none is",
     )  # fmt: skip
+    ocr_pages: int = Field(
+        200, alias="MAGNET_OCR_PAGES", ge=0, le=20_000, description="pages, from 0 (no OCR at all) to 20000"
+    )
     root_path: str = Field(
         "", alias="MAGNET_ROOT_PATH", pattern=r"^(/[^\s?#]*[^/\s?#])?$",
         description="a path such as /magnet, with no slash at its end",

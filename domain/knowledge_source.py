@@ -66,6 +66,8 @@ class Chunking(Strict):
 
 
 Parser = Literal["text", "markdown", "html", "pdf", "docx", "pptx", "xlsx", "epub", "eml", "csv", "json", "code"]
+Ocr = Literal["auto", "off", "always"]
+"""Which pages of a PDF are read by OCR: those that are pictures, none, or all."""
 
 
 class Profile(Strict):
@@ -79,6 +81,16 @@ class Profile(Strict):
     )
     parser: Parser | None = Field(None, description="null = told by media type and name.")
     chunking: Chunking | None = Field(None, description="null = the source's.")
+    ocr: Ocr | None = Field(
+        None,
+        description="Whether pages that are pictures are read by OCR (`auto`, which null means too), none, or all pages.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not there: indexes that were begun before have none to compare with."""
+        told: dict[str, Any] = given(self)
+        return {name: value for name, value in told.items() if name != "ocr" or value is not None}
 
 
 def profile_of(profiles: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Mapping[str, Any] | None:

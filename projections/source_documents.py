@@ -98,6 +98,12 @@ class SourceDocumentsView(Protocol):
     async def language(self, found: SourceDocument) -> str | None:
         """Return the language of the newest version's text; None: it was not read yet, or that is not sure."""
 
+    async def scanned(self, found: SourceDocument) -> Mapping[str, Any] | None:
+        """Return which pages of the newest version are pictures: `pages` that were read by OCR, `unread` ones with reasons.
+
+        None: there are none, or it was not read yet.
+        """
+
     async def content(self, found: SourceDocument) -> bytes | None:
         """Return the bytes that were given."""
 

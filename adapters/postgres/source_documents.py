@@ -121,6 +121,13 @@ class PostgresSourceDocumentsView:
         rows = await rows_of(self._pool, SQL["language"], {"chunking": bytes.fromhex(found.chunking)})
         return rows[0][0] if rows else None
 
+    async def scanned(self, found: SourceDocument) -> Mapping[str, Any] | None:
+        """Return which pages of the newest version are pictures, and what became of them."""
+        if found.chunking is None:
+            return None
+        rows = await rows_of(self._pool, SQL["scanned"], {"chunking": bytes.fromhex(found.chunking)})
+        return rows[0][0] if rows else None
+
     async def content(self, found: SourceDocument) -> bytes | None:
         """Return the bytes that were given."""
         return (await self._contents.read([found.sha256])).get(found.sha256)

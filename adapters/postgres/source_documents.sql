@@ -108,3 +108,8 @@ ORDER BY d.position LIMIT %(limit)s
 SELECT p.text FROM magnet.chunkings c
 JOIN magnet.parsings p ON p.content_sha256 = c.content_sha256 AND p.parser = c.parser
 WHERE c.id = %(chunking)s
+
+-- name: scanned  -- which of its pages are pictures, as it was read
+SELECT p.outline -> 'ocr' FROM magnet.chunkings c
+JOIN magnet.parsings p ON p.content_sha256 = c.content_sha256 AND p.parser = c.parser
+WHERE c.id = %(chunking)s

@@ -63,6 +63,9 @@ SUFFIXES = {
 UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 """Media types by which senders say that they don't know, or only that it is text: a name may say more."""
 
+PICTURES = {"image/png": "png", "image/jpeg": "jpg jpeg", "image/tiff": "tif tiff"}
+"""What OCR reads, and the endings of its names. Sources take such files only where they are told to by name."""
+
 READABLE = "text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, EPUB, EML, CSV, JSON and source code"
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
@@ -97,6 +100,13 @@ def kind_of(media_type: str, name: str) -> str:
     if media_type.startswith("text/") or not path.suffix:
         return "text"
     raise UnsupportedMediaType(f"Nothing tells what kind of document this is: {READABLE} can be read.")
+
+
+def is_picture(media_type: str, name: str) -> bool:
+    """Return whether a content is a picture that OCR reads."""
+    if media_type not in UNTOLD:
+        return media_type in PICTURES
+    return PurePosixPath(name.replace("\\", "/").lower()).suffix[1:] in " ".join(PICTURES.values()).split()
 
 
 def must_begin_as(kind: str, content: bytes) -> None:

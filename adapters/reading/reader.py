@@ -1,9 +1,6 @@
 """Reads documents in a few child processes, started when the first document comes and replaced when they fail."""
 
 import asyncio
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,23 +8,18 @@ from typing import Any
 
 import orjson
 
-from adapters.child_processes import LENGTH, ROOT, end_group, kept_environment
 from adapters.reading import wire
 from adapters.reading.cutting import cut, is_short
-from adapters.reading.kinds import VERSIONS, kind_of
+from adapters.reading.kinds import VERSIONS, is_picture, kind_of
 from adapters.reading.plain import read_plain
+from adapters.reading.process import Child
+from adapters.reading.scanned import VERSION, complete, must_be_installed, text_of_picture
+from adapters.reading.scans import Scans
 from adapters.reading.together import Together
 from commands.knowledge.languages import LanguageDetector
 from commands.knowledge.reading import Chunk, ReaderDown, ReadingLimit, Text, Tokenizer
+from domain.knowledge_source import Ocr
 
-PROGRAM = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from adapters.reading.lean import load_leanly
-load_leanly()
-from adapters.reading.child import serve
-serve(int(sys.argv[2]))
-"""
 PROCESSES = 2
 PATIENCE = 120.0
 """Seconds that a document may take."""
@@ -51,76 +43,20 @@ NO_PROSE = frozenset({"code", "json", "csv"})
 """Kinds of documents whose language is not looked for."""
 
 PLAIN = frozenset({"text", "markdown", "csv", "json", "code"})
-MOST_ANSWER = 400_000_000
-
-
-class Child:
-    """One reading process and our end of its socket."""
-
-    def __init__(self) -> None:
-        self.end, theirs = socket.socketpair()
-        self.end.setblocking(False)
-        self.requests = self.parsed = 0
-        self._tokenizers: set[str] = set()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(ROOT), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=kept_environment() | {"OPENBLAS_NUM_THREADS": "1"},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    async def ask(self, request: bytes, tokenizer: Tokenizer | None) -> tuple[bytes, bytes] | None:
-        """Return both parts of the answer, or None where the process has ended; each tokenizer is sent once."""
-        if tokenizer is not None and tokenizer.name not in self._tokenizers:
-            told = await self._exchange(wire.request({"op": "count", "name": tokenizer.name}, tokenizer.data))
-            if told is None or told[0] != b"{}":
-                return told
-            self._tokenizers.add(tokenizer.name)
-        return await self._exchange(request)
-
-    async def _exchange(self, request: bytes) -> tuple[bytes, bytes] | None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.sock_sendall(self.end, request)
-            head = await self._frame(loop)
-            return None if head is None else (head, await self._frame(loop) or b"")
-        except OSError:
-            return None
-
-    async def _frame(self, loop: asyncio.AbstractEventLoop) -> bytes | None:
-        size = await self._exactly(loop, LENGTH.size)
-        if size is None or LENGTH.unpack(size)[0] > MOST_ANSWER:
-            return None
-        return await self._exactly(loop, LENGTH.unpack(size)[0])
-
-    async def _exactly(self, loop: asyncio.AbstractEventLoop, size: int) -> bytes | None:
-        got = bytearray(size)
-        view = memoryview(got)
-        while view:
-            count = await loop.sock_recv_into(self.end, view)
-            if not count:
-                return None
-            view = view[count:]
-        return bytes(got)
-
-    def finish(self) -> None:
-        """End it."""
-        self.end.close()
-        end_group(self.process)
 
 
 class Reader:
     """Reads and cuts documents; one event loop's."""
 
     def __init__(
-        self, *, processes: int = PROCESSES, patience: float = PATIENCE, languages: LanguageDetector | None = None
+        self,
+        *,
+        processes: int = PROCESSES,
+        patience: float = PATIENCE,
+        languages: LanguageDetector | None = None,
+        scans: Scans | None = None,
     ) -> None:
-        """Take what finds out the language of documents that don't tell theirs; None: nobody does."""
+        """Take what finds out the language of documents that don't tell theirs, and what reads pictures; None: nobody does."""
         self._slots = asyncio.Semaphore(processes)
         self._beside = self._kept = processes
         self._idle: list[Child] = []
@@ -130,21 +66,34 @@ class Reader:
         self._together = Together(self._ask_to_cut)
         self._patience = patience
         self._languages = languages
+        self._scans = scans
         self._closed = False
 
-    def parser(self, media_type: str, name: str) -> str:
+    def parser(self, media_type: str, name: str, ocr: Ocr = "auto") -> str:
         """Return under which name and version texts made from such content are kept, or raise Unreadable."""
+        if ocr != "off" and is_picture(media_type, name):
+            must_be_installed(self._scans)
+            return f"picture/{VERSION}"
         kind = kind_of(media_type, name)
-        return f"{kind}/{VERSIONS[kind]}"
+        parser = f"{kind}/{VERSIONS[kind]}"
+        if kind == "pdf" and self._scans is not None and ocr != "off":
+            return f"{parser}+ocr{'' if ocr == 'auto' else '-' + ocr}/{VERSION}"
+        return parser
 
-    async def read(self, content: bytes, media_type: str, name: str) -> Text:
+    async def read(
+        self, content: bytes, media_type: str, name: str, ocr: Ocr = "auto", *, most_scanned: int | None = None
+    ) -> Text:
         """Return the text of a document, or raise Unreadable or ReaderDown."""
-        kind = kind_of(media_type, name)
-        if kind in PLAIN and len(content) <= SHORT:
+        kind = "picture" if ocr != "off" and is_picture(media_type, name) else kind_of(media_type, name)
+        if kind == "picture":
+            text = await text_of_picture(content, self._scans, most_scanned)
+        elif kind in PLAIN and len(content) <= SHORT:
             text = read_plain(content, kind)
         else:
             head, body = await self._ask({"op": "read", "kind": kind}, content)
             text = wire.text_of(head, body.decode())
+        if kind == "pdf":
+            text = await complete(text, content, self._scans, ocr, most_scanned)
         if text.language is None and self._languages is not None and kind not in NO_PROSE:
             return replace(text, language=await self._languages.detect(text.text))
         return text
@@ -163,6 +112,8 @@ class Reader:
     async def close(self) -> None:
         """End the processes; requests under way fail."""
         self._closed = True
+        if self._scans is not None:
+            await self._scans.close()
         while self._idle:
             self._idle.pop().finish()
 

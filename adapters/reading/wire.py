@@ -11,6 +11,7 @@ from commands.knowledge.reading import (
     Heading,
     PasswordProtected,
     ReadingLimit,
+    Scanned,
     Text,
     TooLarge,
     Unreadable,
@@ -34,13 +35,14 @@ def request(head: Mapping[str, Any], body: bytes) -> bytes:
 
 def text_document(text: Text) -> dict[str, Any]:
     """Return a text without its characters."""
-    return {
+    document = {
         "pages": list(text.pages),
         "headings": [[each.at, each.level, each.text] for each in text.headings],
         "title": text.title,
         "language": text.language,
         "replaced": text.replaced,
     }
+    return document if text.scanned is None else document | {"ocr": text.scanned.told}
 
 
 def text_of(document: Mapping[str, Any], text: str) -> Text:
@@ -52,6 +54,15 @@ def text_of(document: Mapping[str, Any], text: str) -> Text:
         title=document["title"],
         language=document["language"],
         replaced=int(document["replaced"]),
+        scanned=None if document.get("ocr") is None else scanned_of(document["ocr"]),
+    )
+
+
+def scanned_of(document: Mapping[str, Any]) -> Scanned:
+    """Return which pages are pictures."""
+    return Scanned(
+        pages=[int(page) for page in document["pages"]],
+        unread={int(each["page"]): str(each["reason"])[:500] for each in document["unread"]},
     )
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api.body import read_object
 from api.call import Call, Operation, answer
 from api.commands.documents import LARGEST_JSON, content_of
+from api.queries.documents import SCANNED
 from api.schemas import body_schema
 from commands.knowledge.chunking_preview import PreviewChunking
 from commands.knowledge.document_checks import line, media_type
@@ -107,6 +108,7 @@ OPERATIONS = (
                 "title": {"type": ["string", "null"], "description": "What the document calls itself."},
                 "profile": {"type": ["string", "null"], "description": "The pattern of the profile that fits, if any."},
                 "tokens": {"enum": ["exact", "estimated"], "description": "How sizes were counted."},
+                "ocr": SCANNED,
             },
         },
     ),

@@ -70,6 +70,7 @@ async def one(call: Call) -> Response:
     names = await call.container.log.names({found.source, *(twin.source for twin in twins)})
     shown = document(found, names.get(found.source)) | {
         "language": await call.container.documents_view.language(found),
+        "ocr": await call.container.documents_view.scanned(found),
         "duplicates": [
             {
                 "id": str(twin.id),
@@ -231,6 +232,17 @@ DOCUMENT: dict[str, Any] = {
         "updated_at": TIME,
     },
 }
+SCANNED: dict[str, Any] = {
+    "type": ["object", "null"],
+    "description": "Of a document with pages (from 1) that are pictures: which were read by OCR, and which were not.",
+    "properties": {
+        "pages": {"type": "array", "items": {"type": "integer"}},
+        "unread": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"page": {"type": "integer"}, "reason": TEXT}},
+        },
+    },
+}
 DOCUMENT_ALONE: dict[str, Any] = {
     **DOCUMENT,
     "properties": {
@@ -239,6 +251,7 @@ DOCUMENT_ALONE: dict[str, Any] = {
             "type": ["string", "null"],
             "description": "Of its text, such as `de`; null: not sure, or not read yet.",
         },
+        "ocr": SCANNED,
         "duplicates": {
             "type": "array",
             "description": "Other documents with the very same content, in any source, that one may find; at most 100.",

@@ -71,8 +71,9 @@ class Attachments:
         name = line(file.name, f"{pointer}/name", 1, 200)
         given = media_type(file.media_type, f"{pointer}/media_type")
         try:
-            self.reader.parser(given, name)
-            text = await self.reader.read(file.content, given, name)
+            # OCR takes longer than who sends a message waits.
+            self.reader.parser(given, name, "off")
+            text = await self.reader.read(file.content, given, name, "off")
         except Unreadable as error:
             raise type(error)(f"{name}: {error}", code=error.error_code) from None
         return {

@@ -14,6 +14,9 @@ from commands.ports import Things
 from domain.errors import Invalid
 from domain.knowledge_source import profile_of
 
+MOST_SCANNED = 3
+"""Pages that are read by OCR while somebody waits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewChunking:
@@ -51,7 +54,7 @@ class ChunkingPreviews:
         reader = self.cutter.reader
         known_as = read_as(profile, asked.media_type, asked.name)
         parser = reader.parser(*known_as)
-        text = await reader.read(asked.content, *known_as)
+        text = await reader.read(asked.content, *known_as, most_scanned=MOST_SCANNED)
         chunks = await self.cutter.cut(text, settings, None if model is None else str(model))
         first = chunks[: asked.most]
         paths = headings_above([chunk.start for chunk in first], text.headings)
@@ -62,6 +65,7 @@ class ChunkingPreviews:
             "parser": parser.partition("/")[0],
             "title": text.title,
             "profile": profile.get("glob"),
+            "ocr": None if text.scanned is None else text.scanned.told,
             "tokens": counted(settings),
         }
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from commands.knowledge.reading import Chunk, Text
 from domain.document import Document
 from domain.errors import DomainError
-from domain.knowledge_source import KnowledgeSource, profile_of
+from domain.knowledge_source import KnowledgeSource, Ocr, profile_of
 
 CUTTER = "1"
 """Version of the way texts are cut: part of what chunks are kept under."""
@@ -27,8 +27,8 @@ class Entry:
     parser: str = ""
 
     @cached_property
-    def read_as(self) -> tuple[str, str]:
-        """The media type and name by which its content is read."""
+    def read_as(self) -> tuple[str, str, Ocr]:
+        """The media type and name by which its content is read, and whether by OCR."""
         profiles = self.source.indexes[str(self.index)]["chunking"].get("profiles", ())
         profile = {} if self.document.written else profile_of(profiles, names_of(self.document)) or {}
         return read_as(profile, self.document.content["media_type"], name_of(self.document))
@@ -164,10 +164,11 @@ def settings_of(chunking: Mapping[str, Any], profile: Mapping[str, Any]) -> dict
     return {name: value for name, value in own.items() if name not in ("profiles", *kept)} | kept
 
 
-def read_as(profile: Mapping[str, Any], media_type: str, name: str) -> tuple[str, str]:
-    """Return the media type and name by which a content is read."""
+def read_as(profile: Mapping[str, Any], media_type: str, name: str) -> tuple[str, str, Ocr]:
+    """Return the media type and name by which a content is read, and whether by OCR."""
     parser = profile.get("parser")
-    return (media_type, name) if parser is None else (READ_AS[parser], "")
+    ocr: Ocr = profile.get("ocr") or "auto"
+    return (media_type, name, ocr) if parser is None else (READ_AS[parser], "", ocr)
 
 
 def names_of(document: Document) -> list[str]:

@@ -209,10 +209,13 @@ class IndexDocuments:
             self._fail(part, entry, Unreadable("Its content is not stored any more: give it again."))
             return None
         try:
-            return await self.cutter.reader.read(content, *entry.read_as)
+            text = await self.cutter.reader.read(content, *entry.read_as)
         except DomainError as error:
             self._fail(part, entry, error)
             return None
+        if text.scanned is not None:  # OCR takes long: should this process be ended, it is not done again
+            await self.texts.keep_texts({(entry.content, entry.parser): text})
+        return text
 
     async def _cut(self, part: Part, entry: Entry, text: Text) -> Cut | None:
         try:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from domain.errors import DomainError
+
+if TYPE_CHECKING:  # a process that reads needs nothing else of the domain
+    from domain.knowledge_source import Ocr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +21,26 @@ class Heading:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """Pages (from 1) that are pictures: those that were read by OCR, and those that were not, each with the reason."""
+
+    pages: Sequence[int] = ()
+    unread: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The public form."""
+        unread = [{"page": page, "reason": reason} for page, reason in sorted(self.unread.items())]
+        return {"pages": list(self.pages), "unread": unread}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Text:
     """What a document says. Offsets count the characters of `text`.
 
     `pages` holds the offset at which each page begins, none where the document has no pages.
     `replaced` counts what was no text (NUL, lone surrogates, undecodable bytes) and is U+FFFD now.
+    `scanned` tells of pages that are pictures; None: there are none.
     """
 
     text: str
@@ -31,6 +49,7 @@ class Text:
     title: str | None = None
     language: str | None = None
     replaced: int = 0
+    scanned: Scanned | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +129,20 @@ class ReaderDown(DomainError):
 class DocumentReader(Protocol):
     """Reads documents in limited child processes."""
 
-    def parser(self, media_type: str, name: str) -> str:
+    def parser(self, media_type: str, name: str, ocr: "Ocr" = "auto") -> str:
         """Return under which name and version texts made from such content are kept, such as `pdf/1`.
 
         `media_type` may be empty; `name` is a file's name or any other. Raises Unreadable where no
         such document can be read.
         """
 
-    async def read(self, content: bytes, media_type: str, name: str) -> Text:
-        """Return the text of a document, or raise Unreadable or ReaderDown."""
+    async def read(
+        self, content: bytes, media_type: str, name: str, ocr: "Ocr" = "auto", *, most_scanned: int | None = None
+    ) -> Text:
+        """Return the text of a document, or raise Unreadable or ReaderDown.
+
+        At most `most_scanned` pages are read by OCR (None: as many as are allowed here), which takes seconds for each.
+        """
 
     async def cut(self, text: Text, chunking: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> Sequence[Chunk]:
         """Cut a text by a knowledge source's `chunking` (strategy, size, overlap); raises the same.

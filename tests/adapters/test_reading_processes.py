@@ -12,7 +12,8 @@ import pytest
 
 from adapters.reading import together
 from adapters.reading.cutting import cut
-from adapters.reading.reader import Child, Reader
+from adapters.reading.process import Child
+from adapters.reading.reader import Reader
 from commands.knowledge.reading import ReadingLimit, Text, Unreadable
 from tests.support.files import a_docx, a_locked_pdf, a_pdf, without_styles
 from tests.support.processes import emptied, parts, processes_of, what_it_holds
@@ -59,10 +60,11 @@ TRIED = """
 import json, os, socket, subprocess, sys, threading
 from adapters.reading.lean import load_leanly
 load_leanly()
-from adapters.reading import child
+from adapters.reading import child, serving
 child.load()
-child.be_limited()
-child.limit_time()
+serving.find_no_more_modules()
+serving.be_limited()
+serving.limit_time()
 told = {"loaded": [name for name in ("domain.errors", "domain.agent", "llama_index.core.schema", "llama_index.core.indices", "sqlalchemy") if name in sys.modules]}
 def tried(name, attempt):
     try:
@@ -106,8 +108,8 @@ def test_a_reading_process_can_open_no_file_and_no_connection(tmp_path: Path):
 
 def test_a_reading_process_takes_less_time_than_it_would_where_the_system_allows_less():
     program = (
-        "import resource; from adapters.reading import child\n"
-        "resource.setrlimit(resource.RLIMIT_CPU, (60, 100)); child.limit_time()\n"
+        "import resource; from adapters.reading import serving\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (60, 100)); serving.limit_time()\n"
         "print(*resource.getrlimit(resource.RLIMIT_CPU))"
     )
     env = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}

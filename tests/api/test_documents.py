@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from commands.knowledge.reading import Scanned
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.server import Running, serving
@@ -192,6 +193,20 @@ async def test_a_document_is_indexed_its_job_told_and_its_text_read(reading: Run
     assert [each["external_id"] for each in (await reading.get(f"{DOCUMENTS}?status=failed"))["items"]] == ["b"]
     again = await reading.call("POST", DOCUMENTS, texts(a="one\ntwo"))
     assert (again.status_code, again.json()["documents"][0]["status"]) == (200, "indexed")
+
+
+async def test_a_document_tells_which_pages_were_read_by_ocr_and_why_others_were_not(
+    database: Database, tmp_path: Path
+):
+    reader = PlainReader()
+    reader.scanned["a"] = Scanned(pages=[1, 3], unread={2: "Reading it took too much memory."})
+    async with serving(database, tmp_path, reader=reader) as running:
+        await running.do("POST", "/v1/knowledge-sources", {"name": "handbook", "type": "files"})
+        made = await running.do("POST", DOCUMENTS, texts(a="one", b="two"))
+        await finished(running, made["job_id"])
+        scan, plain = [await running.get(f"{DOCUMENTS}/{each['id']}") for each in made["documents"]]
+    assert scan["ocr"] == {"pages": [1, 3], "unread": [{"page": 2, "reason": "Reading it took too much memory."}]}
+    assert plain["ocr"] is None
 
 
 async def test_a_document_that_failed_is_tried_again(reading: Running):

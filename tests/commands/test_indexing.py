@@ -11,7 +11,7 @@ from adapters.projection_runner import upkeep as tending
 from commands.knowledge import index_building
 from commands.knowledge.document import INDEX_DOCUMENT
 from commands.knowledge.knowledge_source import FILL_INDEX, SwitchIndex
-from commands.knowledge.reading import ReaderDown
+from commands.knowledge.reading import ReaderDown, Scanned
 from domain.knowledge_source import KnowledgeSource
 from tests.support.indexing import ASKED, GIVEN, Indexing, embedded, installed
 from tests.support.model_server import server_error
@@ -250,6 +250,22 @@ async def test_a_change_of_profiles_makes_nothing_anew_of_what_it_does_not_touch
     assert thing.index == thing.newest_index
     assert indexing.reader.cut_texts[cut:] == ["one line\nand another"]
     assert embedded(indexing.server)[before:] == ["one line\nand another"]
+
+
+async def test_a_profile_says_whether_a_document_is_read_by_ocr(indexing: Indexing):
+    await indexing.change(profiles=[{"glob": "*.pdf", "ocr": "always"}])
+    await indexing.add({"a.pdf": "one", "b.txt": "two"})
+    await indexing.settled()
+    assert (indexing.reader.ocr["a.pdf"], indexing.reader.ocr["b.txt"]) == ("always", "auto")
+
+
+async def test_what_ocr_has_read_is_not_read_again_after_a_failure_beside_it(indexing: Indexing):
+    indexing.reader.scanned["scan"] = Scanned(pages=[1])
+    indexing.reader.broken.add("other")
+    await indexing.add({"scan": "took long", "other": "is read later"})
+    await indexing.settled()
+    assert sorted(indexing.reader.read_names) == ["other", "other", "scan"]
+    assert await indexing.found("took long", mode="lexical", limit=1) == ["took long"]
 
 
 async def test_a_profile_names_the_parser_and_a_title_or_path_may_fit_it(indexing: Indexing):

@@ -95,6 +95,19 @@ def test_profiles_and_what_is_made_of_chunks_begin_an_index_and_their_limit_of_c
     given(source).when(lambda s: s.build_index(**wanted)).then_nothing()
 
 
+def test_a_profile_that_says_nothing_of_ocr_is_as_it_was_and_one_that_does_begins_an_index():
+    source = with_index()
+    source.change(source.definition | {"profiles": [{"glob": "*.pdf"}]})
+    assert source.definition["profiles"] == [{"glob": "*.pdf", "parser": None, "chunking": None}]
+    source.build_index(embedding_model=None, space=None)
+    source.change(source.definition | {"profiles": [{"glob": "*.pdf", "ocr": "auto"}]})
+    given(source).when(lambda s: s.build_index(embedding_model=None, space=None)).then(
+        (KnowledgeSource.IndexStarted, {"index": 3})
+    )
+    with pytest.raises(Invalid):
+        source.change(source.definition | {"profiles": [{"glob": "*.pdf", "ocr": "perhaps"}]})
+
+
 def test_the_first_pattern_that_one_of_the_names_fits_is_the_profile():
     profiles = [{"glob": "docs/*.md"}, {"glob": "*.md"}, {"glob": "Report [0-9]*"}]
     assert profile_of(profiles, ["docs/deep/a.md"]) == profiles[0]

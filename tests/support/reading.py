@@ -5,30 +5,43 @@ from dataclasses import replace
 from typing import Any, NoReturn
 from uuid import UUID
 
-from commands.knowledge.reading import Chunk, Text, Tokenizer, Unreadable, UnsupportedMediaType
+from commands.knowledge.reading import Chunk, Scanned, Text, Tokenizer, Unreadable, UnsupportedMediaType
 from domain.errors import DomainError, NotFound
+from domain.knowledge_source import Ocr
 
 
 class PlainReader:
-    """Reads UTF-8 behind the port; counts what it is asked, and may fail."""
+    """Reads UTF-8 behind the port; counts what it is asked, and may fail.
+
+    `scanned` says by name of which documents pages are pictures; `broken` names those at which it fails unforeseen, once.
+    """
 
     def __init__(self) -> None:
         self.read_names: list[str] = []
         self.cut_texts: list[str] = []
         self.failure: DomainError | None = None
+        self.ocr: dict[str, Ocr] = {}
+        self.scanned: dict[str, Scanned] = {}
+        self.broken: set[str] = set()
 
-    def parser(self, media_type: str, name: str) -> str:
+    def parser(self, media_type: str, name: str, ocr: Ocr = "auto") -> str:
         if media_type == "image/png":
             raise UnsupportedMediaType("No parser reads image/png.")
         return "plain/1"
 
-    async def read(self, content: bytes, media_type: str, name: str) -> Text:
+    async def read(
+        self, content: bytes, media_type: str, name: str, ocr: Ocr = "auto", *, most_scanned: int | None = None
+    ) -> Text:
         self.read_names.append(name)
+        self.ocr[name] = ocr
+        if name in self.broken:
+            self.broken.remove(name)
+            raise RuntimeError(name)
         if self.failure is not None:
             raise self.failure
         if not content.strip():
             raise Unreadable("The document is empty.")
-        return Text(text=content.decode())
+        return Text(text=content.decode(), scanned=self.scanned.get(name))
 
     async def cut(self, text: Text, chunking: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> Sequence[Chunk]:
         self.cut_texts.append(text.text)
