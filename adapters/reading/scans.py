@@ -33,8 +33,8 @@ NOT_TRIED = "It was not tried: pages before it ended the process that read them,
 MOST_PAGES = 200
 """Pages of a document that are read, where nothing else is said."""
 
-PATIENCE = 120.0
-"""Seconds that a page may take."""
+PATIENCE = 300.0
+"""Seconds that a page may take, on a busy machine too; what it may take of a processor is less."""
 
 STARTS = 120.0
 """Seconds that the start of a process may take."""

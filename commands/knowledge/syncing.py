@@ -34,6 +34,9 @@ from domain.errors import Archived, DomainError, Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource
 from domain.sync import TOTALS, Sync
 
+TAKEN = ("added", "changed", "unchanged")
+"""What became of documents that the source has, and that are here."""
+
 FETCHED_AT_ONCE = 8
 MOST_DOCUMENTS = 50
 LOOK_EVERY = 1000
@@ -156,11 +159,15 @@ class Syncer:
             await self._list()
         counted = Counter(await self.work.items.totals(self.source.id, self.sync.id))
         totals = Counter({name: counted[name] for name in TOTALS})
+        reason = "The errors of this sync say why."
         while items := await self._next():
             settled, errors = await self._take(items)
             totals.update(each.outcome for each in settled)
             await self._note(totals, errors)
             await self.work.items.settle(self.source.id, settled)
+            reason = errors[0]["reason"] if errors else reason
+        if totals["failed"] and not any(totals[name] for name in TAKEN):
+            raise SourceUnavailable(f"Nothing of what the source lists could be taken. {reason}", code="nothing_taken")
         while gone := await self._gone():
             for document in gone:
                 await self._remove(document)

@@ -173,7 +173,7 @@ async def test_pages_that_take_too_long_are_told_and_soon_no_more_are_tried(
 
     monkeypatch.setattr(Child, "exchange", late)
     text = await ocr._scans.read(b"", "pdf", None)
-    assert [("more than 120 seconds" in reason) for reason in text.unread.values()] == [True, True, True, False, False]
+    assert [("more than 300 seconds" in reason) for reason in text.unread.values()] == [True, True, True, False, False]
     assert "not tried" in text.unread[5]
 
 

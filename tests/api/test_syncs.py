@@ -253,6 +253,22 @@ async def test_a_document_that_fails_harms_no_other_and_is_tried_by_the_next_syn
     assert sorted(counting.fetched) == ["b.txt", "c.txt"]
 
 
+async def test_a_sync_that_could_take_nothing_at_all_has_failed_and_deletes_nothing(folder: Folder, counting: Counting):
+    folder.write(a="one", b="two")
+    await sync_of(folder, await folder.begin(), counting)()
+    (folder.path / "a.txt").unlink()
+    folder.write(b="two, changed")
+    counting.failing["b.txt"] = NotFetched("b.txt may not be asked.")
+    await sync_of(folder, id := await folder.begin(), counting)()
+    failed = await read(folder, id)
+    assert (failed["state"], failed["counts"]) == ("failed", counts(listed=1, failed=1))
+    assert failed["error"]["code"] == "nothing_taken" and "b.txt may not be asked." in failed["error"]["reason"]
+    assert set(await folder.documents()) == {"a.txt", "b.txt"}
+    counting.failing.clear()
+    await sync_of(folder, id := await folder.begin(), counting)()
+    assert (await read(folder, id))["counts"] == counts(listed=1, changed=1, removed=1)
+
+
 async def test_a_source_that_goes_away_in_the_middle_keeps_what_was_taken_and_deletes_nothing(
     folder: Folder, counting: Counting
 ):
