@@ -22,6 +22,7 @@ Glossary
     subject     whom a conversation or a run is for
     tool        what another machine does when it is asked: an operation of an API, or a tool of MCP
     turn        what a person says in a conversation, and what comes of it
+    file        what a person gives with a message: a document of the private source that the conversation is
     channel     a way from outside to an agent
     research    a question looked into, part by part, before it is answered
     reference   an id or a name by which one thing means another
