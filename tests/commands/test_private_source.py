@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from commands.agents.agent_talk import Course
 from commands.configuration import resolved
 from commands.conversations.attachments import FilesOfTurn
 from commands.conversations.index_files import IndexFiles
@@ -28,7 +29,7 @@ from tests.domain.test_conversation import asked
 from tests.domain.test_conversation_files import a_file
 from tests.support.model_server.vectors import by_words
 from tests.support.reading import PlainReader
-from tests.support.scripted_agents import MODEL, Agents
+from tests.support.scripted_agents import MODEL, Agents, calls, reply_in
 
 LONG = "\n\n".join(f"Paragraph {number} says nothing." for number in range(30))
 CELLAR = f"{LONG}\n\nThe archive is in the cellar.\n\n{LONG}"
@@ -227,6 +228,22 @@ async def test_a_turn_that_goes_on_has_the_passages_that_it_began_with_under_the
     elsewhere = replace(files.found[0], source_id=uuid4(), text="")
     again = await files_of(world, conversation, turn, given=[*without_texts, elsewhere])
     assert again.told() == files.told()
+
+
+async def test_what_stands_in_the_messages_is_cited_by_the_agent_that_is_told_it_and_by_no_other():
+    actions = [{"type": "agent", "tool": "other", "function": "ask_other"}]
+    world = World()
+    world.agents.make(Agent, "other", instructions="You help, too.")
+    world.agents.make(Agent, "first", instructions="You ask.", actions=actions)
+    conversation, turn = world.put(CELLAR)
+    files = await files_of(world, conversation, turn)
+    steps = [calls("ask_other", message="Where?"), "There [1].", "In the cellar [1]."]
+    pieces = await world.agents.ask("first", "Where?", steps=steps, course=Course(told=files.found))
+    reply = reply_in(pieces)
+    assert reply.content == "In the cellar [1]." and [each["marker"] for each in reply.citations] == ["[1]"]
+    assert reply.citations[0]["document_id"] == str(files.found[0].document_id)
+    [told] = [done.told for done in world.agents.done if done.call.name == "ask_other"]
+    assert "There" in told and "[1]" not in told, "who is asked in between was told none"
 
 
 async def test_research_searches_by_itself_and_is_told_nothing_before():
