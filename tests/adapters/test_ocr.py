@@ -41,8 +41,11 @@ async def ocr() -> AsyncIterator[Reader]:
     await made.close()
 
 
-def child_of(ocr: Reader) -> Child:
-    assert ocr._scans is not None and ocr._scans._child is not None
+async def child_of(ocr: Reader) -> Child:
+    """Return the process, started if need be; no page is read for it."""
+    assert ocr._scans is not None
+    await ocr._scans.read(file_of(a_scan(), "PNG"), "picture", None, 0)
+    assert ocr._scans._child is not None
     return ocr._scans._child
 
 
@@ -118,17 +121,18 @@ async def test_huge_pictures_are_refused_before_anything_of_them_is_unpacked(ocr
 
 @module_loop
 async def test_the_process_that_reads_pictures_is_limited_and_knows_no_secret(ocr: Reader):
-    place = Path("/proc") / str(child_of(ocr).process.pid)
+    child = await child_of(ocr)
+    place = Path("/proc") / str(child.process.pid)
     limits = dict(parts(line) for line in (place / "limits").read_text().splitlines()[1:])
     for name in ("Max open files", "Max file size", "Max core file size", "Max processes"):
         assert limits[name] == "0", name
     assert limits["Max cpu time"].isdigit() and limits["Max address space"].isdigit()
-    assert CANARY not in what_it_holds(child_of(ocr).process.pid)
+    assert CANARY not in what_it_holds(child.process.pid)
 
 
 @module_loop
 async def test_what_reads_pictures_tells_nobody_and_keeps_nothing(ocr: Reader):
-    child = child_of(ocr)
+    child = await child_of(ocr)
     assert len(os.listdir(f"/proc/{child.process.pid}/task")) == 1, "no thread that could"
     _, *held = what_it_holds(child.process.pid).split("', '")
     assert all("/dev/null" in each or "socket:" in each for each in held), held
@@ -136,7 +140,7 @@ async def test_what_reads_pictures_tells_nobody_and_keeps_nothing(ocr: Reader):
 
 @module_loop
 async def test_a_page_that_ends_the_process_costs_no_other(ocr: Reader, monkeypatch: pytest.MonkeyPatch):
-    child = child_of(ocr)
+    child = await child_of(ocr)
     asked = child.exchange
 
     async def ended(request: bytes) -> tuple[bytes, bytes] | None:
@@ -154,9 +158,7 @@ async def test_a_page_that_ends_the_process_costs_no_other(ocr: Reader, monkeypa
 async def test_a_process_without_work_ends(ocr: Reader, monkeypatch: pytest.MonkeyPatch):
     assert ocr._scans is not None
     monkeypatch.setattr(ocr._scans, "_kept", 0.0)
-    monkeypatch.setattr(ocr._scans, "most_pages", 0)
-    await ocr._scans.read(file_of(a_scan("not read"), "PNG"), "picture", None)
-    await emptied(child_of(ocr).process.pid)
+    await emptied((await child_of(ocr)).process.pid)
     assert ocr._scans._child is None
 
 
