@@ -93,4 +93,4 @@ def secrets(thing: Configuration) -> dict[str, Any]:
 
 def rfc3339(moment: datetime) -> str:
     """Return a time as RFC 3339 text in UTC, with microseconds."""
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"

@@ -1,6 +1,7 @@
 """What happened, in plain words: the sentence that stands with each event."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from eventsourcing.domain import Aggregate
@@ -27,48 +28,22 @@ UNREADABLE = "Something that this version of Magnet can't read: use a newer one"
 
 def summary(event: object) -> str:
     """Say in plain words what happened; never what persons said."""
-    match event:
-        case Created(name=name):
-            return f"Created '{name}'"
-        case Described():
-            return "Changed title or description"
-        case Tagged(tags=[]):
-            return "Removed all tags"
-        case Tagged(tags=tags):
-            return f"Tagged as {', '.join(tags)}"
-        case Published(version=version, label=label):
-            return f"Published version {version} as {label}"
-        case LabelRemoved(label=label):
-            return f"Removed the label {label}"
-        case RolledBack(to_version=version):
-            return f"Rolled back to version {version}"
-        case SecretSet(field=field):
-            return f"Set the secret {field}"
-        case SecretCleared(field=field, cause="origin_changed"):
-            return f"Cleared the secret {field}, because the address moved to another origin"
-        case SecretCleared(field=field):
-            return f"Cleared the secret {field}"
-        case ArchivedAway():
-            return "Revoked" if isinstance(event, ApiKey.ArchivedAway) else "Archived"
-        case Restored():
-            return "Restored"
-        case DefaultModel.Created(kind=kind):
-            return f"Chose the first default {kind} model"
-        case DefaultModel.Chosen(model_id=None):
-            return "Chose no model as the default"
-        case DefaultModel.Chosen():
-            return "Chose another default model"
-        case Tag.Created(tag=tag):
-            return f"Noted the tag {tag}, to rename it"
-        case Tag.Renamed(to=to, things=things):
-            return f"Renamed to {to} on {counted(things, 'thing')}"
-        case Aggregate.Event():
-            topic = get_topic(type(event))
-            said = SAID.get(topic)
-            # What says no more than that it happened is named for it.
-            return topic.partition(".")[2].replace("_", " ").capitalize() if said is None else said(event)
-        case _:
-            return UNREADABLE
+    cls: Any = type(event)
+    return _said_by(cls)(event)
+
+
+@cache
+def _said_by(cls: type[Any]) -> Callable[[Any], str]:
+    """Return what says what happened, found once for each class of events: this is asked for every event that leaves."""
+    for classes, said in SHARED.items():
+        if issubclass(cls, classes):
+            return said
+    if not issubclass(cls, Aggregate.Event):
+        return lambda _: UNREADABLE
+    topic = get_topic(cls)
+    # What says no more than that it happened is named for it.
+    name = topic.partition(".")[2].replace("_", " ").capitalize()
+    return SAID.get(topic, lambda _: name)
 
 
 def counted(number: int, word: str) -> str:
@@ -134,3 +109,27 @@ SAID: Mapping[str, Callable[[Any], str]] = {
     "webhook.activity_changed": switched,
 }
 """What a kind's own events say."""
+
+SHARED: Mapping[type, Callable[[Any], str]] = {
+    Created: lambda e: f"Created '{e.name}'",
+    Described: lambda _: "Changed title or description",
+    Tagged: lambda e: f"Tagged as {', '.join(e.tags)}" if e.tags else "Removed all tags",
+    Published: lambda e: f"Published version {e.version} as {e.label}",
+    LabelRemoved: lambda e: f"Removed the label {e.label}",
+    RolledBack: lambda e: f"Rolled back to version {e.to_version}",
+    SecretSet: lambda e: f"Set the secret {e.field}",
+    SecretCleared: lambda e: (
+        f"Cleared the secret {e.field}"
+        f"{', because the address moved to another origin' if e.cause == 'origin_changed' else ''}"
+    ),
+    ApiKey.ArchivedAway: lambda _: "Revoked",
+    ArchivedAway: lambda _: "Archived",
+    Restored: lambda _: "Restored",
+    DefaultModel.Created: lambda e: f"Chose the first default {e.kind} model",
+    DefaultModel.Chosen: lambda e: (
+        "Chose no model as the default" if e.model_id is None else "Chose another default model"
+    ),
+    Tag.Created: lambda e: f"Noted the tag {e.tag}, to rename it",
+    Tag.Renamed: lambda e: f"Renamed to {e.to} on {counted(e.things, 'thing')}",
+}
+"""What events say that several kinds have, or that are known by their class; of several that fit, the first."""

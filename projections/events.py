@@ -1,13 +1,12 @@
 """The public form of an event: what `/v1/events`, streams, webhooks and Kafka show of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
 from typing import Any, Protocol
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
-from domain.named_ids import named_id
+from domain.named_ids import named_id_text
 from projections.documents import rfc3339
 from projections.event_summaries import summary
 from projections.recorded import LogEntry
@@ -30,22 +29,22 @@ async def public_events(entries: Sequence[LogEntry], names: Names) -> list[dict[
     return [public_event(entry, known.get(entry.stream)) for entry in entries]
 
 
-def event_id(stream: UUID, version: int) -> UUID:
+def event_id(stream: UUID, version: int) -> str:
     """Return an event's id: uuid5(stream id, version as decimal text), so that anyone can work it out."""
-    return named_id(stream, b"%d" % version)
+    return named_id_text(stream, b"%d" % version)
 
 
 def public_event(entry: LogEntry, name: str | None) -> dict[str, Any]:
     """Return an entry's public form; `data` is null where this Magnet can't read the event."""
     return {
         "position": entry.position,
-        "id": str(event_id(entry.stream, entry.version)),
+        "id": event_id(entry.stream, entry.version),
         "type": entry.topic,
         "kind": entry.topic.partition(".")[0],
         "aggregate_id": str(entry.stream),
         "name": name,
         "version": entry.version,
-        "recorded_at": rfc3339(entry.recorded_at.astimezone(UTC)),
+        "recorded_at": rfc3339(entry.recorded_at),
         "actor": {"type": entry.actor_type, "id": entry.actor_id, "name": entry.actor_name},
         "reason": entry.reason,
         "correlation_id": entry.correlation_id,
@@ -60,9 +59,8 @@ def data(event: object) -> dict[str, Any] | None:
     """Return the event's own fields, upcast to their present form."""
     if not isinstance(event, Aggregate.Event):
         return None
-    personal = getattr(event, "PERSONAL", frozenset[str]())
-    return {
-        field: PERSONAL if field in personal and value is not None else value
-        for field, value in vars(event).items()
-        if field not in NOT_DATA
-    }
+    fields = {field: value for field, value in vars(event).items() if field not in NOT_DATA}
+    for field in getattr(event, "PERSONAL", ()):
+        if fields.get(field) is not None:
+            fields[field] = PERSONAL
+    return fields

@@ -52,9 +52,10 @@ e.correlation_id COLLATE "C" = %(correlation)s
 -- name: fits_reason
 strpos(lower(e.reason), lower(%(reason)s)) > 0
 
--- name: by_position  -- nothing else leads to them
+-- name: by_position  -- nothing else leads to them; positions have no gaps, and a planner that knows nothing of the log
+-- yet would sort all that follows
 SELECT e.notification_id AS position FROM magnet.magnet_events e
-WHERE {fitting}
+WHERE {fitting} AND e.notification_id <= (SELECT low FROM bounds) + %(limit)s
 ORDER BY e.notification_id LIMIT %(limit)s
 
 -- name: by_aggregate  -- in a stream the order of versions is that of positions; `+ 0` keeps the index on positions

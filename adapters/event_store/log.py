@@ -7,7 +7,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from eventsourcing.persistence import StoredEvent
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.choosing import COUNTED, LogFilter, counting, rarest, statement
@@ -143,10 +142,10 @@ class EventLog:
 
     async def find(self, id: UUID) -> LogEntry | None:
         """Return the event of an id; looked for from the newest on, since an id is worked out and not stored."""
-        before = END
+        before, wanted = END, str(id)
         while rows := await self._rows("identities", {"before": before, "limit": IDENTITIES}):
             for number, (position, stream, version) in enumerate(rows, 1):
-                if event_id(stream, version) == id:
+                if event_id(stream, version) == wanted:
                     return await self.at(position)
                 if not number % BREATH:
                     await asyncio.sleep(0)
@@ -169,31 +168,19 @@ class EventLog:
         return {stream: self._names.get(stream) for stream in wanted}
 
     def _entries(self, rows: Sequence[Any]) -> list[LogEntry]:
+        decode = self._decode
         return [
             LogEntry(
-                position=row[0],
-                stream=row[1],
-                version=row[2],
-                recorded_at=row[3],
-                event=self._decode(row[1], row[2], row[4], row[5]),
-                topic=row[4],
-                actor_type=row[6],
-                actor_id=row[7],
-                actor_name=row[8],
-                correlation_id=row[9],
-                causation_id=row[10],
-                reason=row[11],
-                hash=bytes(row[12]),
-                size=len(row[5]),
+                position, stream, version, recorded_at, decode(stream, version, topic, state), topic,
+                actor_type, actor_id, actor_name, correlation, causation, reason, hash, len(state),
             )
-            for row in rows
-        ]
+            for position, stream, version, recorded_at, topic, state,
+                actor_type, actor_id, actor_name, correlation, causation, reason, hash in rows
+        ]  # fmt: skip
 
     def _decode(self, stream: UUID, version: int, topic: str, state: Any) -> Any:
         try:
-            return self._mapper.to_domain_event(
-                StoredEvent(originator_id=stream, originator_version=version, topic=topic, state=bytes(state))
-            )
+            return self._mapper.decoded(stream, version, topic, bytes(state))
         except Exception as error:  # told by whoever meets it, where the stream can be set aside
             return Undecodable(error)
 

@@ -60,25 +60,29 @@ class EventMapper(Mapper[UUID]):
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
         """Return the domain event, upcast to the present version of its class."""
-        topic = stored_event.topic
+        stream = cast(UUID, stored_event.originator_id)
+        return self.decoded(stream, stored_event.originator_version, stored_event.topic, stored_event.state)
+
+    def decoded(self, stream: UUID, version: int, topic: str, state: bytes) -> DomainEventProtocol[UUID]:
+        """Return what `to_domain_event` does; whoever reads much of the log makes no StoredEvent of each event."""
         cls = self._classes.get(topic)
         if cls is None:
             raise UnknownTopic(
-                f"Event {stored_event.originator_id}/{stored_event.originator_version} has the topic "
-                f"'{topic}', which this version of Magnet does not know: use a newer one."
+                f"Event {stream}/{version} has the topic '{topic}', which this version of Magnet does not know: "
+                "use a newer one."
             )
         if topic in self._versioned:
-            return super().to_domain_event(stored_event)
-        state = self.transcoder.decode(stored_event.state)
-        state["originator_id"] = stored_event.originator_id
-        state["originator_version"] = stored_event.originator_version
-        if "originator_topic" in state and state["originator_topic"] not in self._originators:
+            return super().to_domain_event(StoredEvent(stream, version, topic, state))
+        fields = self.transcoder.decode(state)
+        fields["originator_id"] = stream
+        fields["originator_version"] = version
+        if "originator_topic" in fields and fields["originator_topic"] not in self._originators:
             raise UnknownTopic(
-                f"Event {stored_event.originator_id}/{stored_event.originator_version} creates something "
-                "that this version of Magnet does not know: use a newer one."
+                f"Event {stream}/{version} creates something that this version of Magnet does not know: "
+                "use a newer one."
             )
         event = cast(DomainEventProtocol[UUID], object.__new__(cls))
-        object.__setattr__(event, "__dict__", state)
+        object.__setattr__(event, "__dict__", fields)
         return event
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> StoredEvent:

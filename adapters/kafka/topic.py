@@ -18,6 +18,7 @@ from aiokafka.partitioner import murmur2
 from projections.integration_events import CONTENT_TYPE, Envelope
 
 POSITION = "position"
+CONTENT = ("content-type", CONTENT_TYPE.encode())
 LARGEST_BATCH = 1_000_000
 MOST_REPLICAS = 3
 """Of a topic that is made here, where there are so many brokers."""
@@ -101,7 +102,7 @@ class EventTopic:
                     "key": message.key,
                     "value": message.value,
                     "timestamp": None,
-                    "headers": [("content-type", CONTENT_TYPE.encode()), (POSITION, b"%d" % message.position)],
+                    "headers": [CONTENT, (POSITION, b"%d" % message.position)],
                 }
                 if batch.append(**fields) is None:
                     sent.append(await self._producer.send_batch(batch, self._settings.topic, partition=partition))

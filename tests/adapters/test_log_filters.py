@@ -147,6 +147,24 @@ async def test_the_events_of_a_thing_are_found_without_going_through_the_positio
     assert "BitmapAnd" not in plan
 
 
+async def test_a_page_of_a_log_of_which_no_statistics_are_known_is_not_sought_in_all_that_follows(
+    side: ReadSide, database: Database
+):
+    await written(side)
+    values = {"after": 10, "limit": 20, "heaviest": END, **LogFilter().parameters}
+    with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+        for misled in ("SET enable_indexscan = off", "SET enable_seqscan = off"):  # as by a guess in a log that is long
+            connection.execute(misled)
+        query = SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + choosing.statement(LogFilter())
+        [[plan]] = connection.execute(query, values).fetchall()
+    assert max(rows_met(plan[0]["Plan"])) == 20
+
+
+def rows_met(node: dict[str, Any]) -> list[float]:
+    """Return how many rows each step of a plan has had."""
+    return [node["Actual Rows"] * node["Actual Loops"], *itertools.chain(*map(rows_met, node.get("Plans", [])))]
+
+
 async def test_what_is_read_ends_with_the_event_that_makes_it_heavy(side: ReadSide):
     entries = await written(side, 20)
     first = sum(entry.size for entry in entries[:5])
