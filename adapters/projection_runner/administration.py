@@ -20,7 +20,7 @@ from domain.errors import NotFound
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Where a projection stands; `checksum` is None where it wasn't asked for or nothing is built yet.
+    """Where a projection stands; `checksum` is None where it wasn't asked for, nothing is built yet or any is rebuilt.
 
     `rebuilt` is the position of the one that is built beside it, None where none is.
     """
@@ -70,8 +70,11 @@ class ProjectionAdministration:
     async def status(self, *, checksums: bool = True) -> list[Status]:
         """Return where each projection stands."""
         head = await self._log.head()
+        rows = await self._rows("status", {})
+        # A checksum reads every row, and whoever waits for rebuilds asks again and again.
+        checksums = checksums and not any(rebuilding and owned for _, _, rebuilding, _, _, _, owned in rows)
         found = []
-        for name, position, rebuilding, updated_at, quarantined, rebuilt, owned in await self._rows("status", {}):
+        for name, position, rebuilding, updated_at, quarantined, rebuilt, owned in rows:
             if name not in self._models and name not in self._followers:
                 continue  # a newer Magnet's, or one that was retired
             lag = max(0, head - position)

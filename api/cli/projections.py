@@ -75,8 +75,10 @@ def rebuild(
         elif not wait:
             line(f"{name} will be rebuilt.")
         else:
-            same = before is not None and before.get("checksum") == now.get("checksum")
-            line(f"{name} is rebuilt up to {now['position']}; its checksum is {'the same' if same else 'another'}.")
+            sums = {each and each.get("checksum") for each in (before, now)}
+            # None is counted while others are rebuilt.
+            told = "" if None in sums else f"; its checksum is {'the same' if len(sums) == 1 else 'another'}"
+            line(f"{name} is rebuilt up to {now['position']}{told}.")
 
     run(work)
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from adapters.projection_runner.administration import ProjectionAdministration
-from adapters.projection_runner.batch import Batches, Fenced, ReadModel
+from adapters.projection_runner.batch import SQL, Batches, Fenced, ReadModel
 from adapters.projection_runner.runner import Positions
 from domain.errors import Busy, Invalid, NotFound
 from domain.prompt import Prompt
@@ -53,8 +53,20 @@ async def checksum(side: ReadSide) -> str:
 async def rebuilt(side: ReadSide) -> None:
     """Ask for a rebuild and wait until it is done."""
     await administration(side).rebuild(NAME)
-    while (await administration(side).status(checksums=False))[0].state == "rebuilding":
+    while (await administration(side).status(checksums=False))[0].state in ("rebuilding", "stopped"):
         await asyncio.sleep(0.01)
+
+
+async def test_no_checksum_is_counted_while_a_read_model_is_rebuilt(side: ReadSide):
+    await changes(side, 2, 1)
+    async with running(side.runner()):
+        await side.caught_up()
+    assert await checksum(side)
+    await administration(side).rebuild(NAME)
+    async with await psycopg.AsyncConnection.connect(side.dsn, autocommit=True) as owner:
+        await owner.execute(SQL["try_own"], {"projection": NAME})
+        [status] = await administration(side).status()
+    assert (status.state, status.checksum) == ("rebuilding", None)
 
 
 async def test_a_rebuilt_read_model_equals_the_live_one(side: ReadSide):
