@@ -12,7 +12,7 @@ VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 
 def named_id(namespace: UUID, name: bytes) -> UUID:
-    """Return what uuid5 returns for a name in UTF-8, without its detours: this is asked for every event."""
+    """Return what uuid5 returns for a name in UTF-8, without its detours."""
     digest = int.from_bytes(sha1(namespace.bytes + name, usedforsecurity=False).digest()[:16])
     return UUID(int=digest & VERSION_MASK | VERSION_BITS)
 
