@@ -12,7 +12,6 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres import sql
-from adapters.postgres.gathering import Gathered
 from adapters.postgres.listener import Listener
 from adapters.postgres.reading import rows_of
 from commands.ports import Credential
@@ -35,9 +34,7 @@ class Credentials:
         self._listener = listener
         self._found: dict[UUID, tuple[float, Credential | None]] = {}
         self._exist: tuple[float, bool] = (0.0, False)
-        # What many requests ask for at once, when it is believed no more, is read once.
-        self._finding = Gathered(self._read)
-        self._counting = Gathered(self._count)
+        self._reading: dict[tuple[UUID | None, int], asyncio.Future[list[Any]]] = {}
         self._noted: dict[UUID, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
         self._changes = 0
@@ -56,7 +53,20 @@ class Credentials:
         if cached is not None and self._listener.connected and now - cached[0] < TRUSTED:
             return cached[1]
         changes = self._changes
-        credential = await self._finding.get(id)
+        rows = await self._once(id, "find", {"id": id})
+        credential = None
+        if rows:
+            mac, name, roles, groups, rate, expires_at, revoked = rows[0]
+            credential = Credential(
+                id=id,
+                mac=bytes(mac),
+                name=name,
+                roles=frozenset(roles),
+                groups=frozenset(groups),
+                requests_per_minute=rate,
+                expires_at=expires_at,
+                revoked=revoked,
+            )
         if changes == self._changes:
             if len(self._found) > 10_000:
                 self._found.clear()
@@ -70,7 +80,7 @@ class Credentials:
         if exist or (self._listener.connected and now - read_at < TRUSTED):
             return exist
         changes = self._changes
-        exist = bool(await self._counting.get(None))
+        exist = bool((await self._once(None, "any_exist", {}))[0][0])
         if exist or changes == self._changes:
             self._exist = (now, exist)
         return exist
@@ -101,23 +111,18 @@ class Credentials:
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("use_not_noted", error=type(error).__name__)
 
-    async def _read(self, ids: Sequence[UUID]) -> Mapping[UUID, Credential]:
-        return {
-            id: Credential(
-                id=id,
-                mac=bytes(mac),
-                name=name,
-                roles=frozenset(roles),
-                groups=frozenset(groups),
-                requests_per_minute=rate,
-                expires_at=expires_at,
-                revoked=revoked,
-            )
-            for id, mac, name, roles, groups, rate, expires_at, revoked in await self._rows("find", {"ids": list(ids)})
-        }
+    async def _once(self, key: UUID | None, query: str, values: Mapping[str, Any]) -> list[Any]:
+        """Read once what many requests ask for at the same time, as they all do when it is believed no more.
 
-    async def _count(self, _: Sequence[None]) -> Mapping[None, bool]:
-        return {None: (await self._rows("any_exist", {}))[0][0]}
+        Who comes after a change does not share what began to be read before it.
+        """
+        asked = (key, self._changes)
+        reading = self._reading.get(asked)
+        if reading is None:
+            reading = self._reading[asked] = asyncio.ensure_future(self._rows(query, values))
+            reading.add_done_callback(lambda _: self._reading.pop(asked))
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # told to those who wait
+        return await asyncio.shield(reading)
 
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[Any]:
         return await rows_of(self._pool, SQL[query], values)

@@ -1,6 +1,6 @@
 -- name: find
-SELECT key_id, mac, name, roles, groups, requests_per_minute, expires_at, revoked
-FROM magnet.credentials WHERE key_id = ANY (%(ids)s)
+SELECT mac, name, roles, groups, requests_per_minute, expires_at, revoked
+FROM magnet.credentials WHERE key_id = %(id)s
 
 -- name: any_exist
 SELECT EXISTS (SELECT FROM magnet.credentials)
