@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr, Ty
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_FILE = ".env"
-OTHERS = {"MAGNET_FAILPOINTS", "MAGNET_BENCH_MODEL", "MAGNET_BENCH_PASSAGES", "MAGNET_TESTS_HOME"}
-"""Variables of tests and benchmarks."""
+OTHERS = ("MAGNET_FAILPOINTS", "MAGNET_BENCH_", "MAGNET_TESTS_")
+"""How variables of tests and benchmarks begin."""
 
 HTTP_URL = r"^https?://[^\s/?#]+[^\s?#]*$"
 HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
@@ -239,8 +239,10 @@ def unknown_variables() -> dict[str, str | None]:
     """Return the MAGNET_ variables that nothing reads, each with the name that was probably meant."""
     known = {str(field.alias) for field in Settings.model_fields.values()}
     present = dict.fromkeys([*os.environ, *dotenv_values(ENV_FILE, interpolate=False)])
-    strangers = (name for name in present if name.startswith("MAGNET_") and name not in known | OTHERS)
-    return {name: next(iter(get_close_matches(name, known, 1)), None) for name in strangers}
+    strangers = (name for name in present if name.startswith("MAGNET_") and name not in known)
+    return {
+        name: next(iter(get_close_matches(name, known, 1)), None) for name in strangers if not name.startswith(OTHERS)
+    }
 
 
 def _expected(name: str) -> str:

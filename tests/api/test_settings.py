@@ -136,6 +136,7 @@ def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(
 ) -> None:
     monkeypatch.setenv("MAGNET_PROT", "9090")
     monkeypatch.setenv("MAGNET_FAILPOINTS", "")
+    monkeypatch.setenv("MAGNET_BENCH_KILLS", "50")
     Path(".env").write_text("MAGNET_CORS_ORIGIN=https://a.example.com\nOTHER=1\n")
 
     with caplog.at_level(logging.WARNING, "api.settings"):
