@@ -98,7 +98,7 @@ def timed_out(phase: str, seconds: float, *, status: int | None = None) -> Failu
 
 
 def of_status(status: int, body: object, headers: Mapping[str, str], secrets: frozenset[str], now: datetime) -> Failure:
-    """Return the failure that a status means; `body` is its JSON, or its text."""
+    """Return the failure that a status means; `body` is what openai's errors hold."""
     error = body if isinstance(body, dict) else {}
     code = next((c for c in (error.get("code"), error.get("type")) if isinstance(c, str) and CODE.match(c)), None)
     kind, own, message = _meaning(status, code, error)

@@ -1,36 +1,37 @@
-"""The way to providers, one per provider's version, with our own policy around it.
+"""The way to providers: openai's clients with our own policy around them, one per provider's version.
 
 This module imports openai, which takes its time: import it when the first call is made.
 """
 
-import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote
 
-import aiohttp
+import httpx2
+import openai
+from openai import AsyncAzureOpenAI, AsyncOpenAI, AsyncStream, RequestOptions
 
 from adapters.model_catalogue import CalledModel, CalledProvider
-from adapters.openai import failures
-from adapters.openai.connections import Connections
-from adapters.openai.failures import Failure
+from adapters.openai import failures, unreached
+from adapters.openai.connections import BODY, Body, Connections
+from adapters.openai.failures import Failure, Kind
+from adapters.openai.outlet import NotAllowed, Outlet
 from adapters.openai.pace import Pace
 from adapters.openai.patience import Due, Patience
-from adapters.openai.text import NotJson, read_json
-from adapters.openai.way import Way, by_deployment
 from commands.deadline import Deadline
 
-WAYS = 200
-"""Ways kept; one is some KB, and no connection hangs on it."""
+CLIENTS = 200
+"""Clients kept; one is some KB, and no connection hangs on it."""
 
-REFUSAL = 300
-LONGEST_REFUSAL = 100_000
-"""Bytes that are read of an answer that is none."""
+AZURE_VERSION = "2024-10-21"
+"""The `api-version` of an Azure provider that names none: the newest that is stable for all that is used."""
+
+TRANSPORT_ERRORS = (httpx2.HTTPError, httpx2.StreamError, OSError)
 
 
 class Wire:
@@ -38,115 +39,140 @@ class Wire:
 
     def __init__(self, allowed: Callable[[str], bool] | None = None) -> None:
         self._allowed = allowed
-        self._connections = Connections()
-        self._ways: OrderedDict[tuple[Any, int], Way] = OrderedDict()
+        self._transport = Connections()
+        self._clients: OrderedDict[tuple[Any, int], AsyncOpenAI] = OrderedDict()
 
     def post(self, model: CalledModel, path: str, body: bytes, patience: Patience) -> "Exchange":
         """Return an exchange to enter."""
         provider = model.provider
         if by_deployment(provider) and "/deployments" not in provider.definition.base_url:
             path = f"/deployments/{quote(model.definition.model, safe='')}{path}"
-        return self.send(provider, path, body, patience)
+        return Exchange(self._client(provider), provider, path, body, patience)
 
     def get(self, provider: CalledProvider, path: str, patience: Patience) -> "Exchange":
         """Return an exchange to enter, without a body."""
-        return Exchange(self._connections, self._way(provider), path, None, patience)
+        return Exchange(self._client(provider), provider, path, None, patience)
 
     def send(self, provider: CalledProvider, path: str, body: bytes, patience: Patience) -> "Exchange":
         """Return an exchange to enter, for what is asked of a provider and of none of its models."""
-        return Exchange(self._connections, self._way(provider), path, body, patience)
+        return Exchange(self._client(provider), provider, path, body, patience)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._connections.close()
+        await self._transport.aclose()
 
-    def _way(self, provider: CalledProvider) -> Way:
+    def _client(self, provider: CalledProvider) -> AsyncOpenAI:
         key = (provider.id, provider.version)
-        way = self._ways.get(key)
-        if way is None:
-            way = self._ways[key] = Way(provider, self._allowed)
-            if len(self._ways) > WAYS:
-                self._ways.popitem(last=False)
-        self._ways.move_to_end(key)
-        return way
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = self._made(provider)
+            if len(self._clients) > CLIENTS:
+                self._clients.popitem(last=False)
+        self._clients.move_to_end(key)
+        return client
+
+    def _made(self, provider: CalledProvider) -> AsyncOpenAI:
+        definition = provider.definition
+        outlet = Outlet(self._transport, headers_of(provider), self._allowed)
+        # The outlet sets every header itself: what the client takes from the environment stays here.
+        settled: dict[str, Any] = {
+            "api_key": "set-by-the-outlet",
+            "max_retries": 0,
+            "http_client": httpx2.AsyncClient(transport=outlet, trust_env=False, follow_redirects=False),
+        }
+        base = definition.base_url.rstrip("/")
+        if not by_deployment(provider):
+            version = {"api-version": definition.api_version} if definition.api_version else {}
+            return AsyncOpenAI(base_url=base, default_query=version, **settled)
+        if not base.endswith("/openai") and "/openai/" not in base:
+            base += "/openai"
+        return AsyncAzureOpenAI(base_url=base, api_version=definition.api_version or AZURE_VERSION, **settled)
+
+
+def by_deployment(provider: CalledProvider) -> bool:
+    """Return whether models stand in the path there: Azure's own API, other than the one it has at /openai/v1."""
+    definition = provider.definition
+    return definition.type == "azure_openai" and not definition.base_url.rstrip("/").endswith("/openai/v1")
+
+
+def headers_of(provider: CalledProvider) -> Mapping[str, str]:
+    """Return the headers that a provider's requests carry: its own, and its secrets."""
+    headers = {name.lower(): value for name, value in provider.definition.headers.items()}
+    if provider.api_key:
+        azure = provider.definition.type == "azure_openai"
+        headers |= {"api-key": provider.api_key} if azure else {"authorization": f"Bearer {provider.api_key}"}
+    return headers | {name.lower(): value for name, value in provider.secret_headers.items()}
 
 
 class Exchange(AbstractAsyncContextManager["Exchange"]):
     """One request and its answer. Every error is a Failure; leaving it ends it, also upstream."""
 
-    def __init__(self, connections: Connections, way: Way, path: str, body: bytes | None, patience: Patience) -> None:
-        self._connections = connections
-        self._way = way
+    def __init__(
+        self, client: AsyncOpenAI, provider: CalledProvider, path: str, body: bytes | None, patience: Patience
+    ) -> None:
+        self._client = client
+        self._provider = provider
         self._path = path
         self._body = body
         self._patience = patience
-        self._answer: aiohttp.ClientResponse | None = None
+        self._response: httpx2.Response | None = None
         self._pace = Pace()
         self._deadline = Deadline()
         self.status: int | None = None
 
     async def __aenter__(self) -> "Exchange":
-        due = self._patience.first
         try:
-            with self._deadline.until(due.at):
-                answer = await self._send()
-                if answer.status >= REFUSAL:
-                    raise await self._refusal(answer)
-        except TimeoutError:
-            self._end()
-            raise failures.timed_out(due.phase, due.seconds) from None
+            await self._begin(self._patience.first)
         except BaseException:
-            self._end()
+            self._deadline.close()
             raise
-        self.status = answer.status
-        self.content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        self._content = answer.content
         return self
 
-    async def _send(self) -> aiohttp.ClientResponse:
-        method = "GET" if self._body is None else "POST"
-        url, headers = await self._way.to(method, self._path), self._way.headers(self._body)
-        self._answer = await self._connections.send(method, url, headers, self._body, self._patience.connect)
-        return self._answer
+    async def _begin(self, due: Due) -> None:
+        try:
+            with self._deadline.until(due.at):
+                self._response = await self._send()
+        except TimeoutError:
+            raise failures.timed_out(due.phase, due.seconds) from None
+        except openai.APIStatusError as error:
+            raise self._refusal(error) from None
+        except openai.APIConnectionError as error:
+            raise self._unreached(error) from None
+        except (openai.OpenAIError, *TRANSPORT_ERRORS):
+            raise failures.broken("could not be reached") from None
+        self.status = self._response.status_code
+        self.content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._content: Body = self._response.extensions[BODY]
+
+    async def _send(self) -> httpx2.Response:
+        options: RequestOptions = {"timeout": httpx2.Timeout(None, connect=self._patience.connect)}
+        asked: dict[str, Any] = {"cast_to": httpx2.Response, "stream": True, "stream_cls": AsyncStream[Any]}
+        # Asked for as it is, openai gives the response without reading or parsing it.
+        if self._body is None:
+            return cast(httpx2.Response, await self._client.get(self._path, options=options, **asked))
+        return cast(httpx2.Response, await self._client.post(self._path, content=self._body, options=options, **asked))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        """Leave the rest: the connection is closed, unless the answer was read to its end."""
         self._deadline.close()
-        if self._answer is not None:
-            self._answer.close()
+        if self._response is not None:
+            await self._response.aclose()
 
     async def read(self, due: Due) -> bytes | None:
         """Return the next bytes, or None at the end; raise Failure where they break off or are late."""
         if pause := self._pace.pause:
-            await self._let_come(pause)
+            await self._content.let_come(pause)
         began = time.monotonic()
         try:
             with self._deadline.until(due.at):
-                piece = await self._content.readany()
+                piece = await self._content.read()
         except TimeoutError:
             raise failures.timed_out(due.phase, due.seconds, status=self.status) from None
-        except (aiohttp.ClientError, OSError):
+        except TRANSPORT_ERRORS:
             raise failures.broken("broke off its answer", status=self.status) from None
         self._pace.came(time.monotonic() - began)
         return piece or None
-
-    async def _let_come(self, seconds: float) -> None:
-        """Leave what comes to the operating system for so long: each piece that is taken from it wakes this process."""
-        assert self._answer is not None
-        connection = self._answer.connection  # none, once all of it has come
-        transport = None if connection is None else cast(asyncio.Transport, connection.transport)
-        if transport is None or not transport.is_reading():
-            await asyncio.sleep(seconds)
-            return
-        transport.pause_reading()
-        await asyncio.sleep(seconds)
-        if not transport.is_closing():
-            transport.resume_reading()
 
     async def read_all(self, longest: int) -> bytes:
         """Return the whole body; raise Failure where it is longer than so many bytes."""
@@ -161,21 +187,24 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
             due = self._patience.next()
         return b"".join(parts)
 
-    async def _refusal(self, answer: aiohttp.ClientResponse) -> Failure:
-        """Return what an answer that is none means, by its status and what there is of a body."""
-        body = b""
-        try:
-            while len(body) < LONGEST_REFUSAL and (piece := await answer.content.readany()):
-                body += piece
-        except (aiohttp.ClientError, OSError):
-            return failures.broken("broke off the connection before it answered")
-        try:
-            told: object = read_json(body[:LONGEST_REFUSAL])[0]
-        except NotJson:
-            told = body[:LONGEST_REFUSAL].decode("utf-8", "replace")
-        error = told.get("error", told) if isinstance(told, dict) else told
-        secrets = secrets_of(self._way.provider)
-        return failures.of_status(answer.status, error, answer.headers, secrets, datetime.now(UTC))
+    def _refusal(self, error: openai.APIStatusError) -> Failure:
+        return failures.of_status(
+            error.status_code, error.body, error.response.headers, secrets_of(self._provider), datetime.now(UTC)
+        )
+
+    def _unreached(self, error: openai.APIConnectionError) -> Failure:
+        cause = error.__cause__
+        if isinstance(cause, NotAllowed):
+            return Failure(
+                kind=Kind.FORBIDDEN,
+                code="address_not_allowed",
+                message="is at an address that may not be reached from here",
+            )
+        if isinstance(cause, httpx2.ConnectTimeout):
+            return failures.timed_out("connect", self._patience.connect)
+        if isinstance(cause, httpx2.ConnectError):
+            return failures.broken(unreached.reason(cause))
+        return failures.broken("broke off the connection before it answered")
 
 
 def secrets_of(provider: CalledProvider) -> frozenset[str]:
