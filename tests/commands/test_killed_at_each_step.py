@@ -150,7 +150,8 @@ class World:
             stream=stream,
         )
         said = await self.answering.answer(work, agent)
-        await work.noted()
+        if work.notes:
+            await work.noted()
         if isinstance(said, Reply):
             await self.append(lambda it: it.complete(turn, said))
         else:
