@@ -73,12 +73,13 @@ class SyncError:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncsQuery:
-    """What a list of a source's syncs may ask for, the newest first."""
+    """What a list of a source's syncs may ask for; `after` is the position on which the page before ended."""
 
     source: UUID
     limit: int
-    before: int | None = None
+    after: int | None = None
     state: str | None = None
+    newest_first: bool = True
 
 
 class SyncsWriter(Protocol):

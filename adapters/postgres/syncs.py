@@ -42,8 +42,9 @@ class PostgresSyncsView:
         self._pool = pool
 
     async def page(self, query: SyncsQuery) -> tuple[Sequence[SyncRow], int | None]:
-        """Return syncs, and the position before which the next ones stand."""
-        rows = await rows_of(self._pool, SQL["list"], asdict(query) | {"limit": query.limit + 1}, row_factory=dict_row)
+        """Return syncs, and the position after which the next ones stand."""
+        name = "list_newest_first" if query.newest_first else "list"
+        rows = await rows_of(self._pool, SQL[name], asdict(query) | {"limit": query.limit + 1}, row_factory=dict_row)
         shown = [SyncRow(**row) for row in rows[: query.limit]]
         return shown, shown[-1].position if len(rows) > query.limit else None
 

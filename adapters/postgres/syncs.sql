@@ -57,11 +57,17 @@ SELECT md5(
 -- name: get
 SELECT s.* FROM syncs_v1.syncs AS s WHERE s.id = %(id)s AND s.source = %(source)s
 
+-- name: list_newest_first
+SELECT s.* FROM syncs_v1.syncs AS s
+WHERE s.source = %(source)s AND (%(state)s::text IS NULL OR s.state = %(state)s::text)
+    AND s.position < coalesce(%(after)s::bigint, 9223372036854775807)
+ORDER BY s.position DESC LIMIT %(limit)s
+
 -- name: list
 SELECT s.* FROM syncs_v1.syncs AS s
 WHERE s.source = %(source)s AND (%(state)s::text IS NULL OR s.state = %(state)s::text)
-    AND s.position < coalesce(%(before)s::bigint, 9223372036854775807)
-ORDER BY s.position DESC LIMIT %(limit)s
+    AND s.position > coalesce(%(after)s::bigint, 0)
+ORDER BY s.position LIMIT %(limit)s
 
 -- name: last_synced
 SELECT max(s.ended_at) FROM syncs_v1.syncs AS s WHERE s.source = %(source)s AND s.state = 'completed'

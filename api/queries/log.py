@@ -8,7 +8,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
-from api.cursors import cursor_after, place_of
+from api.cursors import PART, cursor_after, part_of, place_of
 from api.queries.configurations import CURSOR, LIMIT, READ_MODEL
 from api.queries.event_stream import AFTER, first_batch
 from api.queries.log_export import CHANGES, FORMAT, MEDIA, export, form_of
@@ -79,7 +79,7 @@ async def event(call: Call) -> Response:
 
 async def types(call: Call) -> Response:
     """Return every type of event, with its fields."""
-    return answer({"items": event_types(), "next_cursor": None}, position=await call.container.log.head())
+    return answer(part_of(call, event_types(), "type"), position=await call.container.log.head())
 
 
 async def tags(call: Call) -> Response:
@@ -95,7 +95,7 @@ async def projections(call: Call) -> Response:
     """Return where each projection stands."""
     found = await call.container.administration.status()
     items = [{**asdict(status), "updated_at": rfc3339(status.updated_at)} for status in found]
-    return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
+    return answer(part_of(call, items, "name"), position=await call.container.log.head())
 
 
 def _query(path: str, tag: str, name: str, summary: str, permission: str, handler: Any, **more: Any) -> Operation:
@@ -126,7 +126,15 @@ OPERATIONS = (
         handler=event,
         answer={"type": "object"},
     ),
-    _query("/v1/event-types", "events", "list_event_types", "Read which events there are", "configuration:read", types),
+    _query(
+        "/v1/event-types",
+        "events",
+        "list_event_types",
+        "Read which events there are",
+        "configuration:read",
+        types,
+        parameters=PART,
+    ),
     _query(
         "/v1/tags", "tags", "list_tags", "List and count tags", "configuration:read", tags, parameters=(LIMIT, CURSOR)
     ),
@@ -137,5 +145,6 @@ OPERATIONS = (
         "See where projections stand",
         "projections:read",
         projections,
+        parameters=PART,
     ),
 )

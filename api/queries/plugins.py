@@ -5,6 +5,7 @@ from dataclasses import asdict
 from starlette.responses import Response
 
 from api.call import Call, Operation, answer
+from api.cursors import PART, part_of
 from api.schemas import list_schema
 
 TEXT = {"type": "string"}
@@ -26,7 +27,7 @@ FIELDS = {
 async def plugins(call: Call) -> Response:
     """Return all plugins of the process that answers."""
     items = [asdict(each) for each in await call.container.plugins.shown()]
-    return answer({"items": items, "next_cursor": None}, position=await call.container.log.head())
+    return answer(part_of(call, items, "group", "name", "package"), position=await call.container.log.head())
 
 
 OPERATIONS = (
@@ -39,6 +40,7 @@ OPERATIONS = (
         summary="List plugins and built-in connectors, with the JSON schema of their settings and how they are",
         permission="configuration:read",
         handler=plugins,
+        parameters=PART,
         answer=list_schema({"type": "object", "required": list(FIELDS), "properties": FIELDS}),
     ),
 )

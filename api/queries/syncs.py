@@ -1,5 +1,6 @@
 """Queries on syncs over HTTP: lists, one with its progress, and the documents that failed."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from starlette.responses import Response
 from api.call import Call, Operation, Parameter, answer
 from api.commands.documents import source_of
 from api.commands.syncs import sync_of
-from api.queries.configurations import CURSOR, LIMIT
+from api.queries.configurations import CURSOR, LIMIT, ORDER
 from api.queries.documents import known_source
 from api.schemas import list_schema
 from domain.errors import Invalid, NotFound
@@ -25,13 +26,14 @@ ERRORS_SHOWN = 100
 
 
 async def page(call: Call) -> Response:
-    """Return a page of a source's syncs, the newest first."""
+    """Return a page of a source's syncs."""
     source = await known_source(call)
     cursor = call.query.get("cursor")
     query = SyncsQuery(
         source=source,
         limit=call.integer("limit", 50, 1, 500) or 50,
-        before=None if cursor is None else after_cursor(cursor),
+        after=None if cursor is None else after_cursor(cursor),
+        newest_first=call.choice("order", ("desc", "asc")) == "desc",
         state=call.choice("state", STATES) if "state" in call.query else None,
     )
     position = await call.wait_for_read_model(READ_MODEL)
@@ -159,7 +161,7 @@ OPERATIONS = (
         "List the syncs of a knowledge source, and when it was last synced",
         page,
         answer=list_schema(SYNC),
-        parameters=(LIMIT, CURSOR, STATE),
+        parameters=(LIMIT, CURSOR, replace(ORDER, description="The newest or the oldest first."), STATE),
     ),
     _query("/{id}", "get_sync", "Read a sync: counts, rate, estimate, errors", one, answer=SYNC),
     _query(

@@ -403,3 +403,24 @@ async def test_who_waits_for_a_read_model_of_another_process_tells_that_process(
     async with asyncio.timeout(10):
         while await heard.get() != "wanted":
             pass
+
+
+@pytest.mark.parametrize("path", ["/v1/event-types", "/v1/projections", "/v1/plugins"])
+async def test_a_list_that_is_short_goes_on_by_its_cursor_too(magnet: Running, path: str):
+    def told(items: Any) -> list[tuple[Any, ...]]:
+        return [tuple(item.get(name) for name in ("group", "type", "name", "package")) for item in items]
+
+    whole = await magnet.get(path)
+    assert whole["next_cursor"] is None
+    found, cursor, pages = [], "", 0
+    while True:
+        page = await magnet.get(f"{path}?limit={len(whole['items']) // 2}{cursor}")
+        found += page["items"]
+        pages += 1
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert (told(found), pages >= 2) == (told(whole["items"]), True)
+    for wrong in ("limit=0", "limit=501", "cursor=WyJ4Il0", "order=asc"):
+        answer = await magnet.call("GET", f"{path}?{wrong}")
+        assert answer.status_code == 422, wrong

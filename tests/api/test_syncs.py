@@ -69,6 +69,10 @@ async def test_a_sync_takes_what_is_new_changed_and_gone(folder: Folder):
     assert found["last_synced"] == third["ended_at"]
     rest = await folder.magnet.get(f"{SOURCE}/syncs?cursor={found['next_cursor']}")
     assert [each["id"] for each in rest["items"]] == [first["id"]]
+    oldest = await folder.magnet.get(f"{SOURCE}/syncs?order=asc&limit=2")
+    assert [each["id"] for each in oldest["items"]] == [first["id"], second["id"]]
+    rest = await folder.magnet.get(f"{SOURCE}/syncs?order=asc&cursor={oldest['next_cursor']}")
+    assert ([each["id"] for each in rest["items"]], rest["next_cursor"]) == ([third["id"]], None)
     events = (await folder.magnet.get("/v1/events?type=document.removed"))["items"]
     assert [(each["data"]["cause"], each["correlation_id"]) for each in events] == [("sync", second["id"])]
 
