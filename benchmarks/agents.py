@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import random
 import statistics
 import time
 from collections.abc import Iterator
@@ -78,14 +79,20 @@ def at_once(databases: Databases, scale: Scale) -> Iterator[Row]:
 
 
 def first_texts(port: int, sent: list[bytes], marker: bytes) -> list[float]:
-    """Return the seconds to the first text of each of some streams; they begin at even distances, 100 at a time."""
+    """Return the seconds to the first text of each of some streams; one begins in each hundredth of the time that one takes.
+
+    At which moment of it, chance says, the same each time: that share is as long as it is from one piece to the next. Were
+    all to begin at even distances, the pieces of all would always come together, just when another one begins.
+    """
+    chance = random.Random(1)
+    moments = [(number + chance.random()) * PIECES * BETWEEN / AT_ONCE for number in range(len(sent))]
 
     async def run() -> list[float]:
         loop = asyncio.get_running_loop()
         began = loop.time()
 
         async def one(number: int) -> float:
-            await asyncio.sleep(began + number * PIECES * BETWEEN / AT_ONCE - loop.time())
+            await asyncio.sleep(began + moments[number] - loop.time())
             stream = Stream(sent[number], marker, b"")
             asked = time.perf_counter()
             await loop.create_connection(lambda: stream, "127.0.0.1", port)

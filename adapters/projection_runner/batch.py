@@ -76,9 +76,9 @@ class Batches:
 
     async def apply(self, events: Sequence[Recorded], *, expected: int, position: int) -> None:
         """Apply the events and move from the expected position to the new one, or raise Fenced."""
-        async with self.transaction() as connection:
+        async with self._pool.connection() as connection, connection.transaction():
+            await self.advance(connection, expected, position, query="begin_batch")
             await self._model.projection.apply(events, self._model.writer(connection))
-            await self.advance(connection, expected, position)
             failpoint("project.before_commit")
         failpoint("project.after_commit")
 

@@ -79,16 +79,20 @@ class Follower:
             await self.batches.pass_over(self._written, self.position)
             self._written = self.position
 
-    async def refresh(self) -> None:
-        """Read which streams are set aside, and take back those for which somebody asked."""
+    async def refresh(self) -> bool:
+        """Read which streams are set aside, and take back those for which somebody asked.
+
+        Return whether somebody asked for the read model to be built anew.
+        """
         await self.settle()
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(SQL["quarantined"], {"projection": self.batches.schema})
+            cursor = await connection.execute(SQL["asked"], {"projection": self.batches.schema})
             rows = await cursor.fetchall()
-        self._parked = {stream: first for stream, first, _ in rows}
-        for stream, first, requested in rows:
+        self._parked = {stream: first for _, stream, first, _ in rows if stream is not None}
+        for _, stream, first, requested in rows:
             if requested:
                 await self._take_back(stream, first)
+        return any(rebuild for rebuild, *_ in rows)
 
     async def step(self) -> bool:
         """Apply the next batch; return whether there may be more."""

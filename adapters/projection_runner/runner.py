@@ -225,8 +225,7 @@ class ProjectionRunner:
                 waker.clear()
                 if self._look[model.name]:
                     self._look[model.name] = False
-                    await follower.refresh()
-                    if building is None and await self._rebuild_asked(model):
+                    if await follower.refresh() and building is None:
                         building = asyncio.create_task(self._built(model, follower, fence))
                         building.add_done_callback(lambda _: waker.set())
                 if building is not None and building.done():
@@ -264,11 +263,6 @@ class ProjectionRunner:
         return Follower(
             self._log, self._pool, model, schema=schema, fence=fence, position=position, moved=moved, sifting=sifting
         )
-
-    async def _rebuild_asked(self, model: ReadModel) -> bool:
-        async with self._pool.connection() as connection:
-            asked = await (await connection.execute(SQL["rebuild_requested"], {"projection": model.name})).fetchone()
-        return bool(asked and asked[0])
 
     async def _built(self, model: ReadModel, live: Follower, fence: int) -> Follower | None:
         """Build the read model anew; None where that failed: it may be tried again at once, a pause is over then."""

@@ -28,6 +28,14 @@ UPDATE magnet_read.tracking SET position = %(position)s, updated_at = clock_time
 WHERE projection = %(projection)s AND fence = %(fence)s AND position = %(expected)s
 RETURNING pg_notify('magnet_read', projection || ':' || position)
 
+-- name: begin_batch  -- the first statement of its transaction, in which the rows are written then
+WITH settings AS MATERIALIZED (
+    SELECT set_config('search_path', %(projection)s, true), set_config('synchronous_commit', 'off', true)
+)
+UPDATE magnet_read.tracking SET position = %(position)s, updated_at = clock_timestamp() FROM settings
+WHERE projection = %(projection)s AND fence = %(fence)s AND position = %(expected)s
+RETURNING pg_notify('magnet_read', projection || ':' || position)
+
 -- name: status
 SELECT t.projection, t.position, t.rebuild_requested, t.updated_at,
     (SELECT count(*) FROM magnet_read.quarantine q WHERE q.projection = t.projection),
@@ -40,8 +48,10 @@ FROM magnet_read.tracking t WHERE t.projection NOT LIKE '%%\_\_next' ORDER BY t.
 -- name: position
 SELECT position FROM magnet_read.tracking WHERE projection = %(projection)s
 
--- name: quarantined
-SELECT stream, first_position, requeue_requested FROM magnet_read.quarantine WHERE projection = %(projection)s
+-- name: asked  -- whether it is to be built anew, and which streams are set aside: one row at least
+SELECT t.rebuild_requested, q.stream, q.first_position, q.requeue_requested
+FROM magnet_read.tracking t LEFT JOIN magnet_read.quarantine q USING (projection)
+WHERE t.projection = %(projection)s
 
 -- name: park
 INSERT INTO magnet_read.quarantine (projection, stream, first_position, error)
@@ -63,9 +73,6 @@ UPDATE magnet_read.quarantine SET requeue_requested = true WHERE id = %(id)s RET
 
 -- name: request_rebuild
 UPDATE magnet_read.tracking SET rebuild_requested = true WHERE projection = %(projection)s RETURNING position
-
--- name: rebuild_requested
-SELECT rebuild_requested FROM magnet_read.tracking WHERE projection = %(projection)s
 
 -- name: begin_anew  -- no row: a later owner is at it
 INSERT INTO magnet_read.tracking AS t (projection, fence) VALUES (%(projection)s, %(fence)s)
