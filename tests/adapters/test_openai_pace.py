@@ -1,15 +1,16 @@
 """Pieces of a fast stream are taken together; those of any other as they come."""
 
+from adapters.openai import pace
 from adapters.openai.pace import SURE, TOGETHER, Pace
 
-QUICK, SLOW = TOGETHER / 10, TOGETHER * 2
+QUICK, SLOW = pace.QUICK / 10, pace.QUICK * 2
 
 
 def paced(*waits: float) -> Pace:
-    pace = Pace()
+    found = Pace()
     for waited in waits:
-        pace.came(waited)
-    return pace
+        found.came(waited)
+    return found
 
 
 def test_a_stream_that_is_quick_again_and_again_is_read_in_pauses():
