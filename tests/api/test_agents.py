@@ -1,27 +1,9 @@
 """Agents with topics, other agents, limits and guardrails, over HTTP: recorded, streamed and read back."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
-
-import pytest
 
 from tests.support.model_server import ModelServer, Raw, Reply, ToolCalled, server_error
-from tests.support.server import Running
-from tests.support.talks import ACTIONS, Talks, said, talks, types
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    """An agent over two documents, and its models."""
-    async with talks(magnet, server) as made:
-        yield made
+from tests.support.talks import ACTIONS, Talks, said, types
 
 
 async def test_a_topic_is_chosen_recorded_streamed_and_kept(talk: Talks, server: ModelServer):

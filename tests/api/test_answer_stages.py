@@ -7,30 +7,19 @@ from typing import Any
 import pytest
 
 from tests.api.test_prompt_runs import events_in
+from tests.support.handbook import HOLIDAYS
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer, Reply, server_error
 from tests.support.server import Running
 
-HOLIDAYS, LUNCH = "Holidays are thirty days a year.", "Lunch is at noon, on thirty tables."
 ASK = "/v1/rag-tools/ask/answer"
 NO_ANSWER = "I can't find that in the documents."
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
+async def books(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     """Two documents, models, and a RAG tool over them."""
     async with library(magnet) as made:
-        await made.models(server)
-        await made.tools()
-        await made.add("a", HOLIDAYS, title="Leave")
-        await made.add("b", LUNCH, title="Canteen")
-        server.requests.clear()
         yield made
 
 

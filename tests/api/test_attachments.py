@@ -2,31 +2,14 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
-from typing import Any
-
-import pytest
 
 from domain.conversation_files import MOST_FILES, MOST_TEXT, SHOWN
 from tests.api.test_access import key_of
 from tests.api.test_subjects import CANARY, database_holds, erase
 from tests.support.model_server import ModelServer, Reply, ToolCalled
-from tests.support.server import Running
-from tests.support.talks import Talks, talks
+from tests.support.talks import Talks
 
 SEARCH = ToolCalled(name="search_files", arguments={"query": "Where is the archive?"}, id="c1")
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    async with talks(magnet, server) as made:
-        yield made
 
 
 def told(server: ModelServer) -> list[str]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -17,13 +16,7 @@ from tests.support.talks import Talks, said, talks
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
     async with talks(magnet, server, on_busy="enqueue") as made:
         yield made
 

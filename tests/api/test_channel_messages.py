@@ -25,12 +25,6 @@ from tests.support.talks import ACTIONS, talks
 from tests.support.webhook_receiver import Receiver, receiving
 
 
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
 @dataclass
 class System:
     """A system of one's own at the other end."""

@@ -1,7 +1,6 @@
 """Conversations that end by themselves, and what is made of conversations by models: titles, and what was found."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -15,18 +14,6 @@ from tests.support.talks import Talks, talks
 
 FOUND = {"sentiment": "positive", "resolution": "resolved", "language": "en", "summary": f"Thirty days, {CANARY}."}
 BYE = ToolCalled(name="close_conversation", arguments={}, id="c9")
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    async with talks(magnet, server) as made:
-        yield made
 
 
 async def set_agent(talk: Talks, **settings: Any) -> None:

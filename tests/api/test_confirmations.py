@@ -19,13 +19,7 @@ ASKS = Reply(text="Shall I shout [1]?", tool_calls=[SEARCH, SHOUT])
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
     """An agent that must ask before it shouts."""
     actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
     async with talks(magnet, server, actions=actions) as made:

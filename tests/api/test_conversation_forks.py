@@ -1,27 +1,9 @@
 """Forks over HTTP: begun anywhere in a conversation, gone on with, and erased with it."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
-import pytest
-
 from tests.api.test_access import key_of
 from tests.api.test_subjects import CANARY, ERASED, database_holds, erase
 from tests.support.model_server import ModelServer, Reply, ToolCalled
-from tests.support.server import Running
-from tests.support.talks import Talks, talks, types
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    async with talks(magnet, server) as made:
-        yield made
+from tests.support.talks import Talks, types
 
 
 async def talked(talk: Talks, server: ModelServer) -> str:

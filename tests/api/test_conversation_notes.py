@@ -1,7 +1,6 @@
 """Titles, notes, copied answers and exports over HTTP: who may, who sees them, and that they are erased."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -16,13 +15,7 @@ SHOUT = ToolCalled(name="shout", arguments={"words": "```hey"}, id="c2")
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
     actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
     async with talks(magnet, server, actions=actions) as made:
         yield made

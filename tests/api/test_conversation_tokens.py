@@ -23,13 +23,7 @@ SHOP = "https://shop.example.com"
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
     """An agent that must ask before it shouts, and a key that talks with it."""
     actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
     async with talks(magnet, server, actions=actions) as made:

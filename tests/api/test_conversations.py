@@ -1,7 +1,6 @@
 """Conversations over HTTP: messages answered plain and streamed alike, recorded, and read back."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,19 +11,6 @@ from tests.api.test_access import key_of
 from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
 from tests.support.server import Running
 from tests.support.talks import Talks, said, talks, types
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    """An agent over two documents, and its models."""
-    async with talks(magnet, server) as made:
-        yield made
 
 
 def asks(question: str = "How many holidays?", **more: Any) -> Reply:

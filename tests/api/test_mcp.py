@@ -22,7 +22,7 @@ from tests.api.test_access import key_of
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled, server_error
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
-from tests.support.talks import Talks, talks
+from tests.support.talks import Talks
 
 ROOT = Path(__file__).parent.parent.parent
 NEWEST, EARLIER = "auto", "legacy"
@@ -33,19 +33,6 @@ INITIALIZE = {
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}},
 }
 ACCEPTS = {"Accept": "application/json, text/event-stream"}
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    """Tools `find` and `ask`, an agent `helper`, a prompt `shout`, two documents, and their models."""
-    async with talks(magnet, server) as made:
-        yield made
 
 
 @asynccontextmanager

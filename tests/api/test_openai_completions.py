@@ -9,29 +9,19 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 
+from tests.support.handbook import HOLIDAYS
 from tests.support.library import Library, library
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled, refused, server_error
 from tests.support.server import Running
 
-HOLIDAYS, LUNCH = "Holidays are thirty days a year.", "Lunch is at noon, on thirty tables."
 ASKED: Any = [{"role": "user", "content": "Hello there"}]
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}}
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
+async def books(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     """Models, a prompt, two documents, a RAG tool and an agent over them."""
     async with library(magnet) as made:
-        await made.models(server)
-        await made.tools()
-        await made.add("a", HOLIDAYS, title="Leave")
-        await made.add("b", LUNCH, title="Canteen")
         await magnet.do("POST", "/v1/prompts", {"name": "greet", "text": "Greet {{ name }}"})
         search = {"type": "rag_tool", "tool": "ask", "function": "look_up"}
         await magnet.do("POST", "/v1/agents", {"name": "helper", "instructions": "Help.", "actions": [search]})

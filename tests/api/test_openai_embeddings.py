@@ -18,12 +18,6 @@ from tests.support.server import Running, serving
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
 async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     async with library(magnet) as made:
         await made.models(server)

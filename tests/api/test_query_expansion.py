@@ -14,12 +14,6 @@ HOLIDAYS, LUNCH, PARKING = "Holidays are thirty days.", "Lunch is at noon.", "Ca
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as server:
-        yield server
-
-
-@pytest.fixture
 async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     """Three documents that are searched by words and vectors, and a chat model."""
     async with library(magnet) as made:

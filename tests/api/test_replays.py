@@ -23,8 +23,8 @@ FIRST = "The pen costs 12.50, and is ordered."
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words", default=lambda _: Reply(text="It is ordered.")) as running:
+def server(models_port: int) -> Any:
+    with ModelServer(vectors="words", default=lambda _: Reply(text="It is ordered."), port=models_port) as running:
         yield running
 
 
@@ -35,7 +35,9 @@ async def store() -> AsyncIterator[Shop]:
 
 
 @pytest.fixture
-async def talk(database: Database, tmp_path: Path, store: Shop, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(
+    handbook: None, database: Database, tmp_path: Path, store: Shop, server: ModelServer
+) -> AsyncIterator[Talks]:
     """A conversation of two turns with an agent of which there is a draft."""
     settings = {"MAGNET_EGRESS_ALLOW": "127.0.0.0/8", "MAGNET_PLUGINS": "scorers_of_a_test"}
     with module_of("scorers_of_a_test", {SCORERS: [Polite]}):

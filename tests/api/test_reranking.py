@@ -23,12 +23,6 @@ TEXTS = ["needle one", "needle two two", "needle three three three", "needle fou
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as server:
-        yield server
-
-
-@pytest.fixture
 async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     """Four documents that are found by words, in the order of TEXTS, and models that can rerank."""
     async with library(magnet) as made:

@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,13 +15,7 @@ SEARCHER = {"name": "scholar", "instructions": "You know.", "actions": [ACTIONS[
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
     """An agent that looks into questions, over two documents."""
     async with talks(magnet, server) as made:
         await magnet.do("POST", "/v1/agents", SEARCHER)

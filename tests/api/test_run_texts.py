@@ -20,13 +20,7 @@ CANARY = "canary-5b2e"
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(database: Database, tmp_path: Path, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, database: Database, tmp_path: Path, server: ModelServer) -> AsyncIterator[Talks]:
     async with serving(database, tmp_path, MAGNET_RUN_TEXTS_DAYS=30) as magnet, talks(magnet, server) as made:
         yield made
 

@@ -15,12 +15,6 @@ TEXTS = {"leave": "Holidays are thirty days a year.", "food": "Lunch is at noon,
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as server:
-        yield server
-
-
-@pytest.fixture
 async def books(magnet: Running, server: ModelServer) -> AsyncIterator[Library]:
     """Three documents that are searched by words and vectors, and models that can rerank and chat."""
     async with library(magnet) as made:

@@ -20,12 +20,6 @@ from tests.support.talks import ACTIONS, Talks, talks
 FIRST = "1700000000.000100"
 
 
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
 @dataclass
 class Team:
     """A workspace whose app is an agent that must ask before it shouts."""

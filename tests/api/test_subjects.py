@@ -28,13 +28,7 @@ SEARCH = ToolCalled(name="find_passages", arguments={"query": f"holidays {CANARY
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
+async def talk(handbook: None, magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
     actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
     async with talks(magnet, server, actions=actions) as made:
         yield made

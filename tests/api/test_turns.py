@@ -13,21 +13,9 @@ from adapters import failpoints
 from tests.api.test_prompt_runs import events_in
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.server import Running, serving
-from tests.support.talks import Events, Talks, said, talks, types
+from tests.support.talks import Events, Talks, said, types
 
 SEARCH = [ToolCalled(name="find_passages", arguments={"query": "holidays"}, id="c1")]
-
-
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
-async def talk(magnet: Running, server: ModelServer) -> AsyncIterator[Talks]:
-    async with talks(magnet, server) as made:
-        yield made
 
 
 @pytest.fixture

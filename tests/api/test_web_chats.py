@@ -19,12 +19,6 @@ ADA, BEN = "a" * 43, "b" * 43
 CHANNEL = {"name": "shop", "type": "web", "agent": "helper", "config": {"origins": [SHOP]}}
 
 
-@pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
 @dataclass
 class Door:
     """A channel, as pages come to it; `admin` goes with what an administrator asks."""

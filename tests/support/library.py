@@ -112,7 +112,8 @@ class Library:
 
 @asynccontextmanager
 async def library(magnet: Running) -> AsyncIterator[Library]:
-    """Give the library of a server."""
+    """Give the library of a server; what its database already holds is waited for, too."""
+    magnet.position = max(magnet.position, await magnet.container.log.head())
     connecting = psycopg.AsyncConnection.connect(magnet.database.owner_dsn, autocommit=True)
     async with await connecting as owner:
         yield Library(magnet=magnet, owner=owner)

@@ -30,11 +30,13 @@ class Database:
     """A migrated, empty database: the connection strings of its owner and of the application.
 
     It has the read models' tables, empty: making them anew costs each start more than all else that it does.
+    `key`: of the installation whose state a database holds that is no longer empty; what is served from it needs that.
     """
 
     name: str
     owner_dsn: str
     app_dsn: str
+    key: bytes | None = None
 
 
 @contextmanager
@@ -69,15 +71,20 @@ async def _make_read_models(dsn: str) -> None:
 
 
 @contextmanager
-def fresh_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
-    """Make a database from the template, and drop it in the end."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
+def fresh_database(postgres: EmbeddedPostgres, like: Database | None = None) -> Iterator[Database]:
+    """Make a database from the template, or like one that nobody is connected to, and drop it in the end."""
+    name, template = f"test_{os.getpid()}_{next(_numbers)}", TEMPLATE if like is None else like.name
     with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:
         connection.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(Identifier(name), Identifier(TEMPLATE))
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(Identifier(name), Identifier(template))
         )
         connection.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(Identifier(name), Identifier(APP)))
         try:
-            yield Database(name=name, owner_dsn=postgres.dsn(name, OWNER), app_dsn=postgres.dsn(name, APP))
+            yield Database(
+                name=name,
+                owner_dsn=postgres.dsn(name, OWNER),
+                app_dsn=postgres.dsn(name, APP),
+                key=None if like is None else like.key,
+            )
         finally:
             connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

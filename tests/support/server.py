@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from adapters.keyring import FILE as KEY
 from api.app import create_app
 from api.bootstrap import open_container
 from api.container import Container
@@ -74,6 +75,9 @@ async def serving(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve on a loopback port while the block lasts."""
+    if database.key is not None:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / KEY).write_bytes(database.key)
     made = Settings(_env_file=None, MAGNET_HOME=home, **{"MAGNET_PORT": 0, **settings})
     container = await open_container(made, dsn=database.app_dsn, worker=worker, chat_models=chat_models, reader=reader)
     try:

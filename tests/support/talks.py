@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from tests.api.test_prompt_runs import events_in
+from tests.support.handbook import write_handbook
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer
 from tests.support.server import Running
@@ -94,16 +95,10 @@ class Talks:
 
 @asynccontextmanager
 async def talks(magnet: Running, server: ModelServer | None, **agent: Any) -> AsyncIterator[Talks]:
-    """Give an agent `helper` over two documents, with the models of a model server where there is one."""
+    """Give an agent `helper` over the handbook, with the models of a model server where there is one."""
     async with library(magnet) as books:
-        if server is not None:
-            await books.models(server)
-        await books.tools()
-        await books.add("a", "Holidays are thirty days a year.", title="Leave")
-        await books.add("b", "Lunch is at noon, on thirty tables.", title="Canteen")
-        await magnet.do(
-            "POST", "/v1/prompts", {"name": "shout", "text": "Shout: {{ words }}", "variables": {"words": {}}}
-        )
+        if magnet.database.key is None:
+            await write_handbook(books, server)
         body = {"name": "helper", "instructions": "You help.", "actions": list(ACTIONS), "welcome_message": "Hi!"}
         await magnet.do("POST", "/v1/agents", {**body, **agent})
         yield Talks(magnet=magnet, books=books)
