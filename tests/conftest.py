@@ -1,11 +1,14 @@
 """Fixtures that every test may use: the session's PostgreSQL, and a fresh database."""
 
+import fcntl
 import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import certifi
@@ -47,14 +50,16 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     """Look for no garbage meanwhile, and set aside for good what was made: a fifth of the time was spent on it."""
     gc.disable()
     try:
-        return (yield)
+        with _compiled_once():
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a browser where there is none."""
+    """Begin with what takes longest, lest the end waits for it; leave out what needs a browser where there is none."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
     if found() is None:
         without = [item for item in items if item.get_closest_marker("browser")]
         config.hook.pytest_deselected(items=without)
@@ -67,6 +72,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             "There is no browser here: the tests of the chat in one were left out (apt-get install chromium)."
         )
+
+
+@contextmanager
+def _compiled_once() -> Iterator[None]:
+    """Let one worker alone compile the tests where they are not yet compiled, and the others wait to read that.
+
+    pytest rewrites each assertion for it, which takes as long as all else that collecting does.
+    """
+    tests = Path(__file__).parent
+    written, compiled = tests.rglob("test_*.py"), tests.rglob("__pycache__/test_*-pytest-*.pyc")
+    if sys.dont_write_bytecode or len(list(compiled)) >= len(list(written)):
+        yield
+        return
+    with (Path(os.environ[HOME]) / "compiling.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def _one_authority(home: Path) -> Path:

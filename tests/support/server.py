@@ -75,9 +75,7 @@ async def serving(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Serve on a loopback port while the block lasts."""
-    if database.key is not None:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / KEY).write_bytes(database.key)
+    _take_over_key(database, home)
     made = Settings(_env_file=None, MAGNET_HOME=home, **{"MAGNET_PORT": 0, **settings})
     container = await open_container(made, dsn=database.app_dsn, worker=worker, chat_models=chat_models, reader=reader)
     try:
@@ -95,3 +93,9 @@ async def serving(
                 await task
     finally:
         await container.close()
+
+
+def _take_over_key(database: Database, home: Path) -> None:
+    if database.key is not None:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / KEY).write_bytes(database.key)

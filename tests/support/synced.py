@@ -35,6 +35,8 @@ class SyncedSource:
     async def ended(self, id: str) -> Any:
         """Return a sync once it has ended and its documents are indexed."""
         async with asyncio.timeout(30):
+            while await self.magnet.container.jobs.depth():  # asking over HTTP all the while would take half the time
+                await asyncio.sleep(0.02)
             while (found := await self.magnet.get(f"{SOURCE}/syncs/{id}"))["ended_at"] is None:
                 await asyncio.sleep(0.02)
             while await self.magnet.container.jobs.depth():
