@@ -16,7 +16,7 @@ from adapters.event_store.log import EventLog
 from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, Fenced, ReadModel
 from adapters.projection_runner.follower import Follower
-from adapters.projection_runner.ownership import Session, keep_owning
+from adapters.projection_runner.ownership import Ownership, Session
 from adapters.projection_runner.upkeep import Upkeep
 from domain.errors import Unavailable
 
@@ -146,7 +146,7 @@ class ProjectionRunner:
         It returns whether that came to the end of the log.
         """
         self._build_elsewhere = build_elsewhere
-        self._dsn = dsn
+        self._ownership = Ownership(dsn)
         self._pool = pool
         self._log = log_reader
         self._positions = positions
@@ -174,9 +174,12 @@ class ProjectionRunner:
         """Stop the loops; a batch under way is undone, and done by the next owner."""
         await end_tasks(*self._tasks)
         self._tasks = []
-        for follower in self._followers.values():
-            with contextlib.suppress(Fenced, psycopg.Error, PoolTimeout):  # what is passed over again costs nothing
-                await follower.settle()
+        try:
+            for follower in self._followers.values():
+                with contextlib.suppress(Fenced, psycopg.Error, PoolTimeout):  # what is passed over again costs nothing
+                    await follower.settle()
+        finally:
+            await self._ownership.close()
 
     def _heard(self, payload: str | None) -> None:
         if payload is None or payload == "wake":
@@ -190,7 +193,7 @@ class ProjectionRunner:
 
     async def _keep(self, model: ReadModel) -> None:
         """Own the projection whenever nobody else does."""
-        await keep_owning(self._dsn, model.name, lambda session: self._own(model, session))
+        await self._ownership.keep(model.name, lambda session: self._own(model, session))
 
     async def _own(self, model: ReadModel, session: Session) -> None:
         """Follow the log until the session, and with it the ownership, is lost."""

@@ -4,6 +4,9 @@ INSERT INTO magnet_read.tracking (projection) VALUES (%(projection)s) ON CONFLIC
 -- name: try_own  -- held by the session, so it goes when the process dies
 SELECT pg_try_advisory_lock(7331, hashtext(%(projection)s))
 
+-- name: let_go
+SELECT pg_advisory_unlock(7331, hashtext(%(projection)s))
+
 -- name: schema_lock  -- schemas are made by one process at a time
 SELECT pg_advisory_xact_lock(7332, hashtext(%(projection)s))
 
