@@ -55,6 +55,7 @@ HERE: Mapping[str, int] = {
     "local_model_unusable": 409,
     "model_hash_differs": 409,
     "model_not_pinned": 409,
+    "wrong_plugin_settings": 422,
     "tool_timed_out": 504,
     "source_timed_out": 504,
 }

@@ -12,7 +12,7 @@ from adapters.openai.usage import estimated, tokens_of
 from adapters.openai.vectors import vectors_of
 from adapters.plugins.bounded import BoundedCalls, PluginFailed
 from adapters.plugins.checking import EMBEDDERS, RERANKERS, Plugin
-from adapters.plugins.reasons import reason
+from adapters.plugins.reasons import without_secrets
 from commands.models.model_calls import RerankRequest
 from domain.definition import parse
 from domain.errors import Invalid
@@ -21,6 +21,9 @@ from domain.provider import plugin_named
 
 LISTED = "models"
 """The attribute in which a plugin may name its models."""
+
+MOST_WRONG = 3
+"""Settings that are named as wrong."""
 
 
 class PluginModels:
@@ -56,6 +59,11 @@ class PluginModels:
         found = [calls for (_, each), calls in self._calls.items() if each == name]
         if not found:
             raise absent(name)
+        for calls in found:
+            try:
+                parse(calls.plugin.config, dict(provider.definition.config), "/config")
+            except Invalid as error:
+                raise wrongly_set(error, secrets_of(provider).values()) from None
         return [each for calls in found for each in getattr(calls.plugin.object, LISTED, ()) if isinstance(each, str)]
 
     async def _asked(self, group: str, method: str, model: CalledModel, *arguments: Any) -> Any:
@@ -75,8 +83,7 @@ class PluginModels:
                 raise failures.timed_out("total", seconds) from None
             raise Failure(kind=Kind.SERVER, code="plugin_failed", message=f"is a plugin: {error}") from None
         except Invalid as error:
-            message = f"is a plugin that can't be set so: {reason(error, secrets.values())}"
-            raise Failure(kind=Kind.DENIED, code="plugin_failed", message=message) from None
+            raise wrongly_set(error, secrets.values()) from None
 
 
 def absent(name: str, group: str = "") -> Failure:
@@ -84,6 +91,13 @@ def absent(name: str, group: str = "") -> Failure:
     what = f" in {group}" if group else ""
     message = f"is run by the plugin '{name}', which is not here{what}: install it and restart, or look at its error"
     return Failure(kind=Kind.DENIED, code="no_plugin", message=message)
+
+
+def wrongly_set(error: Invalid, secrets: Iterable[str]) -> Failure:
+    """Return the failure of a plugin whose settings were right once, and fit no longer what is installed now."""
+    wrong = "; ".join(f"{each.pointer}: {each.message}" for each in error.errors[:MOST_WRONG])
+    message = f"is a plugin that can't be set so: {without_secrets(wrong, secrets)}"
+    return Failure(kind=Kind.DENIED, code="wrong_plugin_settings", message=message)
 
 
 def secrets_of(provider: CalledProvider) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from adapters.plugins.checking import EMBEDDERS, RERANKERS
 from tests.api.test_secrets import assert_nowhere, dumped
@@ -17,11 +17,21 @@ from tests.support.server import Running, serving
 SECRET = "canary-0815-CANARY-4711"
 TEXTS = ["needle one", "needle two two", "needle three three three"]
 
+GONE: set[str] = set()
+"""Letters that a later version of the plugin does not count."""
+
 
 class LettersConfig(BaseModel, extra="forbid"):
     """Letters that are counted."""
 
     letters: str
+
+    @field_validator("letters")
+    @classmethod
+    def _are_there(cls, letters: str) -> str:
+        if letters in GONE:
+            raise ValueError("these letters are not counted any more")
+        return letters
 
 
 class Letters:
@@ -140,6 +150,20 @@ async def test_a_provider_that_no_plugin_can_be_is_refused(subtests: pytest.Subt
             answer = await magnet.call("POST", "/v1/providers", whole)
             assert answer.status_code == 422, answer.text
             assert [(each["pointer"], each["code"]) for each in answer.json()["errors"]] == [(pointer, code)]
+
+
+async def test_settings_that_fit_a_plugin_no_longer_are_named_and_are_nobody_elses_failure(
+    magnet: Running, monkeypatch: pytest.MonkeyPatch
+):
+    await a_provider(magnet)
+    await a_model(magnet, "embedding")
+    monkeypatch.setitem(globals(), "GONE", {"aeiou"})
+    for path, body in (("/v1/embeddings", {"model": "embedding", "input": ["a"]}), ("/v1/providers/here/test", None)):
+        answer = await magnet.call("POST", path, body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "wrong_plugin_settings"), answer.text
+        assert "/config/letters: these letters are not counted any more" in answer.json()["detail"]
+    await magnet.do("PATCH", "/v1/providers/here", {"config": {"letters": "xyz"}})
+    assert (await magnet.do("POST", "/v1/embeddings", {"model": "embedding", "input": ["a"]}))["data"]
 
 
 async def test_what_a_plugin_runs_is_no_chat_model(magnet: Running):
