@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
@@ -72,21 +72,41 @@ class KnownVectors:
 
 @asynccontextmanager
 async def knowing(
-    databases: Databases, corpus: Corpus, home: Path, *, language: str | None = None
+    databases: Databases,
+    corpus: Corpus,
+    home: Path,
+    *,
+    language: str | None = None,
+    took: dict[str, float] | None = None,
 ) -> AsyncIterator[tuple[Container, UUID]]:
-    """Give a container whose read model has the corpus, its vectors indexed; and the source's id."""
+    """Give a container whose read model has the corpus, its vectors indexed; and the source's id.
+
+    `took` is given how many seconds each step took.
+    """
     dsn = databases.magnet()
     asked = {text: row.tobytes() for text, row in zip(corpus.questions, corpus.question_vectors, strict=True)}
     models = KnownVectors(vectors=asked, dimensions=corpus.vectors.shape[1])
     settings = Settings(_env_file=None, MAGNET_HOME=home)  # type: ignore[call-arg]
-    await asyncio.to_thread(store, databases.owner_of(dsn), corpus)
+    steps = {} if took is None else took
+    with clocked(steps, "texts and vectors stored"):
+        await asyncio.to_thread(store, databases.owner_of(dsn), corpus)
     container = await open_container(settings, dsn=dsn, embedding_models=models)
     try:
-        source = await record(container, corpus, language)
-        await indexed(container, len(corpus.texts))
+        with clocked(steps, "told as events"):
+            source = await record(container, corpus, language)
+        with clocked(steps, "then in the read model and indexed"):
+            await indexed(container, len(corpus.texts))
         yield container, source
     finally:
         await container.close()
+
+
+@contextmanager
+def clocked(steps: dict[str, float], step: str) -> Iterator[None]:
+    """Note how many seconds the block takes."""
+    began = time.perf_counter()
+    yield
+    steps[step] = time.perf_counter() - began
 
 
 def chunking_of(number: int) -> bytes:

@@ -24,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from adapters.postgres import sql
+from adapters.postgres.memory import share_of_memory
 from adapters.postgres.postmaster import Postmaster, ServerFailed, initialise
 from adapters.postgres.system_user import NoSystemUser, NotOurs, SystemUser, system_user
 
@@ -32,6 +33,13 @@ MAJOR = 18
 OWNER = "postgres"
 DATABASE = "magnet"
 PORT = 5432
+BUFFERS = (16, 128 * 2**20, 2 * 2**30)
+"""PostgreSQL's own memory for what it reads: one of so many parts of the memory here, within bounds in bytes.
+
+A walk through a large index of vectors looks at thousands of pages: what it has to fetch from the system's cache each time
+takes a multiple.
+"""
+
 LONGEST_SOCKET = 100
 """Bytes of a socket's path that every system takes (Linux 107, macOS 103)."""
 
@@ -172,7 +180,7 @@ class EmbeddedPostgres:
             "unix_socket_directories": f'"{self._socket_directory()}"',
             "unix_socket_permissions": "0700",
             "max_connections": "200",
-            "shared_buffers": "128MB",
+            "shared_buffers": f"{share_of_memory(*BUFFERS) // 2**20}MB",
             "fsync": "on",
             "full_page_writes": "on",
             "synchronous_commit": "on",

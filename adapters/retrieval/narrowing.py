@@ -15,6 +15,12 @@ from domain.retrieval import Search
 FEWEST, SHARE, MOST_EXACT = 5_000, 50, 40_000
 """Passages up to which all that a filter leaves are compared: 1 in SHARE of what there is, within bounds."""
 
+LARGE = 200_000
+"""Vectors from which on an index is walked more thoroughly: the same walk misses more of what is near, the more there are."""
+
+USUAL, THOROUGH = "100", "150"
+"""How many of the nearest ones a walk keeps at hand (hnsw.ef_search)."""
+
 SHARE_ELSEWHERE = 10
 """The same where another store is asked otherwise: it would have to name ten times as many as are wanted."""
 
@@ -45,6 +51,7 @@ class Narrowing:
             "space": area.space,
             "pins": by_source(search.pins),
             "passages": area.passages,
+            "thoroughness": THOROUGH if area.whole >= LARGE else USUAL,
             "ranked": self.ranked,
             "most_ranked": MOST_RANKED,
             "few": min(max(FEWEST, area.whole // (SHARE_ELSEWHERE if area.elsewhere else SHARE)), MOST_EXACT),

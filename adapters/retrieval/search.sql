@@ -54,11 +54,14 @@ few AS MATERIALIZED (
     FROM (SELECT (SELECT passages FROM sample) <= 3 * %(few)s::bigint
         AND coalesce(sum(passages), 0) <= %(few)s::bigint AS yes FROM matching) AS f)
 
+-- name: sought  -- a vector that is known once it is set how thoroughly an index is walked, for this statement alone
+(SELECT {vector}::halfvec FROM set_config('hnsw.ef_search', %(thoroughness)s::text, true))
+
 -- name: vectors
 {vectors} AS MATERIALIZED (
     (SELECT v.id, v.place, v.embedding <=> {vector} AS distance FROM {main} v
     WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
-    ORDER BY v.embedding <=> {vector} LIMIT {most})
+    ORDER BY v.embedding <=> {sought} LIMIT {most})
     UNION ALL
     (SELECT v.id, v.place, v.embedding <=> {vector} FROM {fresh} v
     WHERE v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
@@ -69,7 +72,7 @@ few AS MATERIALIZED (
     (SELECT v.id, v.place, v.embedding <=> {vector} AS distance FROM {main} v
     WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])
         AND (SELECT {condition} FROM passages_v1.places pl WHERE pl.id = v.place)
-    ORDER BY v.embedding <=> {vector} LIMIT {most})
+    ORDER BY v.embedding <=> {sought} LIMIT {most})
     UNION ALL
     (SELECT v.id, v.place, v.embedding <=> {vector} FROM {fresh} v
     WHERE NOT (SELECT yes FROM few) AND v.shelf = ANY ((SELECT visible FROM shelf)::bigint[])

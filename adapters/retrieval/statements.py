@@ -72,8 +72,8 @@ def statement(
     numbered = [{**shared, **_names(number), "factors": _factors(last, weighing)} for number in range(queries)]
     parts = [statements.SQL(part).format(**shared) for part in once]
     for names in numbered:
-        likely = statements.SQL(SQL["likely"]).format(**names)
-        parts += [statements.SQL(part).format(**names, likely=likely) for part in each]
+        inner = {name: statements.SQL(SQL[name]).format(**names) for name in ("likely", "sought")}
+        parts += [statements.SQL(part).format(**names, **inner) for part in each]
     found: list[statements.Composable] = [statements.SQL(SQL[last]).format(**names) for names in numbered]
     if parted:
         found = [statements.SQL(SQL["given"]).format(found=each) for each in found]

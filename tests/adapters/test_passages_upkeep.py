@@ -168,7 +168,7 @@ async def test_an_index_that_is_outgrown_while_it_is_filled_is_built_anew(
     await known.source()
     await filled(known, 60)
     await in_order(known)
-    await filled(known, 20, first=60)
+    await filled(known, 12, first=60)
     await known.side.caught_up(SCHEMA)
     moved = upkeep._Keeper._move
     builds: list[int] = []
@@ -176,14 +176,14 @@ async def test_an_index_that_is_outgrown_while_it_is_filled_is_built_anew(
     async def and_more(self: upkeep._Keeper, rows: int, at_once: int) -> int:
         builds.append(rows)
         if len(builds) == 1:
-            await filled(known, 60, first=80)
+            await filled(known, 40, first=72)
             await known.side.caught_up(SCHEMA)
         return await moved(self, rows, at_once)
 
     monkeypatch.setattr(upkeep._Keeper, "_move", and_more)
     await upkeep.keep_passages(known.side.pool, SCHEMA)
-    assert builds == [6, 74]
-    assert await tables(known) == (0, 140, True)
+    assert builds == [6, 46]
+    assert await tables(known) == (0, 112, True)
 
 
 async def test_an_index_is_built_by_one_process_where_processes_can_not_share_the_memory_it_takes(

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.retrieval import narrowing
+from adapters.retrieval.narrowing import LARGE, THOROUGH, USUAL, Narrowing
+from adapters.retrieval.survey import Area
 from commands.models.model_calls import ModelCallFailed
 from domain.references import identify
-from domain.retrieval import space_name
+from domain.retrieval import Search, space_name
 from tests.support.knowledge import MODEL, SPACE, Knowledge, knowledge
 from tests.support.postgres import Database
 
@@ -244,3 +247,18 @@ async def test_searches_during_a_rebuild_and_a_new_index_never_fail_and_never_mi
     assert {index for each in seen for index, _ in each} == {1, 2}
     assert SPACE != OTHER_SPACE
     assert known.models.asked == {MODEL, OTHER_MODEL}
+
+
+async def test_a_large_index_is_walked_more_thoroughly_and_only_by_the_search_that_needs_it(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    narrowed = Narrowing(condition=None, parameters={}, ranked=1)
+    for whole, thoroughness in ((LARGE - 1, USUAL), (LARGE, THOROUGH)):
+        area = Area(space=SPACE, model=MODEL, dimensions=32, whole=whole)
+        assert narrowed.values(Search(query="", sources=[], groups=None), area)["thoroughness"] == thoroughness
+    monkeypatch.setattr(narrowing, "LARGE", 0)
+    await known.source()
+    await known.add("handbook", "a", "needle")
+    assert await known.texts("needle", mode="vector") == ["needle"]
+    for each in await known.searcher._rows.of(b"SELECT current_setting('hnsw.ef_search')", {}):
+        assert each == (USUAL,)

@@ -42,7 +42,8 @@ class Database:
 @contextmanager
 def server(home: Path) -> Iterator[EmbeddedPostgres]:
     """Share the session's server; the last process out stops it."""
-    with EmbeddedPostgres(home) as postgres:
+    # As little memory for pages as there may be: whatever is dropped, all of it is looked through.
+    with EmbeddedPostgres(home, settings={"shared_buffers": "128MB"}) as postgres:
         with (home / "template.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as connection:

@@ -42,10 +42,10 @@ LEAST_COUNTED = 200
 INTO_INDEX, INTO_TABLE = 200, 10_000
 """Rows moved by one transaction, where the table has its index and where it has not."""
 
-OUTGROWN = 0.5
+OUTGROWN = 0.25
 """How many times as many vectors must wait as are indexed for the index to be built anew instead.
 
-Putting one into a large index takes several times as long as building does for each, and some of the old ones are gone.
+Putting one into a large index takes about six times as long as building it anew does for each.
 """
 
 SHARE, LEAST_MEMORY, MOST_MEMORY = 4, 64_000_000, 16_000_000_000
