@@ -27,12 +27,6 @@ CANCELLED = {"outcome": "cancelled", "error": None}
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words") as running:
-        yield running
-
-
-@pytest.fixture
 async def front(database: Database, tmp_path: Path, server: ModelServer) -> AsyncIterator[Talks]:
     """Conversations by a process that carries out no jobs."""
     async with serving(database, tmp_path, worker=False) as running, library(running) as books:
