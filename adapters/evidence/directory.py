@@ -11,6 +11,8 @@ from pathlib import Path
 from adapters.evidence.notes import notes_in
 
 NOTES, HASHES = "checkpoints", "hashes"
+TWO_NOTES = 8192
+"""Bytes that two notes never reach, of some 300 each: the first that is read may be cut."""
 
 
 class EvidenceDirectory:
@@ -23,6 +25,15 @@ class EvidenceDirectory:
         """Return the notes, the oldest first; none where there is no file yet."""
         file = self.path / NOTES
         return notes_in(file.read_text("utf-8")) if file.exists() else []
+
+    def newest_note(self) -> str | None:
+        """Return the last note, read from the end of the file, however long that has become."""
+        file = self.path / NOTES
+        if not file.exists():
+            return None
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - TWO_NOTES))
+            return next(reversed(notes_in(opened.read().decode("utf-8", "replace"))), None)
 
     def sealed(self) -> int:
         """Return of how many events the hashes are here."""

@@ -118,7 +118,8 @@ class Sealing:
 
     async def _last(self, connection: psycopg.AsyncConnection[Any]) -> Checkpoint | None:
         row = await (await connection.execute(SQL["last_checkpoint"])).fetchone()
-        notes = [*([row[2]] if row else []), *self._directory.notes()[-1:]]
+        outside = self._directory.newest_note()
+        notes = [*([row[2]] if row else []), *([] if outside is None else [outside])]
         try:
             checkpoints = [self._signer.read(note) for note in notes]
         except BadNote:

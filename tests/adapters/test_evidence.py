@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.appender import Appender
 from adapters.event_store.requests import Request
+from adapters.evidence import directory as evidence_directory
 from adapters.evidence.directory import EvidenceDirectory
 from adapters.evidence.notes import BadNote, Signer, notes_in, read
 from adapters.evidence.sealing import Sealing, Tampered
@@ -266,6 +267,16 @@ async def test_notes_are_read_back_from_a_file_as_they_were_written(sealed: Seal
     assert notes_in("\n".join(notes)) == notes
     sizes = [read(note, sealed.signer.origin, sealed.signer.public_key).size for note in notes]
     assert sizes == list(SEALED)
+
+
+async def test_the_newest_note_is_read_without_those_before_it(sealed: Sealed, monkeypatch: pytest.MonkeyPatch):
+    notes = sealed.directory.notes()
+    assert sealed.directory.newest_note() == notes[-1]
+    for more in range(len("\u2014".encode())):  # wherever in a character the reading begins
+        monkeypatch.setattr(evidence_directory, "TWO_NOTES", len("\n".join(notes[-2:]).encode()) + more)
+        assert sealed.directory.newest_note() == notes[-1]
+    shutil.rmtree(sealed.directory.path)
+    assert sealed.directory.newest_note() is None
 
 
 async def test_a_refusal_does_not_end_sealing_and_what_was_not_told_is_told_in_the_next_round(empty: Sealed):
