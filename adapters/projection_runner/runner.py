@@ -15,7 +15,7 @@ from adapters.ending import end_tasks
 from adapters.event_store.log import EventLog
 from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, Fenced, ReadModel
-from adapters.projection_runner.follower import Follower
+from adapters.projection_runner.follower import LEAST, MOST, Follower
 from adapters.projection_runner.ownership import Ownership, Session
 from adapters.projection_runner.upkeep import Upkeep
 from domain.errors import Unavailable
@@ -258,13 +258,23 @@ class ProjectionRunner:
             if building is not None:
                 await end_tasks(building)
 
-    def _follower(self, model: ReadModel, schema: str, fence: int, position: int, *, sifting: bool = False) -> Follower:
+    def _follower(
+        self, model: ReadModel, schema: str, fence: int, position: int, *, sifting: bool = False, most: int = MOST
+    ) -> Follower:
         def moved(to: int) -> None:
             if schema == model.name:
                 self._positions.moved(model.name, to)
 
         return Follower(
-            self._log, self._pool, model, schema=schema, fence=fence, position=position, moved=moved, sifting=sifting
+            self._log,
+            self._pool,
+            model,
+            schema=schema,
+            fence=fence,
+            position=position,
+            moved=moved,
+            sifting=sifting,
+            most=most,
         )
 
     async def _built(self, model: ReadModel, live: Follower, fence: int) -> Follower | None:
@@ -282,11 +292,14 @@ class ProjectionRunner:
     async def _build(self, model: ReadModel, live: Follower, fence: int) -> Follower:
         """Build the read model anew beside the live one, which goes on meanwhile; one at a time in this process."""
         async with self._building:
-            beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True)
+            elsewhere = self._build_elsewhere
+            # Each batch of these holds up whom this process answers.
+            most = MOST if elsewhere is None else LEAST
+            beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True, most=most)
             await beside.batches.make_anew()
             log.info("rebuild_begins", projection=model.name)
-            if self._build_elsewhere is not None and not await self._built_soon(beside):
-                if not await self._build_elsewhere(model.name, fence):
+            if elsewhere is not None and not await self._built_soon(beside):
+                if not await elsewhere(model.name, fence):
                     log.warning("rebuild_goes_on_here", projection=model.name)
                 beside = self._follower(model, beside.batches.schema, fence, await self._built_to(model), sifting=True)
                 await beside.refresh()

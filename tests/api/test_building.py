@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from adapters.projection_runner import runner
+from adapters.projection_runner import follower, runner
 from adapters.projection_runner.administration import ProjectionAdministration
 from adapters.projection_runner.batch import SQL, Batches
 from api.builder import builder
@@ -62,6 +62,26 @@ async def test_another_process_builds_the_same_rows_and_what_came_meanwhile_is_i
     async with running(side.runner()):
         await rebuilt(side)
         assert await checksum(side) == built
+
+
+async def test_batches_before_another_process_builds_are_small_since_each_holds_up_whom_this_one_answers(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runner, "STEPS_HERE", 3)
+    for module in (follower, runner):
+        monkeypatch.setattr(module, "LEAST", 5)
+    taken: list[tuple[int]] = []
+
+    async def elsewhere(name: str, fence: int) -> bool:
+        async with side.pool.connection() as connection:
+            taken.extend(await (await connection.execute(SQL["position"], {"projection": f"{name}__next"})).fetchall())
+        return True
+
+    async with running(side.runner(build_elsewhere=elsewhere)):
+        await side.caught_up()
+        await rebuilt(side)
+        await side.caught_up()
+    assert taken == [(15,)], "three batches of five, none of them doubled"
 
 
 def told_by(process: psutil.Process) -> list[str]:
