@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -275,6 +276,45 @@ async def test_a_table_that_was_emptied_gives_its_room_back(known: Knowledge):
     after = await (await known.owner.execute(size)).fetchone()
     assert before is not None and after is not None
     assert after[0] == 0 < before[0]
+
+
+@asynccontextmanager
+async def somebody_who_sees_all_that_there_is(known: Knowledge) -> AsyncIterator[None]:
+    """Have a transaction for which no row may go."""
+    async with await psycopg.AsyncConnection.connect(known.owner.info.dsn) as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        await connection.execute("SELECT 1")
+        yield
+
+
+async def room(known: Knowledge) -> int:
+    query = f"SELECT pg_relation_size('{SCHEMA}.fresh_{SPACE}')"
+    row = await (await known.owner.execute(query)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_room_of_what_was_moved_that_somebody_may_still_see_is_given_back_when_they_have_gone(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(upkeep, "NODE", 0)  # a page is much then
+    await known.source()
+    await filled(known, 30)
+    await known.side.caught_up(SCHEMA)
+    async with somebody_who_sees_all_that_there_is(known):
+        building = asyncio.create_task(upkeep.keep_passages(known.side.pool, SCHEMA))
+        async with asyncio.timeout(20):
+            while (await tables(known))[:2] != (0, 30):
+                await asyncio.sleep(0.01)
+    assert await building == {}
+    assert (await tables(known), await room(known)) == ((0, 30, True), 0)
+    await filled(known, 6, first=30)
+    await known.side.caught_up(SCHEMA)
+    async with somebody_who_sees_all_that_there_is(known):
+        left = await upkeep.keep_passages(known.side.pool, SCHEMA)
+        assert (left, await tables(known)) == ({SPACE: 36}, (0, 36, True))
+    assert await upkeep.keep_passages(known.side.pool, SCHEMA, left) == {}
+    assert await room(known) == 0
 
 
 async def test_a_model_that_is_built_anew_is_in_order_before_it_is_read(known: Knowledge):

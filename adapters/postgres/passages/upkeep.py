@@ -161,7 +161,10 @@ class _Keeper:
         }
 
     async def keep(self, *, grows: bool) -> bool:
-        """Bring the space's tables in order, or return False where that is left for later since it grows."""
+        """Bring the space's tables in order, or return False where that is left for later.
+
+        It may grow; or somebody still sees rows that were moved, so that their room can't be given back yet.
+        """
         if self._space.dimensions > LONGEST_INLINE:
             return True  # no index takes vectors of this length: they are compared one by one wherever they are
         if self._space.indexed is False:
@@ -172,20 +175,27 @@ class _Keeper:
         if grows and (waiting if self._space.indexed else self._space.passages) <= MOST_GROWING:
             return False
         while self._space.indexed and not self._outgrown(waiting):
-            if waiting <= MOST_FRESH and size <= 4 * MOST_FRESH * (2 * self._space.dimensions + NODE):
+            if self._is_small(waiting, size):
                 return True
             # Not all at once: so many may come meanwhile that the index has to be built anew.
             moved = await self._move(min(waiting, MOST_GROWING), INTO_INDEX)
             await self._execute("vacuum")
-            if waiting <= MOST_GROWING or not moved:
-                return True
+            last = waiting <= MOST_GROWING or not moved
             waiting, size = await self._looked_again()
+            if last:
+                return self._is_small(waiting, size)
         if self._space.indexed:
             await self._execute("drop")
         await self._move(waiting, INTO_TABLE)
         await self._execute("vacuum")
         await self._build()
-        return True
+        if not self._is_small(*await self._waiting()):
+            await self._execute("vacuum")  # building waited for all who still saw what was moved
+        return self._is_small(*await self._waiting())
+
+    def _is_small(self, waiting: int, size: int) -> bool:
+        """Return whether so many vectors that wait, in so many bytes, hold no search up: each looks at all of them."""
+        return waiting <= MOST_FRESH and size <= 4 * MOST_FRESH * (2 * self._space.dimensions + NODE)
 
     def _outgrown(self, waiting: int) -> bool:
         return waiting > OUTGROWN * max(MOST_FRESH, self._space.passages - waiting)
