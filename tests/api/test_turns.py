@@ -20,8 +20,8 @@ SEARCH = [ToolCalled(name="find_passages", arguments={"query": "holidays"}, id="
 
 @pytest.fixture
 async def elsewhere(magnet: Running, talk: Talks) -> AsyncIterator[Talks]:
-    """Another process on the same database, without projections of its own."""
-    async with serving(magnet.database, Path(magnet.container.settings.home)) as other:
+    """Another process on the same database, which carries out no jobs: what is said in the background is not its work."""
+    async with serving(magnet.database, Path(magnet.container.settings.home), worker=False) as other:
         yield Talks(magnet=other, books=talk.books)
 
 

@@ -98,6 +98,8 @@ class Shop:
         assert await self.tab.run(FOCUSED) == "Write a message"
 
     async def say(self, text: str) -> None:
+        # What is sent while one is answered stays where it is.
+        await self.tab.until(f"{CHAT}.querySelector('.log').ariaBusy !== 'true'")
         await self.tab.write(text)
         await self.tab.press("Enter")
 
