@@ -38,6 +38,6 @@ class OnePiece:
         return getattr(self._transport, name)
 
     def _send(self) -> None:
-        if self._kept:
-            kept, self._kept = self._kept, b""
+        kept, self._kept = self._kept, b""
+        if kept and not self._transport.is_closing():  # whoever was to have it may have gone since
             self._transport.write(kept)

@@ -66,3 +66,10 @@ async def test_all_else_is_the_transports_own(transport: OnePiece, noted: Noted)
     assert not transport.is_closing()
     transport.close()
     assert transport.is_closing()
+
+
+async def test_what_was_kept_for_who_has_gone_meanwhile_is_let_go(transport: OnePiece, noted: Noted):
+    transport.write(b"head")
+    noted.close()  # the connection was lost
+    await asyncio.sleep(0)
+    assert noted.done == ["closed"]
