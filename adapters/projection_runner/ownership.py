@@ -74,7 +74,7 @@ async def _and_let_go(session: Session, name: str, work: Callable[[Session], Awa
     """Do the work, and leave the name to others after it; whoever cancels it ends the session."""
     try:
         await work(session)
-    except Exception:
+    except Exception:  # whatever it is: a lock that is kept would keep every other process from doing better
         await _let_go(session, name)
         raise
     await _let_go(session, name)
