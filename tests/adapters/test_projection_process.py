@@ -21,6 +21,7 @@ from domain.prompt import Prompt
 from domain.provider import Provider
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
 from tests.support.postgres import Database
+from tests.support.rebuilding import build_anew
 
 NAME = "configurations_v1"
 THINGS = 40
@@ -82,9 +83,7 @@ async def checksum(side: ReadSide) -> str | None:
 
 
 async def rebuilt(side: ReadSide) -> None:
-    await administration(side).rebuild(NAME)
-    while (await administration(side).status(checksums=False))[0].state == "rebuilding":
-        await asyncio.sleep(0.01)
+    await build_anew(administration(side), NAME)
 
 
 async def test_a_reader_before_the_first_build_is_told_to_come_back(side: ReadSide):

@@ -17,6 +17,7 @@ from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
 from tests.support.postgres import Database
+from tests.support.rebuilding import build_anew
 
 NAME = "configurations_v1"
 
@@ -52,9 +53,7 @@ async def checksum(side: ReadSide) -> str:
 
 async def rebuilt(side: ReadSide) -> None:
     """Ask for a rebuild and wait until it is done."""
-    await administration(side).rebuild(NAME)
-    while (await administration(side).status(checksums=False))[0].state in ("rebuilding", "stopped"):
-        await asyncio.sleep(0.01)
+    await build_anew(administration(side), NAME)
 
 
 async def test_no_checksum_is_counted_while_a_read_model_is_rebuilt(side: ReadSide):

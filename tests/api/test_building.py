@@ -15,6 +15,7 @@ from api.builder import builder
 from domain.prompt import Prompt
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
 from tests.support.postgres import Database
+from tests.support.rebuilding import build_anew
 
 NAME = CONFIGURATIONS.name
 PROMPTS = 30
@@ -35,11 +36,7 @@ async def checksum(side: ReadSide) -> str | None:
 
 
 async def rebuilt(side: ReadSide) -> None:
-    administration = ProjectionAdministration(side.pool, side.log, [CONFIGURATIONS])
-    await administration.rebuild(NAME)
-    async with asyncio.timeout(60):
-        while (await administration.status(checksums=False))[0].state == "rebuilding":
-            await asyncio.sleep(0.01)
+    await build_anew(ProjectionAdministration(side.pool, side.log, [CONFIGURATIONS]), NAME)
 
 
 async def test_another_process_builds_the_same_rows_and_what_came_meanwhile_is_in_them_too(side: ReadSide):

@@ -1,6 +1,5 @@
 """Conversations over HTTP: messages answered plain and streamed alike, recorded, and read back."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +8,7 @@ import pytest
 
 from tests.api.test_access import key_of
 from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
+from tests.support.rebuilding import build_anew
 from tests.support.server import Running
 from tests.support.talks import Talks, said, talks, types
 
@@ -352,9 +352,6 @@ async def test_a_rebuilt_list_equals_the_live_one(talk: Talks, server: ModelServ
 
     checksum = (await status()).checksum
     assert checksum is not None
-    await administration.rebuild("conversations_v1")
-    async with asyncio.timeout(20):
-        while (await status()).state == "rebuilding":
-            await asyncio.sleep(0.01)
+    await build_anew(administration, "conversations_v1")
     assert (await status()).checksum == checksum
     assert await listed(talk) == before

@@ -16,6 +16,7 @@ import pytest
 from commands.knowledge.reading import Scanned
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
+from tests.support.rebuilding import build_anew
 from tests.support.server import Running, serving
 
 DOCUMENTS = "/v1/knowledge-sources/handbook/documents"
@@ -304,10 +305,7 @@ async def test_a_rebuild_gives_the_same_documents(reading: Running):
     administration = reading.container.administration
     assert await reading.container.reached("documents_v1", reading.position, 5)
     before = {each.name: each.checksum for each in await administration.status()}["documents_v1"]
-    await administration.rebuild("documents_v1")
-    async with asyncio.timeout(20):
-        while {e.name: e.state for e in await administration.status(checksums=False)}["documents_v1"] == "rebuilding":
-            await asyncio.sleep(0.01)
+    await build_anew(administration, "documents_v1")
     assert await reading.container.reached("documents_v1", reading.position, 5)
     assert {each.name: each.checksum for each in await administration.status()}["documents_v1"] == before
 

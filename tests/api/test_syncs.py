@@ -18,6 +18,7 @@ from commands.knowledge.syncing import MOST_DOCUMENTS
 from domain.errors import Unavailable
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
+from tests.support.rebuilding import build_anew
 from tests.support.server import serving
 from tests.support.synced import SOURCE, Counting, SyncedSource, carrying_out, counts
 
@@ -314,10 +315,7 @@ async def test_a_rebuild_gives_the_same_syncs(folder: Folder):
     await folder.sync()
     administration = folder.magnet.container.administration
     before = {each.name: each.checksum for each in await administration.status()}["syncs_v1"]
-    await administration.rebuild("syncs_v1")
-    async with asyncio.timeout(20):
-        while {e.name: e.state for e in await administration.status(checksums=False)}["syncs_v1"] == "rebuilding":
-            await asyncio.sleep(0.01)
+    await build_anew(administration, "syncs_v1")
     assert await folder.magnet.container.reached("syncs_v1", folder.magnet.position, 5)
     assert {each.name: each.checksum for each in await administration.status()}["syncs_v1"] == before
 

@@ -16,6 +16,7 @@ from domain.knowledge_source import KnowledgeSource
 from tests.support.indexing import ASKED, GIVEN, Indexing, embedded, installed
 from tests.support.model_server import server_error
 from tests.support.postgres import Database
+from tests.support.rebuilding import build_anew
 
 
 @pytest.fixture
@@ -216,10 +217,7 @@ async def test_what_was_stored_is_used_by_a_replay_which_calls_no_provider(index
     await indexing.add(GIVEN)
     await indexing.settled()
     calls = len(indexing.server.requests)
-    await indexing.container.administration.rebuild("passages_v1")
-    async with asyncio.timeout(20):
-        while (await indexing.container.administration.status(checksums=False))[0].state == "rebuilding":
-            await asyncio.sleep(0.01)
+    await build_anew(indexing.container.administration, "passages_v1")
     await indexing.settled()
     assert await indexing.found("lunch at noon", mode="vector", limit=1) == ["Lunch is at noon."]
     assert len(indexing.server.requests) == calls + 1  # the question's own vector

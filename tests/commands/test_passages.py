@@ -18,6 +18,7 @@ from projections.source_passages import PassagesQuery, SourcePassage
 from tests.support.indexing import ASKED, Indexing, embedded, installed, worker
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
+from tests.support.rebuilding import build_anew
 
 TEXT = "Holidays are thirty days.\nThey are paid.\nAsk before you go."
 
@@ -56,10 +57,7 @@ async def rebuilt(indexing: Indexing) -> tuple[str, str]:
         return next(each.checksum for each in await administration.status() if each.name == "passages_v1") or ""
 
     before = await checksum()
-    await administration.rebuild("passages_v1")
-    async with asyncio.timeout(20):
-        while any(each.state == "rebuilding" for each in await administration.status(checksums=False)):
-            await asyncio.sleep(0.01)
+    await build_anew(administration, "passages_v1")
     await indexing.settled()
     return before, await checksum()
 

@@ -1,6 +1,5 @@
 """Knowledge for tests of searches: sources and documents as the log has them, their texts and vectors as stored."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from domain.retrieval import Found, Search, space_name
 from projections.passages import PassagesProjection
 from tests.support.log import ReadSide, read_side, running
 from tests.support.postgres import Database
+from tests.support.rebuilding import build_anew
 
 PASSAGES = ReadModel(projection=PassagesProjection(), writer=PostgresPassagesWriter, upkeep=keep_passages)
 MODEL = identify("model", "tiny")
@@ -200,10 +200,7 @@ class Knowledge:
     async def rebuild(self) -> int:
         """Have the read model built anew; return the position that it has reached."""
         administration = ProjectionAdministration(self.side.pool, self.side.log, [PASSAGES])
-        await administration.rebuild("passages_v1")
-        async with asyncio.timeout(20):
-            while (await administration.status(checksums=False))[0].state == "rebuilding":
-                await asyncio.sleep(0.01)
+        await build_anew(administration, "passages_v1")
         await self.side.caught_up("passages_v1")
         return await administration.position("passages_v1")
 
