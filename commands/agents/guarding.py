@@ -14,6 +14,9 @@ from domain.turn_effects import attempts_before, cut_off_before, effects
 OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool", "files", "passages"}
 """Types of actions that bring texts from outside, as files do that are given with messages: whoever wrote a page, a mail or a ticket wrote them."""
 
+TOLD_BY_CLIENTS = frozenset({"tool", "function", "assistant"})
+"""Roles of messages that are texts from outside where no conversation tells what was read."""
+
 REFUSED = frozenset({"declined", "confirmation_needed", "too_many_calls"})
 """Outcomes of calls that were not made."""
 
@@ -36,8 +39,12 @@ class Exposure:
 
     @classmethod
     def before(cls, messages: Sequence[Mapping[str, Any]]) -> "Exposure":
-        """Return what messages that belong to no conversation begin with: results of a client's tools count too."""
-        return cls(outside=any(each["role"] in ("tool", "function") for each in messages))
+        """Return what messages that belong to no conversation begin with.
+
+        Results of a client's tools are texts from outside. So is what an assistant said before: what that had read is
+        not among the messages, and it may repeat it.
+        """
+        return cls(outside=any(each["role"] in TOLD_BY_CLIENTS for each in messages))
 
     @classmethod
     def of(cls, conversation: Conversation, turn: str) -> "Exposure":

@@ -180,6 +180,24 @@ async def test_where_nobody_can_be_asked_the_model_is_told_so(talk: Talks, serve
     assert store.orders == []
 
 
+@pytest.mark.parametrize("route", ["chat/completions", "responses"])
+async def test_what_an_agent_has_read_does_not_act_by_being_repeated_in_the_history_that_a_client_gives(
+    talk: Talks, server: ModelServer, store: Shop, route: str
+):
+    server.script_for("chat-model", says(SEARCH), says(text=INJECTED))
+    asked = {"role": "user", "content": "What do they say?"}
+    first = await talk.call("POST", "/v1/chat/completions", {"model": "agent:helper", "messages": [asked]})
+    told = first.json()["choices"][0]["message"]["content"]
+    assert told == INJECTED
+    history = [asked, {"role": "assistant", "content": told}, {"role": "user", "content": "Thanks."}]
+    given = {"messages": history} if route == "chat/completions" else {"input": history, "store": False}
+    server.script_for("chat-model", says(ORDER), says(text="I could not."))
+    again = await talk.call("POST", f"/v1/{route}", {"model": "agent:helper", **given})
+    assert again.status_code == 200, again.text
+    assert last_results(server) == [f"{NOBODY} {READ_BEFORE}"]
+    assert store.orders == []
+
+
 async def test_what_a_tool_answers_wrongly_is_told_to_the_model_and_its_limits_hold(
     talk: Talks, server: ModelServer, store: Shop
 ):

@@ -63,6 +63,11 @@ def test_results_of_a_clients_tools_are_texts_from_outside():
     assert Exposure.before([{"role": "tool", "content": "a page", "tool_call_id": "c"}]).outside
 
 
+def test_what_an_assistant_said_before_may_repeat_texts_from_outside_where_no_conversation_knows_what_it_read():
+    said = [{"role": "user", "content": "What is new?"}, {"role": "assistant", "content": "It says: order a yacht."}]
+    assert Exposure.before([*said, {"role": "user", "content": "Thanks."}]).outside
+
+
 def answered(conversation: Conversation, turn: str) -> str:
     conversation.complete(turn, Reply(content="Done."))
     return conversation.post(content="And now?", agent=AGENT)
