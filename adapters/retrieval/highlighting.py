@@ -20,8 +20,18 @@ async def highlighted(rows: Rows, passages: Sequence[Passage], queries: Sequence
     """Return the passages with the ranges of their texts that any of the queries' words match."""
     texts = {passage.id: prepared(passage.text) for passage in passages}
     values = {"ids": list(texts), "texts": list(texts.values()), "queries": list(queries)}
-    marked = {id: ranges_of(text) for id, text in await rows.of(SQL["marked"], values)} if texts else {}
-    return [replace(passage, highlights=marked.get(passage.id, [])) for passage in passages]
+    marked = {id: (text, parts) for id, text, parts in await rows.of(SQL["marked"], values)} if texts else {}
+    return [replace(passage, highlights=_all(passage.text, *marked.get(passage.id, ("", [])))) for passage in passages]
+
+
+def _all(text: str, marked: str, parts: Sequence[str]) -> list[tuple[int, int]]:
+    """Return what is marked, with all places of the parts that no blanks tell from others; what overlaps or touches is one."""
+    among = [(found.start(), found.start() + len(part)) for part in parts for found in re.finditer(f"(?={part})", text)]
+    ranges: list[tuple[int, int]] = []
+    for start, end in sorted(ranges_of(marked) + among):
+        before = ranges.pop() if ranges and start <= ranges[-1][1] else (start, end)
+        ranges.append((before[0], max(before[1], end)))
+    return ranges
 
 
 def prepared(text: str) -> str:

@@ -220,9 +220,9 @@ FROM (SELECT DISTINCT pl.id, pl.fields FROM passages_v1.passages p
 CROSS JOIN unnest(%(fields)s::text[]) AS f (field)
 GROUP BY f.field
 
--- name: marked  -- texts with their matched words between two signs
-SELECT u.id, ts_headline(pl.config::regconfig, u.text, q.words,
-    'HighlightAll=true, StartSel=' || chr(2) || ', StopSel=' || chr(3))
+-- name: marked  -- texts with their matched words between two signs, and those that no blanks part from others
+SELECT u.id, ts_headline(pl.config::regconfig, regexp_replace(u.text, '[' || magnet.unspaced_signs() || ']', ' ', 'g'),
+    q.words, 'HighlightAll=true, StartSel=' || chr(2) || ', StopSel=' || chr(3)), parts.among
 FROM unnest(%(ids)s::uuid[], %(texts)s::text[]) AS u (id, text)
 JOIN passages_v1.passages p ON p.id = u.id
 JOIN passages_v1.places pl ON pl.id = p.place
@@ -230,6 +230,10 @@ CROSS JOIN LATERAL (
     SELECT string_agg(quote_literal(l.lexeme), ' | ')::tsquery AS words
     FROM unnest(%(queries)s::text[]) AS asked (query),
         unnest(tsvector_to_array(magnet.words(pl.config, asked.query))) AS l (lexeme)) AS q
+CROSS JOIN (
+    SELECT coalesce(array_agg(DISTINCT part.word) FILTER (WHERE part.word <> ''), '{}') AS among
+    FROM unnest(%(queries)s::text[]) AS asked (query),
+        string_to_table(magnet.unspaced_words(asked.query), ' ') AS part (word)) AS parts
 WHERE q.words IS NOT NULL
 
 -- name: passages_around  -- with their neighbours in the same version

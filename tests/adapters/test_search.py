@@ -1,4 +1,5 @@
 """Searching: what comes back, in which order, and what happens where something is missing or changes."""
+# ruff: noqa: RUF001 - texts of other scripts are among those that are searched
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,6 +47,43 @@ async def test_names_of_programs_are_found_by_their_parts_and_whole(known: Knowl
     await known.add("handbook", "other", "something else")
     await known.add("handbook", "a", "See datetime.fromisoformat and iso_dates in docs/notes.md", title="datetime.date")
     assert [each.external_id for each in (await known.search(query, mode="lexical")).passages] == ["a"]
+
+
+UNSPACED = {
+    "zh": "会议在十点半开始。请带上所有的文件，不要迟到！",
+    "ja": "会議室ではポンプがうるさい。Pythonで書かれたログを見てください。",
+    "ko": "회의실에서 펌프가 시끄럽습니다.",
+    "th": "ปั๊มน้ำในห้องประชุมส่งเสียงดัง",
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("文件", ["zh"]), ("会议几点开始？", ["zh"]), ("迟", ["zh"]), ("うるさいポンプ", ["ja"]), ("ログ", ["ja"]), ("python", ["ja"]),
+        ("펌프", ["ko"]), ("회의실", ["ko"]), ("ห้องประชุม", ["th"]), ("报告", []), ("スープ", []), ("전화", []),
+    ],
+)  # fmt: skip
+async def test_words_that_no_blanks_part_are_found_wherever_they_stand(
+    known: Knowledge, query: str, expected: list[str]
+):
+    await known.source()
+    for name, text in UNSPACED.items():
+        await known.add("handbook", name, text)
+    await known.add("handbook", "en", "The meeting begins at half past ten.")
+    found = (await known.search(query, mode="lexical")).passages
+    assert [each.external_id for each in found][:1] == expected
+    marked = await known.searcher.highlight(found[:1], [query])
+    for passage in marked:
+        words = [passage.text[start:end].lower() for start, end in passage.highlights or ()]
+        assert words and all(word in query for word in words), words
+
+
+async def test_a_long_text_without_blanks_and_a_long_query_of_it_are_taken(known: Knowledge):
+    await known.source()
+    signs = [chr(0x20000 + number * 7919 % 40_000) for number in range(100_000)]
+    await known.add("handbook", "long", "".join(signs))
+    assert len((await known.search("".join(signs[:10_000]), mode="lexical")).passages) == 1
 
 
 async def test_the_limit_cuts_and_the_threshold_leaves_out(known: Knowledge):
