@@ -1,9 +1,11 @@
 """Citations: markers such as [2] or [1, 3] in a text, checked against the passages that were given."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from domain.code_spans import CodeSpans, parts_of
 from domain.retrieval import Passage, Twin
 
 MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
@@ -16,11 +18,21 @@ UNSHOWN_BEGINNING = re.compile(rf"(?<![ \t])(?:[ \t]*+{BEGINNING.pattern}|[ \t]+
 """The same where markers are left out: with what stands before them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Marker:
+    """A marker of a text, `text[start:end]` of it, and the passages that it names."""
+
+    start: int
+    end: int
+    numbers: Sequence[int]
+
+
 class CitationFilter:
     """Lets a text through as it comes, without the markers that point at nothing, or (not `shown`) without any.
 
     `count` says how many passages there are at that moment, of which those from `first` on were given;
-    `invented` counts what was removed.
+    `invented` counts what was removed. Code is left as it is: `argv[1]` cites nothing. Where nothing can be cited
+    (`cites` is not set), all is.
     """
 
     def __init__(self, count: Callable[[], int], first: int = 1, *, shown: bool = True) -> None:
@@ -28,19 +40,30 @@ class CitationFilter:
         self._first = first
         self._shown = shown
         self._marker, self._beginning = (MARKER, BEGINNING) if shown else (UNSHOWN, UNSHOWN_BEGINNING)
+        self._spans = CodeSpans()
         self._held = ""
+        self.cites = True
         self.cited: list[int] = []
         self.invented = 0
 
     def feed(self, text: str) -> str:
         """Return what can be said for certain; what may be half a marker is kept back."""
+        return self._passed(self._spans.feed(text)) if self.cites else text
+
+    def rest(self) -> str:
+        """Return what was kept back, at the end."""
+        return self._passed(self._spans.rest()) + self._released()
+
+    def _passed(self, parts: Sequence[tuple[str, bool]]) -> str:
+        return "".join(self._released() + text if code else self._prose(text) for text, code in parts)
+
+    def _prose(self, text: str) -> str:
         text = self._without(self._held + text)
         beginning = self._beginning.search(text)
         self._held = text[beginning.start() :] if beginning else ""
         return text[: beginning.start()] if beginning else text
 
-    def rest(self) -> str:
-        """Return what was kept back, at the end."""
+    def _released(self) -> str:
         held, self._held = self._held, ""
         return self._without(held)
 
@@ -52,8 +75,11 @@ class CitationFilter:
         return text
 
     def _checked(self, found: "re.Match[str]") -> str:
+        numbers = numbers_of(found)
+        if not numbers:
+            return found[0]
         kept = []
-        for number in (int(part) for part in found[1].split(",")):
+        for number in numbers:
             if self._first <= number <= self._count():
                 kept.append(number)
                 if number not in self.cited:
@@ -63,15 +89,30 @@ class CitationFilter:
         return f"[{', '.join(map(str, kept))}]" if kept and self._shown else ""
 
 
+def numbers_of(found: "re.Match[str]") -> list[int]:
+    """Return the passages that what looks like a marker names; none where it is a list or range such as [0, 1]."""
+    numbers = [int(part) for part in found[1].split(",")]
+    return [] if len(numbers) > 1 and 0 in numbers else numbers
+
+
+def markers(text: str) -> Iterator[Marker]:
+    """Yield the markers of a text that was checked, in their order; in code there are none."""
+    at = 0
+    for part, code in parts_of(text):
+        for found in () if code else MARKER.finditer(part):
+            if numbers := numbers_of(found):
+                yield Marker(start=at + found.start(), end=at + found.end(), numbers=numbers)
+        at += len(part)
+
+
 def renumbered(text: str, numbers: Mapping[int, int]) -> str:
     """Return a text with other numbers in its markers; those that have none are left out."""
-
-    def other(found: "re.Match[str]") -> str:
-        old = [int(part) for part in found[1].split(",")]
-        new = dict.fromkeys(numbers[number] for number in old if number in numbers)
-        return f"[{', '.join(map(str, new))}]" if new else ""
-
-    return MARKER.sub(other, text)
+    said, at = [], 0
+    for marker in markers(text):
+        new = dict.fromkeys(numbers[number] for number in marker.numbers if number in numbers)
+        said += [text[at : marker.start], f"[{', '.join(map(str, new))}]" if new else ""]
+        at = marker.end
+    return "".join([*said, text[at:]])
 
 
 def citations_of(cited: Sequence[int], passages: Sequence[Passage]) -> list[dict[str, Any]]:

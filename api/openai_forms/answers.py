@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.citations import MARKER
+from domain.citations import markers
 
 REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
 """Why a model may have ended; others are told as `stop`."""
@@ -77,14 +77,14 @@ def annotations(text: str, citations: Sequence[Mapping[str, Any]]) -> list[dict[
 
 def places(text: str, citations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
     """Yield each place where the text cites something, as OpenAI describes it, with the citation."""
-    by_number = {citation["marker"].strip("[]"): citation for citation in citations}
-    for marker in MARKER.finditer(text):
-        for number in marker[1].split(","):
-            citation = by_number.get(number.strip())
+    by_marker = {citation["marker"]: citation for citation in citations}
+    for marker in markers(text):
+        for number in marker.numbers:
+            citation = by_marker.get(f"[{number}]")
             if citation is not None:
                 place = {
-                    "start_index": marker.start(),
-                    "end_index": marker.end(),
+                    "start_index": marker.start,
+                    "end_index": marker.end,
                     "title": citation["title"] or citation["external_id"],
                     "url": citation["url"] or f"urn:uuid:{citation['document_id']}",
                 }

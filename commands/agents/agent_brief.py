@@ -16,6 +16,10 @@ WORDS: Mapping[str, str] = {
 """What an agent is told where a message belongs to no topic."""
 
 
+FINDING = frozenset({"rag_tool", "retrieval_tool", "files", "agent"})
+"""Types of actions that may give an agent passages to cite."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Brief:
     """What an agent is told and may do; `actions` as its definition has them."""
@@ -55,6 +59,14 @@ def by_topic(definition: Mapping[str, Any], choice: TopicChoice | None) -> Brief
 
 def functions_of(definition: Mapping[str, Any]) -> set[str]:
     """Return all functions that an agent may have in a turn."""
+    return {action["function"] for action in _actions_of(definition)}
+
+
+def may_cite(definition: Mapping[str, Any]) -> bool:
+    """Return whether an agent may be given passages, whatever a message is about."""
+    return bool(definition.get("research")) or any(each["type"] in FINDING for each in _actions_of(definition))
+
+
+def _actions_of(definition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     topics: list[Mapping[str, Any]] = definition.get("topics") or []
-    actions = [action for topic in topics for action in topic["actions"]] if topics else definition["actions"]
-    return {action["function"] for action in actions}
+    return [action for topic in topics for action in topic["actions"]] if topics else definition["actions"]

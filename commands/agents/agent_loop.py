@@ -8,7 +8,7 @@ from typing import Any
 
 from commands.agents.acting import carried_out
 from commands.agents.actions import ActionDone, Actions, Asker
-from commands.agents.agent_brief import brief_of, channel_of
+from commands.agents.agent_brief import FINDING, brief_of, channel_of, may_cite
 from commands.agents.agent_part import Assignment, Part
 from commands.agents.agent_talk import (
     BEGINNING,
@@ -288,6 +288,7 @@ class AgentLoop:
         self, asked: Assignment, agent: Chosen, choice: TopicChoice | None, talk: Talk, watch: Watch
     ) -> Part:
         """Return an agent's part in a turn."""
+        talk.filter.cites = bool(talk.given) or may_cite(agent.definition)
         brief = brief_of(agent.definition, choice, asked.course.channel)
         others = OtherAgents(
             things=self.actions.things,
@@ -370,7 +371,8 @@ class AgentLoop:
         direct = [each for each in results if acting.action(each.call).get("answer_directly")]
         if direct and all(each.outcome == "completed" for each in direct):
             text = "\n\n".join(each.said or each.told for each in direct)
-            heard = await screen.feed(talk.filter.feed(text) + talk.filter.rest()) + await screen.rest()
+            cited = [talk.checked(each.said or each.told, cites=each.type in FINDING) for each in direct]
+            heard = await screen.feed("\n\n".join(cited)) + await screen.rest()
             for shown in talk.say(heard):
                 yield shown
             talk.history.append({"role": "assistant", "content": heard if part.watch.output else text})

@@ -174,6 +174,10 @@ class Talk:
         self.history.append({"role": "assistant", "content": words})
         return self.say(words)
 
+    def checked(self, text: str, *, cites: bool) -> str:
+        """Return a whole text as it may be said: what no passage was given for may have [1] in it, and cites nothing."""
+        return self.filter.feed(text) + self.filter.rest() if cites else text
+
     def say(self, text: str) -> list[TextPiece | Cited]:
         """Return what can be said of a text for certain, and what it newly cites."""
         pieces: list[TextPiece | Cited] = []

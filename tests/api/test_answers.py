@@ -81,6 +81,8 @@ async def test_a_stream_has_its_pieces_its_citations_and_one_terminal_event_with
         ("Days [0].", "Days .", [], 1),
         ("Days [ 1].", "Days [ 1].", [], 0),
         ("Days [1", "Days [1", [], 0),
+        ("`d[7]` [1]\n```\nd[1] = [7]\n```\n[7]", "`d[7]` [1]\n```\nd[1] = [7]\n```\n", ["[1]"], 1),
+        ("Within [0, 1], it says [1].", "Within [0, 1], it says [1].", ["[1]"], 0),
         ("Days [99999].", "Days [99999].", [], 0),
         ("Days [x] [[2]] [1](http://a).", "Days [x] [[2]] [1](http://a).", ["[2]", "[1]"], 0),
     ],
