@@ -85,12 +85,16 @@ class RunsQuery:
     principal: str | None = None
     channel: str | None = None
     only: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
     since: datetime | None = None
     until: datetime | None = None
 
 
 DIMENSIONS = ("kind", "target", "version", "variant", "model", "provider", "principal", "subject", "channel", "outcome")
-"""What usage can be grouped by."""
+"""What usage can be grouped by, besides attributes."""
+
+ATTRIBUTE = "attribute."
+"""What stands before the name of an attribute that usage is grouped by."""
 
 BUCKETS = ("hour", "day", "week", "month")
 
@@ -104,6 +108,7 @@ class UsageQuery:
     since: datetime | None
     until: datetime | None
     filters: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunsView(Protocol):

@@ -1,7 +1,7 @@
 """The read model of runs in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.postgres import sql
 from adapters.postgres.read_model import ReadModelWriter, as_json
 from adapters.postgres.reading import rows_of
-from domain.pricing import Cost
+from domain.pricing import Cost, total_cost
 from domain.run import cost_document
 from projections.documents import rfc3339
 from projections.runs import CallRow, RunBegin, RunEnd, RunsQuery, UsageQuery
@@ -48,7 +48,8 @@ class PostgresRunsView:
 
     async def page(self, query: RunsQuery) -> tuple[Sequence[Mapping[str, Any]], int | None]:
         """Return runs in their public form, and the position before which the next ones stand."""
-        rows = await rows_of(self._pool, SQL["list"], asdict(query) | {"limit": query.limit + 1}, row_factory=dict_row)
+        values = asdict(query) | {"limit": query.limit + 1, "attributes": orjson.dumps(query.attributes).decode()}
+        rows = await rows_of(self._pool, SQL["list"], values, row_factory=dict_row)
         shown = rows[: query.limit]
         following = shown[-1]["position"] if len(rows) > query.limit else None
         return [run_document(row) for row in shown], following
@@ -66,6 +67,7 @@ class PostgresRunsView:
             "by": list(query.by),
             "since": query.since,
             "until": query.until,
+            "attributes": orjson.dumps(query.attributes).decode(),
             "filters": orjson.dumps(dict(query.filters)).decode(),
             "calls": bool(by_call & {*query.by, *query.filters}),
         }
@@ -111,15 +113,14 @@ def usage_row(row: Sequence[Any]) -> dict[str, Any]:
     tokens = dict(zip(TOKENS, rest[:5], strict=True))
     estimated, amounts, unknown, quantiles = rest[5:]
     costs = {currency: Decimal(amount) for currency, amount in sorted(amounts.items())}
-    currency, amount = next(iter(costs.items()), (None, Decimal(0)))
-    shown = cost_document(Cost(amount=amount, currency=currency, unknown=unknown))
+    shown = total_cost([Cost(amount=amount, currency=currency, unknown=False) for currency, amount in costs.items()])
     return {
         **place,
         "count": count,
         "errors": errors,
         "subjects": subjects,
         "usage": {**tokens, "total": sum(tokens.values()), "estimated": estimated},
-        "cost": shown,
+        "cost": cost_document(replace(shown, unknown=shown.unknown or unknown)),
         "costs": {each: format(total, "f") for each, total in costs.items()},
         "latency_ms": dict(zip(("p50", "p95", "p99"), quantiles or (None, None, None), strict=True)),
     }

@@ -119,6 +119,7 @@ WHERE (%(before)s::bigint IS NULL OR position < %(before)s::bigint)
     AND (%(principal)s::text IS NULL OR principal = %(principal)s::text OR principal_name = %(principal)s::text)
     AND (%(only)s::text IS NULL OR principal = %(only)s::text)
     AND (%(channel)s::text IS NULL OR channel = %(channel)s::text)
+    AND (%(attributes)s::jsonb = '{}' OR attributes @> %(attributes)s::jsonb)
     AND (%(since)s::timestamptz IS NULL OR started_at >= %(since)s::timestamptz)
     AND (%(until)s::timestamptz IS NULL OR started_at < %(until)s::timestamptz)
 ORDER BY position DESC LIMIT %(limit)s
@@ -127,7 +128,7 @@ ORDER BY position DESC LIMIT %(limit)s
 WITH counted AS (
     SELECT r.started_at, date_trunc(%(bucket)s::text, r.started_at AT TIME ZONE 'UTC') AS bucket,
         r.kind, r.target, r.version::text AS version, r.variant, NULL::text AS model, NULL::text AS provider,
-        r.principal_name AS principal, r.subject, r.channel, coalesce(r.outcome, 'running') AS outcome,
+        r.principal_name AS principal, r.subject, r.channel, r.attributes, coalesce(r.outcome, 'running') AS outcome,
         coalesce(r.outcome, 'running') NOT IN ('completed', 'running', 'cancelled') AS wrong, r.duration_ms,
         r.input, r.cache_read, r.cache_write, r.output, r.reasoning, r.estimated, r.amount, r.currency, r.unknown
     FROM runs_v1.runs AS r
@@ -135,7 +136,7 @@ WITH counted AS (
     UNION ALL
     SELECT r.started_at, date_trunc(%(bucket)s::text, r.started_at AT TIME ZONE 'UTC'),
         r.kind, r.target, r.version::text, r.variant, c.model, c.provider, r.principal_name, r.subject,
-        r.channel, c.outcome, c.outcome <> 'ok', c.duration_ms, c.input, c.cache_read, c.cache_write,
+        r.channel, r.attributes, c.outcome, c.outcome <> 'ok', c.duration_ms, c.input, c.cache_read, c.cache_write,
         c.output, c.reasoning, c.estimated, c.amount, c.currency, c.unknown
     FROM runs_v1.runs AS r JOIN runs_v1.calls AS c ON c.run = r.id
     WHERE %(calls)s::boolean
@@ -144,13 +145,16 @@ WITH counted AS (
         SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}') FROM jsonb_each(jsonb_build_object(
             'kind', kind, 'target', target, 'version', version, 'variant', variant, 'model', model,
             'provider', provider, 'principal', principal, 'subject', subject, 'channel', channel,
-            'outcome', outcome)) AS d WHERE d.key = ANY (%(by)s::text[])) AS place
+            'outcome', outcome)) AS d WHERE d.key = ANY (%(by)s::text[])) || (
+        SELECT coalesce(jsonb_object_agg(b.name, c.attributes -> substr(b.name, 11)), '{}')
+        FROM unnest(%(by)s::text[]) AS b (name) WHERE b.name LIKE 'attribute.%%') AS place
     FROM counted AS c
     WHERE (%(since)s::timestamptz IS NULL OR started_at >= %(since)s::timestamptz)
         AND (%(until)s::timestamptz IS NULL OR started_at < %(until)s::timestamptz)
         AND jsonb_build_object('kind', kind, 'target', target, 'version', version, 'variant', variant,
             'model', model, 'provider', provider, 'principal', principal, 'subject', subject,
             'channel', channel, 'outcome', outcome) @> %(filters)s::jsonb
+        AND attributes @> %(attributes)s::jsonb
 ), money AS (
     SELECT place, jsonb_object_agg(currency, amount) AS amounts FROM (
         SELECT place, currency, sum(amount)::text AS amount FROM grouped

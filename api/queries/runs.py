@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from api.schemas import list_schema
 from domain.errors import Invalid, NotFound
 from domain.references import UUID_FORM
 from projections.configurations import after_cursor, next_cursor
-from projections.runs import BUCKETS, DIMENSIONS, RunsProjection, RunsQuery, UsageQuery
+from projections.runs import ATTRIBUTE, BUCKETS, DIMENSIONS, RunsProjection, RunsQuery, UsageQuery
 
 READ_MODEL = RunsProjection.name
 TEXT = {"type": "string"}
@@ -37,6 +38,30 @@ FILTERS = (
     Parameter(name="principal", schema=TEXT, description="Id or name of who asked."),
     Parameter(name="channel", schema=TEXT, description="How it was asked for, `api`, `openai` or `mcp`."),
 )
+ATTRIBUTES = Parameter(
+    name="attribute",
+    schema=TEXT,
+    description="`NAME:VALUE`: only calls of which a header `Magnet-Attribute-NAME` said VALUE.",
+)
+ATTRIBUTE_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,63}")
+
+
+def attributes(call: Call) -> dict[str, str]:
+    """Return the attribute that is asked for, by its name."""
+    asked = call.text("attribute")
+    if asked is None:
+        return {}
+    name, colon, value = asked.partition(":")
+    if not (colon and value and ATTRIBUTE_NAME.fullmatch(name.lower())):
+        raise Invalid("An attribute is asked for by NAME:VALUE.", pointer="/attribute")
+    return {name.lower(): value}
+
+
+def dimension(name: str) -> bool:
+    """Return whether usage can be grouped by this."""
+    return name in DIMENSIONS or bool(
+        name.startswith(ATTRIBUTE) and ATTRIBUTE_NAME.fullmatch(name.removeprefix(ATTRIBUTE))
+    )
 
 
 async def page(call: Call) -> Response:
@@ -49,6 +74,7 @@ async def page(call: Call) -> Response:
         since=call.time("since"),
         until=call.time("until"),
         **{name: call.text(name) for name in ("kind", "target", "outcome", "subject", "principal", "channel")},
+        attributes=attributes(call),
         only=None if allowed(call.actor.roles, "runs:read_all") else call.actor.id,
     )
     items, following = await call.container.runs_view.page(query)
@@ -82,15 +108,15 @@ async def usage(call: Call) -> Response:
     if bucket is not None:
         bucket = call.choice("bucket", BUCKETS)
     by = [name for name in (call.text("by") or "").split(",") if name]
-    if strange := [name for name in by if name not in DIMENSIONS]:
-        raise Invalid(
-            f"Usage is grouped by {', '.join(DIMENSIONS)}; {len(strange)} of these are none of them.", pointer="/by"
-        )
+    if strange := [name for name in by if not dimension(name)]:
+        known = ", ".join((*DIMENSIONS, f"{ATTRIBUTE}NAME"))
+        raise Invalid(f"Usage is grouped by {known}; {len(strange)} of these are none of them.", pointer="/by")
     query = UsageQuery(
         bucket=bucket,
         by=by,
         since=call.time("since"),
         until=call.time("until"),
+        attributes=attributes(call),
         filters={name: value for name in DIMENSIONS if (value := call.text(name)) is not None},
     )
     items = list(await call.container.runs_view.usage(query))
@@ -109,12 +135,15 @@ def as_csv(items: list[Mapping[str, Any]], by: list[str], bucket: str | None) ->
     places = [*(["bucket"] if bucket else []), *by]
     tokens = ("input", "cache_read", "cache_write", "output", "reasoning", "total")
     writer = csv.writer(written)
-    writer.writerow([*places, "count", "errors", "subjects", *tokens, "amount", "currency", "unknown", "p50", "p95"])
+    writer.writerow(
+        [*places, "count", "errors", "subjects", *tokens, "amount", "currency", "unknown", "p50", "p95", "costs"]
+    )
     for item in items:
         values = [item.get(place) for place in places]
         values += [item["count"], item["errors"], item["subjects"], *(item["usage"][name] for name in tokens)]
         values += [item["cost"]["amount"], item["cost"]["currency"], item["cost"]["unknown"]]
         values += [item["latency_ms"]["p50"], item["latency_ms"]["p95"]]
+        values.append(", ".join(f"{currency} {amount}" for currency, amount in item["costs"].items()))
         writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in values])
     return written.getvalue()
 
@@ -134,7 +163,9 @@ def _query(path: str, tag: str, name: str, summary: str, handler: Any, **more: A
 
 
 OPERATIONS = (
-    _query("/v1/runs", "runs", "list_runs", "List runs", page, parameters=(LIMIT, CURSOR, *FILTERS, *PERIOD)),
+    _query(
+        "/v1/runs", "runs", "list_runs", "List runs", page, parameters=(LIMIT, CURSOR, *FILTERS, ATTRIBUTES, *PERIOD)
+    ),
     _query("/v1/runs/{id}", "runs", "get_run", "Read a run with its steps", one, answer={"type": "object"}),
     _query(
         "/v1/usage",
@@ -144,9 +175,15 @@ OPERATIONS = (
         usage,
         parameters=(
             Parameter(name="bucket", schema={"type": "string", "enum": list(BUCKETS)}, description="Of time, in UTC."),
-            Parameter(name="by", schema=TEXT, description=f"Separated by commas: {', '.join(DIMENSIONS)}."),
+            Parameter(
+                name="by",
+                schema=TEXT,
+                description=f"Separated by commas: {', '.join(DIMENSIONS)}; `{ATTRIBUTE}NAME` is what headers "
+                "`Magnet-Attribute-NAME` said of calls.",
+            ),
             Parameter(name="format", schema={"type": "string", "enum": ["json", "csv"]}, description="Of the answer."),
             *(Parameter(name=name, schema=TEXT, description=f"Only this {name}.") for name in DIMENSIONS),
+            ATTRIBUTES,
             *PERIOD,
         ),
     ),
