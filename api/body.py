@@ -15,11 +15,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from api.errors import HttpProblem
 from domain.errors import DomainError, Invalid
+from domain.outside_json import DEEPEST, too_deep
 
 LARGEST = 2 * 1024 * 1024
 """Bytes of a JSON body."""
 
-DEEPEST = 64
 LINGER = 16 * 1024 * 1024
 LINGER_SECONDS = 2.0
 """How much more of a body that is too large is read, and for how long."""
@@ -31,9 +31,6 @@ SLOWEST_LARGE = 32_768
 """Bytes a second that a large body must come by."""
 
 JSON_TYPES = {"application/json", "application/merge-patch+json"}
-BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{\]}]', re.DOTALL)
-"""Brackets, and texts as a whole: possessive, and to the end where one does not end, so that time stays linear."""
-
 SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)|[0-9]{16}|[eE][+-]?[0-9]{2}|NaN|Infinity")
 
 
@@ -129,8 +126,8 @@ def parse(raw: bytes) -> Any:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise HttpProblem(400, "not_utf8", "JSON is UTF-8 text.") from None
-    if raw.count(b"[") + raw.count(b"{") > DEEPEST:
-        check_depth(raw)
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and too_deep(raw):
+        raise HttpProblem(400, "nested_too_deep", f"JSON may be nested {DEEPEST} levels deep.")
     if SUSPECT.search(raw):
         check_numbers_and_text(text)
     return without_duplicates(raw, text)
@@ -171,19 +168,6 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise HttpProblem(400, "duplicate_key", "A key stands twice in one JSON object.")
     return found
-
-
-def check_depth(raw: bytes) -> None:
-    """Refuse what is nested deeper than 64, without recursion."""
-    depth = 0
-    for bracket in BRACKETS.finditer(raw):
-        first = raw[bracket.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > DEEPEST:
-                raise HttpProblem(400, "nested_too_deep", f"JSON may be nested {DEEPEST} levels deep.")
-        elif first in b"]}":
-            depth -= 1
 
 
 def check_numbers_and_text(text: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import jsonschema_rs
-import orjson
 
 from commands.choosing import Chosen, choose
 from commands.models.model_calls import ChatAnswer, ChatModels, ChatRequest, ModelCallFailed, TextPiece
@@ -18,6 +17,7 @@ from commands.runs.execution import Asked, Execution, Prepared, Result, RunAnswe
 from commands.runs.runs import Recording, model_document
 from domain import variants
 from domain.errors import Archived, DomainError, NotFound
+from domain.outside_json import NotJson, read
 from domain.prompt import Prompt
 from domain.references import escaped, identify
 
@@ -211,8 +211,8 @@ def fitting(answer: ChatAnswer, schema: Mapping[str, Any] | None) -> Any:
     """Return the JSON of an answer, or raise InvalidOutput that says where it does not fit the schema."""
     details = {"provider": answer.model.provider, "model": answer.model.name, "upstream_status": 200}
     try:
-        parsed = orjson.loads(answer.text)
-    except orjson.JSONDecodeError:
+        parsed = read(answer.text)
+    except NotJson:
         raise InvalidOutput("The model's answer is no JSON.", details=details) from None
     if schema is not None:
         wrong = next(iter(jsonschema_rs.validator_for(dict(schema)).iter_errors(parsed)), None)

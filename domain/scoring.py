@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from domain.citations import MARKER
+from domain.outside_json import NotJson, read
 
 CITED = re.compile(rf"\s*(?:{MARKER.pattern})")
 """A citation, with the blanks before it: an answer says the same without it."""
@@ -42,8 +43,8 @@ def call_of(call: Mapping[str, Any], *, arguments: bool) -> tuple[str, bytes]:
 def canonical(arguments: str) -> bytes:
     """Return arguments in one form, whatever the order of their names and their blanks."""
     try:
-        return orjson.dumps(orjson.loads(arguments or "{}"), option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONDecodeError:
+        return orjson.dumps(read(arguments or "{}"), option=orjson.OPT_SORT_KEYS)
+    except NotJson:
         return arguments.strip().encode()
 
 

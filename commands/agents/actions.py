@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from commands.agents.tool_actions import ToolActions
 from commands.choosing import choose
 from commands.conversations.attachments import SearchFiles
@@ -20,6 +18,7 @@ from commands.retrieval.answering import Answered, Answerer, numbered_passages
 from commands.runs.runs import Recording
 from domain.agent import TOOLS, Agent
 from domain.errors import DomainError
+from domain.outside_json import NotJson, read
 from domain.prompt import Prompt
 from domain.rag_tool import RagTool
 from domain.retrieval import Passage
@@ -268,8 +267,8 @@ class UnknownFunction(DomainError):
 def arguments_of(call: ToolCall) -> dict[str, Any]:
     """Return a call's arguments, or raise InvalidArguments."""
     try:
-        arguments = orjson.loads(call.arguments or "{}")
-    except orjson.JSONDecodeError:
+        arguments = read(call.arguments or "{}")
+    except NotJson:
         arguments = None
     if not isinstance(arguments, dict):
         raise InvalidArguments

@@ -70,7 +70,7 @@ def questions_in(answer: ChatAnswer, most: int, known: Sequence[str], *, least: 
 
 
 def _is_question(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) <= LONGEST and "\x00" not in value
+    return isinstance(value, str) and 0 < len(value.strip()) <= LONGEST
 
 
 def _compared(question: str) -> str:

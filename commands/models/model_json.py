@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import orjson
-
 from commands.models.model_calls import ChatAnswer
 from domain.errors import DomainError
+from domain.outside_json import NotJson, read
 
 
 class WrongOutput(DomainError):
@@ -29,7 +28,7 @@ def json_in(answer: ChatAnswer) -> Any:
     text = text_in(answer)
     for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
         try:
-            return orjson.loads(candidate)
-        except orjson.JSONDecodeError:
+            return read(candidate)
+        except NotJson:
             continue
     raise WrongOutput("The model's answer is no JSON.")

@@ -20,6 +20,7 @@ from commands.runs.runs import Recording
 from domain.agent import TOOLS
 from domain.citations import passage_document
 from domain.errors import DomainError, Invalid
+from domain.outside_json import NotJson, read
 from domain.paths import at
 from domain.pipeline import RESULTS
 from domain.rag_tool import RagTool
@@ -164,6 +165,6 @@ def limit_in(given: Mapping[str, Any]) -> int | None:
 def json_in(text: str) -> Any:
     """Return the JSON that a text is; null where it is none."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return read(text)
+    except NotJson:
         return None

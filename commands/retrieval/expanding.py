@@ -173,7 +173,7 @@ def queries_in(answer: ChatAnswer, query: str, most: int) -> list[str]:
 
 
 def _is_query(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) <= LONGEST and "\x00" not in value
+    return isinstance(value, str) and 0 < len(value.strip()) <= LONGEST
 
 
 def _compared(query: str) -> str:

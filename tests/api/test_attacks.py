@@ -7,7 +7,7 @@ import re
 import pytest
 
 from api import protocol
-from api.body import BRACKETS
+from domain.outside_json import BRACKETS
 from tests.api.test_access import key_of
 from tests.support.server import Running
 

@@ -198,6 +198,36 @@ async def test_what_an_agent_has_read_does_not_act_by_being_repeated_in_the_hist
     assert store.orders == []
 
 
+DEEP = '{"a":' * 300 + "1" + "}" * 300
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "outcome"),
+    [
+        ("find_passages", r'{"query": "holi\u0000days"}', "completed"),
+        ("ask_handbook", r'{"question": "\ud800 holidays"}', "completed"),
+        ("order", r'{"body": {"item": "p\u0000n"}}', "completed"),
+        ("order", f'{{"body": {{"item": "pen", "more": {DEEP}}}}}', "invalid_arguments"),
+        ("findItem", f'{{"item-id": "7", "more": {DEEP}}}', "invalid_arguments"),
+    ],
+)
+async def test_hostile_json_in_what_a_model_asks_for_is_data_or_told_to_it(
+    talk: Talks, server: ModelServer, store: Shop, name: str, arguments: str, outcome: str
+):
+    call = ToolCalled(name=name, arguments=arguments, id="h")
+    server.default = lambda request: says(text="Well.") if "h" in call_ids(request) else says(text="Thirty [1].")
+    server.script_for("chat-model", says(call))
+    answer = await talk.say(await talk.begin(), "Do it.")
+    [done] = answer["message"]["tool_calls"]
+    assert (done["outcome"], done["arguments"]) == (outcome, arguments)
+    assert store.orders == ([{"item": "p\ufffdn"}] if name == "order" and outcome == "completed" else [])
+
+
+def call_ids(request: Received) -> list[str]:
+    """Return of which calls results are told."""
+    return [str(each["tool_call_id"]) for each in request.body["messages"] if each["role"] == "tool"]
+
+
 async def test_what_a_tool_answers_wrongly_is_told_to_the_model_and_its_limits_hold(
     talk: Talks, server: ModelServer, store: Shop
 ):
