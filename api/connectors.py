@@ -42,7 +42,7 @@ async def connectors_of(settings: Settings) -> AsyncIterator[Plugins]:
             "hubspot": HubSpotConnector(web),
             "salesforce": SalesforceConnector(web),
             "confluence": ConfluenceConnector(web),
-            "git": GitConnector(settings.home / "cache" / "git", egress, roots),
+            "git": GitConnector(settings.home / "cache" / "git", egress, roots, web),
             "s3": S3Connector(web),
             "sharepoint": SharePointConnector(web),
             "sql": rows,

@@ -22,6 +22,7 @@ from adapters.connectors.given_values import must_be_root
 from adapters.connectors.local_repository import local_repository
 from adapters.connectors.roots import Roots
 from adapters.connectors.selection import Selection, wanted
+from adapters.connectors.web import ATTEMPTS, Ask, Web
 from adapters.egress import Egress
 from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.knowledge.document_checks import MOST_BYTES
@@ -84,8 +85,9 @@ class GitConnector:
         "basic": "`user:password`.",
     }
 
-    def __init__(self, cache: Path, egress: Egress, roots: Roots) -> None:
+    def __init__(self, cache: Path, egress: Egress, roots: Roots, web: Web) -> None:
         self._cache = cache.resolve()
+        self._web = web
         self._egress = egress
         self._roots = roots
         self._copies: dict[UUID, Copy] = {}
@@ -168,19 +170,33 @@ class GitConnector:
         try:
             if not (directory / "HEAD").exists():
                 await git(directory, NO_WAY, "init", "--quiet", "--bare", "--template=", seconds=QUICK, most=0)
-            await git(
-                directory, way, "fetch", "--quiet", "--no-tags", "--depth=1", "--force", "--no-write-fetch-head",
-                "--no-recurse-submodules", "--", settings.url, f"+{settings.ref}:{HEAD}",
-                seconds=settings.seconds, most=0,
-            )  # fmt: skip
+            await self._fetch(settings, way, directory)
             said = await git(directory, NO_WAY, "log", "-1", "--format=%H %cI", HEAD, "--", seconds=QUICK, most=1000)
         except GitFailed as error:
-            if "unable to access" not in str(error):
+            if not error.again and "unable to access" not in str(error):
                 self._drop(place.visit, directory)  # so that a copy that is broken is not the reason for ever
             code = "credentials_refused" if REFUSED.search(str(error)) else None
             raise SourceUnavailable(f"The repository can't be fetched: {error}.", code=code) from None
         commit, _, date = said.decode().strip().partition(" ")
         return Copy(directory=directory, commit=commit, date=date)
+
+    async def _fetch(self, settings: GitConfig, way: Way, directory: Path) -> None:
+        """Fetch; where the other side did not answer, once it does, as all others that are asked by HTTP are waited for."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await git(
+                    directory, way, "fetch", "--quiet", "--no-tags", "--depth=1", "--force", "--no-write-fetch-head",
+                    "--no-recurse-submodules", "--", settings.url, f"+{settings.ref}:{HEAD}",
+                    seconds=settings.seconds, most=0,
+                )  # fmt: skip
+            except GitFailed as error:
+                if not error.again or attempt + 1 == ATTEMPTS or way.protocol == "file":
+                    raise
+            else:
+                return
+            # git does not tell how long it was asked to wait
+            url = f"{settings.url.rstrip('/')}/info/refs?service=git-upload-pack"
+            await self._web.ask(Ask(url=url, headers={"Git-Protocol": "version=2"}, credentials=way.credentials))
 
     def _drop(self, visit: UUID, directory: Path) -> None:
         self._copies.pop(visit, None)

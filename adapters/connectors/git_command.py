@@ -45,8 +45,16 @@ ALWAYS = {
 }
 
 
+UNANSWERED = re.compile(r"unable to access|RPC failed|early EOF|unexpected disconnect|hung up unexpectedly")
+TOLD_NO = re.compile(r"returned error: (?!429)[34]\d\d|HTTP (?!429)[34]\d\d")
+
+
 class GitFailed(Exception):
-    """Git could not do it; the text says why."""
+    """Git could not do it; the text says why, `again` whether the other side may do better another time."""
+
+    def __init__(self, told: str, *, again: bool = False) -> None:
+        super().__init__(told)
+        self.again = again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +63,7 @@ class Way:
 
     protocol: str
     settings: Sequence[tuple[str, str]] = field(default_factory=tuple, repr=False)
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 async def way_to(url: str, secrets: Mapping[str, str], egress: Egress) -> Way:
@@ -70,10 +79,11 @@ async def way_to(url: str, secrets: Mapping[str, str], egress: Egress) -> Way:
         raise SourceUnavailable(f"{origin}: the name of the host is not known: {error.strerror or error}.") from None
     named = ",".join(f"[{each}]" if ":" in each else each for each in addresses)
     settings = [("http.curloptResolve", f"{host}:{port}:{named}")]
+    credentials = {}
     if password := secrets.get("basic") or (f"x-access-token:{secrets['token']}" if "token" in secrets else ""):
-        header = f"Authorization: Basic {base64.b64encode(password.encode()).decode()}"
-        settings.append((f"http.{origin}/.extraHeader", header))
-    return Way(protocol=parts.scheme, settings=settings)
+        credentials["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
+        settings.append((f"http.{origin}/.extraHeader", f"Authorization: {credentials['Authorization']}"))
+    return Way(protocol=parts.scheme, settings=settings, credentials=credentials)
 
 
 def environment_of(home: Path, way: Way) -> dict[str, str]:
@@ -124,7 +134,9 @@ async def git(repository: Path, way: Way, *arguments: str, seconds: float, most:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if len(said) <= most and process.returncode:
-        raise GitFailed(reason_of(told, process.returncode))
+        said_of_it = told.decode(errors="replace")
+        again = bool(UNANSWERED.search(said_of_it)) and not TOLD_NO.search(said_of_it)
+        raise GitFailed(reason_of(told, process.returncode), again=again)
     return said
 
 

@@ -1,6 +1,8 @@
 """The rows of a query in PostgreSQL: read only, from an address that was checked, with nothing of this machine's own."""
 
 import asyncio
+import random
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +14,7 @@ from psycopg import AsyncRawCursor, AsyncRawServerCursor
 from psycopg.pq import ConnStatus
 from psycopg.sql import SQL, Composed, Identifier
 
+from adapters.connectors import web
 from adapters.connectors.database_address import DatabaseAddress, checked
 from adapters.connectors.query import NotSelected, Row, SqlConfig, refused, selectable
 from adapters.egress import Egress
@@ -33,6 +36,12 @@ NOTHING_OF_OURS = {
     "options": "",
 }
 """libpq would else show the server what the process's environment and home directory hold for other databases."""
+
+BUSY = re.compile(
+    r"too many (clients|connections)|remaining connection slots|is (starting up|shutting down)"
+    r"|[Cc]onnection refused|closed the connection unexpectedly"
+)
+"""What a server says, or what is said of it, that may let somebody in a moment later; libpq tells no code there."""
 
 WRONG = ("42", "25", "0A000", "3F000")
 REFUSED = ("28",)
@@ -96,6 +105,17 @@ class PostgresRows:
             await connection.close()
 
     async def _connect(self, address: DatabaseAddress, secrets: Mapping[str, str]) -> psycopg.AsyncConnection[Any]:
+        """Connect; to a server that is busy or just begins, with growing pauses as to all other sources."""
+        for attempt in range(web.ATTEMPTS - 1):
+            try:
+                return await self._connect_once(address, secrets)
+            except psycopg.OperationalError as error:
+                if not BUSY.search(str(error)):
+                    raise
+            await asyncio.sleep(web.FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))
+        return await self._connect_once(address, secrets)
+
+    async def _connect_once(self, address: DatabaseAddress, secrets: Mapping[str, str]) -> psycopg.AsyncConnection[Any]:
         failure: psycopg.OperationalError | None = None
         options: dict[str, Any] = {**NOTHING_OF_OURS, **tls(address)}
         for found in await checked(self._egress, address):

@@ -17,6 +17,7 @@ from adapters.connectors import git_command
 from adapters.connectors.git import GitConnector
 from adapters.connectors.git_command import environment_of, way_to
 from adapters.connectors.roots import Roots
+from adapters.connectors.web import Web
 from adapters.egress import Egress
 from commands.knowledge.connectors import GivenDocument, NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
@@ -36,13 +37,25 @@ async def door(docs: Repository) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def connector(door: Site, tmp_path: Path) -> GitConnector:
-    return at(tmp_path, Egress([door.place]))
+def pauses() -> list[float]:
+    return []
 
 
-def at(tmp_path: Path, egress: Egress) -> GitConnector:
+@pytest.fixture
+async def connector(door: Site, tmp_path: Path, pauses: list[float]) -> AsyncIterator[GitConnector]:
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    egress = Egress([door.place])
+    web = Web(egress, pause=pause)
+    yield at(tmp_path, egress, web)
+    await web.close()
+
+
+def at(tmp_path: Path, egress: Egress, web: Web | None = None) -> GitConnector:
     home = tmp_path / "home"
-    return GitConnector(home / "cache", egress, Roots([tmp_path / "repositories"], forbidden=[home]))
+    roots = Roots([tmp_path / "repositories"], forbidden=[home])
+    return GitConnector(home / "cache", egress, roots, web or Web(egress))
 
 
 def place(url: str, secrets: dict[str, str] | None = None, **config: Any) -> Place:
@@ -225,6 +238,41 @@ async def test_a_token_goes_along_and_a_wrong_one_is_told_as_that(
             await listed(connector, place(f"{door.url}/docs", wrong))
         assert told.value.error_code == "credentials_refused"
         assert "canary" not in str(told.value)
+
+
+@pytest.mark.parametrize("busy", ["GET", "POST"])
+async def test_who_is_busy_is_asked_again_when_it_says_so(
+    connector: GitConnector, docs: Repository, door: Site, pauses: list[float], busy: str
+):
+    left = 3
+
+    def answered(asked: Asked) -> Answer:
+        nonlocal left
+        if left and (asked.method == busy or left < 3):
+            left -= 1
+            return Answer(status=429, headers={"Retry-After": "7"})
+        return asking_for("x-access-token:canary", docs, asked)
+
+    door.answers = answered
+    docs.write("a.md", "a")
+    docs.commit()
+    assert list(await listed(connector, place(f"{door.url}/docs", {"token": "canary"}))) == ["a.md"]
+    assert pauses and all(6 < each <= 7 for each in pauses)
+
+
+async def test_who_stays_away_is_told_after_some_attempts_and_who_refuses_is_asked_once(
+    connector: GitConnector, door: Site, pauses: list[float]
+):
+    door.answers = lambda _: Answer(status=503)
+    with pytest.raises(SourceUnavailable, match=r"answered 503 \(5 attempts\)"):
+        await listed(connector, place(f"{door.url}/docs"))
+    assert len(pauses) == 4
+    for status in (403, 404):
+        del door.asked[:]
+        door.answers = lambda _, status=status: Answer(status=status)  # type: ignore[misc]
+        with pytest.raises(SourceUnavailable):
+            await listed(connector, place(f"{door.url}/docs"))
+        assert len(door.asked) == 1
 
 
 async def test_nobody_is_sent_on_to_another_address(connector: GitConnector, docs: Repository, door: Site):

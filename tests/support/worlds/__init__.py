@@ -43,18 +43,41 @@ class World(ABC):
         return name
 
 
-class SiteWorld(World):
+class GuardedWorld(World):
+    """A source that asks for credentials, and may have too much to do."""
+
+    def __init__(self) -> None:
+        self.refusing = False
+        self.lets_in: int | None = None
+        self.broken: set[str] = set()
+
+    breakable = True
+    """Whether single documents may be broken, those in `broken`."""
+
+    @abstractmethod
+    def throttle(self, times: int) -> None:
+        """Have the next requests wait."""
+
+    def expire(self, *, after: int) -> None:
+        """Refuse the credentials after so many more answers, as a token's end does; None in `lets_in` undoes it."""
+        self.lets_in = after
+
+
+class SiteWorld(GuardedWorld):
     """A source that is asked by HTTP: `answer` says what is there, everything else is what may go wrong."""
 
     def __init__(self, site: Site) -> None:
+        super().__init__()
         self.site = site
         self.documents: dict[str, str] = {}
-        self.broken: set[str] = set()
-        self.refusing = False
-        self.lets_in: int | None = None
         self.left: int | None = None
         site.answers = self._answers
         self.allow = site.place
+
+    @property
+    def refusal(self) -> Answer:
+        """How credentials are refused."""
+        return Answer(status=401)
 
     @abstractmethod
     def answer(self, asked: Asked) -> Answer:
@@ -80,10 +103,6 @@ class SiteWorld(World):
     async def come_back(self) -> None:
         self.left = None
 
-    def expire(self, *, after: int) -> None:
-        """Refuse the credentials after so many more answers, as a token's end does; None in `lets_in` undoes it."""
-        self.lets_in = after
-
     def throttle(self, times: int) -> None:
         """Have the next requests wait."""
         self.site.next = [Answer(status=429, headers={"Retry-After": "0"})] * times
@@ -94,7 +113,7 @@ class SiteWorld(World):
                 return Answer(status=503)
             self.left -= 1
         if self.refusing or self.lets_in == 0 or not self.authorized(asked):
-            return Answer(status=401)
+            return self.refusal
         if self.lets_in is not None:
             self.lets_in -= 1
         if self.asks_for(asked) in self.broken:

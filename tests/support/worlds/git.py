@@ -7,26 +7,30 @@ from typing import Any, ClassVar
 
 from tests.support.git_server import repository, served
 from tests.support.site import Answer, Asked, Site
-from tests.support.worlds import CANARY, World
+from tests.support.worlds import CANARY, SiteWorld
 
 EXPECTED = f"Basic {base64.b64encode(f'x-access-token:{CANARY}'.encode()).decode()}"
+REQUESTS = 3
+"""What fetching takes: what there is, what it is called, and its objects."""
 
 
-class GitWorld(World):
+class GitWorld(SiteWorld):
     type = "git"
     secrets: ClassVar[Mapping[str, str]] = {"token": CANARY}
+    breakable = False  # all files come at once, or none
 
     def __init__(self, site: Site, root: Path) -> None:
-        self.site = site
+        super().__init__(site)
         self.root = root
         self.repository = repository(root / "docs")
-        self.left: int | None = None
-        self.allow = site.place
-        site.answers = self._answers
 
     @property
     def config(self) -> dict[str, Any]:
         return {"url": f"{self.site.url}/docs", "ref": "main"}
+
+    @property
+    def refusal(self) -> Answer:
+        return Answer(status=401, headers={"WWW-Authenticate": "Basic"})
 
     def external_id(self, name: str) -> str:
         return f"notes/{name}.md"
@@ -40,16 +44,16 @@ class GitWorld(World):
         self.repository.commit()
 
     async def leave(self, *, after: int = 0) -> None:
-        self.left = min(after, 2)  # fetching is three requests: what there is, what it is called, and its objects
+        await super().leave(after=min(after, REQUESTS - 1))
 
-    async def come_back(self) -> None:
-        self.left = None
+    def expire(self, *, after: int) -> None:
+        super().expire(after=min(after, REQUESTS - 1))
 
-    def _answers(self, asked: Asked) -> Answer:
-        if self.left is not None:
-            if self.left == 0:
-                return Answer(status=503)
-            self.left -= 1
-        if asked.headers.get("authorization") != EXPECTED:
-            return Answer(status=401, headers={"WWW-Authenticate": "Basic"})
+    def authorized(self, asked: Asked) -> bool:
+        return asked.headers.get("authorization") == EXPECTED
+
+    def asks_for(self, asked: Asked) -> str | None:
+        return None
+
+    def answer(self, asked: Asked) -> Answer:
         return served(self.root, asked)

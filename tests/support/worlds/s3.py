@@ -11,6 +11,8 @@ from tests.support.site import Answer, Asked, Site
 from tests.support.worlds import SiteWorld
 
 BUCKET = "papers"
+EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 NOT_PASSED_ON = ("connection", "transfer-encoding", "content-length", "date", "server")
 
 
@@ -30,6 +32,13 @@ class S3World(SiteWorld):
     @property
     def config(self) -> dict[str, Any]:
         return {"url": self.site.url, "region": REGION, "bucket": BUCKET, "prefix": "notes/"}
+
+    @property
+    def refusal(self) -> Answer:
+        return Answer(status=400, body=EXPIRED)
+
+    def throttle(self, times: int) -> None:
+        self.site.next = [Answer(status=503, body=SLOW_DOWN)] * times
 
     def external_id(self, name: str) -> str:
         return f"notes/{name}.txt"

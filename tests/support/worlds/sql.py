@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.postgres import Database
-from tests.support.worlds import CANARY, World
+from tests.support.worlds import CANARY, GuardedWorld
 
 PIECE = 65536
 
@@ -21,6 +21,8 @@ class Relay:
 
     socket: str
     left: int | None = None
+    refusing: Callable[[], bool] = lambda: False
+    throttled: int = 0
     port: int = 0
     connections: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -32,11 +34,34 @@ class Relay:
                 writer.close()
                 return
             self.left -= 1
+        if self.throttled:
+            self.throttled -= 1
+            await refuse(reader, writer, "53300", "sorry, too many clients already")
+            return
+        if self.refusing():
+            await refuse(reader, writer, "28P01", 'password authentication failed for user "reader"', password=True)
+            return
         to_reader, to_writer = await asyncio.open_unix_connection(self.socket)
         for source, target in ((reader, to_writer), (to_reader, writer)):
             task = asyncio.create_task(pump(source, target))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+
+
+async def refuse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: str, told: str, *, password: bool = False
+) -> None:
+    """Let nobody in, in the words of PostgreSQL, which may ask for a password first."""
+    await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+    if password:
+        writer.write(b"R" + (8).to_bytes(4) + (3).to_bytes(4))
+        await reader.readexactly(1)
+        await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+    fields = {"S": "FATAL", "V": "FATAL", "C": code, "M": told}
+    body = b"".join(f"{name}{value}\0".encode() for name, value in fields.items()) + b"\0"
+    writer.write(b"E" + (len(body) + 4).to_bytes(4) + body)
+    await writer.drain()
+    writer.close()
 
 
 async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -67,13 +92,16 @@ async def relay(dsn: str) -> AsyncIterator[Relay]:
         await server.wait_closed()
 
 
-class SqlWorld(World):
+class SqlWorld(GuardedWorld):
     type = "sql"
     secrets: ClassVar[Mapping[str, str]] = {"password": CANARY}
+    breakable = False  # all rows come at once
 
     def __init__(self, database: Database, opened: Relay) -> None:
+        super().__init__()
         self.database = database
         self.relay = opened
+        opened.refusing = self.refuses
         self.allow = f"127.0.0.1:{opened.port}"
         self.do("CREATE SCHEMA shop")
         self.do(
@@ -108,6 +136,19 @@ class SqlWorld(World):
 
     async def remove(self, name: str) -> None:
         self.do("DELETE FROM shop.notes WHERE id = %s", name)
+
+    def refuses(self) -> bool:
+        """Return whether the next connection is refused."""
+        if self.lets_in:
+            self.lets_in -= 1
+            return False
+        return self.refusing or self.lets_in == 0
+
+    def throttle(self, times: int) -> None:
+        self.relay.throttled = times
+
+    def expire(self, *, after: int) -> None:
+        super().expire(after=min(after, 1))
 
     async def leave(self, *, after: int = 0) -> None:
         self.relay.left = min(after, 1)  # the listing is one connection
