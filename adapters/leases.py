@@ -42,23 +42,22 @@ class Leases:
         self._interrupt = interrupt
         self._lost = lost
         self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run())
+        """Begin: what others left may take long to end, and this process lives meanwhile."""
+        self._tasks = [asyncio.create_task(self._again_and_again(each)) for each in (self.renew, self.sweep)]
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            await end_tasks(self._task)
-            self._task = None
+        tasks, self._tasks = self._tasks, []
+        if tasks:
+            await end_tasks(*tasks)
 
-    async def _run(self) -> None:
+    async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.renew()
-                await self.sweep()
+                await look()
             except (DomainError, psycopg.Error, PoolTimeout) as error:
                 # The database is away: leases outlast some rounds.
                 log.warning("leases_not_looked_after", error=type(error).__name__)
@@ -76,12 +75,15 @@ class Leases:
         return bool(await rows_of(self._pool, SQL["claim"], values))
 
     async def sweep(self) -> None:
-        """End what nobody carries out any more."""
+        """End what nobody carries out any more; what can't be ended keeps nothing else from it, and is tried again."""
         for id, kind, stream in await rows_of(self._pool, SQL["expired"], {}):
             interrupt = self._interrupt.get(kind)
             if interrupt is None:
                 continue  # a kind of a newer version: its processes know it
             log.warning("lease_expired", kind=kind, id=str(id))
-            await interrupt(id, stream)
-            async with self._pool.connection() as connection:
-                await connection.execute(SQL["drop"], {"id": id})
+            try:
+                await interrupt(id, stream)
+                async with self._pool.connection() as connection:
+                    await connection.execute(SQL["drop"], {"id": id})
+            except Exception as error:
+                log.exception("lease_not_ended", kind=kind, id=str(id), error=type(error).__name__)

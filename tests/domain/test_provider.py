@@ -78,3 +78,8 @@ def test_the_origin_of_a_local_provider_is_its_directory():
     assert directory_of("file:///") == "/"
     with pytest.raises(Invalid):
         provider.change(provider.definition | {"type": "openai"})
+
+
+def test_time_outs_that_are_not_set_are_those_that_are_promised():
+    provider = Provider.create(name="p", definition={"type": "openai", "base_url": "https://api.example.com/v1"})
+    assert provider.definition["timeouts"] == {"connect": 5, "first_token": 60, "idle": 30, "total": 600}

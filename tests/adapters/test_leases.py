@@ -1,0 +1,111 @@
+"""Leases: what a killed process left behind is ended by another one, in time, whatever is wrong with some of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.leases import EVERY, Leases
+from commands.runs.runs import LEASE
+from domain.errors import Unavailable
+from tests.support.postgres import Database
+
+INTERRUPTED_WITHIN = 30
+"""Seconds that are promised."""
+
+Interrupt = Callable[[UUID, UUID], Awaitable[None]]
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[AsyncConnectionPool]:
+    async with AsyncConnectionPool(
+        database.app_dsn, min_size=1, max_size=4, open=False, kwargs={"autocommit": True}
+    ) as opened:
+        yield opened
+
+
+async def lease(pool: AsyncConnectionPool, owner: UUID, seconds: float) -> UUID:
+    """Make a lease on something that is its own stream."""
+    id = uuid4()
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO magnet.leases (id, kind, stream, owner, until)"
+            " VALUES (%(id)s, 'turn', %(id)s, %(owner)s, clock_timestamp() + %(for)s * interval '1 second')",
+            {"id": id, "owner": owner, "for": seconds},
+        )
+    return id
+
+
+async def left(pool: AsyncConnectionPool) -> dict[UUID, float]:
+    """Return the leases there are, and for how many seconds."""
+    query = "SELECT id, extract(epoch FROM until - clock_timestamp())::float8 FROM magnet.leases"
+    async with pool.connection() as connection:
+        return {id: seconds async for id, seconds in await connection.execute(query)}
+
+
+@asynccontextmanager
+async def looking(pool: AsyncConnectionPool, owner: UUID, interrupt: Interrupt) -> AsyncIterator[Leases]:
+    leases = Leases(pool, owner, {"turn": interrupt}, every=0.02)
+    await leases.open()
+    try:
+        yield leases
+    finally:
+        await leases.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+def test_a_lease_ends_and_is_looked_for_within_the_time_that_is_promised():
+    assert LEASE + EVERY <= INTERRUPTED_WITHIN
+    assert 3 * EVERY <= LEASE, "a living process may miss a sign of life or two"
+
+
+@pytest.mark.parametrize("error", [Unavailable(), psycopg.OperationalError("away"), KeyError("a defect")])
+async def test_what_can_not_be_ended_keeps_nothing_else_from_it_and_is_tried_again(
+    pool: AsyncConnectionPool, error: Exception
+):
+    wrong, fine = await lease(pool, uuid4(), -2), await lease(pool, uuid4(), -1)
+    tried: list[UUID] = []
+
+    async def interrupt(id: UUID, stream: UUID) -> None:
+        tried.append(id)
+        if id == wrong and tried.count(wrong) < 3:
+            raise error
+
+    async with looking(pool, uuid4(), interrupt):
+        await until(lambda: _gone(pool))
+    assert tried.index(fine) < len(tried) - 1 - tried[::-1].index(wrong)
+    assert (tried.count(wrong), tried.count(fine)) == (3, 1)
+
+
+async def test_a_process_shows_that_it_lives_however_long_it_takes_to_end_what_others_left(pool: AsyncConnectionPool):
+    me, never = uuid4(), asyncio.Event()
+    mine, theirs = await lease(pool, me, 1), await lease(pool, uuid4(), -1)
+    begun = asyncio.Event()
+
+    async def interrupt(id: UUID, stream: UUID) -> None:
+        assert id == theirs
+        begun.set()
+        await never.wait()
+
+    async def renewed() -> bool:
+        return (await left(pool))[mine] > LEASE - 1
+
+    async with looking(pool, me, interrupt):
+        async with asyncio.timeout(10):
+            await begun.wait()
+        async with pool.connection() as connection:
+            await connection.execute("UPDATE magnet.leases SET until = clock_timestamp() + '1 s' WHERE id = %s", [mine])
+        await until(renewed)
+
+
+async def _gone(pool: AsyncConnectionPool) -> bool:
+    return not await left(pool)
