@@ -1,7 +1,10 @@
 """Requests of connectors: checked, bounded, tried again when asked to, and no credential goes to another origin."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -13,6 +16,23 @@ from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from tests.support.site import Answer, Site, site
 
 BEARER = {"Authorization": "Bearer canary"}
+
+
+async def no_pause(_: float) -> None:
+    """Wait for nothing."""
+
+
+@dataclass
+class Canary:
+    """Counts who comes, and says nothing."""
+
+    port: int = 0
+    connections: int = 0
+
+    async def __call__(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        writer.write(b"tweet\r\n\r\n")
+        writer.close()
 
 
 @pytest.fixture
@@ -175,23 +195,70 @@ async def test_what_is_no_json_is_told(web: Web, there: Site):
         answer.json()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1\\@example.com/", "http://0177.0.0.1/", "http://127。0。0。1/", "http://2130706433/",
-        "http://0x7f.1/", "http://127.1/", "http://[::]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/",
-        "http://[fec0::1]/", "http://[::1%25lo]/", "http://100.64.0.1/", "http://224.0.0.1/", "http://localhost./",
-        "gopher://a/", "ftp://a/", "data:,a", "jar:http://a!/", "http:127.0.0.1/", "//127.0.0.1/",
-        "http://a:b@127.0.0.1:80@example.com/", "http://exa\tmple.com/", "http://exa\rmple.com/", "http://", "",
-        "http://" + "a" * 300 + ".com/",
-    ],
-)  # fmt: skip
-async def test_hostile_addresses_are_not_asked(url: str, there: Site):
-    web = Web(Egress())
-    with pytest.raises((AddressRefused, SourceUnavailable)):
-        await web.ask(Ask(url=url))
+HOSTILE = [
+    "http://127.0.0.1:{port}\\@example.com/", "http://example.com\\@127.0.0.1:{port}/", "http://0177.0.0.1:{port}/",
+    "http://127。0。0。1:{port}/", "http://①②⑦.⓪.⓪.①:{port}/", "http://2130706433:{port}/", "http://0x7f.1:{port}/",
+    "http://127.1:{port}/", "http://0:{port}/", "http://[::]:{port}/", "http://[::1]:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/", "http://[::ffff:7f00:1]:{port}/", "http://[64:ff9b::7f00:1]:{port}/",
+    "http://[2002:7f00:1::]:{port}/", "http://[::7f00:1]:{port}/", "http://[fec0::1]:{port}/", "http://[::1%25lo]:{port}/",
+    "http://169.254.169.254:{port}/", "http://100.64.0.1:{port}/", "http://224.0.0.1:{port}/", "http://localhost.:{port}/",
+    "HTTP://LOCALHOST:{port}/", "file:///etc/passwd", "gopher://127.0.0.1:{port}/", "ftp://127.0.0.1:{port}/", "data:,a",
+    "jar:http://127.0.0.1:{port}!/", "http:127.0.0.1:{port}/", "http:///127.0.0.1:{port}/", "//127.0.0.1:{port}/",
+    "http://a:b@127.0.0.1:{port}@example.com/", "http://a:b@127.0.0.1:{port}/", "http://127.0.0.1\t:{port}/",
+    "http://127.0.0.1\r:{port}/", "http://\n127.0.0.1:{port}/", "http://", "", "http://" + "a" * 300 + ".com:{port}/",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def canary() -> AsyncIterator[Canary]:
+    """Listen at every address of this machine, where nobody may come."""
+    made = Canary()
+    async with AsyncExitStack() as stack:
+        for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
+                continue
+            listening = socket.create_server((address, made.port), family=family)
+            made.port = listening.getsockname()[1]
+            await stack.enter_async_context(await asyncio.start_server(made, sock=listening))
+        yield made
+
+
+async def test_the_canary_sings_where_hostile_addresses_are_allowed(canary: Canary):
+    """Without what is checked they do lead there: else the next two tests would show nothing."""
+    web = Web(Egress(["0.0.0.0/0", "::/0"]), pause=no_pause)
+    for url in (
+        "http://127.1:{port}/",
+        "http://0x7f.1:{port}/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "http://0:{port}/",
+    ):
+        before = canary.connections
+        with pytest.raises(SourceUnavailable, match="no HTTP"):
+            await web.ask(Ask(url=url.format(port=canary.port)))
+        assert canary.connections > before
     await web.close()
-    assert there.asked == []
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+async def test_hostile_addresses_are_not_asked(url: str, canary: Canary):
+    web = Web(Egress(), pause=no_pause)
+    with pytest.raises((AddressRefused, SourceUnavailable)):
+        await web.ask(Ask(url=url.format(port=canary.port)))
+    await web.close()
+    assert canary.connections == 0
+
+
+@pytest.mark.parametrize("url", [each for each in HOSTILE if not {"\r", "\n"} & set(each)])
+async def test_no_redirect_leads_to_a_hostile_address(url: str, web: Web, there: Site, canary: Canary):
+    location = url.format(port=canary.port).encode().decode("latin-1")
+    there.next = [Answer(status=302, headers={"Location": location})]
+    try:
+        answer = await web.ask(Ask(url=f"{there.url}/a", credentials=BEARER))
+    except (AddressRefused, SourceUnavailable):
+        pass
+    else:  # it is a path there, as any browser has it
+        assert answer.url.startswith(f"{there.url}/")
+    assert canary.connections == 0
 
 
 @pytest.mark.parametrize("value", ["Bearer canary ", " canary", "can\nary", "can\x00ary"])
