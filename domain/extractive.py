@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from domain.citations import MARKER
 from domain.retrieval import Passage
+from domain.unspaced import WIDE_STOPS, is_unspaced, words_in
 
-SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?](?=\S))+(?:[.!?](?=\s|\Z)|\n|\Z)")
+SENTENCE = re.compile(
+    rf"(?:[^.!?{WIDE_STOPS}\n]|[.!?](?=\S))+(?:[.!?](?=\s|\Z)|[{WIDE_STOPS}]+[\u201d\u2019\u300d\u300f\uff09]*|\n|\Z)"
+)
 WORD = re.compile(r"\w+")
 MODEL = "extractive"
 """What stands in the place of a model's name."""
@@ -139,10 +142,12 @@ def quotation(text: str, sentences: Sequence[Sentence], having: Mapping[str, int
 
 def _sought(question: str) -> re.Pattern[str]:
     """Return what finds the words of a question, in lower case: in all their forms, and as parts of names."""
-    said = [word for name in WORD.findall(question.lower()) for word in name.split("_") if len(word) > 2]
+    asked = words_in(question.lower())
+    said = [word for name in asked if not is_unspaced(name) for word in name.split("_") if len(word) > 2]
     stems = {word.rstrip("s")[:STEM] or word for word in [each for each in said if each not in FUNCTION_WORDS] or said}
     forms = (f"{re.escape(stem)}(?=s*(?![^\\W_]))" if len(stem) < STEM else re.escape(stem) for stem in stems)
-    return re.compile(f"(?<![^\\W_])(?:{'|'.join(sorted(forms)) or '(?!)'})")
+    spaced = f"(?<![^\\W_])(?:{'|'.join(sorted(forms)) or '(?!)'})"
+    return re.compile("|".join([spaced, *sorted({word for word in asked if is_unspaced(word)})]))
 
 
 def _sentences(text: str, sought: re.Pattern[str]) -> list[Sentence]:
@@ -171,4 +176,5 @@ def _worth(words: Mapping[str, float], having: Mapping[str, int]) -> float:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text that say something, in their order."""
-    return [word for word in map(str.lower, WORD.findall(text)) if len(word) > 2 and word not in FUNCTION_WORDS]
+    said = words_in(text.lower())
+    return [word for word in said if is_unspaced(word) or (len(word) > 2 and word not in FUNCTION_WORDS)]

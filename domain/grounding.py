@@ -8,6 +8,7 @@ from typing import Any, Literal
 from domain.citations import MARKER
 from domain.extractive import FUNCTION_WORDS, SENTENCE, WORD
 from domain.retrieval import Passage
+from domain.unspaced import words_in
 
 Method = Literal["model", "similarity", "overlap"]
 LEADING = re.compile(rf"\s*(?:{MARKER.pattern}\s*)+")
@@ -92,7 +93,7 @@ def document(sentences: Sequence[Sentence], passages: Sequence[Passage]) -> list
 
 
 def _words(text: str) -> set[str]:
-    words = {word.lower() for word in WORD.findall(text)}
+    words = set(words_in(text.lower()))
     return words - FUNCTION_WORDS or words
 
 

@@ -13,9 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from commands.knowledge.reading import Chunk, Text
-
-WIDE_STOPS = r"\u3002\uff01\uff1f"
-"""Full stop, exclamation and question mark of Chinese and Japanese: no blank follows them."""
+from domain.unspaced import WIDE_STOPS
 
 STOPS = r".!?\u2026"
 SENTENCE_END = re.compile(

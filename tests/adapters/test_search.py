@@ -12,6 +12,7 @@ from adapters.retrieval.survey import Area
 from commands.models.model_calls import ModelCallFailed
 from domain.references import identify
 from domain.retrieval import Search, space_name
+from domain.unspaced import SIGNS
 from tests.support.knowledge import MODEL, SPACE, Knowledge, knowledge
 from tests.support.postgres import Database
 
@@ -77,6 +78,11 @@ async def test_words_that_no_blanks_part_are_found_wherever_they_stand(
     for passage in marked:
         words = [passage.text[start:end].lower() for start, end in passage.highlights or ()]
         assert words and all(word in query for word in words), words
+
+
+async def test_searches_answers_and_checks_agree_on_what_has_no_blanks(known: Knowledge):
+    [(signs,)] = await (await known.owner.execute("SELECT magnet.unspaced_signs()")).fetchall()
+    assert signs == SIGNS
 
 
 async def test_a_long_text_without_blanks_and_a_long_query_of_it_are_taken(known: Knowledge):

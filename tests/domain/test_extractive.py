@@ -22,6 +22,19 @@ def test_a_passage_that_only_shares_a_common_word_is_not_quoted_beside_one_that_
     assert said == f'"{FITS}" [2]'
 
 
+LEAVE = "每位员工每年有三十天的假期。"
+LUNCH = "会议在十点半开始。午餐十二点在食堂。Python 记录日志。"
+
+
+def test_texts_without_blanks_are_quoted_by_sentences_that_share_parts_with_the_question():
+    assert quote("员工每年有多少天假期？", [passage(LUNCH), passage(f"申请交给人事部门。{LEAVE}")]) == f'"{LEAVE}" [2]'  # noqa: RUF001
+    assert quote("午餐在哪里？", [passage(LUNCH), passage(LEAVE)]).startswith('"午餐十二点在食堂。')  # noqa: RUF001
+    assert quote("怎么用python？", [passage(LEAVE), passage(LUNCH)]) == '"Python 记录日志。" [2]'  # noqa: RUF001
+    assert quote("회의실은 어디에 있나요?", [passage("전화는 복도에 있다."), passage("회의실에서 만나요.")]).endswith(
+        "[2]"
+    )
+
+
 def test_passages_that_fit_alike_are_quoted_in_their_order():
     other = "Return the ISO 8601 string of a date."
     assert quote(QUESTION, [passage(other), passage(FITS)], first=4) == f'"{other}" [4]\n\n"{FITS}" [5]'

@@ -55,7 +55,7 @@ def test_sentences_are_told_by_their_places_with_the_markers_that_follow(answer:
     assert [(answer[each.start : each.end], each.text) for each in found] == sentences
 
 
-@given(st.text(alphabet="ab1 .!?\n[],", max_size=60))
+@given(st.text(alphabet="ab1 .!?\n[],会议。」", max_size=60))
 def test_sentences_stand_in_order_and_leave_out_no_word(answer: str):
     found = sentences_of(answer)
     for before, after in itertools.pairwise(found):
@@ -81,6 +81,13 @@ def test_by_words_a_sentence_is_supported_by_the_passages_that_have_enough_of_th
         "score": 1.0,
     }
     assert (told[1]["supported"], told[1]["passages"], told[1]["score"]) == (False, [], 0.0)
+
+
+def test_sentences_without_blanks_are_each_supported_by_the_passages_that_have_their_parts():
+    passages = [passage("会议在十点半开始。"), passage("每位员工每年有三十天的假期。")]
+    judged = by_overlap(sentences_of("员工每年有三十天假期。[2] 月亮是奶酪做的。会议在十点半开始！[1]"), passages, 0.5)  # noqa: RUF001
+    assert [each.passages for each in judged] == [[1], [], [0]]
+    assert [each.text for each in judged][1:] == ["月亮是奶酪做的。", "会议在十点半开始！"]  # noqa: RUF001
 
 
 def test_what_has_no_sentence_is_supported_and_what_was_given_nothing_is_not():
