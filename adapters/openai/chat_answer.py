@@ -81,16 +81,19 @@ class ChatReading:
         return rest
 
     def tool_calls(self) -> list[ToolCall]:
-        """Return the calls, in the order of their numbers; those without a name make no sense."""
-        found = []
+        """Return the calls, in the order of their numbers, each with an id of its own; those without a name make no sense."""
+        found: dict[str, ToolCall] = {}
         for number, call in sorted(self._calls.items()):
             name, in_name = cleaned(call.name)
             arguments, in_arguments = cleaned("".join(call.arguments))
             if not name:
                 raise failures.invalid("called a tool without saying which")
             self._replaced += in_name + in_arguments
-            found.append(ToolCall(id=cleaned(call.id)[0] or f"call_{number}", name=name, arguments=arguments or "{}"))
-        return found
+            id = cleaned(call.id)[0] or f"call_{number}"
+            while id in found:
+                id += f"_{number}"
+            found[id] = ToolCall(id=id, name=name, arguments=arguments or "{}")
+        return list(found.values())
 
     def _value(self, data: bytes) -> dict[str, Any]:
         try:

@@ -27,9 +27,9 @@ def usage_from(reported: Any) -> Usage | None:
     if not isinstance(reported, dict):
         return None
     read, written = _count(reported, "prompt_tokens"), _count(reported, "completion_tokens")
-    if read is None and written is None:
-        return None
     read, written = read or 0, written or 0
+    if not (read or written):
+        return None  # some servers send zeros where they have not counted
     of_read = _details(reported, "prompt_tokens_details")
     of_written = _details(reported, "completion_tokens_details")
     cache_read = min(read, _first(of_read, "cached_tokens") or _first(reported, "prompt_cache_hit_tokens") or 0)

@@ -98,6 +98,17 @@ async def test_streamed_tool_calls_without_numbers_are_told_apart_by_their_ids()
 
 
 @WAYS
+async def test_calls_that_a_provider_names_alike_have_ids_of_their_own(stream: bool):
+    calls = [ToolCalled(name=name, id=id) for name, id in (("one", "a"), ("two", "a"), ("three", "a_1"), ("four", "b"))]
+    with ModelServer() as server:
+        async with calling(model_of(provider_at(server.url))) as caller:
+            server.script(Reply(tool_calls=calls))
+            answer = await caller.chat(stream=stream)
+    assert [call.name for call in answer.tool_calls] == ["one", "two", "three", "four"]
+    assert len({call.id for call in answer.tool_calls}) == 4
+
+
+@WAYS
 async def test_a_json_schema_is_passed_on(stream: bool):
     form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
     with ModelServer() as server:
@@ -177,6 +188,7 @@ async def test_the_dialects_of_counting_are_understood(reported: Any, expected: 
         {"prompt_tokens": True},
         {"prompt_tokens": 1000.0},
         {"prompt_tokens": 10**12},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
     ],
     ids=str,
 )
