@@ -37,17 +37,21 @@ class Sitemap:
     sitemaps: Sequence[str]
 
 
+NO_PART = str.maketrans({"\t": None, "\n": None, "\r": None, " ": "%20"})
+"""What browsers leave out of an address, and what they write for a blank in it."""
+
+
 def normal(url: str) -> str:
-    """Return an address as it stands for a page: without what leads inside of it."""
-    parts = urlsplit(urldefrag(url.strip()).url)
+    """Return an address as it stands for a page: without what leads inside of it, and as browsers read it."""
+    parts = urlsplit(urldefrag(url.strip().translate(NO_PART)).url)
     return urlunsplit(parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower(), path=parts.path or "/"))
 
 
-def links_of(url: str, body: bytes) -> Links:
+def links_of(url: str, body: bytes, charset: str = "") -> Links:
     """Return where an HTML page leads, in its order, each once; `nofollow` is honoured."""
-    parser = etree.HTMLParser(recover=True, no_network=True, huge_tree=False, remove_comments=True)
+    parser = etree.HTMLParser(recover=True, no_network=True, huge_tree=False, remove_comments=True, encoding="utf-8")
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(decoded(body, charset).encode(), parser)
     except etree.LxmlError:
         root = None
     if root is None:
@@ -79,13 +83,18 @@ def joined(base: str, link: str) -> str | None:
     return address if address.startswith(("http://", "https://")) else None
 
 
-def title_of(body: bytes, charset: str) -> str:
-    """Return a page's title; empty where it has none."""
+def decoded(body: bytes, charset: str) -> str:
+    """Return a page's text in the charset that its answer tells, else the one that it tells itself, else UTF-8."""
     declared = CHARSET.search(body[:BEGINNING])
     try:
-        text = body[:BEGINNING].decode(charset or (declared[1].decode() if declared else "utf-8"), errors="replace")
+        return body.decode(charset or (declared[1].decode() if declared else "utf-8"), errors="replace")
     except LookupError:
-        text = body[:BEGINNING].decode(errors="replace")
+        return body.decode(errors="replace")
+
+
+def title_of(body: bytes, charset: str) -> str:
+    """Return a page's title; empty where it has none."""
+    text = decoded(body[:BEGINNING], charset)
     found = TITLE.search(text)
     title = " ".join(html.unescape(found[1]).split()) if found else ""
     return "".join(each for each in title if each.isprintable())[:1000]

@@ -184,8 +184,8 @@ class Walk:
         here = normal(answer.url)
         if answer.status >= 300 or not at_home(here, self.settings.url):
             return Seen(listed=None)
-        media_type, _ = media_type_of(answer)
-        links = await asyncio.to_thread(links_of, here, answer.body) if media_type in HTML else None
+        media_type, charset = media_type_of(answer)
+        links = await asyncio.to_thread(links_of, here, answer.body, charset) if media_type in HTML else None
         wanted = self._wanted(here) and readable(media_type, here) and (links is None or links.indexed)
         version = sha256(answer.body).hexdigest()
         return Seen(

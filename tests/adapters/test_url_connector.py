@@ -165,8 +165,8 @@ async def test_a_page_comes_with_its_title_and_where_it_was_in_the_end(connector
 
 
 def test_sitemaps_are_read_in_all_their_forms():
-    pages = sitemap_of("http://a/s.xml", b"\xef\xbb\xbfhttp://a/1\n\n http://a/2#x \nhttp://[\n").pages
-    assert [page for page, _ in pages] == ["http://a/1", "http://a/2", "http://["]
+    pages = sitemap_of("http://a/s.xml", b"\xef\xbb\xbfhttp://a/1\n\n http://a/2#x \nhttp://a/b c\nhttp://[\n").pages
+    assert [page for page, _ in pages] == ["http://a/1", "http://a/2", "http://a/b%20c", "http://["]
     xml = b"""<urlset xmlns="x" xmlns:i="y"><url><loc> http://A/1?a=1&amp;b=2 </loc><lastmod>2026-01-01</lastmod>
         <i:image><i:loc>http://a/p.png</i:loc></i:image></url><url><loc></loc></url></urlset>"""
     for body in (xml, gzip.compress(xml)):
@@ -193,6 +193,19 @@ def test_links_are_found_in_whatever_stands_there():
         assert links_of("http://a/", body).addresses == []
     body = b'<base href="/x/"><a href=" 1 ">a</a><a href="2" rel="x NOFOLLOW">b</a><area href="HTTP://B/">'
     assert links_of("http://a/", body).addresses == ["http://a/x/1", "http://b/"]
+    body = '<a href="annual report \u00fc.pdf?a=1 2">a</a><a href="lo\nng/p\tath.html">b</a>'.encode()
+    assert links_of("http://a/b/", body).addresses == [
+        "http://a/b/annual%20report%20\u00fc.pdf?a=1%202", "http://a/b/long/path.html"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "declared", "written"), [
+    ("", "", "utf-8"), ("utf-8", "", "utf-8"), ("windows-1252", "", "cp1252"), ("", "<meta charset=iso-8859-1>", "latin-1"),
+    ("utf-8", "<meta charset=iso-8859-1>", "utf-8"), ("utf-16", "", "utf-16"), ("no-such", "", "utf-8"),
+])  # fmt: skip
+def test_links_are_read_in_the_page_s_charset(told: str, declared: str, written: str):
+    body = f'{declared}<a href="\u00fcber.html">a</a>'.encode(written)
+    assert links_of("http://a/", body, told).addresses == ["http://a/\u00fcber.html"]
 
 
 def test_titles_are_found_where_they_are():
