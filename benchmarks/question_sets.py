@@ -15,8 +15,6 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
-from llama_index.core.schema import TextNode
-from llama_index.core.vector_stores import SimpleVectorStore, VectorStoreQuery
 
 from api.container import Container
 from benchmarks.corpus import Corpus
@@ -100,6 +98,10 @@ async def ranked(
 
 def llama_index(made: Corpus) -> list[list[int]]:
     """Return what LlamaIndex's own store finds with the same passages and vectors."""
+    # A second for whoever wants something else of this module.
+    from llama_index.core.schema import TextNode
+    from llama_index.core.vector_stores import SimpleVectorStore, VectorStoreQuery
+
     store = SimpleVectorStore()
     store.add(
         [

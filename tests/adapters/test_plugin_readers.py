@@ -1,14 +1,9 @@
 """Readers of LlamaIndex as knowledge sources: what they are made with and load by is their Config, secrets are none of it."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from llama_index.core.readers import SimpleDirectoryReader, StringIterableReader
-from llama_index.core.readers.base import BaseReader
-from llama_index.core.schema import Document as LoadedDocument
-from pydantic import SecretStr
 
 from adapters.plugins.checking import SOURCES
 from commands.knowledge.connectors import SourceUnavailable
@@ -17,42 +12,16 @@ from tests.adapters.test_plugins import SECRET, opened
 from tests.support.asked_connectors import listed, place_of
 
 
-class WikiReader(BaseReader):
-    """Pages of a wiki.
+@pytest.fixture(scope="module")
+def llama() -> Any:
+    """The readers: their package takes a second to import, and each worker collects all tests."""
+    from tests.support import llama_readers
 
-    More of it.
-    """
-
-    def __init__(self, token: str, space: str = "all", hook: Callable[[str], str] | None = None) -> None:
-        self.token, self.space = token, space
-
-    def lazy_load_data(self, limit: int = 2, json: bool = False) -> Iterable[LoadedDocument]:
-        for number in range(limit):
-            metadata = {"url": f"https://wiki.example/{self.space}/{number}", "title": f"Page {number}"}
-            yield LoadedDocument(text=f"page {number} {len(self.token)}", metadata=metadata)
-        yield LoadedDocument(text="")
+    return llama_readers
 
 
-class Sealed(BaseReader):
-    def load_data(self, pin: SecretStr) -> list[LoadedDocument]:
-        return [LoadedDocument(text=pin.get_secret_value()[:6], id_="one")]
-
-
-class AsyncReader(BaseReader):
-    async def aload_data(self, name: str) -> list[LoadedDocument]:
-        return [LoadedDocument(text=name, id_=name)]
-
-
-class Picky(BaseReader):
-    def __init__(self, hook: Callable[[str], str]) -> None:
-        self.hook = hook
-
-    def load_data(self) -> list[LoadedDocument]:
-        return [LoadedDocument(text=self.hook("made"), id_="one")]
-
-
-async def test_its_arguments_are_its_config_and_its_secrets_stand_apart():
-    async with opened({SOURCES: [WikiReader]}) as made:
+async def test_its_arguments_are_its_config_and_its_secrets_stand_apart(llama: Any):
+    async with opened({SOURCES: [llama.WikiReader]}) as made:
         shown = (await made.shown())[0]
         assert (shown.name, shown.state, shown.error, shown.description) == (
             "wiki_reader", "ready", None, "Pages of a wiki."
@@ -76,8 +45,8 @@ async def test_its_arguments_are_its_config_and_its_secrets_stand_apart():
             await listed(source, place_of({}, {}))
 
 
-async def test_what_is_a_secret_by_its_type_is_one():
-    async with opened({SOURCES: [Sealed]}) as made:
+async def test_what_is_a_secret_by_its_type_is_one(llama: Any):
+    async with opened({SOURCES: [llama.Sealed]}) as made:
         source = made.connectors["sealed"]
         assert set(source.secrets) == {"pin"}
         place = place_of({}, {"pin": SECRET})
@@ -85,8 +54,8 @@ async def test_what_is_a_secret_by_its_type_is_one():
         assert (await source.fetch(place, "one")).content == SECRET[:6].encode()
 
 
-async def test_texts_without_a_place_keep_their_ids_as_long_as_they_are_the_same():
-    async with opened({SOURCES: [StringIterableReader()]}) as made:
+async def test_texts_without_a_place_keep_their_ids_as_long_as_they_are_the_same(llama: Any):
+    async with opened({SOURCES: [llama.StringIterableReader()]}) as made:
         source = made.connectors["string_iterable_reader"]
         found = await listed(source, place_of({"texts": ["one", "two", "two"]}, {}))
         again = await listed(source, place_of({"texts": ["two", "three"]}, {}))
@@ -94,10 +63,10 @@ async def test_texts_without_a_place_keep_their_ids_as_long_as_they_are_the_same
     assert len(set(found) & set(again)) == 1
 
 
-async def test_a_directory_is_read_by_the_reader_that_comes_with_llama_index(tmp_path: Path):
+async def test_a_directory_is_read_by_the_reader_that_comes_with_llama_index(llama: Any, tmp_path: Path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text(f"{name}word")
-    async with opened({SOURCES: [SimpleDirectoryReader]}) as made:
+    async with opened({SOURCES: [llama.SimpleDirectoryReader]}) as made:
         source = made.connectors["simple_directory_reader"]
         place = place_of({"input_dir": str(tmp_path), "required_exts": [".txt"]}, {})
         found = await listed(source, place)
@@ -107,21 +76,21 @@ async def test_a_directory_is_read_by_the_reader_that_comes_with_llama_index(tmp
             await listed(source, place_of({"input_dir": str(tmp_path / "away")}, {}))
 
 
-async def test_one_that_only_loads_asynchronously_is_awaited():
-    async with opened({SOURCES: [AsyncReader]}) as made:
+async def test_one_that_only_loads_asynchronously_is_awaited(llama: Any):
+    async with opened({SOURCES: [llama.AsyncReader]}) as made:
         assert set(await listed(made.connectors["async_reader"], place_of({"name": "it"}, {}))) == {"it"}
 
 
-@pytest.mark.parametrize("reader", [Picky, BaseReader], ids=["argument", "method"])
-async def test_one_that_json_can_not_make_or_that_loads_nothing_is_refused(reader: Any):
-    async with opened({SOURCES: [reader, StringIterableReader]}) as made:
+@pytest.mark.parametrize("name", ["Picky", "BaseReader"], ids=["argument", "method"])
+async def test_one_that_json_can_not_make_or_that_loads_nothing_is_refused(llama: Any, name: str):
+    async with opened({SOURCES: [getattr(llama, name), llama.StringIterableReader]}) as made:
         shown = {each.name: each for each in await made.shown()}
         assert shown["string_iterable_reader"].state == "ready"
-        assert shown[reader.__name__].state == "failed"
+        assert shown[name].state == "failed"
 
 
-async def test_an_instance_needs_only_what_it_loads_by():
-    async with opened({SOURCES: [Picky(str.upper)]}) as made:
+async def test_an_instance_needs_only_what_it_loads_by(llama: Any):
+    async with opened({SOURCES: [llama.Picky(str.upper)]}) as made:
         source = made.connectors["picky"]
         place = place_of({}, {})
         await listed(source, place)

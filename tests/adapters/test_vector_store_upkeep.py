@@ -5,8 +5,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from llama_index.core.vector_stores.simple import SimpleVectorStore
-from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from adapters.plugins import vector_store
 from adapters.postgres.passages import upkeep
@@ -25,20 +23,15 @@ LOST = "Searched by words only: the vector store could not be asked (vector_stor
 UNREACHED = "Searched by words only: the vector store could not be asked (vector_store_unavailable)."
 
 
-class OnlyByDocument(SimpleVectorStore):
-    """A store that has no more than LlamaIndex asks of every one."""
-
-    delete_nodes = BasePydanticVectorStore.delete_nodes
-    clear = BasePydanticVectorStore.clear
-
-
 class ByDocument:
-    """Opens it."""
+    """Opens a store that has no more than LlamaIndex asks of every one."""
 
     name = "by_document"
     Config = SimpleConfig
 
     def __init__(self) -> None:
+        from tests.support.llama_stores import OnlyByDocument
+
         self.opened: Any = OnlyByDocument()
 
     def open(self, collection: str, dimensions: int, config: SimpleConfig, secrets: Mapping[str, str]) -> Any:

@@ -476,13 +476,13 @@ REFUSED: list[tuple[str, bytes, int]] = [
     ("acl of numbers", part("files") + part("acl", b"[1]", None) + LAST, 422),
     ("a media type that is none", part("files", more=b"Content-Type: canary-4711\r\n") + LAST, 422),
     ("a message that is not UTF-8", part("files") + part("message", b"\xff", None) + LAST, 422),
-    ("10^5 parts", b"".join(part("files", b"", b"%d" % n) for n in range(100_000)) + LAST, 413),
 ]
 
 
 async def test_a_hostile_multipart_body_is_refused_and_stored_nowhere(shelf: Running):
     head = await shelf.container.log.head()
-    for name, body, status in REFUSED:
+    many = b"".join(part("files", b"", b"%d" % n) for n in range(100_000)) + LAST
+    for name, body, status in [*REFUSED, ("10^5 parts", many, 413)]:
         answer = await send(shelf, body)
         assert answer.status_code == status, (name, answer.text)
         assert answer.headers["content-type"] == "application/problem+json", name

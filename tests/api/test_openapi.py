@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -106,6 +105,8 @@ def attempts(operation: Any, client: httpx.Client, url: str, most: int) -> int:
 
 @pytest.mark.filterwarnings("ignore")
 def test_no_request_made_from_the_document_ends_in_a_5xx(url: str, pytestconfig: pytest.Config):
+    import schemathesis  # a quarter of a second for each process that collects the tests
+
     most = 30 if pytestconfig.getoption("long") else 2
     schema = schemathesis.openapi.from_dict({**openapi_document(operations()), "servers": [{"url": url}]})
     with httpx.Client(trust_env=False, timeout=30) as client:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llama_index.core.readers import SimpleDirectoryReader
 from pydantic import BaseModel
 
 from adapters.plugins.checking import SOURCES
@@ -92,6 +91,8 @@ async def test_the_example_is_installed_listed_and_synced(importable: Path, data
 
 
 async def test_a_reader_of_llama_index_is_named_by_a_module_and_synced(database: Database, tmp_path: Path):
+    from tests.support.llama_readers import SimpleDirectoryReader
+
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "returns.txt").write_text("Goods come back within 30 days.")
@@ -109,6 +110,8 @@ async def test_a_reader_of_llama_index_is_named_by_a_module_and_synced(database:
 
 
 async def test_a_source_whose_plugin_is_gone_keeps_its_documents_and_says_so(database: Database, tmp_path: Path):
+    from tests.support.llama_readers import SimpleDirectoryReader
+
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "returns.txt").write_text("Goods come back within 30 days.")

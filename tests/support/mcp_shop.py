@@ -1,17 +1,21 @@
-"""A shop on loopback that speaks MCP by the official package: streamable HTTP and SSE."""
+"""A shop on loopback that speaks MCP by the official package: streamable HTTP and SSE.
+
+The package takes long to import, and not every process that collects the tests opens a shop.
+"""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
-from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
 
 from tests.support.site import QuietServer
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
 
 
 @dataclass
@@ -26,7 +30,7 @@ class McpShop:
     """Where set, all that is asked is answered with this alone."""
     token: str = ""
     """Where set, whoever brings another one is answered 401."""
-    server: MCPServer | None = None
+    server: "MCPServer | None" = None
 
     def repeats(self, secret: str) -> None:
         """Offer tools that repeat a secret: one in its description, one in its name."""
@@ -35,8 +39,11 @@ class McpShop:
         self.server.add_tool(lambda: "all", name=f"show_{secret}", description="Show all.")
 
 
-def server_of(shop: McpShop) -> MCPServer:
+def server_of(shop: McpShop) -> "MCPServer":
     """Return the server."""
+    from mcp.server.mcpserver import MCPServer
+    from mcp_types import ToolAnnotations
+
     made = MCPServer("Shop")
 
     @made.tool(annotations=ToolAnnotations(read_only_hint=True))

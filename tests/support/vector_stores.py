@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
-from llama_index.core.vector_stores.simple import SimpleVectorStore
 from pydantic import BaseModel
 
 from adapters.plugins.checking import VECTOR_STORES, plugin_of
@@ -38,41 +37,15 @@ class Simple:
         return True
 
     def open(self, collection: str, dimensions: int, config: BaseModel, secrets: Mapping[str, str]) -> Any:
+        from tests.support.llama_stores import Watched
+
         if collection not in self.kept:
-            self.kept[collection] = _Watched(self)
+            self.kept[collection] = Watched(self)
         return self.kept[collection]
 
     def held(self) -> int:
         """Return how many vectors it has."""
         return sum(len(store.data.embedding_dict) for store in self.kept.values())
-
-
-class _Watched(SimpleVectorStore):
-    def __init__(self, plugin: Simple) -> None:
-        super().__init__()
-        object.__setattr__(self, "_plugin_", plugin)
-
-    def add(self, nodes: Any, **named: Any) -> list[str]:
-        self._reached().given += len(nodes)
-        return super().add(nodes, **named)
-
-    def delete_nodes(self, node_ids: Any = None, filters: Any = None, **named: Any) -> None:
-        self._reached()
-        super().delete_nodes(node_ids, filters, **named)
-
-    def clear(self) -> None:
-        self._reached()
-        super().clear()
-
-    def query(self, query: Any, **named: Any) -> Any:
-        self._reached().asked += 1
-        return super().query(query, **named)
-
-    def _reached(self) -> Simple:
-        plugin: Simple = object.__getattribute__(self, "_plugin_")
-        if plugin.down:
-            raise ConnectionError("nobody answers")
-        return plugin
 
 
 def store_of(plugin: Any, **config: Any) -> PluginVectorStore:
