@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from commands.agents.actions import ActionDone, Asker
-from commands.agents.agent_brief import functions_of
+from commands.agents.agent_brief import must_differ
 from commands.agents.agent_loop import AgentLoop, Handed
 from commands.agents.agent_talk import ClientTools, Course
 from commands.choosing import Chosen, choose
@@ -271,12 +271,7 @@ def tools_of(command: Complete, agent: Chosen) -> ClientTools:
         choice=command.tool_choice,
         parallel_calls=command.parameters.get("parallel_tool_calls"),
     )
-    if tools.names & functions_of(agent.definition):
-        raise Invalid(
-            "An action of the agent has the name of one of these tools: rename the tool.",
-            code="not_supported",
-            pointer="/tools",
-        )
+    must_differ(tools.names, agent.definition)
     return tools
 
 

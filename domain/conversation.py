@@ -244,7 +244,7 @@ class Conversation(ConversationState, Aggregate):
     def decide(self, confirmation: str, *, approved: bool, comment: str | None = None) -> bool:
         """Take what a person decided; return whether the turn goes on by that. The same again changes nothing.
 
-        A comment says why it is declined.
+        A comment says why it is declined; of a call that a client carries out, what came of it.
         """
         asked = self.confirmation(confirmation)
         if asked["approved"] is not None:

@@ -12,6 +12,9 @@ TurnState = Literal["queued", "running", "awaiting_confirmation", "completed", "
 OPEN_STATES = frozenset({"running", "awaiting_confirmation"})
 
 
+CLIENT_TOOL = "client_tool"
+"""Type of a call that whoever asks carries out: its turn waits for what it comes to."""
+
 DECLINED = "The person has not agreed to this: it was not done."
 """What a model is told of a call that a person declined."""
 

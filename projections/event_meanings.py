@@ -51,7 +51,7 @@ MEANINGS: Mapping[str, str] = {
     "close_after": "Seconds since the last message, after which conversations are closed; null: never.",
     "code": "A stable code for what went wrong.",
     "comment": "What was said with the rating.",
-    "conversation.decision_explained:comment": "Why it was declined.",
+    "conversation.decision_explained:comment": "Why it was declined; of a call of the client's own tools, what came of it.",
     "config": "Settings of the connector.",
     "content": "What was said.",
     "context_window": "Tokens that fit the model.",

@@ -22,6 +22,7 @@ from api.openai_forms.response_streams import ResponseEvents, run_events, turn_e
 from api.schemas import body_schema
 from api.streaming import EventStream
 from api.turn_streams import failure_in
+from commands.agents.agent_talk import ClientTools
 from commands.completion import Complete, aim
 from commands.conversations.conversation import owned, principal_of
 from commands.conversations.responding import Respond, Responding
@@ -72,12 +73,17 @@ def goes_into_conversation(asked: ResponseBody, said: Input) -> bool:
     """
     goes_on = asked.previous_response_id is not None or asked.conversation is not None
     spoken = [message for message in said.messages if message["role"] not in SYSTEM]
-    if said.decisions:
-        if said.messages or asked.instructions:
-            raise unsupported("decisions come alone: say something else when the turn has ended", "/input")
+    results = [message for message in said.messages if message["role"] == "tool"]
+    if said.decisions or (goes_on and results):
+        if len(said.messages) != len(results) or (asked.instructions and not results):
+            raise unsupported("decisions and results come alone: say something else when the turn has ended", "/input")
         if not goes_on:
             raise unsupported("decisions go on from a response: name it", "/previous_response_id")
+        if any(len(result["content"]) > LONGEST for result in results):
+            raise Invalid(f"A result has at most {LONGEST} characters.", code="invalid_content", pointer="/input")
         return True
+    if results and not any(message["role"] == "user" for message in spoken):
+        raise unsupported("results of calls go on from a response: name it", "/previous_response_id")
     if asked.store is False:
         return False
     one = [message["role"] for message in spoken] == ["user"]
@@ -104,7 +110,7 @@ def next_said(asked: ResponseBody, said: Input, agent: UUID) -> Respond:
             )
         conversation, after = previous.conversation, previous.run
     told = [message["content"] for message in said.messages if message["role"] in SYSTEM]
-    spoken = [message["content"] for message in said.messages if message["role"] not in SYSTEM]
+    spoken = [message["content"] for message in said.messages if message["role"] == "user"]
     return Respond(
         agent=agent,
         content=spoken[0] if spoken else None,
@@ -112,6 +118,8 @@ def next_said(asked: ResponseBody, said: Input, agent: UUID) -> Respond:
         after=after,
         decisions=said.decisions,
         comments=said.comments,
+        results={each["tool_call_id"]: each["content"] for each in said.messages if each["role"] == "tool"},
+        tools=ClientTools(functions=asked.functions(), choice=asked.choice(), parallel_calls=asked.parallel_tool_calls),
         instructions="\n\n".join([*([asked.instructions] if asked.instructions else []), *told]) or None,
         subject=asked.subject,
         variables=asked.variables,

@@ -9,6 +9,7 @@ from uuid import UUID
 from api.openai_forms.answers import beside, chat_usage, places
 from api.openai_forms.ids import ResponseId
 from domain.conversation import Conversation
+from domain.turn import CLIENT_TOOL
 
 INCOMPLETE: Mapping[str, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why a model did not say all -> how OpenAI calls that."""
@@ -125,7 +126,7 @@ def of_turn(document: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
     status = "incomplete" if blocked else STATUS[state]
     text = since(message["content"], origin.before)
     output: list[dict[str, Any]] = []
-    approvals = [approval(each, origin) for each in document.get("confirmations", ())]
+    approvals = [awaited(number, each, origin) for number, each in enumerate(document.get("confirmations", ()))]
     if text or (status == "completed" and not approvals):
         output.append(
             origin.message(text, message["citations"], "completed" if status == "completed" else "incomplete")
@@ -161,6 +162,14 @@ def of_run(body: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
 def since(text: str, before: str) -> str:
     """Return what a turn has said since it went on."""
     return text[len(before) :].lstrip("\n") if before else text
+
+
+def awaited(number: int, asked: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
+    """Return what a turn waits for: the client to carry a call out, or a person to agree to it."""
+    if asked["type"] != CLIENT_TOOL:
+        return approval(asked, origin)
+    call = {"id": asked["call"], "name": asked["function"], "arguments": asked["arguments"]}
+    return call_item(origin, number, call)
 
 
 def approval(confirmation: Mapping[str, Any], origin: Origin) -> dict[str, Any]:

@@ -130,8 +130,8 @@ class ResponseBody(Asking):
 
     @property
     def takes_calls(self) -> bool:
-        """Whether what answers may call functions of the client: a conversation has no place for their results."""
-        return self.kind in (Model, Prompt) or (self.kind is Agent and self.store is False)
+        """Whether what answers may call functions of the client."""
+        return self.kind is not RagTool
 
     @property
     def subject(self) -> str | None:
@@ -203,7 +203,7 @@ class ResponseBody(Asking):
     def _about_tools(self) -> Iterator[tuple[str, str]]:
         takes = self.takes_calls
         if self.tools and not takes:
-            yield "tools", "tools of the client are for models, prompts, and agents with store: false"
+            yield "tools", "tools of the client are for models, prompts and agents"
         for number, tool in enumerate(self.tools or () if takes else ()):
             if tool.get("type") != "function":
                 yield f"tools/{number}/type", "only functions, which the client carries out, can be called"
@@ -212,8 +212,8 @@ class ResponseBody(Asking):
         chosen = self.tool_choice
         if isinstance(chosen, dict) and not (chosen.get("type") == "function" and isinstance(chosen.get("name"), str)):
             yield "tool_choice", "a choice is auto, none, required or a function by its name"
-        elif chosen not in (None, "auto", "none") and not takes:
-            yield "tool_choice", "an agent or RAG tool chooses by itself"
+        elif chosen not in (None, "auto", "none") and not (self.tools or self.kind in (Model, Prompt)):
+            yield "tool_choice", "an agent or RAG tool chooses by itself, unless there are tools of the client"
 
     def _about_conversations(self, kind: type[Configuration]) -> Iterator[tuple[str, str]]:
         goes_on = [name for name in ("previous_response_id", "conversation") if getattr(self, name) is not None]

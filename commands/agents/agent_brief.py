@@ -1,9 +1,11 @@
 """What an agent is told in a turn, and what it may do there: by the topic, or by what the message is else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+from domain.agent_conduct import CLOSE_FUNCTION
+from domain.errors import Invalid
 from domain.topics import TOPIC_INTENTS, TopicChoice
 
 WORDS: Mapping[str, str] = {
@@ -60,6 +62,17 @@ def by_topic(definition: Mapping[str, Any], choice: TopicChoice | None) -> Brief
 def functions_of(definition: Mapping[str, Any]) -> set[str]:
     """Return all functions that an agent may have in a turn."""
     return {action["function"] for action in _actions_of(definition)}
+
+
+def must_differ(names: Set[str], definition: Mapping[str, Any]) -> None:
+    """Raise Invalid where a tool of whoever asks has the name of a function of the agent's own."""
+    own = functions_of(definition) | ({CLOSE_FUNCTION} if definition.get("may_close") else set())
+    if names & own:
+        raise Invalid(
+            "An action of the agent has the name of one of these tools: rename the tool.",
+            code="not_supported",
+            pointer="/tools",
+        )
 
 
 def may_cite(definition: Mapping[str, Any]) -> bool:

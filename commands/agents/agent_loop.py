@@ -20,6 +20,7 @@ from commands.agents.agent_talk import (
     Note,
     Talk,
     assistant_message,
+    decided,
     paused,
 )
 from commands.agents.budgets import Budget
@@ -49,7 +50,7 @@ from commands.retrieval.answering import Cited
 from commands.retrieval.quoting import quoted
 from commands.runs.runs import Recording
 from domain.topics import TopicChoice
-from domain.turn import Pause, Reply, declined_with
+from domain.turn import Pause, Reply
 
 
 class TurnTimedOut(ModelCallFailed):
@@ -317,6 +318,7 @@ class AgentLoop:
             starting=asked.course.starting,
             inspect=watch.inspected,
             asking=others.asking,
+            waited=asked.tools.waited,
         )
         functions = await self.actions.functions(brief.actions, asked.asker)
         return Part(agent=agent, brief=brief, acting=acting, functions=functions, others=others, watch=watch)
@@ -334,23 +336,17 @@ class AgentLoop:
         )
 
     async def _go_on(self, part: Part, talk: Talk, resumed: Resumption) -> AsyncGenerator[Piece, None]:
-        """Do what a person agreed to, and note what they declined."""
+        """Do what a person agreed to, and note what they declined, and what the client has done."""
         acting = part.acting
         comments = {call: await part.watch.heard(comment) for call, comment in resumed.comments.items()}
-        declined = [
-            ActionDone(
-                call=call,
-                type=acting.type_of(call),
-                outcome="declined",
-                duration_ms=0.0,
-                told=declined_with(comments.get(call.id)),
-            )
-            for call in resumed.declined
-        ]
-        for each in declined:
-            await acting.note(each)
-            yield each
-        talk.done(declined, resumed.declined)
+        known = decided(acting, resumed, comments)
+        for number, each in enumerate(known):
+            if each.outcome != "declined":
+                acting.guard.saw(each.type)
+                known[number] = await acting.inspect(each)
+            await acting.note(known[number])
+            yield known[number]
+        talk.done(known, [*resumed.declined, *resumed.carried_out])
         async with aclosing(
             self._do(replace(part, acting=replace(acting, confirms=None)), talk, resumed.approved)
         ) as pieces:

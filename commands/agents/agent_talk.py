@@ -1,7 +1,7 @@
 """What a turn has said, seen and done so far, and what carrying out its actions needs."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from commands.runs.runs import Recording
 from domain.citations import CitationFilter, citations_of
 from domain.retrieval import Passage
 from domain.topics import TopicChoice
-from domain.turn import Pause, Reply
+from domain.turn import CLIENT_TOOL, Pause, Reply, declined_with
 
 NOBODY = "Error: a person must agree to this first, and nobody can be asked here."
 """What a model is told of an action that nobody can agree to."""
@@ -29,12 +29,18 @@ Note = Callable[[ActionDone], Awaitable[None]]
 class ClientTools:
     """What whoever asks can do itself, in the form of OpenAI's tools: a call of it ends the reply.
 
-    `choice` and `parallel_calls` are how its model is to call at first.
+    `choice` and `parallel_calls` are how its model is to call at first. Those that are `waited` for do not end the reply:
+    it pauses until whoever asks says what they came to.
     """
 
     functions: Sequence[Mapping[str, Any]] = ()
     choice: Any = None
     parallel_calls: bool | None = None
+    waited: frozenset[str] = frozenset()
+
+    def beside(self, own: "ClientTools") -> "ClientTools":
+        """Return these as tools that are waited for, together with those of a conversation itself."""
+        return replace(self, functions=[*own.functions, *self.functions], waited=self.names)
 
     @property
     def names(self) -> frozenset[str]:
@@ -43,8 +49,8 @@ class ClientTools:
         return frozenset(each["name"] for each in described)
 
     def theirs(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
-        """Return the calls that whoever asks carries out."""
-        return [call for call in calls if call.name in self.names]
+        """Return the calls that whoever asks carries out, and that end the reply."""
+        return [call for call in calls if call.name in self.names - self.waited]
 
     def first(self) -> dict[str, Any]:
         """Return the parameters of a model's first call."""
@@ -197,7 +203,8 @@ class Acting:
     """What carrying out an agent's actions needs.
 
     `confirms`: whether there is somebody who can agree to what needs it; None: they have. `inspect` returns
-    what was done as the model may be told it. `asking` says how the agent of an action is asked for a call.
+    what was done as the model may be told it. `asking` says how the agent of an action is asked for a call. Whoever asks
+    carries out calls of those that are `waited` for.
     """
 
     recording: Recording
@@ -212,6 +219,7 @@ class Acting:
     starting: Starting | None
     inspect: Callable[[ActionDone], Awaitable[ActionDone]]
     asking: "Callable[[ToolCall, Mapping[str, Any], bool | None], AskAgent]"
+    waited: frozenset[str] = frozenset()
 
     def action(self, call: ToolCall) -> Mapping[str, Any]:
         """Return the action that a call means; empty where there is none."""
@@ -219,11 +227,13 @@ class Acting:
 
     def type_of(self, call: ToolCall) -> str:
         """Return the type of the action that a call means."""
-        return str(self.action(call).get("type", "unknown"))
+        return CLIENT_TOOL if call.name in self.waited else str(self.action(call).get("type", "unknown"))
 
     def waits(self, call: ToolCall) -> bool:
-        """Return whether a call waits for a person."""
-        return bool(self.confirms and (self.guard.asked(self.action(call)) or self.guard.doubt(call.name)))
+        """Return whether a call waits for a person, or for whoever asks to carry it out."""
+        return call.name in self.waited or bool(
+            self.confirms and (self.guard.asked(self.action(call)) or self.guard.doubt(call.name))
+        )
 
     def refused(self, call: ToolCall) -> ActionDone | None:
         """Count a call; return what is told of one that is not made.
@@ -242,6 +252,25 @@ class Acting:
 
     def _not_made(self, call: ToolCall, outcome: str, told: str) -> ActionDone:
         return ActionDone(call=call, type=self.type_of(call), outcome=outcome, duration_ms=0.0, told=told)
+
+
+def decided(acting: Acting, resumed: Resumption, comments: Mapping[str, str]) -> list[ActionDone]:
+    """Return what came of calls that are not to be carried out here: a person declined them, or the client did them."""
+    declined = [
+        ActionDone(
+            call=call,
+            type=acting.type_of(call),
+            outcome="declined",
+            duration_ms=0.0,
+            told=declined_with(comments.get(call.id)),
+        )
+        for call in resumed.declined
+    ]
+    results = [
+        ActionDone(call=call, type=CLIENT_TOOL, outcome="completed", duration_ms=0.0, told=resumed.results[call.id])
+        for call in resumed.carried_out
+    ]
+    return [*declined, *results]
 
 
 def paused(acting: Acting, talk: Talk, calls: Sequence[ToolCall], messages: Sequence[str]) -> Pause:

@@ -9,9 +9,10 @@ from commands.agents.tool_actions import ToolFacts
 from domain.agent import TOOLS
 from domain.conversation import Conversation
 from domain.conversation_files import files_until
+from domain.turn import CLIENT_TOOL
 from domain.turn_effects import attempts_before, cut_off_before, effects
 
-OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool", "files", "passages"}
+OUTSIDE = TOOLS | {"rag_tool", "retrieval_tool", "files", "passages", CLIENT_TOOL}
 """Types of actions that bring texts from outside, as files do that are given with messages: whoever wrote a page, a mail or a ticket wrote them."""
 
 TOLD_BY_CLIENTS = frozenset({"tool", "function", "assistant"})

@@ -8,13 +8,18 @@ from uuid import UUID
 from commands.models.model_calls import ToolCall
 from domain.conversation import Conversation
 from domain.retrieval import Passage
+from domain.turn import CLIENT_TOOL
+
+NO_RESULT = "(It was done; nothing is said of what came of it.)"
+"""What a model is told of a call that a client has carried out without saying what came of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
     """What a turn goes on with, after a person has decided on all that it waited for.
 
-    `comments` are what they said of calls that they declined.
+    `comments` are what they said of calls that they declined, `results` what came of those that the client has
+    `carried_out`.
     """
 
     content: str
@@ -24,6 +29,8 @@ class Resumption:
     cited: Sequence[int]
     approved: Sequence[ToolCall]
     declined: Sequence[ToolCall]
+    carried_out: Sequence[ToolCall] = ()
+    results: Mapping[str, str] = field(default_factory=dict)
     comments: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -34,15 +41,18 @@ def resumption_of(conversation: Conversation, turn: str) -> Resumption | None:
         return None
     reply, pause = found["reply"], found["pause"]
     decided = [conversation.confirmations[each["id"]] for each in pause["confirmations"]]
+    theirs = [each for each in decided if each["approved"] and each["type"] == CLIENT_TOOL]
     return Resumption(
         content=reply["content"],
         history=reply["history"],
         tool_calls=reply["tool_calls"],
         given=[passage_of(each) for each in pause["given"]],
         cited=pause["cited"],
-        approved=[call_of(each) for each in decided if each["approved"]],
+        approved=[call_of(each) for each in decided if each["approved"] and each not in theirs],
         declined=[call_of(each) for each in decided if not each["approved"]],
-        comments={each["call"]: each["comment"] for each in decided if each["comment"] is not None},
+        carried_out=[call_of(each) for each in theirs],
+        results={each["call"]: each["comment"] or NO_RESULT for each in theirs},
+        comments={each["call"]: each["comment"] for each in decided if each["comment"] and each not in theirs},
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from commands.agents.agent_talk import NO_TOOLS, ClientTools
 from commands.bus import Bus
 from commands.completion import no_such
 from commands.conversations.conversation import BeginConversation, owned, principal_of
@@ -14,6 +15,7 @@ from commands.ports import Context, Things
 from domain.agent import Agent
 from domain.conversation import Conversation
 from domain.errors import FieldError, Invalid, NotFound
+from domain.turn import CLIENT_TOOL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,8 @@ class Respond:
 
     With `after`, only where the newest turn is, or goes on as, this run. `subject` and `variables` are those of a new
     conversation. With `decisions` (confirmation -> whether it was approved) nothing is said: a turn that waits for
-    them goes on. `comments` say why some were declined. `files` are those of what is said, as they were read.
+    them goes on. `comments` say why some were declined. `results` (call -> what came of it) are of calls that the caller
+    has carried out, and count as decisions. `tools` are the caller's. `files` are those of what is said, as they were read.
     """
 
     agent: UUID
@@ -35,6 +38,8 @@ class Respond:
     subject: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
+    tools: ClientTools = NO_TOOLS
     background: bool = False
     files: Sequence[Mapping[str, Any]] = ()
 
@@ -61,6 +66,7 @@ class Responding:
                 code="other_agent",
                 pointer="/model",
             )
+        command = with_results(command, conversation)
         if command.decisions:
             return await self._decided(command, conversation, context)
         return await self.turns.begin(
@@ -72,6 +78,7 @@ class Responding:
                 after=command.after,
                 instructions=command.instructions,
                 metadata=command.metadata,
+                tools=command.tools,
                 background=command.background,
             ),
             context,
@@ -94,6 +101,7 @@ class Responding:
             begins=begins,
             instructions=command.instructions,
             metadata=command.metadata,
+            tools=command.tools,
             background=command.background,
         )
         try:
@@ -134,6 +142,18 @@ class Responding:
             confirmation=last[0],
             approved=last[1],
             comment=command.comments.get(last[0]),
+            instructions=command.instructions,
+            tools=command.tools,
             background=command.background,
         )
         return await self.turns.decide(confirm, context)
+
+
+def with_results(command: Respond, conversation: Conversation) -> Respond:
+    """Return a command with its results as decisions on the calls that a turn waits for; raise Invalid for others."""
+    asked = {each["call"]: id for id, each in conversation.confirmations.items() if each["type"] == CLIENT_TOOL}
+    if any(call not in asked for call in command.results):
+        raise Invalid("This conversation waits for no such call.", code="unknown_call", pointer="/input")
+    decisions = dict.fromkeys((asked[call] for call in command.results), True)
+    comments = {asked[call]: result for call, result in command.results.items() if result}
+    return replace(command, decisions={**command.decisions, **decisions}, comments={**command.comments, **comments})

@@ -123,7 +123,7 @@ class TurnAnswering:
             note,
             resumed=resumed,
             confirms=True,
-            tools=closing_tools(agent.definition),
+            tools=work.tools.beside(closing_tools(agent.definition)),
             course=course,
         )
         async with aclosing(replying) as pieces:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from commands.agents.actions import ActionDone
+from commands.agents.agent_talk import NO_TOOLS, ClientTools
 from commands.conversations.conversation import BeginConversation, EndTurn, NoteAction
 from commands.conversations.turn_ends import details_of
 from commands.conversations.turn_streams import TurnStream
@@ -25,7 +26,7 @@ class Say:
     With `begins`, the conversation is begun by that. With `after`, only where the newest turn is, or goes on as, this
     run. With `queued`, a turn that waited begins. `on_busy` says what is done while a turn runs; None: what the agent's
     setting says. `files` are those of the message, as they were read. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
-    with the input of its run. `background`: any process may carry it out.
+    with the input of its run. `tools` are those of whoever asks, for this turn. `background`: any process may carry it out.
     """
 
     conversation: UUID
@@ -39,12 +40,13 @@ class Say:
     after: UUID | None = None
     instructions: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tools: ClientTools = NO_TOOLS
     background: bool = False
 
     @property
     def by_job(self) -> bool:
-        """Whether a job has it carried out. Instructions are in no event as such: who took them carries them out."""
-        return self.background and self.instructions is None
+        """Whether a job has it carried out. Instructions and tools are in no event: who took them carries them out."""
+        return self.background and self.instructions is None and not self.tools.functions
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -55,14 +57,24 @@ class Say:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirm:
-    """Agree to what an agent wants to do, or decline it, with a comment for the agent."""
+    """Agree to what an agent wants to do, or decline it, with a comment for the agent.
+
+    Of a call that a client has carried out, the comment is what came of it. `instructions` and `tools` are as those of Say.
+    """
 
     conversation: UUID
     confirmation: str
     approved: bool
     comment: str | None = None
     expected: int | None = None
+    instructions: str | None = None
+    tools: ClientTools = NO_TOOLS
     background: bool = False
+
+    @property
+    def by_job(self) -> bool:
+        """Whether a job lets the turn go on."""
+        return self.background and self.instructions is None and not self.tools.functions
 
 
 class Claims(Protocol):
@@ -126,6 +138,7 @@ class Work:
     recording: Recording
     stream: TurnStream
     instructions: str | None = None
+    tools: ClientTools = NO_TOOLS
     answering: asyncio.Task[Reply | Pause] | None = None
     task: asyncio.Task[None] | None = None
     gives_up: bool = False

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
+from commands.agents.agent_brief import must_differ
 from commands.bus import Bus, Command
 from commands.choosing import Chosen, choose
 from commands.conversations.conversation import (
@@ -80,6 +81,7 @@ class Turns:
             raise ShuttingDown
         subject, answers = await self._held(command, context)
         agent = await choose(self._things, Agent, answers, subject=subject or str(command.conversation))
+        must_differ(command.tools.names, agent.definition)
         start = StartTurn(
             id=command.conversation,
             expected=command.expected,
@@ -101,7 +103,7 @@ class Turns:
         made = Begun.of(await self._bus.dispatch(start, context))
         if made.begins and not command.by_job:
             work = self._work(made.conversation, made.receipt.version, made.turn, made.run_id, agent, context, subject)
-            self._start(replace(work, instructions=command.instructions), agent)
+            self._start(replace(work, instructions=command.instructions, tools=command.tools), agent)
         if made.interrupts is not None and not made.repeated:
             await self._end_running(made.conversation, made.interrupts, context)
         return made
@@ -158,6 +160,7 @@ class Turns:
         conversation = owned(await self._things.newest(Conversation, command.conversation), principal_of(context.actor))
         asked = conversation.confirmation(command.confirmation)
         agent = await self._going_on(conversation.turn(asked["turn"]))
+        must_differ(command.tools.names, agent.definition)
         decide = Decide(
             id=command.conversation,
             expected=command.expected,
@@ -168,13 +171,13 @@ class Turns:
             channel=context.channel,
             attributes=context.attributes,
             observability=agent.definition["observability"],
-            owner=None if command.background else self._runs.owner,
+            owner=None if command.by_job else self._runs.owner,
         )
         made = Begun.of(await self._bus.dispatch(decide, context))
-        if made.begins and not command.background:
+        if made.begins and not command.by_job:
             subject, version = conversation.subject, made.receipt.version
             work = self._work(made.conversation, version, made.turn, made.run_id, agent, context, subject)
-            self._start(work, agent)
+            self._start(replace(work, instructions=command.instructions, tools=command.tools), agent)
         return made
 
     def _work(

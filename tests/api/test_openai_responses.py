@@ -21,6 +21,7 @@ from tests.support.talks import ACTIONS, Talks, talks
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 FUNCTION: Any = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}
+SEARCHED = ToolCalled(name="find_passages", arguments={"query": "holidays"}, id="s1")
 ENDS = ("response.completed", "response.failed", "response.incomplete")
 MESSAGE = [
     "response.created",
@@ -358,6 +359,94 @@ async def test_all_that_a_response_asks_for_is_decided_at_once(client: AsyncOpen
     assert second.output_text == "One of them."
 
 
+WEATHER = Reply(
+    text="Let me see.", tool_calls=[ToolCalled(name="weather", arguments={"city": "Graz"}, id="w1"), SEARCHED]
+)
+
+
+def result_of(response: Response, output: str = "Sunny.") -> Any:
+    [call] = [each for each in response.output if each.type == "function_call"]
+    return {"type": "function_call_output", "call_id": call.call_id, "output": output}
+
+
+async def test_an_agent_waits_for_functions_of_the_client_in_its_conversation(
+    either: AsyncOpenAI, talk: Talks, server: ModelServer
+):
+    for stream in (False, True):
+        server.script_for("chat-model", WEATHER, Reply(text="It is sunny."))
+        asked: Any = {"model": "agent:helper", "input": "How is the weather?", "tools": [FUNCTION]}
+        if stream:
+            events = await streamed(either, **asked)
+            first = strict(events[-1].response)
+            assert "response.function_call_arguments.done" in types(events)
+        else:
+            first = strict(await either.responses.create(**asked))
+        assert [each.type for each in first.output] == ["message", "function_call"]
+        assert first.output[1].arguments == '{"city": "Graz"}'
+        assert strict(await either.responses.retrieve(first.id)).output == first.output
+        more: Any = {"model": "agent:helper", "previous_response_id": first.id, "tools": [FUNCTION]}
+        more |= {"input": [result_of(first)], "instructions": "Be brief."}
+        second = strict(await either.responses.create(**more))
+        assert (second.output_text, second.previous_response_id) == ("It is sunny.", first.id)
+        told = server.last.body
+        results = {each["tool_call_id"]: each["content"] for each in told["messages"] if each["role"] == "tool"}
+        assert (set(results), results["w1"]) == ({"w1", "s1"}, "Sunny.")
+        assert "weather" in [each["function"]["name"] for each in told["tools"]]
+        assert {"role": "system", "content": "Be brief."} in told["messages"]
+        once = len(server.requests)
+        assert strict(await either.responses.create(**more)).output == second.output
+        assert len(server.requests) == once, "the same result again is no second answer"
+    third = await either.responses.create(model="agent:helper", input="And now?", previous_response_id=second.id)
+    assert third.output_text == "echo: And now?"
+    conversation = third.conversation
+    assert conversation is not None
+    seen = await talk.see(f"/v1/conversations/{UUID(conversation.id.removeprefix('conv_'))}")
+    actions = {each["id"]: (each["type"], each["result"]) for each in seen["turns"][0]["actions"]}
+    assert actions["w1"] == ("client_tool", "Sunny.")
+
+
+async def test_functions_of_the_client_and_approvals_are_answered_together_and_anything_else_declines_them(
+    client: AsyncOpenAI, talk: Talks, server: ModelServer
+):
+    both = [ToolCalled(name="weather", id="w1"), ToolCalled(name="shout", arguments={"words": "hey"}, id="c1")]
+    server.script_for("chat-model", Reply(tool_calls=both), Reply(text="HEY!"), Reply(text="Both."))
+    first = await client.responses.create(model="agent:helper", input="Do both.", tools=[FUNCTION])
+    call, request = first.output
+    assert (call.type, request.type) == ("function_call", "mcp_approval_request")
+    more: Any = {"model": "agent:helper", "previous_response_id": first.id, "tools": [FUNCTION]}
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        await client.responses.create(**more, input=[result_of(first)])
+    assert raised.value.code == "approval_missing"
+    approval = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+    second = await client.responses.create(**more, input=[result_of(first), approval])
+    assert second.output_text == "Both."
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        await client.responses.create(**more, input=[{**result_of(first), "call_id": "w9"}])
+    assert raised.value.code == "unknown_call"
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        await client.responses.create(**more, input=[result_of(first, "x" * 200_001)])
+    assert raised.value.code == "invalid_content"
+    server.script_for("chat-model", Reply(tool_calls=both[:1]))
+    third = await client.responses.create(
+        model="agent:helper", input="Again.", tools=[FUNCTION], previous_response_id=second.id
+    )
+    said = await client.responses.create(model="agent:helper", input="Never mind.", previous_response_id=third.id)
+    assert said.output_text == "echo: Never mind."
+    with pytest.raises(openai.ConflictError) as late:
+        await client.responses.create(
+            model="agent:helper", previous_response_id=third.id, input=[result_of(third)], tools=[FUNCTION]
+        )
+    assert late.value.code == "confirmation_decided"
+
+
+async def test_a_function_of_the_client_has_a_name_of_its_own(client: AsyncOpenAI, talk: Talks):
+    head = await talk.magnet.container.log.head()
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        await client.responses.create(model="agent:helper", input="Hi", tools=[{**FUNCTION, "name": "shout"}])
+    assert (raised.value.code, raised.value.param) == ("not_supported", "tools")
+    assert await talk.magnet.container.log.head() == head
+
+
 async def test_a_response_in_the_background_is_polled_until_it_has_ended(
     client: AsyncOpenAI, talk: Talks, server: ModelServer
 ):
@@ -480,7 +569,6 @@ async def test_messages_that_come_with_their_history_are_answered_without_a_conv
 
 NOT_SUPPORTED: list[tuple[Any, str]] = [
     ({"model": "rag:ask", "tools": [FUNCTION]}, "tools"),
-    ({"tools": [FUNCTION]}, "tools"),
     ({"model": "chat", "tools": [{"type": "web_search"}]}, "tools[0].type"),
     ({"tool_choice": "required"}, "tool_choice"),
     ({"model": "chat", "tool_choice": {"type": "file_search"}}, "tool_choice"),
@@ -496,7 +584,7 @@ NOT_SUPPORTED: list[tuple[Any, str]] = [
     ({"filter": {"type": "eq", "key": "a", "value": 1}}, "filter"),
     ({"model": "chat", "variables": {"a": 1}}, "variables"),
     ({"input": [{"type": "reasoning", "id": "r", "summary": []}]}, "input[0].type"),
-    ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input[0].type"),
+    ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "previous_response_id"),
     (
         {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
         "input[0].content[0].type",

@@ -198,6 +198,23 @@ async def test_what_an_agent_has_read_does_not_act_by_being_repeated_in_the_hist
     assert store.orders == []
 
 
+async def test_what_a_function_of_the_client_came_to_is_a_text_from_outside(
+    talk: Talks, server: ModelServer, store: Shop
+):
+    weather = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}
+    body: dict[str, Any] = {"model": "agent:helper", "tools": [weather]}
+    server.script_for("chat-model", says(ToolCalled(name="weather", id="w")), says(ORDER))
+    first = (await talk.call("POST", "/v1/responses", {**body, "input": "How is it?"})).json()
+    given = {"input": [{"type": "function_call_output", "call_id": "w", "output": INJECTED}]}
+    second = await talk.call("POST", "/v1/responses", {**body, **given, "previous_response_id": first["id"]})
+    assert [each["type"] for each in second.json()["output"]] == ["mcp_approval_request"]
+    server.script_for("chat-model", says(ORDER))
+    third = {"input": "And?", "previous_response_id": second.json()["id"]}
+    told = await talk.call("POST", "/v1/responses", {"model": "agent:helper", **third})
+    assert [each["type"] for each in told.json()["output"]] == ["mcp_approval_request"]
+    assert store.orders == []
+
+
 DEEP = '{"a":' * 300 + "1" + "}" * 300
 
 
