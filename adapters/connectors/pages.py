@@ -1,14 +1,17 @@
 """What a page, a sitemap and a robots.txt say to who walks a website."""
 
+import codecs
 import html
 import re
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
 from lxml import etree
 
+from adapters.reading.decoding import BYTE_ORDER_MARKS
 from commands.knowledge.connectors import SourceUnavailable
 
 MOST_UNPACKED = 50_000_000
@@ -19,6 +22,10 @@ BEGINNING = 100_000
 
 TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,2000})</title", re.IGNORECASE)
 CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
+
+MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
+WIDE = ("utf-16", "utf-32")
+"""Charsets whose texts may look like UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +95,22 @@ def decoded(body: bytes, charset: str) -> str:
     declared = CHARSET.search(body[:BEGINNING])
     try:
         return body.decode(charset or (declared[1].decode() if declared else "utf-8"), errors="replace")
-    except LookupError:
+    except (LookupError, UnicodeError):  # Python knows charsets for other things, such as names of hosts
         return body.decode(errors="replace")
+
+
+def as_told(body: bytes, charset: str) -> bytes:
+    """Return a text in UTF-8 where only the answer that brought it tells its charset; else as it is."""
+    if not charset or body.startswith(MARKS):
+        return body
+    try:
+        if not codecs.lookup(charset).name.startswith(WIDE):
+            with suppress(UnicodeDecodeError):
+                body.decode()
+                return body
+        return body.decode(charset).encode()
+    except (LookupError, UnicodeError):
+        return body
 
 
 def title_of(body: bytes, charset: str) -> str:

@@ -12,7 +12,7 @@ from urllib.robotparser import RobotFileParser
 from pydantic import Field
 
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
-from adapters.connectors.pages import links_of, normal, sitemap_of, title_of
+from adapters.connectors.pages import as_told, links_of, normal, sitemap_of, title_of
 from adapters.connectors.selection import Glob
 from adapters.connectors.web import AddressRefused, Answer, Ask, Web, at_home, must_be_address
 from adapters.reading.kinds import kind_of
@@ -99,7 +99,9 @@ class UrlConnector:
             title=(title_of(answer.body, charset) if media_type in HTML else "") or external_id[:1000],
             url=answer.url,
             media_type=media_type,
-            content=answer.body,
+            content=as_told(answer.body, charset)
+            if media_type in HTML or media_type.startswith("text/")
+            else answer.body,
             metadata={
                 name: answer.headers[header]
                 for name, header in (("last_modified", "last-modified"), ("language", "content-language"))

@@ -12,6 +12,7 @@ from adapters.connectors.pages import links_of, sitemap_of, title_of
 from adapters.connectors.url import UrlConnector
 from adapters.connectors.web import AddressRefused, Web
 from adapters.egress import Egress
+from adapters.reading.html import read_html
 from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.site import Answer, Asked, Site, site
@@ -162,6 +163,24 @@ async def test_a_page_comes_with_its_title_and_where_it_was_in_the_end(connector
         await connector.fetch(place, f"{there.url}/nothing")
     with pytest.raises(AddressRefused):
         await connector.fetch(place, "http://127.0.0.1:1/")
+
+
+POLISH, FRENCH = "Za\u017c\u00f3\u0142\u0107 g\u0119\u015bl\u0105", "caf\u00e9"
+
+
+@pytest.mark.parametrize(("told", "written", "text"), [
+    ("iso-8859-2", "iso-8859-2", POLISH), ("utf-16-le", "utf-16-le", POLISH), ("iso-8859-2", "utf-8", POLISH),
+    ("iso-8859-2", "utf-16", POLISH), ("", "utf-8", POLISH), ("utf-8", "cp1252", FRENCH), ("idna", "cp1252", FRENCH),
+    ("undefined", "cp1252", FRENCH), ("base64", "cp1252", FRENCH), ("no-such", "cp1252", FRENCH),
+])  # fmt: skip
+async def test_a_text_is_read_in_the_charset_that_its_answer_tells_and_one_that_is_none_hurts_nothing(
+    connector: UrlConnector, there: Site, told: str, written: str, text: str
+):
+    answer = Answer(body=f"<p>{text}</p>".encode(written), headers={"Content-Type": f"text/html; charset={told}"})
+    pages(there, {"/docs/": answer})
+    assert (await listed(connector, there))[0] == ["/docs/"]
+    given = await connector.fetch(Place(source=uuid4(), config={"url": f"{there.url}/docs/"}), f"{there.url}/docs/")
+    assert read_html(given.content).text == text
 
 
 def test_sitemaps_are_read_in_all_their_forms():
