@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.citations import MARKER
+from domain.citations import MARKER, markers
+from domain.code_spans import parts_of
 from domain.retrieval import Passage
 from domain.unspaced import WIDE_STOPS, is_unspaced, words_in
 
@@ -75,6 +76,9 @@ FUNCTION_WORDS = frozenset(
 )
 """Words of English questions that say nothing of what is asked for."""
 
+LIKE_MARKERS = re.compile(rf"[\w.]*(?:{MARKER.pattern})+")
+"""What may be taken for markers, with the name that is indexed."""
+
 SIGN = re.compile(r"[{}\[\]=;<>\"$\\|]")
 """What code, data and tables are full of, and prose is not."""
 
@@ -119,13 +123,21 @@ def quote(question: str, passages: Sequence[Passage], first: int = 1) -> str:
     enough = max(fits, default=0.0) * ENOUGH
     chosen = [number for number, fit in enumerate(fits) if fit >= enough][: QUOTED if enough else 1]
     quotations = [(quotation(passages[number].text, read[number], having), first + number) for number in chosen]
-    # What looks like a marker in a text that is quoted is none of ours.
-    return "\n\n".join(f'"{MARKER.sub(unmarked, text)}" [{number}]' for text, number in quotations)
+    return "\n\n".join(quoted(text, number) for text, number in quotations)
 
 
-def unmarked(found: "re.Match[str]") -> str:
-    """Return what stands for [1] in a quotation."""
-    return f"({found[1]})"
+def quoted(text: str, number: int) -> str:
+    """Return a quotation with its marker; what looks like one in it is none of ours, and shown as code: `argv[0]`."""
+    shown = "".join(part if code else LIKE_MARKERS.sub(_as_code, part) for part, code in parts_of(text))
+    line = f'"{shown}" [{number}]'
+    if [marker.numbers for marker in markers(line)] == [[number]]:
+        return line
+    plain = MARKER.sub(r"(\1)", text)  # backticks in it make it unclear where code ends
+    return f'"{plain}" [{number}]'
+
+
+def _as_code(found: "re.Match[str]") -> str:
+    return f"`{found[0]}`" if any(markers(found[0])) else found[0]
 
 
 def quotation(text: str, sentences: Sequence[Sentence], having: Mapping[str, int]) -> str:

@@ -2,6 +2,9 @@
 
 from uuid import uuid4
 
+import pytest
+
+from domain.citations import CitationFilter
 from domain.extractive import LONGEST, quote
 from domain.retrieval import Passage
 
@@ -57,9 +60,20 @@ def test_the_quotation_begins_where_the_passage_fits_best_and_has_a_bound():
     assert said.startswith(f'"{FITS} More') and len(said) <= LONGEST + 10
 
 
-def test_what_looks_like_a_marker_in_a_quoted_text_is_none():
-    told = quote("where do hooks stand", [passage("Hooks stand in [9](hooks.md) and [1, 2].")])
-    assert told == '"Hooks stand in (9)(hooks.md) and (1, 2)." [1]'
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Hooks stand in sys.argv[0], see [1, 2].", "Hooks stand in `sys.argv[0]`, see `[1, 2]`."),
+        ("Hooks stand in rows[0][1] and [9](hooks.md).", "Hooks stand in `rows[0][1]` and `[9]`(hooks.md)."),
+        ("Hooks stand in `argv[1]` and in [0, 1].", "Hooks stand in `argv[1]` and in [0, 1]."),
+        ("Hooks stand in ` alone and argv[1].", "Hooks stand in ` alone and argv(1)."),
+    ],
+)
+def test_what_looks_like_a_marker_in_a_quoted_text_is_none_and_stays_as_it_is(text: str, told: str):
+    said = quote("where do hooks stand", [passage(text)])
+    assert said == f'"{told}" [1]'
+    checked = CitationFilter(lambda: 1)
+    assert (checked.feed(said) + checked.rest(), checked.cited, checked.invented) == (said, [1], 0)
 
 
 def test_words_that_every_question_has_are_not_what_it_is_about():
