@@ -1,5 +1,6 @@
-"""The README's five minutes, carried out as they are written: from a folder to a cited answer, by shell and by client."""
+"""The README's minutes, carried out as they are written: from a folder to a cited answer, and an agent with an API."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -7,15 +8,18 @@ import sys
 from pathlib import Path
 
 from tests.api.cli.conftest import ROOT, Magnet
+from tests.support.model_server import ModelServer, Received, Reply, ToolCalled
 
 README = (ROOT / "README.md").read_text("utf-8")
-SECTION = README.split("\n## Five minutes: from a folder to a cited answer\n", 1)[1].split("\n## ", 1)[0]
+FIVE = "Five minutes: from a folder to a cited answer"
+TWO = "Two minutes: an agent with an API, and a person who agrees"
 SERVED = "http://127.0.0.1:8080"
 
 
-def blocks(kind: str) -> list[str]:
-    """Return the section's blocks of code of one kind ('' = shell)."""
-    found: list[str] = re.findall(rf"^```{kind}\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+def blocks(title: str, kind: str) -> list[str]:
+    """Return a section's blocks of code of one kind ('' = shell)."""
+    section = README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    found: list[str] = re.findall(rf"^```{kind}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return found
 
 
@@ -33,7 +37,7 @@ def test_the_five_minutes_lead_from_a_folder_to_cited_answers_by_curl_and_by_the
     (folder / "log.md").write_text(
         "# The log\n\nWho verifies the log reads each event's hash. A checkpoint is signed.\n"
     )
-    [shell], [client] = blocks(""), blocks("python")
+    [shell], [client] = blocks(FIVE, ""), blocks(FIVE, "python")
     with magnet.running("serve") as server:
         commands = shell.replace(".venv/bin/magnet", shlex.join([sys.executable, "-m", "api.cli"]))
         told = carried_out(["bash", "-euc", commands.replace(SERVED, server.url)], magnet, tmp_path)
@@ -46,3 +50,31 @@ def test_the_five_minutes_lead_from_a_folder_to_cited_answers_by_curl_and_by_the
     assert "[1] docs/log.md (version 1" in told.stdout
     assert asked.returncode == 0, asked.stderr
     assert "verifies the log" in asked.stdout and asked.stdout.endswith("docs/log.md\n")
+
+
+def orders(request: Received) -> Reply:
+    """Order what a person asks for, then say what came of it."""
+    last = request.body["messages"][-1]
+    if last["role"] == "tool":
+        return Reply(text=f"It is ordered: {last['content']}")
+    return Reply(text="Gladly.", tool_calls=[ToolCalled(name="order", arguments={"item": "teapot"})])
+
+
+def test_the_two_minutes_lead_to_an_order_that_a_person_agreed_to(magnet: Magnet, tmp_path: Path):
+    [shell] = blocks(TWO, "")
+    with (
+        ModelServer(default=orders) as models,
+        magnet.running("serve", OPENAI_API_KEY="anything", OPENAI_BASE_URL=models.url) as server,
+    ):
+        begins = f"M={server.url}/v1; J='Content-Type: application/json'\n"  # as in the section before
+        told = carried_out(["bash", "-euc", begins + shell], magnet, tmp_path)
+        assert told.returncode == 0, (told.stdout, told.stderr)
+        assert [each.question for each in models.requests] == ["One teapot, please.", '{"number":7}']
+    assert '"type":"/problems/' not in told.stdout
+    answer = json.loads(told.stdout[told.stdout.rindex('{"turn":') :])
+    assert (answer["turn"]["state"], answer["message"]["content"]) == (
+        "completed",
+        'Gladly.\n\nIt is ordered: {"number":7}',
+    )
+    [call] = answer["message"]["tool_calls"]
+    assert (call["function"], call["arguments"], call["outcome"]) == ("order", '{"item": "teapot"}', "completed")
