@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from adapters import jobs
 from adapters.leases import EVERY, Leases
 from commands.runs.runs import LEASE
 from domain.errors import Unavailable
@@ -65,6 +66,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 def test_a_lease_ends_and_is_looked_for_within_the_time_that_is_promised():
     assert LEASE + EVERY <= INTERRUPTED_WITHIN
+    assert jobs.LEASE + jobs.LOOK_EVERY <= INTERRUPTED_WITHIN, "a killed worker's job goes on within it, too"
     assert 3 * EVERY <= LEASE, "a living process may miss a sign of life or two"
 
 
