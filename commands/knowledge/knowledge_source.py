@@ -12,7 +12,7 @@ from commands.knowledge.tokenizing import Chunkers, Tokenizers
 from commands.models.model_kinds import must_be_able
 from commands.plugin_settings import must_be_here
 from commands.ports import Things, Unit
-from domain.definition import parse
+from domain.definition import Strict, parse
 from domain.errors import Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource
 from domain.model import DefaultModel, Model
@@ -29,6 +29,10 @@ UPLOADS = "files"
 
 FOLLOW_MODELS = "follow_models"
 """The kind of job that has sources follow a change of embedding models; its key is `all`."""
+
+
+class NothingToSet(Strict):
+    """The settings of sources that documents are given to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +85,14 @@ class IndexHandlers:
         connector = self.connectors.get(source.definition["type"])
         if connector is None and change.before is None:
             self._must_be_uploads(source)
+        config = source.definition["config"]
+        is_set_anew = change.before is None or change.before["config"] != config
+        if source.definition["type"] == UPLOADS and is_set_anew:
+            parse(NothingToSet, config, "/config")
         if connector is not None:
             must_know(connector, [each.partition("/")[2] for each in source.secrets])
-            if change.before is None or change.before["config"] != source.definition["config"]:
-                must_fit(connector, source.definition["config"])
+            if is_set_anew:
+                must_fit(connector, config)
         before = dict(cuttings(change.before or {}))
         for pointer, chunking in cuttings(source.definition):
             if chunking["strategy"] == "plugin" and chunking != before.get(pointer):

@@ -352,6 +352,17 @@ async def test_a_source_takes_only_secrets_that_its_connector_asks_for(folder: F
     assert refused.json()["errors"][0]["pointer"] == "/secrets/token"
 
 
+async def test_where_documents_are_given_there_is_nothing_to_set(folder: Folder):
+    sources, asked = "/v1/knowledge-sources", {"config": {"path": "/a"}}
+    await folder.magnet.do("POST", sources, {"name": "given", "type": "files", "config": {}})
+    for refused in (
+        await folder.magnet.call("POST", sources, {"name": "other", "type": "files", **asked}),
+        await folder.magnet.call("PATCH", f"{sources}/given", asked),
+    ):
+        assert refused.status_code == 422, refused.text
+        assert [each["pointer"] for each in refused.json()["errors"]] == ["/config/path"]
+
+
 async def test_links_that_lead_outside_are_left_out(folder: Folder):
     secret = folder.path.parent / "secret.txt"
     secret.write_text("canary")
