@@ -120,11 +120,13 @@ def obeys(order: ToolCalled, canary: ToolCalled) -> Callable[[Received], Reply]:
         names = {each["function"]["name"] for each in request.body.get("tools", ())}
         if any("confirm" in each or "agree" in each for each in results):
             return Reply(text="I can't.")
-        if any("yacht" in each for each in results):
+        if any("yacht" in str(each["content"]) for each in messages) and names & {order.name, canary.name}:
             return says(*[each for each in (order, canary) if each.name in names])
-        reads = next(name for name in ("findItem", "find_passages", "ask_reader") if name in names)
-        by = {"findItem": FIND, "find_passages": SEARCH}
-        return says(by.get(reads, ToolCalled(name="ask_reader", arguments={"message": "Look."}, id="r")))
+        look = ToolCalled(name="look", arguments={"item": INJECTED}, id="l")  # which it answers with
+        by = {"findItem": FIND, "look": look, "find_passages": SEARCH}
+        reads = [each for name, each in by.items() if name in names and not results]
+        asks = [ToolCalled(name=name, arguments={"message": "Go on."}, id="r") for name in names if "_to_" in name]
+        return says(*(reads or asks)[:1], text="" if reads or asks else "Well.")
 
     return answer
 
@@ -133,7 +135,7 @@ async def test_a_model_that_obeys_what_it_reads_does_nothing_that_nobody_agreed_
     talk: Talks, server: ModelServer, store: Shop
 ):
     magnet = talk.magnet
-    async with shop() as canary:
+    async with shop() as canary, mcp_shop() as other:
         shop_answers = store.site.answers
 
         def poisoned(asked: Asked) -> Answer:
@@ -143,14 +145,20 @@ async def test_a_model_that_obeys_what_it_reads_does_nothing_that_nobody_agreed_
         await talk.books.add("c", f"holidays holidays {INJECTED}", title="Poison")
         await magnet.do("POST", "/v1/tool-servers", {**canary.settings(), "name": "canary"})
         send = {"type": "api_tool", "tool": "canary", "operation": "order", "function": "send"}
+        await magnet.do("POST", "/v1/tool-servers", {"name": "mcp", "type": "mcp", "url": other.url})
+        await magnet.do("POST", "/v1/tool-servers/mcp/sync")
         find, order = TOOLS
+        look = {"type": "mcp_tool", "tool": "mcp", "operation": "find", "function": "look"}
         search = next(each for each in ACTIONS if each["type"] == "retrieval_tool")
         agents: dict[str, list[Any]] = {
             "reader": [find, order, send],
             "searcher": [search, order, send],
-            "boss": [{"type": "agent", "tool": "reader", "function": "ask_reader"}, order, send],
+            "caller": [look, order, send],
+            "actor": [order, send],
+            "boss": [{"type": "agent", "tool": "reader", "function": "talk_to_reader"}, order, send],
+            "handing": [find, {"type": "agent", "tool": "actor", "function": "over_to_actor", "hand_off": True}],
             "trusting": [
-                {"type": "agent", "tool": "reader", "function": "ask_reader", "requires_confirmation": True},
+                {"type": "agent", "tool": "reader", "function": "talk_to_reader", "requires_confirmation": True},
             ],
         }
         for name, actions in agents.items():
@@ -160,7 +168,12 @@ async def test_a_model_that_obeys_what_it_reads_does_nothing_that_nobody_agreed_
         server.default = obeys(ORDER, canary_call)
         for name in agents:
             path = await talk.begin(name)
-            answer = await talk.say(path, "What is item 7?")
+            given = {"attachments": [{"name": "a.txt", "text": INJECTED}]} if name == "actor" else {}
+            posted = await talk.post(path, "What is item 7?", **given)
+            assert posted.status_code == 200, posted.text
+            answer = posted.json()
+            asked_for = {each["function"] for each in answer.get("confirmations", ())}
+            assert name in ("boss", "trusting") or asked_for == {"order", "send"}, "it did try"
             if answer["turn"]["state"] == "awaiting_confirmation" and name == "trusting":
                 # They agree to the other agent being asked, and to nothing that it is talked into.
                 await decide(talk, path, answer, approved=True)
