@@ -202,17 +202,22 @@ async def indexed(container: Container, passages: int) -> None:
         while True:
             row = await (await connection.execute(query("state"))).fetchone()
             assert row is not None
-            waiting, moved, size, whole = row
-            assert waiting + moved == passages, row
-            if passages <= SMALL or (whole and waiting <= MOST_FRESH and size <= MOST_FRESH * LARGEST_ROW):
+            if at_rest(row, passages):
                 return
             assert time.monotonic() < until, "the vectors are still not indexed"
             await asyncio.sleep(0.5)
 
 
-def query(name: str) -> statements.Composed:
-    """Return a query over the space's tables."""
-    names = {"index": f"passages_v1.nearest_{SPACE}", "waiting": f"passages_v1.fresh_{SPACE}"}
+def at_rest(state: Sequence[int], passages: int) -> bool:
+    """Return whether the upkeep of a space with so many passages is done, by what the query of that name tells."""
+    waiting, moved, size, whole = state
+    assert waiting + moved == passages, state
+    return passages <= SMALL or bool(whole and waiting <= MOST_FRESH and size <= MOST_FRESH * LARGEST_ROW)
+
+
+def query(name: str, space: str = SPACE) -> statements.Composed:
+    """Return a query over a space's tables."""
+    names = {"index": f"passages_v1.nearest_{space}", "waiting": f"passages_v1.fresh_{space}"}
     return statements.SQL(QUERIES[name]).format(
-        **tables(SPACE), **{part: statements.Literal(full) for part, full in names.items()}
+        **tables(space), **{part: statements.Literal(full) for part, full in names.items()}
     )
