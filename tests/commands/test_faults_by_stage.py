@@ -10,6 +10,7 @@ import pytest
 
 from adapters.model_catalogue import CalledModel
 from adapters.openai import OpenAIModels
+from commands.agents.agent_talk import NO_TOOLS, ClientTools
 from commands.agents.pausing import resumption_of
 from commands.agents.research_words import INQUIRE, PLAN, REFLECT, WRITE
 from commands.agents.summaries import SYSTEM as SUMMARY
@@ -60,7 +61,7 @@ class Stage:
     """Where a turn meets a fault: the requests that do, the agent's settings, and whether the turn goes on then.
 
     `done` are the actions that were carried out before, `then` those where it goes on although it may not. Where the
-    answer itself is met, it is `said`.
+    answer itself is met, it is `said`. `tools` are those of whoever asks.
     """
 
     meets: Callable[[Body], bool]
@@ -69,6 +70,7 @@ class Stage:
     done: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
     said: bool = True
+    tools: ClientTools = NO_TOOLS
 
 
 SHOUT = {"type": "prompt", "tool": "shout", "function": "shout"}
@@ -91,6 +93,11 @@ STAGES: Mapping[str, Stage] = {
         meets=lambda body: last(body)["role"] == "tool",
         agent={"actions": [{**SHOUT, "requires_confirmation": True}]},
         done=("shout",),
+    ),
+    "after_a_clients_function": Stage(
+        meets=lambda body: last(body)["role"] == "tool",
+        tools=ClientTools(functions=[{"type": "function", "function": {"name": "weather"}}]).beside(NO_TOOLS),
+        done=("weather",),
     ),
     "after_a_hand_off": Stage(
         meets=begins("You know."),
@@ -171,7 +178,9 @@ class Turn:
         try:
             earlier = await agents.memory.of(agents.recording, await agents.chosen("desk"), self.conversation, turn)
             messages = [*earlier.messages, "Now?"]
-            async for piece in agents.asked("desk", *messages, steps=[], confirms=True, **more):
+            async for piece in agents.asked(
+                "desk", *messages, steps=[], confirms=True, tools=STAGES[self.stage].tools, **more
+            ):
                 self.pieces.append(piece)
         except ModelCallFailed as error:
             self.error = error
