@@ -28,6 +28,14 @@ def answered(call: Call, event: TurnEvent, *, repeated: bool = False) -> Respons
     return message(told_to(call, event.data), repeated=repeated)
 
 
+def waiting(call: Call, event: TurnEvent, made: Begun) -> Response:
+    """Return a turn's end after a decision by which it does not go on: what is still to be decided, and its receipt."""
+    receipt = made.receipt
+    open = [each for each in event.data["confirmations"] if each["id"] in made.waits]
+    shown = {**event.data, "confirmations": open, "version": receipt.version, "position": receipt.position}
+    return message(told_to(call, shown), repeated=made.repeated)
+
+
 def told_to(call: Call, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a caller is told of an event."""
     return event_for_visitor(data) if call.visiting else data

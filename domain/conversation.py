@@ -261,20 +261,24 @@ class Conversation(ConversationState, Aggregate):
                 comment=comment,
             )
         self.trigger_event(self.ConfirmationGiven, turn=turn["id"], confirmation=confirmation, approved=approved)
-        if any(self.confirmations[each["id"]]["approved"] is None for each in turn["pause"]["confirmations"]):
+        if self.undecided(turn["id"]):
             return False
         run = run_of(UUID(turn["id"]), len(turn["legs"]) + 2)
         self.trigger_event(self.TurnResumed, turn=turn["id"], run=str(run))
         return True
+
+    def undecided(self, turn: str) -> list[str]:
+        """Return the ids of the confirmations that a turn waits for; none where it does not."""
+        asked = [id for id, each in self.confirmations.items() if each["turn"] == turn]
+        return [id for id in asked if self.confirmations[id]["approved"] is None]
 
     def decline(self) -> None:
         """Decline all that waits for a person, and end the turn that waits; nothing happens where none does."""
         turn = self.running
         if turn is None or turn["state"] != "awaiting_confirmation":
             return
-        for each in turn["pause"]["confirmations"]:
-            if self.confirmations[each["id"]]["approved"] is None:
-                self.trigger_event(self.ConfirmationGiven, turn=turn["id"], confirmation=each["id"], approved=False)
+        for id in self.undecided(turn["id"]):
+            self.trigger_event(self.ConfirmationGiven, turn=turn["id"], confirmation=id, approved=False)
         self.trigger_event(
             self.TurnCancelled,
             turn=turn["id"],

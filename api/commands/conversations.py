@@ -148,7 +148,10 @@ async def confirm(call: Call) -> Response:
         expected=call.if_match(),
         background=asked.background,
     )
-    made = await call.container.turns.decide(command, call.context(reason=reason, raw=raw))
+    turns = call.container.turns
+    made = await turns.decide(command, call.context(reason=reason, raw=raw))
+    if made.waits and not asked.stream:
+        return turn_streams.waiting(call, await turns.end(made), made)
     return await delivered(call, asked, made)
 
 

@@ -262,7 +262,8 @@ class ConversationHandlers:
             tell_channel(unit, conversation)
             return self._leg(unit, conversation, turn, command, {})
         unit.save(conversation)
-        return Done(aggregate=conversation, shown=leg_shown(conversation.turn(turn), begins=False))
+        waits = {"waits": conversation.undecided(turn)}
+        return Done(aggregate=conversation, shown={**leg_shown(conversation.turn(turn), begins=False), **waits})
 
     async def decline(self, command: Decline, unit: Unit) -> Done:
         """Decline what waits."""

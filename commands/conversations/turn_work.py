@@ -88,7 +88,8 @@ class Claims(Protocol):
 class Begun:
     """A turn that began, or goes on as another run; `begins` where that is by this very request.
 
-    One that is `queued` begins when what is before it has ended; `interrupts` is the turn that it is to end. `repeated` where an earlier request with the same key was answered so.
+    One that is `queued` begins when what is before it has ended; `interrupts` is the turn that it is to end. `waits` are
+    the confirmations that are still to be decided. `repeated` where an earlier request with the same key was answered so.
     """
 
     conversation: UUID
@@ -99,6 +100,7 @@ class Begun:
     receipt: Receipt
     queued: bool = False
     interrupts: UUID | None = None
+    waits: Sequence[str] = ()
 
     @classmethod
     def of(cls, receipt: Receipt) -> "Begun":
@@ -116,6 +118,7 @@ class Begun:
             receipt=receipt,
             queued=bool(shown.get("queued")),
             interrupts=None if interrupts is None else UUID(interrupts),
+            waits=shown.get("waits", ()),
         )
 
     @property

@@ -146,8 +146,16 @@ async def test_several_confirmations_are_decided_one_by_one(talk: Talks, server:
     path = await talk.begin()
     first = await talk.say(path, "Shout twice.")
     assert [each["call"] for each in first["confirmations"]] == ["a", "b"]
-    still = (await decide(talk, path, first, True)).json()
-    assert still["turn"]["state"] == "awaiting_confirmation"
+    decision = {"id": first["confirmations"][0]["id"], "approved": True, "background": True}
+    told = await talk.call("POST", f"{path}/confirmations", decision, Idempotency_Key="k", If_Match='"3"')
+    still = told.json()
+    assert (told.status_code, still["turn"]["state"]) == (200, "awaiting_confirmation")
+    assert [each["call"] for each in still["confirmations"]] == ["b"], "what is decided is not asked for any more"
+    seen = await talk.see(path)
+    assert (still["version"], told.headers["etag"]) == (seen["version"], f'"{seen["version"]}"')
+    assert still["position"] == int(told.headers["magnet-position"]) > first["position"], "the decision's own"
+    again = await talk.call("POST", f"{path}/confirmations", decision, Idempotency_Key="k", If_Match='"3"')
+    assert (again.content, again.headers["idempotent-replay"]) == (told.content, "true")
     body = {"id": first["confirmations"][1]["id"], "approved": False}
     done = await talk.magnet.do("POST", f"{path}/confirmations", body)
     assert {each["id"]: each["outcome"] for each in done["message"]["tool_calls"]} == {
