@@ -24,6 +24,9 @@ TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,2000})</title", re.IGNORECASE)
 CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
 
 MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
+NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
+"""What Python can decode and no page is written in; some of it takes the square of a page's length, or raises."""
+
 WIDE = ("utf-16", "utf-32")
 """Charsets whose texts may look like UTF-8."""
 
@@ -90,25 +93,36 @@ def joined(base: str, link: str) -> str | None:
     return address if address.startswith(("http://", "https://")) else None
 
 
+def charset_named(name: str) -> str:
+    """Return the charset of that name as Python has it; empty: there is none that texts on the web are written in."""
+    try:
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        return ""
+    return "" if found in NO_CHARSETS else found
+
+
 def decoded(body: bytes, charset: str) -> str:
     """Return a page's text in the charset that its answer tells, else the one that it tells itself, else UTF-8."""
     declared = CHARSET.search(body[:BEGINNING])
+    named = charset_named(charset) or (charset_named(declared[1].decode()) if declared else "")
     try:
-        return body.decode(charset or (declared[1].decode() if declared else "utf-8"), errors="replace")
-    except (LookupError, UnicodeError):  # Python knows charsets for other things, such as names of hosts
+        return body.decode(named or "utf-8", errors="replace")
+    except LookupError:  # it is one of bytes
         return body.decode(errors="replace")
 
 
 def as_told(body: bytes, charset: str) -> bytes:
     """Return a text in UTF-8 where only the answer that brought it tells its charset; else as it is."""
-    if not charset or body.startswith(MARKS):
+    named = charset_named(charset)
+    if not named or body.startswith(MARKS):
         return body
+    if not named.startswith(WIDE):
+        with suppress(UnicodeDecodeError):
+            body.decode()
+            return body
     try:
-        if not codecs.lookup(charset).name.startswith(WIDE):
-            with suppress(UnicodeDecodeError):
-                body.decode()
-                return body
-        return body.decode(charset).encode()
+        return body.decode(named).encode()
     except (LookupError, UnicodeError):
         return body
 

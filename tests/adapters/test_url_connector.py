@@ -171,7 +171,7 @@ POLISH, FRENCH = "Za\u017c\u00f3\u0142\u0107 g\u0119\u015bl\u0105", "caf\u00e9"
 @pytest.mark.parametrize(("told", "written", "text"), [
     ("iso-8859-2", "iso-8859-2", POLISH), ("utf-16-le", "utf-16-le", POLISH), ("iso-8859-2", "utf-8", POLISH),
     ("iso-8859-2", "utf-16", POLISH), ("", "utf-8", POLISH), ("utf-8", "cp1252", FRENCH), ("idna", "cp1252", FRENCH),
-    ("undefined", "cp1252", FRENCH), ("base64", "cp1252", FRENCH), ("no-such", "cp1252", FRENCH),
+    ("undefined", "cp1252", FRENCH), ("punycode", "utf-8", "a-b"), ("unicode_escape", "utf-8", r"\u0041"), ("base64", "cp1252", FRENCH), ("no-such", "cp1252", FRENCH),
 ])  # fmt: skip
 async def test_a_text_is_read_in_the_charset_that_its_answer_tells_and_one_that_is_none_hurts_nothing(
     connector: UrlConnector, there: Site, told: str, written: str, text: str
@@ -225,6 +225,7 @@ def test_links_are_found_in_whatever_stands_there():
 
 @pytest.mark.parametrize(("told", "declared", "written"), [
     ("", "", "utf-8"), ("utf-8", "", "utf-8"), ("windows-1252", "", "cp1252"), ("", "<meta charset=iso-8859-1>", "latin-1"),
+    ("punycode", "", "utf-8"), ("", "<meta charset=punycode>", "utf-8"), ("idna", "<meta charset=iso-8859-1>", "latin-1"),
     ("utf-8", "<meta charset=iso-8859-1>", "utf-8"), ("utf-16", "", "utf-16"), ("no-such", "", "utf-8"),
 ])  # fmt: skip
 def test_links_are_read_in_the_page_s_charset(told: str, declared: str, written: str):
