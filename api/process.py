@@ -1,4 +1,4 @@
-"""What every long-running process sets for itself."""
+"""What every process sets for itself."""
 
 import gc
 
@@ -10,5 +10,10 @@ def calm_collector() -> None:
     the time of a process that keeps many aggregates or replays a log.
     """
     gc.collect()
+    look_less_often()
+
+
+def look_less_often() -> None:
+    """Do the same without looking once more at what there is, which a command that soon ends would not win back."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from adapters import failpoints
 from adapters.postgres.embedded import EmbeddedPostgres
+from api.process import look_less_often
 from tests.support.browser import found
 from tests.support.homes import short_lived
 from tests.support.postgres import Database, fresh_database, server
@@ -53,7 +54,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         with _compiled_once():
             return (yield)
     finally:
-        gc.freeze()
+        look_less_often()
         gc.enable()
 
 

@@ -16,6 +16,7 @@ from api.auth import Authenticates, token_in
 from api.bootstrap import open_container
 from api.database import database
 from api.default_provider import ensure_default_provider
+from api.process import look_less_often
 from api.serve import Server
 from api.settings import Settings
 from commands.ports import Actor
@@ -54,6 +55,7 @@ class OwnServer(Server):
 async def own_server(settings: Settings) -> AsyncIterator[tuple[str, str]]:
     """Serve the installation while the block lasts; give the URL and the key."""
     key = secrets.token_urlsafe(32)
+    look_less_often()
     with database(settings) as dsns:
         container = await open_container(settings, dsn=dsns.app, worker=True)
         try:
