@@ -285,19 +285,19 @@ def must_fit(kind: type[Configuration], command: Complete) -> None:
     wrong: list[tuple[str, str]] = []
     word = word_for(kind)
     if kind is not Model and (command.response_format or {}).get("type", "text") != "text":
-        wrong.append(("/response_format", f"which form its answer has is among the settings of a {word}"))
+        wrong.append(("/response_format", f"which form its answer has is among the settings of the {word}"))
     if kind in (RagTool, Agent):
         takes_calls = kind is Agent
         for number, message in enumerate(command.messages):
             calls = message.get("tool_calls") or message.get("function_call")
             if not takes_calls and (message["role"] in ("tool", "function") or calls):
-                wrong.append((f"/messages/{number}", f"a {word} calls no tools, and takes no results of theirs"))
+                wrong.append((f"/messages/{number}", f"the {word} calls no tools, and takes no results of theirs"))
             elif not (isinstance(message["content"], str) or (calls and message["content"] is None)):
-                wrong.append((f"/messages/{number}/content", f"a {word} takes text only"))
+                wrong.append((f"/messages/{number}/content", f"the {word} takes text only"))
     if kind not in (Prompt, Agent) and command.variables:
-        wrong.append(("/variables", f"variables are for prompts and agents, not for a {word}"))
+        wrong.append(("/variables", f"variables are for prompts and agents, not for the {word}"))
     if kind is not RagTool and command.filter is not None:
-        wrong.append(("/filter", f"a filter is for RAG tools, not for a {word}"))
+        wrong.append(("/filter", f"a filter is for RAG tools, not for the {word}"))
     if kind is RagTool and not wrong and not question_of(command.messages).strip():
         wrong.append(("/messages", "a RAG tool answers the last message of the user: there is none, or it is empty"))
     if kind is Agent and command.messages[-1]["role"] not in ("user", "tool", "function"):

@@ -75,7 +75,7 @@ def goes_into_conversation(asked: ResponseBody, said: Input) -> bool:
     spoken = [message for message in said.messages if message["role"] not in SYSTEM]
     results = [message for message in said.messages if message["role"] == "tool"]
     if said.decisions or (goes_on and results):
-        if len(said.messages) != len(results) or (asked.instructions and not results):
+        if len(said.messages) != len(results):
             raise unsupported("decisions and results come alone: say something else when the turn has ended", "/input")
         if not goes_on:
             raise unsupported("decisions go on from a response: name it", "/previous_response_id")

@@ -323,6 +323,7 @@ async def test_what_needs_a_confirmation_is_asked_for_and_answered_as_an_approva
         assert (request.name, request.arguments, request.server_label) == ("shout", '{"words": "hey"}', "helper")
         approval = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
         asked: Any = {"model": "agent:helper", "previous_response_id": first.id, "input": [approval]}
+        asked |= {"instructions": "Be brief.", "tools": [FUNCTION]}  # as clients say them each time
         if stream:
             events = await streamed(client, **asked)
             second = strict(events[-1].response)
@@ -330,6 +331,7 @@ async def test_what_needs_a_confirmation_is_asked_for_and_answered_as_an_approva
         else:
             second = strict(await client.responses.create(**asked))
         assert (second.output_text, second.previous_response_id) == ("I have shouted.", first.id)
+        assert {"role": "system", "content": "Be brief."} in server.last.body["messages"]
         assert second.id != first.id
         once = len(server.requests)
         assert (await client.responses.create(**asked)).output == second.output
