@@ -81,11 +81,12 @@ class FillIndexes:
             return Postponed(delay=0, payload={"asked": [source.index, source.newest_index]})
         if await self.documents.waiting(id, INDEX_DOCUMENT):
             return Postponed(delay=LOOK_AGAIN, payload=payload)
-        lacking = await self._lacking(source, source.newest_index)
-        if lacking:
-            return Failed(error=f"{lacking} documents are not in index {source.newest_index}: try them again.")
         looks, until = payload.get("looks", 0), payload.get("until") or await self.log.head()
-        if looks < MOST_LOOKS and not await self._in_order(source, source.newest_index, until):
+        late = looks < MOST_LOOKS and not await self._in_order(source, source.newest_index, until)
+        # All documents are read for this: at the first look, and before the index answers.
+        if (not late or not looks) and (lacking := await self._lacking(source, source.newest_index)):
+            return Failed(error=f"{lacking} documents are not in index {source.newest_index}: try them again.")
+        if late:
             return Postponed(delay=LOOK_AGAIN, payload={**payload, "looks": looks + 1, "until": until})
         await self.bus.dispatch(CompleteIndex(id=id, index=source.newest_index), INDEXER)
         return Finished()
