@@ -95,9 +95,9 @@ async def relay(dsn: str) -> AsyncIterator[Relay]:
 class SqlWorld(GuardedWorld):
     type = "sql"
     secrets: ClassVar[Mapping[str, str]] = {"password": CANARY}
-    breakable = False  # all rows come at once
 
     def __init__(self, database: Database, opened: Relay) -> None:
+        self.kept: dict[str, str] = {}
         super().__init__()
         self.database = database
         self.relay = opened
@@ -136,6 +136,21 @@ class SqlWorld(GuardedWorld):
 
     async def remove(self, name: str) -> None:
         self.do("DELETE FROM shop.notes WHERE id = %s", name)
+
+    @property
+    def broken(self) -> set[str]:
+        """The documents that have no text for now."""
+        return set(self.kept)
+
+    @broken.setter
+    def broken(self, names: set[str]) -> None:
+        for name, text in self.kept.items():
+            self.do("UPDATE shop.notes SET body = %s WHERE id = %s", text, name)
+        self.kept.clear()
+        for name in names:
+            with psycopg.connect(self.database.owner_dsn) as connection:
+                [(self.kept[name],)] = connection.execute("SELECT body FROM shop.notes WHERE id = %s", [name])
+            self.do("UPDATE shop.notes SET body = NULL WHERE id = %s", name)
 
     def refuses(self) -> bool:
         """Return whether the next connection is refused."""

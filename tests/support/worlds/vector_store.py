@@ -112,6 +112,7 @@ class PgvectorWorld(SqlWorld):
     """A table as LlamaIndex's PGVectorStore makes it, but for the type of its vectors."""
 
     type = "vector_store"
+    breakable = False  # no passage is without a text there, and an empty one is a document that can't be read
 
     def __init__(self, database: Any, opened: Any) -> None:
         super().__init__(database, opened)
