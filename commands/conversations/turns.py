@@ -319,6 +319,8 @@ class Turns:
             # The lease ran out, and another process has recorded that it was interrupted; or the first try
             # to record this end was not lost after all.
             return await self.following.end(work.conversation, work.turn, work.recording.id)
+        if receipt.version != receipt.shown["turn"]["ended_version"]:  # its agent closed the conversation with it
+            return await self.following.end(work.conversation, work.turn, work.recording.id)
         return told(receipt.shown["turn"], receipt.id, receipt.position)
 
     def _outcome(self, work: Work) -> tuple[State, Reply, Pause | None, DomainError | None]:

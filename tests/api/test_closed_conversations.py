@@ -72,6 +72,18 @@ async def test_an_agent_closes_with_its_last_words_and_what_was_said_is_looked_a
     assert fork.status_code == 409, "nothing new is recorded for who was erased"
 
 
+async def test_the_answer_with_which_an_agent_closes_says_where_it_stands_in_the_log(talk: Talks, server: ModelServer):
+    await set_agent(talk, may_close=True)
+    path = await talk.begin()
+    server.script_for("chat-model", Reply(text="Bye!", tool_calls=[BYE]))
+    answer = await talk.say(path, "Thanks.")
+    events = (await talk.magnet.get("/v1/events?kind=conversation"))["items"]
+    [end] = [each for each in events if each["type"] == "conversation.turn_completed"]
+    assert events[-1]["type"] == "conversation.closed"
+    told = (answer["version"], answer["position"])
+    assert told == (end["version"], end["position"]), "as everybody who reads it from the log is told"
+
+
 async def test_of_who_was_erased_nothing_is_looked_at_and_nothing_is_tried_again(talk: Talks, server: ModelServer):
     path = await talk.begin(subject="ada")
     server.script_for("chat-model", Reply(text="Thirty."))
