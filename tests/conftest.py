@@ -19,12 +19,8 @@ from adapters import failpoints
 from adapters.postgres.embedded import EmbeddedPostgres
 from api.process import look_less_often
 from tests.support.browser import found
-from tests.support.homes import short_lived
+from tests.support.homes import HOME, short_lived
 from tests.support.postgres import Database, fresh_database, server
-
-HOME = "MAGNET_TESTS_HOME"
-"""Where the workers of a session find its server. Not under pytest's own directory: each new session
-takes that one's access rights back, and PostgreSQL runs as another user where the tests run as root."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,12 +1,13 @@
 """Commands of `magnet` as processes of their own, forked from one that has imported everything.
 
-Importing takes as long as most commands do, so it is done once for all tests of a process. All else is as where a
+Importing takes longer than most commands do, so it is done once for all tests of a session. All else is as where a
 command is started by `python -m api.cli`: environment, working directory, files, signals and exit status are its own.
 """
 
 import array
 import atexit
 import contextlib
+import fcntl
 import gc
 import os
 import select
@@ -15,15 +16,18 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, invalidate_caches
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
 import orjson
+
+from tests.support.homes import HOME
 
 ROOT = Path(__file__).parents[2]
 LARGEST = 1_000_000
@@ -31,6 +35,7 @@ LARGEST = 1_000_000
 LIMIT = 120
 """Seconds after which a command hangs, and is ended."""
 ONE_AT_A_TIME = threading.Lock()
+SOCKET = "commands.socket"
 IMPORTED = ("api.cli.root", "api.serve", "api.worker", "api.cli.own_server", "api.app", "adapters.openai.calls")
 
 
@@ -112,7 +117,7 @@ def start(
     stderr: int | IO[str] | None = None,
 ) -> Command:
     """Start a command; with `stdout=subprocess.PIPE` what it says can be read, line by line."""
-    with contextlib.ExitStack() as opened:
+    with ExitStack() as opened:
 
         def number(given: int | IO[str] | None, own: int) -> int:
             if given == subprocess.DEVNULL:
@@ -154,43 +159,101 @@ def _ask(asked: Mapping[str, object], files: list[int] | None = None) -> str:
 
 @cache
 def _parent() -> socket.socket:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tests.support.commands", str(theirs.fileno())]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    theirs.close()
-
-    def end() -> None:
-        ours.close()
-        process.wait(20)
-
-    atexit.register(end)
-    return ours
+    """Return the way to the process that has imported everything: one for all workers of a session of tests."""
+    with ExitStack() as stack:
+        directory = Path(os.environ.get(HOME) or stack.enter_context(TemporaryDirectory()))
+        stack.enter_context(_only_one(directory))
+        try:
+            return _way_to(directory)
+        except (FileNotFoundError, ConnectionRefusedError):
+            _begin(directory)
+            return _way_to(directory)
 
 
-def _serve(asking: socket.socket) -> None:
+@contextlib.contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """Let nobody else come or begin meanwhile, and it not end."""
+    with (directory / "commands.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _way_to(directory: Path) -> socket.socket:
+    way = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        way.connect(str(directory / SOCKET))
+    except OSError:
+        way.close()
+        raise
+    way.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
+    atexit.register(way.close)
+    return way
+
+
+def _begin(directory: Path) -> None:
+    """Start it; it is nobody's, and ends when all that asked it have."""
+    (directory / SOCKET).unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(directory / SOCKET))
+        listening.listen(64)
+        listening.set_inheritable(True)
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "tests.support.commands", str(listening.fileno()), str(directory)],
+            {**os.environ, "PYTHONPATH": str(ROOT)},
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+        )
+
+
+def _serve(listening: socket.socket, directory: Path) -> None:
     """Fork a process for each command that is asked for, and say how those that ended did, until nobody asks."""
     for name in IMPORTED:
         import_module(name)
     gc.freeze()
-    while True:
-        said, files, _, _ = socket.recv_fds(asking, LARGEST, 3)
-        if not said:
-            return
-        asked = orjson.loads(said)
-        if "ended" in asked:
-            _, status = os.waitpid(asked["ended"], 0)
-            asking.send(str(os.waitstatus_to_exitcode(status)).encode())
-            continue
-        pid = os.fork()
-        if pid == 0:
-            asking.close()
-            _become(asked, files)
-            return
-        for each in files:
-            os.close(each)
-        asking.send(str(pid).encode())
+    asking = [listening.accept()[0]]
+    while asking:
+        for each in select.select([listening, *asking], [], [])[0]:
+            if each is listening:
+                asking.append(listening.accept()[0])
+                continue
+            said, files, _, _ = socket.recv_fds(each, LARGEST, 3)
+            if not said:
+                asking.remove(each)
+                each.close()
+            elif not _carried_out(each, orjson.loads(said), files, [listening, *asking]):
+                return
+        if not asking:
+            asking += _latecomers(listening, directory)
+
+
+def _carried_out(
+    asking: socket.socket, asked: Mapping[str, Any], files: list[int], ways: Sequence[socket.socket]
+) -> bool:
+    """Do what is asked; False where this is now the command that was asked for, and has ended."""
+    if "ended" in asked:
+        _, status = os.waitpid(asked["ended"], 0)
+        asking.send(str(os.waitstatus_to_exitcode(status)).encode())
+        return True
+    pid = os.fork()
+    if pid == 0:
+        for way in ways:
+            way.close()
+        _become(asked, files)
+        return False
+    for each in files:
+        os.close(each)
+    asking.send(str(pid).encode())
+    return True
+
+
+def _latecomers(listening: socket.socket, directory: Path) -> list[socket.socket]:
+    """Return who has come just now; where it is nobody, nobody can come any more."""
+    with contextlib.suppress(FileNotFoundError), _only_one(directory):  # no directory: nobody could come
+        if select.select([listening], [], [], 0)[0]:
+            return [listening.accept()[0]]
+        (directory / SOCKET).unlink(missing_ok=True)
+        listening.close()
+    return []
 
 
 def _become(asked: Mapping[str, object], files: list[int]) -> None:
@@ -214,4 +277,4 @@ def _become(asked: Mapping[str, object], files: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))

@@ -3,6 +3,10 @@
 import shutil
 from pathlib import Path
 
+HOME = "MAGNET_TESTS_HOME"
+"""Where the workers of a session find what they share. Not under pytest's own directory: each new session
+takes that one's access rights back, and PostgreSQL runs as another user where the tests run as root."""
+
 MEMORY = Path("/dev/shm")
 ROOM = 4 << 30
 """Bytes that must be free: a session's databases and their write-ahead log stay below."""
