@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.failure import CommandFailed
-from api.cli.output import AsJSON, line, note, show_json
+from api.cli.output import AsJSON, line, note, show_json, shown
 
 if TYPE_CHECKING:
     from api.cli.connection import Connection
@@ -79,7 +79,7 @@ async def answered(connection: "Connection", path: str, body: Mapping[str, Any],
     """Print the text as it comes, and return what the stream ended with; raise CommandFailed where it failed."""
     async for event in connection.stream("POST", path, body):
         if event.type == "message.delta" and not quiet:
-            typer.echo(event.data["text"], nl=False)
+            typer.echo(shown(event.data["text"]), nl=False)
         elif event.type in ("research.planned", "research.reflected") and not quiet:
             for question in event.data["questions"]:
                 note(f"Looking into: {question}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.failure import CommandFailed
-from api.cli.output import AsJSON, labelled, line, short, show_json, table
+from api.cli.output import AsJSON, labelled, line, on_one_line, short, show_json, table
 
 if TYPE_CHECKING:
     from api.cli.connection import Connection
@@ -165,6 +165,5 @@ def print_event(event: Mapping[str, Any], as_json: bool) -> None:
     told = event.get("summary") or ""
     reason = f'  "{event["reason"]}"' if event.get("reason") else ""
     who = event["actor"]["name"]
-    line(
-        f"{event['position']:>8}  {event['recorded_at']}  {event['type']:<28}  {event['name'] or ''}  {told}  by {who}{reason}"
-    )
+    begin = f"{event['position']:>8}  {event['recorded_at']}  {event['type']:<28}  {event['name'] or ''}"
+    line(on_one_line(f"{begin}  {told}  by {who}{reason}"))
