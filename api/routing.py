@@ -1,7 +1,9 @@
 """Routing: many routes are found by their first segments, not tried one after the other."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -10,6 +12,9 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Key = tuple[int, str]
+
+SLASH = "\udc2f"
+"""Stands for an encoded slash while routes are looked for; no address decodes to it."""
 
 
 class IndexedRoutes(BaseRoute):
@@ -30,9 +35,13 @@ class IndexedRoutes(BaseRoute):
         if scope["type"] != "http":
             return Match.NONE, {}
         others: list[Route] = []
-        for route in self._index.get(_key(scope["path"].removeprefix(scope.get("root_path", ""))), ()):
-            match, child = route.matches(scope)
+        asked = _with_slashes_kept(scope)
+        for route in self._index.get(_key(asked["path"].removeprefix(asked.get("root_path", ""))), ()):
+            match, child = route.matches(asked)
             if match is Match.FULL:
+                if asked is not scope:
+                    given = child["path_params"].items()
+                    child["path_params"] = {name: value.replace(SLASH, "/") for name, value in given}
                 return match, {**child, "route": route}
             if match is Match.PARTIAL:
                 others.append(route)
@@ -76,6 +85,15 @@ def within(layers: Sequence[Middleware], app: ASGIApp) -> ASGIApp:
 
 async def _endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     await scope["endpoint"](scope, receive, send)
+
+
+def _with_slashes_kept(scope: Scope) -> Scope:
+    """Return the scope with a path in which an encoded slash divides nothing: tags and subjects may have one."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" not in raw.lower():
+        return scope
+    parts = re.split("%2f", raw.decode("ascii"), flags=re.IGNORECASE)
+    return {**scope, "path": SLASH.join(unquote(part) for part in parts)}
 
 
 def _key(path: str) -> Key:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -236,6 +237,15 @@ async def test_tags_are_counted_and_renamed_everywhere_at_once(magnet: Running):
     assert (await magnet.do("POST", "/v1/tags/old/rename", {"to": "new"}))["things"] == 2
     assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "new", "count": 2}]
     assert len((await magnet.get("/v1/prompts?tag=new"))["items"]) == 2
+
+
+@pytest.mark.parametrize("tag", ["team/billing", "a/", "/b", "a//b?c#d%2Fe", "ü /é"])
+async def test_a_tag_with_slashes_is_renamed_by_its_encoded_name(magnet: Running, tag: str):
+    await a_prompt(magnet, tags=[tag])
+    await magnet.do("POST", f"/v1/tags/{quote(tag, safe='')}/rename", {"to": "new"})
+    assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "new", "count": 1}]
+    answer = await magnet.call("POST", f"/v1/tags/{quote(tag)}/rename", {"to": "newer"})
+    assert answer.status_code == 404
 
 
 async def test_what_takes_a_tag_while_it_is_renamed_is_renamed_too(magnet: Running, monkeypatch: pytest.MonkeyPatch):

@@ -253,6 +253,10 @@ async def test_a_subject_that_fits_no_path_is_named_in_the_body(talk: Talks, ser
     assert CANARY not in str(await talk.see(path))
 
 
+async def test_a_subject_with_a_slash_is_named_by_its_encoded_form_too(magnet: Running):
+    assert (await magnet.do("POST", "/v1/subjects/crm%2F4%2f7/export"))["subject"] == "crm/4/7"
+
+
 UNCLEAR: list[tuple[str, Any, str]] = [
     ("/v1/subjects/-/erase", {}, "invalid"),
     ("/v1/subjects/someone/erase", {"subject": "other"}, "invalid"),
