@@ -18,6 +18,7 @@ from jinja2.lexer import Lexer
 from jinja2.runtime import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
+from jinja2.visitor import NodeTransformer
 
 GLOBALS = ("range", "dict", "namespace")
 DROPPED_FILTERS = ("random", "pprint")
@@ -173,6 +174,24 @@ class ExactLexer(Lexer):
         return value.replace(self.stand_in, "\r") if self.stand_in else value
 
 
+class FieldsFirst(NodeTransformer):
+    """Reads `order.items` as `order['items']`: the field, where there is one. What is called stays a method."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the library's name
+        """Leave what is called as it is, and look at what it is called on and with."""
+        called = node.node
+        self.generic_visit(node)
+        if isinstance(called, nodes.Getattr):
+            node.node = called
+        return node
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - the library's name
+        """Return the same as a field that is asked for by its name in brackets."""
+        self.generic_visit(node)
+        name = nodes.Const(node.attr, lineno=node.lineno, environment=node.environment)
+        return nodes.Getitem(node.node, name, node.ctx, lineno=node.lineno, environment=node.environment)
+
+
 class Language(ImmutableSandboxedEnvironment):
     """The templates of one call: parsed, checked and compiled; includes come from the given sources."""
 
@@ -202,6 +221,7 @@ class Language(ImmutableSandboxedEnvironment):
         tree = self.parse(source, name)
         for node in tree.find_all((nodes.Import, nodes.FromImport, nodes.Extends)):
             raise Refused("template_forbidden", template=name, line=node.lineno)
+        FieldsFirst().visit(tree)
         return tree
 
     def included(self, tree: nodes.Template, name: str) -> Iterable[nodes.Include]:

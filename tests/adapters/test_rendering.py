@@ -79,6 +79,23 @@ async def test_a_value_is_never_rendered_again(rendered: Rendered, value: str) -
     assert await rendered.text("{{ l }}", l=[value]) == orjson.dumps([value]).decode()
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ order.items }}", '["tea","jam"]'),
+        ("{% for each in order.items %}{{ each }},{% endfor %}", "tea,jam,"),
+        ("{{ order.items|length }} {{ order.items[1] }} {{ order.keys.count }} {{ order.get }}", "2 jam 3 {}"),
+        ("{% for key, value in order.items() %}{{ key }} {% endfor %}{{ order.get('keys') }}", 'items keys get {"count":3}'),
+        ("{{ order.values is defined }} {{ order.lost is defined }} {{ (order.items or [1])|first }}", "true false tea"),
+    ],
+)  # fmt: skip
+async def test_a_field_goes_before_a_method_of_its_name_unless_it_is_called(
+    rendered: Rendered, source: str, expected: str
+) -> None:
+    order = {"items": ["tea", "jam"], "keys": {"count": 3}, "get": {}}
+    assert await rendered.text(source, order=order) == expected
+
+
 async def test_a_missing_variable_is_named_with_its_place(rendered: Rendered) -> None:
     for source in ("\n{{ who }}", "\n{% if who %}{% endif %}", "\n{{ who|upper }}", "\n{% for x in who %}{% endfor %}"):
         error = await rendered.refusal(source, other=1)
