@@ -184,8 +184,10 @@ async def connected() -> AsyncIterator[Connection]:
             configure("WARNING", settings.log_format)
             url, key = await stack.enter_async_context(own_server(settings))
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # A proxy of the environment is for the world outside, not for a server on this machine.
-        client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=bool(settings.url))
+        # A proxy of the environment is for the world outside, not for a server of this process; nor has that a
+        # certificate, and reading which ones are believed takes as long as many a command.
+        outside = bool(settings.url)
+        client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=outside, verify=outside)
         yield Connection(await stack.enter_async_context(client))
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, invalidate_caches
 from pathlib import Path
+from pkgutil import iter_modules
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
@@ -36,7 +37,7 @@ LIMIT = 120
 """Seconds after which a command hangs, and is ended."""
 ONE_AT_A_TIME = threading.Lock()
 SOCKET = "commands.socket"
-IMPORTED = ("api.cli.root", "api.serve", "api.worker", "api.cli.own_server", "api.app", "adapters.openai.calls")
+IMPORTED = ("api.serve", "api.worker", "api.app", "adapters.openai.calls")
 
 
 @dataclass
@@ -207,8 +208,12 @@ def _begin(directory: Path) -> None:
 
 def _serve(listening: socket.socket, directory: Path) -> None:
     """Fork a process for each command that is asked for, and say how those that ended did, until nobody asks."""
-    for name in IMPORTED:
+    commands = [
+        f"api.cli.{each.name}" for each in iter_modules(import_module("api.cli").__path__) if each.name[0] != "_"
+    ]
+    for name in (*IMPORTED, *commands):
         import_module(name)
+    import_module("api.app").operations()  # what it makes once for each process, such as schemas
     gc.freeze()
     asking = [listening.accept()[0]]
     while asking:

@@ -49,7 +49,7 @@ class Magnet:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ}
         return {**kept, "PYTHONPATH": str(ROOT), "MAGNET_HOME": str(self.home), "MAGNET_PORT": "0", **self.more}
 
     def __call__(self, *arguments: str, given: str = "", **more: str) -> Done:
