@@ -22,7 +22,7 @@ from projections.syncs import SyncsProjection
 
 READ_MODELS: Sequence[ReadModel] = (
     ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter),
-    ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter),
+    ReadModel(projection=RunsProjection(), writer=PostgresRunsWriter, complete=PostgresRunsWriter.complete),
     ReadModel(projection=ConversationsProjection(), writer=PostgresConversationsWriter),
     ReadModel(
         projection=PassagesProjection(),

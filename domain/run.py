@@ -29,6 +29,9 @@ Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
 TEXTS = "run_texts"
 """What was said in runs: kept for so many days where somebody wants that."""
 
+ANSWERED = "search"
+"""Kind of the step that notes of what was found in a knowledge base became: an answer's resolution, its question's language."""
+
 NO_COST = Cost(amount=Decimal(0), currency=None, unknown=False)
 
 

@@ -1,4 +1,4 @@
-"""Steps of runs inside each other: what was recorded of a part becomes part of the whole."""
+"""Steps of runs inside each other: what was recorded of a part becomes part of the whole; and what is noted of them later."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -31,6 +31,15 @@ def usage_of(document: Mapping[str, Any]) -> Usage:
 def cost_of(document: Mapping[str, Any]) -> Cost:
     """Return the cost of a public form."""
     return Cost(amount=Decimal(document["amount"]), currency=document["currency"], unknown=document["unknown"])
+
+
+def noted(steps: Iterable[Step], kind: str, told: Mapping[str, Any]) -> list[Step]:
+    """Return the steps with more in the note of the first of a kind."""
+    all_steps = list(steps)
+    place = next((place for place, step in enumerate(all_steps) if step.kind == kind), None)
+    if place is not None:
+        all_steps[place] = replace(all_steps[place], note={**all_steps[place].note, **told})
+    return all_steps
 
 
 def inside(steps: Iterable[Step], *, after: int, parent: int, later_ms: float) -> list[Step]:

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-from domain.run import Run
+from domain.run import ANSWERED, Run
 from projections.recorded import Recorded
+from projections.run_findings import FINDINGS, FOUND, OF_TURNS, FindingsWriter, TurnRun, note_findings, turn_runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +26,8 @@ class RunEnd:
     usage: Mapping[str, Any]
     cost: Mapping[str, Any]
     unknown: bool
+    resolution: str | None
+    language: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,11 +62,11 @@ class CallRow:
     unknown: bool
 
 
-class RunsWriter(Protocol):
+class RunsWriter(FindingsWriter, Protocol):
     """The read model inside the present transaction."""
 
-    async def begin(self, rows: Sequence[RunBegin]) -> None:
-        """Insert runs, with their ends where those are known."""
+    async def begin(self, rows: Sequence[RunBegin], turns: Sequence[TurnRun]) -> None:
+        """Insert runs, with their ends where those are known, and which turns are which runs."""
 
     async def end(self, rows: Sequence[RunEnd]) -> None:
         """Complete runs."""
@@ -74,7 +77,7 @@ class RunsWriter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunsQuery:
-    """What a list of runs may ask for, the newest first; `only`: those of this principal's id."""
+    """What a list of runs may ask for, the newest first; `only`: those of this principal's id, `found`: by FOUND."""
 
     limit: int
     before: int | None = None
@@ -86,11 +89,15 @@ class RunsQuery:
     channel: str | None = None
     only: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    found: Mapping[str, str] = field(default_factory=dict)
     since: datetime | None = None
     until: datetime | None = None
 
 
-DIMENSIONS = ("kind", "target", "version", "variant", "model", "provider", "principal", "subject", "channel", "outcome")
+DIMENSIONS = (
+    *("kind", "target", "version", "variant", "model", "provider", "principal", "subject", "channel", "outcome"),
+    *FOUND,
+)
 """What usage can be grouped by, besides attributes."""
 
 ATTRIBUTE = "attribute."
@@ -129,10 +136,20 @@ REQUESTS = frozenset({"attempt", "embedding"})
 
 
 class RunsProjection:
-    """Keeps the rows."""
+    """Keeps the rows.
+
+    Of conversations it takes what says which runs their turns are, and what was found of those. That stands in rows of
+    its own, by the conversation's stream alone: whether the run's own stream is followed before or after is the same.
+    """
 
     name: ClassVar[str] = "runs_v1"
-    takes: ClassVar[tuple[type[Any], ...]] = (Run.Created, Run.Finished, Run.Interrupted)
+    takes: ClassVar[tuple[type[Any], ...]] = (
+        Run.Created,
+        Run.Finished,
+        Run.Interrupted,
+        *OF_TURNS,
+        *FINDINGS,
+    )
     independent: ClassVar[bool] = True
 
     async def apply(self, events: Sequence[Recorded], view: RunsWriter) -> None:
@@ -144,12 +161,14 @@ class RunsProjection:
             begin_of(entry, ends.pop(entry.stream, None)) for entry in events if isinstance(entry.event, Run.Created)
         ]
         calls = [call for entry in events if isinstance(entry.event, Run.Finished) for call in calls_of(entry)]
-        if begun:
-            await view.begin(begun)
+        turns = turn_runs(events)
+        if begun or turns:
+            await view.begin(begun, turns)
         if ends:
             await view.end(list(ends.values()))
         if calls:
             await view.call(calls)
+        await note_findings(events, view)
 
 
 def begin_of(entry: Recorded, ended: RunEnd | None) -> RunBegin:
@@ -185,7 +204,12 @@ def end_of(entry: Recorded) -> RunEnd:
             usage={},
             cost=nothing,
             unknown=True,
+            resolution=None,
+            language=None,
         )
+    told: Mapping[str, Any] = next(
+        (step["note"] for step in event.steps if step["kind"] == ANSWERED and "resolution" in step["note"]), {}
+    )
     return RunEnd(
         id=entry.stream,
         outcome=event.outcome,
@@ -197,6 +221,8 @@ def end_of(entry: Recorded) -> RunEnd:
         usage=event.usage,
         cost=event.cost,
         unknown=event.cost["unknown"],
+        resolution=told.get("resolution"),
+        language=told.get("language"),
     )
 
 

@@ -70,7 +70,9 @@ async def test_a_released_log_verifies_and_replays_to_its_checksums(path: Path, 
         await write_effects(here)
         await build(here, READ_MODELS, row[0], lambda *_: None)
         found = await here.checksums(READ_MODELS)
-    assert {name: found[name] for name in head["checksums"]} == head["checksums"], (
+    # What a later version added to a read model stands after a dot; what this one had is as it was.
+    same = {name: sum for name, sum in head["checksums"].items() if f"{found[name]}.".startswith(f"{sum}.")}
+    assert same == head["checksums"], (
         "A read model comes out otherwise than when this version was released: give it another name (_v2), "
         "or see that old events are still read as they were."
     )

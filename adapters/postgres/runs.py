@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -16,6 +17,7 @@ from adapters.postgres.reading import rows_of
 from domain.pricing import Cost, total_cost
 from domain.run import cost_document
 from projections.documents import rfc3339
+from projections.run_findings import FOUND, ConversationFound, TurnFeedback, TurnRun, TurnTopic
 from projections.runs import CallRow, RunBegin, RunEnd, RunsQuery, UsageQuery
 
 SQL = sql.load("adapters.postgres", "runs.sql")
@@ -27,9 +29,23 @@ class PostgresRunsWriter(ReadModelWriter):
 
     QUERIES = SQL
 
-    async def begin(self, rows: Sequence[RunBegin]) -> None:
-        """Insert runs, with their ends where those are known."""
-        await self._connection.execute(SQL["begin"], {"rows": as_json(rows)})
+    @classmethod
+    async def create(cls, connection: AsyncConnection[Any]) -> None:
+        """Make the empty tables."""
+        await super().create(connection)
+        await connection.execute(SQL["late"])
+
+    @staticmethod
+    async def complete(connection: AsyncConnection[Any]) -> None:
+        """Add what came later to tables that an earlier version made, and have it filled with what was recorded before."""
+        row = await (await connection.execute(SQL["is_late"])).fetchone()
+        if row is not None and not row[0]:
+            await connection.execute(SQL["late"])
+            await connection.execute(SQL["ask_anew"])
+
+    async def begin(self, rows: Sequence[RunBegin], turns: Sequence[TurnRun]) -> None:
+        """Insert runs, with their ends where those are known, and which turns are which runs."""
+        await self._connection.execute(SQL["begin"], {"rows": as_json(rows), "turns": as_json(turns)})
 
     async def end(self, rows: Sequence[RunEnd]) -> None:
         """Complete runs."""
@@ -38,6 +54,18 @@ class PostgresRunsWriter(ReadModelWriter):
     async def call(self, rows: Sequence[CallRow]) -> None:
         """Insert the calls of runs."""
         await self._connection.execute(SQL["calls"], {"rows": as_json(rows)})
+
+    async def topics(self, rows: Sequence[TurnTopic]) -> None:
+        """Note what turns are about, each once."""
+        await self._connection.execute(SQL["topics"], {"rows": as_json(rows)})
+
+    async def feedback(self, rows: Sequence[TurnFeedback]) -> None:
+        """Note what persons think of answers, each once."""
+        await self._connection.execute(SQL["feedback"], {"rows": as_json(rows)})
+
+    async def processed(self, rows: Sequence[ConversationFound]) -> None:
+        """Note what was found in conversations."""
+        await self._connection.execute(SQL["processed"], {"rows": as_json(rows)})
 
 
 class PostgresRunsView:
@@ -48,7 +76,11 @@ class PostgresRunsView:
 
     async def page(self, query: RunsQuery) -> tuple[Sequence[Mapping[str, Any]], int | None]:
         """Return runs in their public form, and the position before which the next ones stand."""
-        values = asdict(query) | {"limit": query.limit + 1, "attributes": orjson.dumps(query.attributes).decode()}
+        values = asdict(query) | {
+            "limit": query.limit + 1,
+            "attributes": orjson.dumps(query.attributes).decode(),
+            "found": orjson.dumps(query.found).decode(),
+        }
         rows = await rows_of(self._pool, SQL["list"], values, row_factory=dict_row)
         shown = rows[: query.limit]
         following = shown[-1]["position"] if len(rows) > query.limit else None
@@ -70,6 +102,7 @@ class PostgresRunsView:
             "attributes": orjson.dumps(query.attributes).decode(),
             "filters": orjson.dumps(dict(query.filters)).decode(),
             "calls": bool(by_call & {*query.by, *query.filters}),
+            "talks": bool({*FOUND} & {*query.by, *query.filters}),
         }
         return [usage_row(row) for row in await rows_of(self._pool, SQL["usage"], values)]
 

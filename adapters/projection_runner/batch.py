@@ -37,7 +37,7 @@ class ReadModel:
     `upkeep` brings the tables of a schema in order while others read and write them; it may take long, and
     changes nothing of what they hold. Given what it returned the last time, it may leave for later what still grows
     and returns that: sizes by name. Given None it leaves nothing. `complete` adds to tables that an earlier version
-    made what has come since: empty columns and tables, which change no checksum.
+    made what has come since: empty columns and tables, which change no checksum. It may ask for a rebuild that fills them.
     """
 
     projection: Projection

@@ -16,6 +16,7 @@ from api.schemas import list_schema
 from domain.errors import Invalid, NotFound
 from domain.references import UUID_FORM
 from projections.configurations import after_cursor, next_cursor
+from projections.run_findings import FOUND
 from projections.runs import ATTRIBUTE, BUCKETS, DIMENSIONS, RunsProjection, RunsQuery, UsageQuery
 
 READ_MODEL = RunsProjection.name
@@ -38,6 +39,15 @@ FILTERS = (
     Parameter(name="principal", schema=TEXT, description="Id or name of who asked."),
     Parameter(name="channel", schema=TEXT, description="How it was asked for, `api`, `openai` or `mcp`."),
 )
+TOLD = {
+    "topic": "Only turns that were taken for this topic of their agent.",
+    "feedback": "Only turns of whose answer a person last said this, `up` or `down`.",
+    "resolution": "Only answers of RAG tools with this resolution (`answered`, `not_answered`, `no_results`), or turns of "
+    "conversations that post-processing found to be `resolved`, `partly_resolved` or `unresolved`.",
+    "language": "Only answers to questions that their RAG tool found to be in this language, or turns of "
+    "conversations that post-processing found to be in it, such as `en`.",
+}
+TELLING = tuple(Parameter(name=name, schema=TEXT, description=TOLD[name]) for name in FOUND)
 ATTRIBUTES = Parameter(
     name="attribute",
     schema=TEXT,
@@ -75,6 +85,7 @@ async def page(call: Call) -> Response:
         until=call.time("until"),
         **{name: call.text(name) for name in ("kind", "target", "outcome", "subject", "principal", "channel")},
         attributes=attributes(call),
+        found={name: value for name in FOUND if (value := call.text(name)) is not None},
         only=None if allowed(call.actor.roles, "runs:read_all") else call.actor.id,
     )
     items, following = await call.container.runs_view.page(query)
@@ -164,7 +175,12 @@ def _query(path: str, tag: str, name: str, summary: str, handler: Any, **more: A
 
 OPERATIONS = (
     _query(
-        "/v1/runs", "runs", "list_runs", "List runs", page, parameters=(LIMIT, CURSOR, *FILTERS, ATTRIBUTES, *PERIOD)
+        "/v1/runs",
+        "runs",
+        "list_runs",
+        "List runs",
+        page,
+        parameters=(LIMIT, CURSOR, *FILTERS, *TELLING, ATTRIBUTES, *PERIOD),
     ),
     _query("/v1/runs/{id}", "runs", "get_run", "Read a run with its steps", one, answer={"type": "object"}),
     _query(
@@ -182,7 +198,12 @@ OPERATIONS = (
                 "`Magnet-Attribute-NAME` said of calls.",
             ),
             Parameter(name="format", schema={"type": "string", "enum": ["json", "csv"]}, description="Of the answer."),
-            *(Parameter(name=name, schema=TEXT, description=f"Only this {name}.") for name in DIMENSIONS),
+            *(
+                Parameter(name=name, schema=TEXT, description=f"Only this {name}.")
+                for name in DIMENSIONS
+                if name not in FOUND
+            ),
+            *TELLING,
             ATTRIBUTES,
             *PERIOD,
         ),

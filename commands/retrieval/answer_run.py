@@ -24,6 +24,7 @@ from domain.prompt import Prompt
 from domain.rag_tool import RagTool
 from domain.retrieval import Explained, Found, Passage, Place, Search
 from domain.retrieval_tool import RetrievalTool
+from domain.run import ANSWERED
 
 AFTERWARDS = ("grounding", "post_processing")
 """Kinds of steps that come when an answer is there."""
@@ -182,6 +183,8 @@ class AnswerRuns:
                         said = piece
                     case _:
                         yield piece
+        asked = (said.language or {}).get("question")
+        recording.note(ANSWERED, {"resolution": said.resolution, **({"language": asked} if asked else {})})
         processed = said.processed or Processed()
         body = {
             "text": said.text,

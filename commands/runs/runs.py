@@ -27,7 +27,7 @@ from commands.ports import Context, IdempotencyKey, Receipt, Unit
 from domain.errors import DEFECT, Conflict, DomainError, Invalid, NotFound, Unavailable
 from domain.pricing import total_cost, total_usage
 from domain.run import End, Kind, Outcome, Run, RunEnded, Step, cost_document, usage_document
-from domain.run_steps import inside
+from domain.run_steps import inside, noted
 
 LEASE = 20.0
 """Seconds after which a run or turn whose process gave no sign of life counts as interrupted."""
@@ -195,6 +195,10 @@ class Recording:
                 )
             )
             self.versions.setdefault("model", model_document(attempt.model))
+
+    def note(self, kind: str, told: Mapping[str, Any]) -> None:
+        """Note more of the first step of a kind, which has ended: what came of it turned out later."""
+        self._steps = noted(self.steps, kind, told)
 
     def adopt(self, part: "Recording", parent: int) -> None:
         """Take what was recorded of a part for itself as what a step consists of."""
