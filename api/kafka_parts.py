@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
+from adapters.postgres.installation import installation_of
 from adapters.postgres.pools import pool_of
 from adapters.projection_runner.batch import ReadModel
 from api.settings import Settings
 from domain import AGGREGATES
+from projections.integration_events import source
 
 if TYPE_CHECKING:
     from adapters.kafka.feed import KafkaFeed
@@ -27,7 +29,13 @@ async def kafka_feeds(
         reader = EventLog(pool, EventMapper(AGGREGATES))
         yield [
             KafkaFeed(
-                pool, reader, model, servers=settings.kafka_bootstrap_servers, topic=settings.kafka_topic, group=group
+                pool,
+                reader,
+                model,
+                servers=settings.kafka_bootstrap_servers,
+                topic=settings.kafka_topic,
+                group=group,
+                source=source(str(await installation_of(pool))),
             )
             for model in models
         ]

@@ -58,6 +58,7 @@ def kafka(databases: Databases, scale: Scale) -> Iterator[Row]:
 
 
 TOPIC = f"magnet.events.{uuid4().hex[:8]}"
+SOURCE = "/magnet/bench"
 
 
 async def relay(running: Running, dsn: str, broker: Broker) -> tuple[float, list[float]]:
@@ -71,7 +72,7 @@ async def relay(running: Running, dsn: str, broker: Broker) -> tuple[float, list
         transactional_id="bench" if broker.transactions else None,
     )
     relay = KafkaRelay(
-        dsn=dsn, pool=pool, reader=reader, listener=listener, topic=lambda: EventTopic(settings), source="/magnet/bench",
+        dsn=dsn, pool=pool, reader=reader, listener=listener, topic=lambda: EventTopic(settings), source=SOURCE,
         moved=positions.moved,
     )  # fmt: skip
     await listener.open()
@@ -113,7 +114,7 @@ async def feed(running: Running, broker: Broker, members: int) -> float:
     reader = EventLog(pool, running.parts.store.mapper)
     group = f"g{members}"
     feeds = [
-        KafkaFeed(pool, reader, CONFIGURATIONS, servers=broker.servers, topic=TOPIC, group=group)
+        KafkaFeed(pool, reader, CONFIGURATIONS, servers=broker.servers, topic=TOPIC, group=group, source=SOURCE)
         for _ in range(members)
     ]
     head = await reader.head()

@@ -7,6 +7,7 @@ the inbox. A message that is none of ours is set aside with the reason, and the 
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ SQL = sql.load("adapters.kafka", "consumer.sql")
 BATCH = 1000
 WAIT = 500
 """Milliseconds that a batch is waited for."""
+
+TYPE = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
+END = 2**62
+"""No log has so many events."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +56,10 @@ def read(value: bytes | None) -> Taken:
     if not isinstance(event, dict) or event.get("specversion") != "1.0":
         raise NotOurs("it is no CloudEvent 1.0")
     type, position, data = event.get("type"), event.get("position"), event.get("data")
-    if not isinstance(type, str) or not isinstance(position, int) or isinstance(position, bool) or position < 1:
-        raise NotOurs("it has no type or no position")
+    if not isinstance(type, str) or not TYPE.fullmatch(type):
+        raise NotOurs("its type is none of events")
+    if not isinstance(position, int) or isinstance(position, bool) or not 0 < position < END:
+        raise NotOurs("its position is none of a log")
     if not isinstance(data, dict) or data.get("position") != position or data.get("type") != type:
         raise NotOurs("its data is no event, or another one")
     try:

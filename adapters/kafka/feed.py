@@ -4,6 +4,9 @@ Rows and the position in each partition are one transaction, and the positions s
 partition goes on, not Kafka's: so a rebalance or a kill loses and doubles nothing. Events of one thing come
 in order; events of different things may not. Where a read model needs another thing first (a document's
 source), a batch fails, and is tried again while the other partitions go on.
+
+A message is believed that this log's own relay wrote, as far as the log goes. Whatever else says that it is an event, and
+all of a batch that fails for long, is looked up in the log: what is not there is set aside with the reason.
 """
 
 import asyncio
@@ -18,11 +21,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.log import EventLog
 from adapters.failpoints import failpoint
-from adapters.kafka.consumer import NotOurs, read, set_aside
+from adapters.kafka.consumer import NotOurs, Taken, read, set_aside
 from adapters.kafka.joining import join
 from adapters.postgres import sql
 from adapters.projection_runner.batch import Batches, ReadModel, decoded
-from projections.received import received
+from projections.events import event_id
+from projections.received import UnknownEvent, received
 from projections.recorded import Recorded
 
 SQL = sql.load("adapters.kafka", "feed.sql")
@@ -34,20 +38,34 @@ PATIENCE = 60.0
 """Seconds without any progress after which a batch that fails is a defect, and ends the process."""
 
 AGAIN = 0.2
+DOUBTED = 1.0
+"""Seconds after which what a batch that fails holds is looked up in the log: it may be a message that only looks like ours."""
+
 log = structlog.get_logger(__name__)
 
 
 class KafkaFeed:
-    """One process's share of one read model."""
+    """One process's share of one read model; `source` is what this log's relay calls it in messages."""
 
     def __init__(
-        self, pool: AsyncConnectionPool, reader: EventLog, model: ReadModel, *, servers: str, topic: str, group: str
+        self,
+        pool: AsyncConnectionPool,
+        reader: EventLog,
+        model: ReadModel,
+        *,
+        servers: str,
+        topic: str,
+        group: str,
+        source: str,
     ) -> None:
         self._pool = pool
         self._reader = reader
         self._model = model
         self._topic = topic
         self.schema = f"{model.name}__{group}"
+        self._source = source
+        self._head = 0
+        self._failing: dict[TopicPartition, float] = {}
         self._batches = Batches(pool, model, schema=self.schema, fence=0)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=servers,
@@ -68,9 +86,11 @@ class KafkaFeed:
             while True:
                 for place, records in (await self._consumer.getmany(timeout_ms=WAIT, max_records=BATCH)).items():
                     try:
-                        await self._take(place, records)
+                        await self._take(place, records, doubting=clock() - self._failing.get(place, clock()) > DOUBTED)
                         progressed = clock()
+                        self._failing.pop(place, None)
                     except Exception as error:
+                        self._failing.setdefault(place, clock())
                         if clock() - progressed > PATIENCE:
                             raise
                         log.warning("batch_waits", schema=self.schema, error=type(error).__name__)
@@ -88,7 +108,7 @@ class KafkaFeed:
         for partition, offset in rows:
             self._consumer.seek(TopicPartition(self._topic, partition), offset)
 
-    async def _take(self, place: TopicPartition, records: Sequence[Any]) -> None:
+    async def _take(self, place: TopicPartition, records: Sequence[Any], *, doubting: bool) -> None:
         """Apply messages of a partition, and move its position, in one transaction."""
         values = {"schema": self.schema, "topic": self._topic, "partition": place.partition}
         async with self._batches.transaction() as connection:
@@ -101,7 +121,7 @@ class KafkaFeed:
             for record in records:
                 if record.offset < next_offset:
                     continue  # another process had this partition before, and has taken it
-                event = await self._event(connection, record)
+                event = await self._event(connection, record, doubting=doubting)
                 if event is not None and event.position > position:
                     events.append(event)
                     position = event.position
@@ -112,19 +132,35 @@ class KafkaFeed:
             failpoint("feed.before_commit")
         failpoint("feed.after_commit")
 
-    async def _event(self, connection: AsyncConnection[Any], record: Any) -> Recorded | None:
+    async def _event(self, connection: AsyncConnection[Any], record: Any, *, doubting: bool) -> Recorded | None:
         """Return a message's event; None for one that is none of ours: it is set aside with the reason."""
         try:
             taken = read(record.value)
-            event = orjson.loads(record.value)["data"]
-            if event["data"] is not None:
-                return received(event)
+            event = None if doubting else await self._carried(taken, orjson.loads(record.value))
+            return event or await self._in_log(taken)
         except NotOurs as error:
             await set_aside(connection, self.schema, record, str(error))
             return None
-        # Too large for a message: it is read where it is.
-        [recorded] = await self._reader.section(taken.position - 1, 1)
-        return recorded
+
+    async def _carried(self, taken: Taken, message: Any) -> Recorded | None:
+        """Return the event that a message of our relay holds; None where it is too large for one, or not to be believed."""
+        if message.get("source") != self._source or message["data"].get("data") is None:
+            return None
+        if taken.position > self._head:
+            self._head = await self._reader.head()
+        try:
+            return received(message["data"]) if taken.position <= self._head else None
+        except (UnknownEvent, KeyError, TypeError, ValueError):
+            return None
+
+    async def _in_log(self, taken: Taken) -> Recorded:
+        """Return the event as the log has it; raise NotOurs where it has none of this id at this position."""
+        found = await self._reader.section(taken.position - 1, 1)
+        if not found or found[0].position != taken.position:
+            raise NotOurs("the log has no event at its position")
+        if event_id(found[0].stream, found[0].version) != str(taken.id):
+            raise NotOurs("the log has another event at its position")
+        return found[0]
 
 
 class Assigned(ConsumerRebalanceListener):

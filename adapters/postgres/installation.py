@@ -3,8 +3,10 @@
 from uuid import UUID
 
 import psycopg
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
+from adapters.postgres.reading import rows_of
 
 SQL = sql.load("adapters.postgres", "installation.sql")
 
@@ -25,3 +27,9 @@ def claim(dsn: str, fingerprint: str) -> UUID:
         )
     installation: UUID = row[1]
     return installation
+
+
+async def installation_of(pool: AsyncConnectionPool) -> UUID | None:
+    """Return the id that `claim` returns; None before the first start."""
+    rows = await rows_of(pool, SQL["fingerprint"], {})
+    return rows[0][1] if rows else None

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jsonschema_rs
 import pytest
@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
 from adapters.kafka import joining
-from adapters.kafka.consumer import SQL, InboxConsumer, NotOurs, read
+from adapters.kafka.consumer import SQL, InboxConsumer, NotOurs, Taken, read
 from adapters.kafka.joining import join
 from adapters.postgres.reading import rows_of
 from tests.support.commands import Done, run
@@ -26,6 +26,7 @@ from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
 PROMPTS = 30
+ID = "3f8e3a52-59d3-4f0e-8a58-0d7d4a1b6c11"
 
 
 @pytest.fixture
@@ -158,25 +159,52 @@ async def test_a_consumer_that_is_killed_leaves_nothing_half_done(magnet: Runnin
     }
 
 
-FOREIGN: tuple[bytes | None, ...] = (
-    None,
-    b"",
-    b"hello",
-    b"[]",
-    b"{}",
-    b'{"specversion": "1.0"}',
-    b'{"specversion": "1.0", "type": "a", "position": true}',
-    b'{"specversion": "1.0", "type": "a", "position": 1, "data": {"position": 2, "type": "a"}}',
-    b'{"specversion": "1.0", "type": "a", "position": 1, "data": {"position": 1, "type": "a"}, "id": 5}',
-    b'{"specversion": "1.0", "type": "a\\u0000", "position": -1}',
-    b"\xff\xfe",
-    b"[" * 100_000,
+def event(id: Any = ID, **changed: Any) -> bytes:
+    """Return a message that is one of ours but for what is changed."""
+    fields = {"specversion": "1.0", "id": id, "type": "prompt.created", "position": 1, **changed}
+    fields.setdefault("data", {"position": fields["position"], "type": fields["type"]})
+    return json.dumps(fields).encode()
+
+
+FOREIGN: tuple[tuple[bytes | None, str], ...] = (
+    (None, "no JSON"),
+    (b"", "no JSON"),
+    (b"hello", "no JSON"),
+    (b"\xff\xfe", "no JSON"),
+    (b"[" * 100_000, "no JSON"),
+    (b"[]", "no CloudEvent"),
+    (b"{}", "no CloudEvent"),
+    (event(specversion="0.3"), "no CloudEvent"),
+    (b'{"specversion": "1.0"}', "type"),
+    (event(type=5), "type"),
+    (event(type="a"), "type"),
+    (event(type="prompt.created\0"), "type"),
+    (event(type="prompt.created\n"), "type"),
+    (event(type="prompt." + "x" * 5000), "type"),
+    (event(position=True), "position"),
+    (event(position=1.0), "position"),
+    (event(position="1"), "position"),
+    (event(position=0), "position"),
+    (event(position=-1), "position"),
+    (event(position=2**63), "position"),
+    (event(position=2**64 - 1), "position"),
+    (event(position=10**400), "no JSON|position"),
+    (event(data=None), "data"),
+    (event(data={"position": 2, "type": "prompt.created"}), "data"),
+    (event(data={"position": 1, "type": "prompt.published"}), "data"),
+    (event(id=5), "id"),
+    (event(id=None), "id"),
+    (event(id="someone"), "id"),
 )
 
 
-@pytest.mark.parametrize("value", FOREIGN)
-def test_a_message_of_somebody_else_is_told_apart(value: bytes | None):
-    with pytest.raises(NotOurs):
+def test_a_message_of_ours_is_read():
+    assert read(event()) == Taken(id=UUID(ID), type="prompt.created", position=1)
+
+
+@pytest.mark.parametrize(("value", "reason"), FOREIGN)
+def test_a_message_of_somebody_else_is_told_apart(value: bytes | None, reason: str):
+    with pytest.raises(NotOurs, match=reason):
         read(value)
 
 
@@ -185,7 +213,7 @@ async def test_foreign_messages_are_set_aside_with_their_reason_and_the_rest_flo
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)
     await producer.start()
     try:
-        for value in FOREIGN:
+        for value, _ in FOREIGN:
             await producer.send_and_wait(settings.kafka_topic, value, key=b"somebody")
     finally:
         await producer.stop()
@@ -196,5 +224,5 @@ async def test_foreign_messages_are_set_aside_with_their_reason_and_the_rest_flo
             await connection.execute("SELECT reason, message_value FROM magnet.foreign_messages WHERE consumer = 'g'")
         ).fetchall()
     kept: Any = {value for _, value in rows}
-    assert len(rows) == len(FOREIGN) and kept == set(FOREIGN)
+    assert len(rows) == len(FOREIGN) and kept == {value for value, _ in FOREIGN}
     assert all(reason for reason, _ in rows)

@@ -1,10 +1,12 @@
 """Read models fed from Kafka by several processes: the same rows as from the log, through rebalances and kills."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from adapters.postgres.reading import rows_of
 from adapters.projection_runner.batch import Batches, ReadModel
 from api.read_models import READ_MODELS
+from projections.integration_events import source
 from tests.support.commands import start
 from tests.support.kafka import Broker
 from tests.support.postgres import Database
@@ -111,15 +114,60 @@ async def test_rebalances_and_kills_lose_and_double_nothing(magnet: Running):
                 await asyncio.to_thread(worker.end)
 
 
-async def test_a_foreign_message_is_set_aside_and_the_rest_goes_on(magnet: Running):
+def message(event: dict[str, Any], source: str) -> bytes:
+    fields = {name: event[name] for name in ("id", "type", "position")}
+    return json.dumps({"specversion": "1.0", "source": source, **fields, "data": event}).encode()
+
+
+def poison(event: dict[str, Any], source: str, head: int) -> list[tuple[bytes, str]]:
+    """Return messages that nobody should take, with why not, from an event of the log and what our relay calls it."""
+    other = {"id": str(uuid4())}
+
+    def wrapped(source: str = source, **changed: Any) -> bytes:
+        return message(event | changed, source)
+
+    return [
+        (b"poison", "it is no JSON"),
+        (wrapped(type="alien.landed", **other), "the log has another event at its position"),
+        (wrapped(source="/magnet/another", **other), "the log has another event at its position"),
+        (wrapped(**other, data=None), "the log has another event at its position"),
+        (wrapped(position=head + 1_000_000), "the log has no event at its position"),
+        (wrapped(position=head + 1_000_000, data=None), "the log has no event at its position"),
+        (wrapped(source="/magnet/another", position=2**61), "the log has no event at its position"),
+    ]
+
+
+async def set_aside(magnet: Running, model: ReadModel, besides: bytes, count: int) -> dict[tuple[bytes, str], int]:
+    """Wait until so many messages are set aside besides one; return how often each was, with the reason."""
+    query = """SELECT message_value, reason, count(*) FROM magnet.foreign_messages
+        WHERE consumer = %(consumer)s AND message_value <> %(besides)s GROUP BY 1, 2"""
+    values = {"consumer": f"{model.name}__{GROUP}", "besides": besides}
+    async with asyncio.timeout(60):
+        while True:
+            rows = await rows_of(magnet.container.pool, query, values)
+            found = {(bytes(value), reason): times for value, reason, times in rows}
+            if sum(found.values()) >= count:
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def test_foreign_messages_are_set_aside_with_their_reasons_and_the_rest_goes_on(magnet: Running):
     settings = magnet.container.settings
     await some_work(magnet, "first", 3)
-    assert await magnet.container.reached("kafka_relay_v1", await magnet.container.log.head(), 60)
+    head = await magnet.container.log.head()
+    assert await magnet.container.reached("kafka_relay_v1", head, 60)
+    event = (await magnet.get("/v1/events?changes=false&limit=1"))["items"][0]
+    [(installation,)] = await rows_of(magnet.container.pool, "SELECT id FROM magnet.installation", {})
+    ours = source(str(installation))
+    sent = poison(event, ours, head)
+    # Who looks into it fails; who has no use for such events, or is past its position, does not even see it.
+    wrong = message(event | {"id": str(uuid4()), "position": head, "data": {"name": 5, "definition": "none"}}, ours)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)
     await producer.start()
     try:
-        for partition in range(4):
-            await producer.send_and_wait(settings.kafka_topic, b"poison", partition=partition)
+        for value in (wrong, *(value for value, _ in sent)):
+            for partition in range(4):
+                await producer.send_and_wait(settings.kafka_topic, value, partition=partition)
     finally:
         await producer.stop()
     await some_work(magnet, "second", 3)
@@ -127,8 +175,8 @@ async def test_a_foreign_message_is_set_aside_and_the_rest_goes_on(magnet: Runni
     try:
         await fed(magnet)
         await alike(magnet)
-        query = "SELECT DISTINCT reason FROM magnet.foreign_messages WHERE consumer = %(consumer)s"
-        rows = await rows_of(magnet.container.pool, query, {"consumer": f"configurations_v1__{GROUP}"})
-        assert rows == [("it is no JSON",)]
+        for model in FED:
+            found = await set_aside(magnet, model, wrong, 4 * len(sent))
+            assert found == dict.fromkeys(sent, 4)
     finally:
         assert await asyncio.to_thread(worker.end) == 0
