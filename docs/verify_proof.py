@@ -8,6 +8,7 @@ import base64
 import json
 import sys
 from hashlib import sha256
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -34,7 +35,7 @@ def climb(place, last, path, old, new):
 
 if len(sys.argv) != 3:
     sys.exit(__doc__)
-proof, key = json.load(open(sys.argv[1], encoding="utf-8")), base64.b64decode(sys.argv[2])
+proof, key = json.loads(Path(sys.argv[1]).read_text("utf-8")), base64.b64decode(sys.argv[2])
 path = [base64.b64decode(each) for each in proof["proof"]]
 if "record" in proof:
     record = base64.b64decode(proof["record"])
@@ -44,10 +45,11 @@ if "record" in proof:
     good = climb(place, size - 1, path, leaf, leaf)[1:] == (root, 0) and place + 1 == proof["position"]
 else:
     (first, old), (second, new) = (checkpoint(note, key) for note in proof["checkpoints"])
-    path = [old, *path] if first & (first - 1) == 0 else path
+    same = (first, old, path) == (second, new, [])
+    path = [old, *path] if first & (first - 1) == 0 else path or [b""]
     place, last = first - 1, second - 1
     while place & 1:
         place, last = place >> 1, last >> 1
-    good = climb(place, last, path[1:], path[0], path[0]) == (old, new, 0)
+    good = same or (first < second and climb(place, last, path[1:], path[0], path[0]) == (old, new, 0))
 print("The proof holds." if good else "THE PROOF DOES NOT HOLD.")
 sys.exit(not good)
