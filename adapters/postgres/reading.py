@@ -11,6 +11,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from adapters.postgres.errors import translated
 from domain.errors import Unavailable
 
+GROWING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName)
+"""What is missing is made, or completed where an earlier version made it, by whoever owns the read model."""
+
 
 async def rows_of(
     pool: AsyncConnectionPool,
@@ -27,7 +30,7 @@ async def rows_of(
                 return await (await connection.execute(query, values, binary=binary)).fetchall()
             async with connection.cursor(row_factory=row_factory, binary=binary) as cursor:
                 return await (await cursor.execute(query, values)).fetchall()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+    except GROWING as error:
         raise Unavailable("The read model is just being made: ask again in a moment.") from error
     except (psycopg.Error, PoolTimeout) as error:
         raise translated(error) from error

@@ -198,9 +198,13 @@ async def test_a_read_model_of_an_earlier_version_is_completed_with_what_was_rec
         path = await spoken(talk, server)
         await rate(talk, path, 0, "up")
         live = await checksum(magnet)
-    with psycopg.connect(database.owner_dsn) as owner:
-        owner.execute("DROP TABLE runs_v1.turns, runs_v1.topics, runs_v1.feedback, runs_v1.processed")
-        owner.execute("ALTER TABLE runs_v1.runs DROP COLUMN resolution, DROP COLUMN language")
+    async with serving(database, tmp_path, worker=False) as magnet:
+        with psycopg.connect(database.owner_dsn) as owner:  # as a worker of the earlier version leaves it
+            owner.execute("DROP TABLE runs_v1.turns, runs_v1.topics, runs_v1.feedback, runs_v1.processed")
+            owner.execute("ALTER TABLE runs_v1.runs DROP COLUMN resolution, DROP COLUMN language")
+        for query in ("/v1/usage", "/v1/usage?by=topic", "/v1/runs?feedback=up"):
+            answer = await magnet.call("GET", query)
+            assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
     async with serving(database, tmp_path) as magnet:
         async with asyncio.timeout(20):
             while await checksum(magnet) != live:
