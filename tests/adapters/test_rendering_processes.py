@@ -7,10 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from adapters.rendering import child
 from adapters.rendering.renderer import SandboxedRenderer, Zygote
 from commands.ports import Template
 from domain.rendering import RendererDown
@@ -37,6 +40,38 @@ async def test_others_render_while_bombs_burn() -> None:
         assert not any(bomb.done() for bomb in bombs)
         ends = await asyncio.gather(*bombs, return_exceptions=True)
         assert {getattr(end, "error_code", end) for end in ends} == {"rendering_limit"}
+
+
+def aged(process: subprocess.Popen[bytes], seconds: float) -> child.Zygote:
+    """Return what looks after a process as after a child whose request began so long ago."""
+    zygote = child.Zygote(())
+    zygote.children[1] = process.pid
+    zygote.started[1] = time.monotonic() - seconds
+    return zygote
+
+
+def test_a_request_that_gets_little_of_the_processor_is_no_bomb() -> None:
+    with subprocess.Popen(["/bin/sleep", "60"]) as starved:
+        aged(starved, 3.0).look_after_children()
+        assert (starved.poll(), psutil.Process(starved.pid).nice()) == (None, psutil.Process().nice())
+        aged(starved, 6.0).look_after_children()
+        assert starved.wait() == -signal.SIGKILL
+
+
+def test_a_request_that_has_had_much_of_the_processor_gives_way_and_ends() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        while child.processor_seconds(busy.pid) < 0.2:
+            os.sched_yield()
+        aged(busy, 1.0).look_after_children()
+        assert (busy.poll(), psutil.Process(busy.pid).nice()) == (None, 15)
+        aged(busy, 2.0).look_after_children()
+        assert busy.wait() == -signal.SIGKILL
+
+
+def test_a_request_that_ends_while_it_is_looked_after_harms_no_other() -> None:
+    with subprocess.Popen(["/bin/true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert child.processor_seconds(ended.pid) < 0.1
 
 
 async def test_many_calls_at_once_all_end() -> None:

@@ -35,6 +35,7 @@ async def talk(database: Database, tmp_path: Path, server: ModelServer) -> Async
 
 async def ask(talk: Talks, tmp_path: Path, *arguments: str) -> Done:
     (tmp_path / "cli").mkdir(exist_ok=True)
+    await talk.magnet.get("/v1/agents")  # the newest agent is looked for where it is read, which follows
     command = Magnet(home=tmp_path / "cli" / "home", more={"MAGNET_URL": talk.magnet.url})
     return await asyncio.to_thread(command, "ask", *arguments)
 
