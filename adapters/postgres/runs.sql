@@ -66,8 +66,8 @@ CREATE TABLE topics (message uuid PRIMARY KEY, topic text) WITH (fillfactor = 80
 CREATE TABLE feedback (message uuid PRIMARY KEY, rating text NOT NULL) WITH (fillfactor = 80);
 CREATE TABLE processed (conversation uuid PRIMARY KEY, resolution text NOT NULL, language text NOT NULL)
 
--- name: ask_anew  -- what was recorded before these tables were there is to be in them, too
-UPDATE magnet_read.tracking SET rebuild_requested = true WHERE projection = 'runs_v1' AND position > 0
+-- name: ask_anew  -- what was recorded before these tables were there is to be in them, too; not of what Kafka feeds
+UPDATE magnet_read.tracking SET rebuild_requested = true WHERE projection = current_schema() AND position > 0
 
 -- name: topics
 INSERT INTO topics (message, topic)

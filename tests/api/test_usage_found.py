@@ -11,6 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.postgres.runs import PostgresRunsWriter
+from domain.run import Run
+from projections.runs import RunsProjection
 from tests.api.test_subjects import CANARY
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer, Reply, ToolCalled
@@ -189,6 +192,27 @@ async def test_usage_as_csv_tells_it_and_a_rebuild_makes_the_same_rows_with_no_w
                 [f"%{CANARY}%"],
             )
             assert rows.fetchone() == (0,), table
+
+
+async def test_whether_runs_are_followed_before_their_conversations_or_after_makes_no_difference(
+    talk: Talks, server: ModelServer
+):
+    path = await spoken(talk, server)
+    await rate(talk, path, 0, "up")
+    await close(talk, server, path)
+    live = await checksum(talk.magnet)
+    container = talk.magnet.container
+    events = await container.log.section(0, 10_000)
+    ours = [entry for entry in events if isinstance(entry.event, Run.Created | Run.Finished)]
+    others = [entry for entry in events if entry not in ours]
+    for order in (ours + others, others + ours):
+        async with container.pool.connection() as connection, connection.transaction(force_rollback=True):
+            await connection.execute("CREATE SCHEMA elsewhere")
+            await connection.execute("SET LOCAL search_path TO elsewhere")
+            await PostgresRunsWriter.create(connection)
+            for entry in order:
+                await RunsProjection().apply([entry], PostgresRunsWriter(connection))
+            assert await PostgresRunsWriter(connection).checksum() == live
 
 
 async def test_a_read_model_of_an_earlier_version_is_completed_with_what_was_recorded_before(
