@@ -48,11 +48,19 @@ class Unreachable(CommandFailed):
 
 
 class Connection:
-    """Speaks with a server; what was read after a command includes what that command did."""
+    """Speaks with a server; what is read includes what was recorded before it, and what its commands did."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self._client = client
         self._position = 0
+
+    async def begin(self) -> None:
+        """Have read models waited for: after a restore they hold nothing yet, which is not what there is."""
+        try:
+            answer = await self._client.get("/health/ready", timeout=TIMEOUT)
+        except httpx2.HTTPError as error:
+            raise unreachable(self._client.base_url, error) from None
+        self._position = int(answer.headers.get("Magnet-Position", 0))
 
     async def get(self, path: str, parameters: Parameters | None = None) -> Any:
         """Return the JSON of a query, or raise Refused."""
@@ -188,7 +196,9 @@ async def connected() -> AsyncIterator[Connection]:
         # certificate, and reading which ones are believed takes as long as many a command.
         outside = bool(settings.url)
         client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=outside, verify=outside)
-        yield Connection(await stack.enter_async_context(client))
+        connection = Connection(await stack.enter_async_context(client))
+        await connection.begin()
+        yield connection
 
 
 def run(work: Callable[[Connection], Awaitable[None]]) -> None:

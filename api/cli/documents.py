@@ -84,6 +84,8 @@ def load(directory: Path) -> list[Document]:
     errors += _twice(documents)
     if errors:
         raise WrongDocuments(errors)
+    if not documents:  # with --prune, a file that was cut off would archive everything
+        raise CommandFailed(f"There is nothing in the files of {directory} that end in .yaml or .yml.")
     return documents
 
 

@@ -196,6 +196,9 @@ def test_a_backup_is_restored_elsewhere_with_everything_in_it(magnet, embedded, 
     assert magnet("backup", str(file)).status == 1, "no file is replaced unasked"
     restored = embedded.ok("restore", str(file), "--json").json
     assert restored["last_hash"] == told["last_hash"] and restored["aside"] == []
+    magnet.ok("export", str(tmp_path / "ours"))
+    embedded.ok("export", str(tmp_path / "theirs"))  # the first to read: it waits for the read models
+    assert texts(tmp_path / "theirs") == texts(tmp_path / "ours") != {}
     assert embedded.ok("events", "--json").out == magnet.ok("events", "--json").out
     theirs, ours = (each.ok("projections", "status", "--json").json["items"][0] for each in (magnet, embedded))
     assert (theirs["position"], theirs["checksum"]) == (ours["position"], ours["checksum"])

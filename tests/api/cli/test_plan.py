@@ -227,6 +227,13 @@ def test_an_empty_directory_is_no_configuration(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", "# all gone\n", "---\n---\n"])
+def test_files_with_nothing_in_them_are_no_configuration(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(CommandFailed, match="nothing"):
+        load(tmp_path)
+
+
 def test_a_patch_makes_one_definition_the_other():
     before = {"a": 1, "b": {"c": 1, "d": [1]}, "e": "x", "f": True}
     after = {"a": 1, "b": {"d": [2], "g": {"h": 0}}, "f": 1}
