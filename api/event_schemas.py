@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from projections.event_types import event_types
+from projections.events import PERSONAL
 
 TEXT = {"type": "string"}
 TEXT_OR_NONE = {"type": ["string", "null"]}
@@ -66,6 +67,41 @@ CLOUD_EVENT: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+PLAIN: Mapping[str, str] = {
+    "str": "string", "int": "integer", "float": "number", "bool": "boolean", "None": "null",
+}  # fmt: skip
+
+
+def fields_schema(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of the fields of a type of event, as the catalogue has it; what an older Magnet left out is absent."""
+    return {
+        "type": ["object", "null"],
+        "properties": {
+            name: {
+                **({"enum": [PERSONAL, None]} if name in event["personal"] else type_schema(written)),
+                **({"description": event["meanings"][name]} if name in event["meanings"] else {}),
+            }
+            for name, written in event["fields"].items()
+        },
+    }
+
+
+def type_schema(written: str) -> dict[str, Any]:
+    """Return the schema of a type as it is written in the catalogue, such as `list[dict[str, int]] | None`."""
+    either = written.split(" | ")
+    if len(either) > 1:
+        return {"anyOf": [type_schema(each) for each in either]}
+    if written in PLAIN:
+        return {"type": PLAIN[written]}
+    if written.startswith("list["):
+        return {"type": "array", "items": type_schema(written[5:-1])}
+    if written.startswith("dict[str, "):
+        return {"type": "object", "additionalProperties": type_schema(written[10:-1])}
+    if written == "Any":
+        return {}
+    raise ValueError(f"There is no schema of '{written}' yet.")
+
+
 def asyncapi_document(*, topic: str, servers: str | None) -> dict[str, Any]:
     """Return the AsyncAPI 3 document of what is sent to Kafka: one message for each type of event."""
     hosts = [] if servers is None else [part.strip() for part in servers.split(",")]
@@ -77,7 +113,13 @@ def asyncapi_document(*, topic: str, servers: str | None) -> dict[str, Any]:
             "payload": {
                 "allOf": [
                     {"$ref": "#/components/schemas/CloudEvent"},
-                    {"type": "object", "properties": {"type": {"const": each["type"]}}},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "type": {"const": each["type"]},
+                            "data": {"type": "object", "properties": {"data": fields_schema(each)}},
+                        },
+                    },
                 ]
             },
             "bindings": {"kafka": {"key": ID}},

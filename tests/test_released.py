@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import jsonschema_rs
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
 from adapters.event_store.appender import Appender
+from adapters.event_store.choosing import LogFilter
 from adapters.event_store.data_keys import DataKeys
+from adapters.event_store.log import END, EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.event_store.store import EventStore
 from adapters.keyring import Keyring, parsed
@@ -19,9 +22,12 @@ from adapters.postgres.embedded import OWNER, EmbeddedPostgres
 from adapters.postgres.log_check import check_log
 from adapters.postgres.migrations import migrate
 from adapters.replay.rebuilding import build, place, write_effects
+from api.event_schemas import asyncapi_document
 from api.read_models import READ_MODELS
 from domain import AGGREGATES
 from domain.conversation import Conversation
+from projections.events import public_events
+from projections.integration_events import cloud_event
 from tests.api.test_subjects import CANARY, ERASED
 from tests.write_release import RELEASED
 
@@ -76,6 +82,22 @@ async def test_a_released_log_verifies_and_replays_to_its_checksums(path: Path, 
         "A read model comes out otherwise than when this version was released: give it another name (_v2), "
         "or see that old events are still read as they were."
     )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_whatever_was_recorded_is_sent_as_the_asyncapi_document_says(path: Path, empty: str):
+    load(path, empty)
+    document = asyncapi_document(topic="magnet.events", servers=None)
+    described = {
+        name: jsonschema_rs.validator_for({**message["payload"], "components": document["components"]})
+        for name, message in document["components"]["messages"].items()
+    }
+    async with place(empty) as here:
+        log = EventLog(here.pool, EventMapper(AGGREGATES))
+        events = await public_events(await log.read(0, END, LogFilter()), log)
+    assert len({event["type"] for event in events}) > 40
+    for event in events:
+        described[event["type"]].validate(cloud_event(event, "/magnet/x"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

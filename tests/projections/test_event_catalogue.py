@@ -6,11 +6,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from api.event_schemas import EVENT
+from api.event_schemas import EVENT, asyncapi_document, type_schema
 from domain import AGGREGATES
 from domain.event_types import event_classes
 from projections.event_catalogue import markdown
 from projections.event_types import event_types
+from projections.integration_events import cloud_event
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 
@@ -36,3 +37,44 @@ def test_every_example_has_the_public_form_and_every_field(event: dict[str, Any]
     assert (example["type"], example["kind"]) == (event["type"], event["kind"])
     assert set(example["data"]) == set(event["fields"])
     assert {name for name, value in example["data"].items() if value == "[personal]"} == set(event["personal"])
+
+
+def test_messages_are_described_with_the_fields_of_their_events():
+    document = asyncapi_document(topic="magnet.events", servers=None)
+    for event in event_types():
+        message = cloud_event(event["example"], "/magnet/x")
+        payload = document["components"]["messages"][event["type"]]["payload"]
+        takes = jsonschema_rs.validator_for({**payload, "components": document["components"]})
+        assert takes.is_valid(message), (event["type"], next(takes.iter_errors(message)))
+        for name, value in message["data"]["data"].items():
+            if event["fields"][name] != "Any":
+                wrong = message["data"]["data"] | {name: object_unlike(value)}
+                assert not takes.is_valid({**message, "data": {**message["data"], "data": wrong}}), (
+                    event["type"],
+                    name,
+                )
+
+
+def object_unlike(value: Any) -> Any:
+    """Return a value of another type."""
+    return [[[]]] if isinstance(value, dict) else {"": {"": [None]}}
+
+
+@pytest.mark.parametrize(
+    ("written", "takes", "refuses"),
+    [
+        ("list[dict[str, int]] | None", [None, [], [{"a": 1}]], [{}, [{"a": "1"}], [1], 5]),
+        ("dict[str, str] | None", [None, {"a": "b"}], [[], {"a": 1}]),
+        ("dict[str, dict[str, Any]]", [{}, {"a": {"b": [1]}}], [{"a": 1}, None]),
+        ("int | None", [1, None], [1.5, "1", True]),
+        ("float", [1, 1.5], ["1", None]),
+    ],
+)
+def test_a_type_as_it_is_written_has_a_schema(written: str, takes: list[Any], refuses: list[Any]):
+    for values, wanted in ((takes, True), (refuses, False)):
+        assert [jsonschema_rs.is_valid(type_schema(written), value) for value in values] == [wanted] * len(values)
+
+
+def test_a_type_that_nobody_thought_of_is_told():
+    with pytest.raises(ValueError, match="complex"):
+        type_schema("complex")
