@@ -17,6 +17,10 @@ from api.streaming import HEARTBEAT, EventStream, gone
 
 T = TypeVar("T")
 INTERNAL_ERROR = -32603
+NO_MESSAGE = (
+    "This is no message of JSON-RPC 2.0: 'jsonrpc' is the text 2.0, 'method' a text, 'params' an object, and 'id' a text "
+    "or an integer."
+)
 JSON_TYPES = frozenset({"application/json", "application/*", "*/*"})
 EVENTS = frozenset({"text/event-stream", "text/*", "*/*"})
 
@@ -76,6 +80,8 @@ class Exchange:
         """Return a refusal of the protocol: JSON-RPC's error, which clients read, within a problem document."""
         refusal = orjson.loads(body) if body.startswith(b"{") else {}  # it may be a plain text, which clients ignore
         error = refusal.get("error", {"message": "The request does not follow the protocol."})
+        if "validation error" in error["message"].lower():  # the library's own words repeat what was sent
+            error["message"] = NO_MESSAGE
         problem = HttpProblem(status, "mcp_refused", error["message"])
         return Response(orjson.dumps({**self._problem(problem), **refusal}), status, media_type="application/json")
 

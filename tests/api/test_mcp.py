@@ -453,6 +453,19 @@ async def test_a_body_is_read_as_strictly_as_everywhere(magnet: Running, body: b
     assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"method": "ping", "params": "canary"}, {"canary": 1}, {"jsonrpc": "canary"}, {"id": ["canary"]}]
+)
+async def test_what_is_no_message_of_the_protocol_is_refused_without_repeating_it(
+    magnet: Running, wrong: dict[str, Any]
+):
+    body = {"jsonrpc": "2.0", "id": 1, **wrong}
+    answer = await magnet.client.post("/mcp", json=body, headers=ACCEPTS)
+    assert (answer.status_code, answer.json()["code"]) == (400, "mcp_refused")
+    assert "canary" not in answer.text and "pydantic" not in answer.text
+    assert "JSON-RPC 2.0" in answer.json()["detail"] == answer.json()["error"]["message"]
+
+
 async def test_what_the_protocol_refuses_is_a_problem_document_that_its_clients_can_read(magnet: Running):
     headers = {"MCP-Protocol-Version": "2099-01-01", **ACCEPTS}
     ping = {"jsonrpc": "2.0", "id": 3, "method": "ping"}
