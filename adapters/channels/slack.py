@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 import orjson
 
 from adapters.channels.slack_text import LONGEST, asking, decided, marked, with_sources
-from adapters.connectors.web import Ask, Unanswered, Web, retry_after
+from adapters.connectors.web import Ask, Unanswered, Web
 from adapters.knowledge.source_secrets import SealedSourceSecrets
+from adapters.retry_after import seconds_asked
 from commands.channels.channel_deliveries import NotDelivered, Outgoing
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.channel import Channel
@@ -87,7 +88,7 @@ class Slack:
         except (Unanswered, NotFetched, SourceUnavailable) as error:
             raise NotDelivered(f"Slack: {error}") from None
         if answer.status == 429:
-            raise NotDelivered("Slack asks to wait.", retry_after(answer.headers.get("retry-after")) or 1.0)
+            raise NotDelivered("Slack asks to wait.", seconds_asked(answer.headers.get("retry-after")) or 1.0)
         if answer.status != 200:
             raise NotDelivered(f"Slack answered {answer.status} to {method}.")
         try:

@@ -8,8 +8,6 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -17,6 +15,7 @@ import httpcore2
 import orjson
 
 from adapters.egress import Egress, EgressRefused, checked_pool
+from adapters.retry_after import seconds_asked
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from commands.knowledge.document_checks import MOST_BYTES
 from domain.errors import Invalid
@@ -196,7 +195,7 @@ class Web:
 
     def _asked_pause(self, answer: Answer, pause: float) -> float:
         """Return how long to wait, and let nobody else ask that origin before."""
-        asked = retry_after(answer.headers.get("retry-after"))
+        asked = seconds_asked(answer.headers.get("retry-after"))
         if asked is None:
             return pause
         if asked > LONGEST_PAUSE:
@@ -332,16 +331,3 @@ def must_be_address(url: str, pointer: str) -> None:
 def place(url: str) -> str:
     """Return how a URL is named in errors: without its query, which may hold what is secret."""
     return url.partition("?")[0].partition("#")[0][:300]
-
-
-def retry_after(value: str | None) -> float | None:
-    """Return the seconds that an answer asks to be waited for: a number of them, or a date."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

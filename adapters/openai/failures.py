@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
+
+from adapters.retry_after import number, seconds_asked
 
 LONGEST_MESSAGE = 300
 LONGEST_READ = 10_000
@@ -150,24 +151,8 @@ def _meaning(status: int, code: str | None, error: Mapping[str, Any]) -> tuple[K
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that a provider wants to be left alone: retry-after-ms, seconds or a date."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or value is None:
-        return seconds
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
-
-
-def _number(text: str | None) -> float | None:
-    if text is None or not text.isascii() or not text.replace(".", "", 1).isdigit() or len(text) > 15:
-        return None
-    return float(text)
+    milliseconds = number(headers.get("retry-after-ms"))
+    return seconds_asked(headers.get("retry-after"), now) if milliseconds is None else milliseconds / 1000
 
 
 def told(message: str, secrets: frozenset[str]) -> str:

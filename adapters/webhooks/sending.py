@@ -13,6 +13,7 @@ import httpcore2
 import orjson
 
 from adapters.egress import Egress, EgressRefused, checked_pool
+from adapters.retry_after import seconds_asked
 
 SECONDS = 15.0
 """How long a delivery may take."""
@@ -93,6 +94,7 @@ def signature_of(key: bytes, id: str, timestamp: int, body: bytes) -> str:
 
 
 def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
-    """Return the seconds that an answer asks to be waited for, where it names them as a number."""
-    value = next((value for name, value in headers.items() if name.lower() == b"retry-after"), b"")
-    return float(value) if value.isdigit() and len(value) < 8 else None
+    """Return the seconds that an answer asks to be waited for."""
+    return seconds_asked(
+        next((value.decode("latin-1") for name, value in headers.items() if name.lower() == b"retry-after"), None)
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,41 @@ async def test_its_secret_is_shown_once_and_a_new_one_is_made_where_it_is_delete
     assert got.is_signed_with(new)
     await sender.do("PATCH", "/v1/prompts/p", {"text": "b"})
     assert (await receiver.got(2))[1].is_signed_with(new)
+
+
+def recipe() -> dict[str, Any]:
+    """Return what the docs tell receivers to do."""
+    page = (Path(__file__).parents[2] / "docs" / "log.md").read_text("utf-8")
+    [code] = [each.partition("```")[0] for each in page.split("```python")[1:] if "def is_ours" in each]
+    found: dict[str, Any] = {}
+    exec(code, found)
+    return found
+
+
+@pytest.mark.parametrize("own", [None, "my own secret", "whsec_" + "QUJD" * 10])
+async def test_the_recipe_of_the_docs_takes_what_is_signed_by_whatever_secret(
+    sender: Running, receiver: Receiver, own: str | None
+):
+    hook = {"name": "w", "url": receiver.url, "kinds": ["prompt"], **({"secret": own} if own else {})}
+    made = await sender.do("POST", "/v1/webhooks", hook)
+    await sender.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
+    [got] = await receiver.got(1)
+    headers = {name.title(): value for name, value in got.headers.items()}
+    assert recipe()["is_ours"](own or made["secret"], headers, got.body)
+    assert not recipe()["is_ours"](own or made["secret"], headers, got.body + b" ")
+    assert not recipe()["is_ours"]("whsec_" + "QUJE" * 10, headers, got.body)
+
+
+@pytest.mark.parametrize("asked", ["9000", "Fri, 31 Dec 9998 23:59:59 GMT"])
+async def test_who_asks_to_be_left_alone_is_left_alone_for_an_hour_at_most(
+    sender: Running, receiver: Receiver, asked: str
+):
+    receiver.answers.append(f"503 Service Unavailable\r\nRetry-After: {asked}\r\nContent-Length: 0\r\n")
+    await sender.do("POST", "/v1/webhooks", {"name": "w", "url": receiver.url, "kinds": ["prompt"]})
+    begun = datetime.now(UTC)
+    await sender.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
+    waits = datetime.fromisoformat((await delivery(sender, attempts=1))["retry_at"]) - begun
+    assert timedelta(minutes=59) < waits < timedelta(minutes=61)
 
 
 async def test_what_is_not_taken_is_sent_again_in_its_place_until_it_is(sender: Running, receiver: Receiver):
