@@ -3,7 +3,7 @@
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,13 +94,36 @@ async def sealed(empty: Sealed) -> Sealed:
     return empty
 
 
-def flip(connection: psycopg.Connection[Any], chance: random.Random) -> int:
-    position = chance.randint(1, EVENTS)
-    column, value = chance.choice(
-        [("state", "'{\"n\":-1}'"), ("actor_name", "'mallory'"), ("reason", "'because'"), ("topic", "'t.other'")]
+FLIPPED = {
+    "originator_id": "gen_random_uuid()",
+    "originator_version": "originator_version + 1000",
+    "topic": "'t.other'",
+    "state": "'{\"n\":-1}'",
+    "recorded_at": "recorded_at + interval '1 microsecond'",
+    "command_id": "gen_random_uuid()",
+    "actor_type": "'someone'",
+    "actor_id": "'m'",
+    "actor_name": "'mallory'",
+    "credential": "''",
+    "correlation_id": "''",
+    "causation_id": "'c'",
+    "idempotency_key": "'k'",
+    "trace_id": "'t'",
+    "reason": "'because'",
+}
+"""What each column of an event is changed to, besides its position and its hash."""
+
+
+def flip(connection: psycopg.Connection[Any], chance: random.Random, columns: Mapping[str, str] = FLIPPED) -> int:
+    position, column = chance.randint(1, EVENTS), chance.choice(list(columns))
+    connection.execute(
+        f"UPDATE magnet.magnet_events SET {column} = {columns[column]} WHERE notification_id = {position}"
     )
-    connection.execute(f"UPDATE magnet.magnet_events SET {column} = {value} WHERE notification_id = {position}")
     return position
+
+
+def flip_hash(connection: psycopg.Connection[Any], chance: random.Random) -> int:
+    return flip(connection, chance, {"hash": "sha256(hash)"})
 
 
 def flip_and_recompute(connection: psycopg.Connection[Any], chance: random.Random) -> int:
@@ -112,6 +135,9 @@ def flip_and_recompute(connection: psycopg.Connection[Any], chance: random.Rando
 def recompute_all_from(connection: psycopg.Connection[Any], chance: random.Random) -> int:
     position = flip(connection, chance)
     connection.execute(f"{RECOMPUTED} WHERE notification_id >= {position}")
+    if chance.random() < 0.5:  # with all that the database itself has of evidence
+        connection.execute("DELETE FROM magnet.tree_nodes")
+        connection.execute("DELETE FROM magnet.checkpoints WHERE size >= %s", [position])
     return position
 
 
@@ -168,6 +194,7 @@ def truncate(connection: psycopg.Connection[Any], chance: random.Random) -> int:
 
 ATTACKS: tuple[Attack, ...] = (
     flip,
+    flip_hash,
     flip_and_recompute,
     recompute_all_from,
     delete,
@@ -181,6 +208,20 @@ ATTACKS: tuple[Attack, ...] = (
 async def test_a_log_that_nobody_touched_fits_all_its_checkpoints(sealed: Sealed):
     with sealed.owner() as connection:
         assert sealed.verify(connection) == Verdict(ok=True, checked_to=EVENTS, checkpoints=len(SEALED))
+
+
+async def test_each_column_of_an_event_is_part_of_what_is_proven(sealed: Sealed):
+    with sealed.owner() as connection:
+        rows = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'magnet.magnet_events'::regclass AND attnum > 0"
+        ).fetchall()
+        assert {name for (name,) in rows} == {*FLIPPED, "hash", "notification_id"}
+        for column, value in FLIPPED.items():
+            position = flip(connection, random.Random(column), {column: value})
+            verdict = sealed.verify(connection)
+            connection.rollback()
+            connection.execute("SET session_replication_role = replica")
+            assert (verdict.ok, verdict.first_bad) == (False, position), column
 
 
 async def test_a_thousand_random_tamperings_are_each_found_at_the_right_position(sealed: Sealed):
