@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.failure import CommandFailed
 from api.cli.output import AsJSON, line, note, show_json, table
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def create(
         note(f"This is the key '{name}', shown once: keep it now.")
         if first:
             note("From now on every caller of the HTTP API needs a key.")
+            if "admin" not in (role or ()):
+                note("This one may not make others or change settings: 'magnet keys create NAME --role admin' may.")
 
     run(work)
 
@@ -111,7 +112,10 @@ def revoke(
 
 def _moment(duration: str) -> str:
     found = DURATION.match(duration)
-    if found is None:
-        raise CommandFailed("--expires-in is a number and one of s, m, h, d, w: 90d is ninety days.")
-    ahead = timedelta(seconds=int(found[1]) * SECONDS[found[2]])
-    return (datetime.now(UTC) + ahead).isoformat(timespec="seconds")
+    try:
+        if found is not None:
+            ahead = timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+            return (datetime.now(UTC) + ahead).isoformat(timespec="seconds")
+    except OverflowError:  # beyond the year 9999
+        pass
+    raise typer.BadParameter("a number and one of s, m, h, d, w: 90d is ninety days.", param_hint="--expires-in")

@@ -127,6 +127,15 @@ def test_a_key_is_shown_once_and_opens_the_server_until_it_is_revoked(magnet):
     assert magnet.ok("keys", "list", "--revoked", "--json").json["items"][0]["name"] == "ops"
 
 
+def test_a_first_key_that_may_not_administer_says_so_and_no_end_is_a_usage_error(magnet):
+    for wrong in ("1x", "0d", "999999w"):
+        done = magnet("keys", "create", "first", "--expires-in", wrong)
+        assert done.status == 2 and "--expires-in" in done.err and "Traceback" not in done.err
+    first = magnet.ok("keys", "create", "first")
+    assert "needs a key" in first.err and "--role admin" in first.err
+    assert "needs a key" not in magnet.ok("keys", "create", "second", "--role", "admin").err
+
+
 def test_events_are_filtered_shown_and_followed(magnet):
     magnet.ok("demo", "--only", "prompts")
     published = magnet.ok("events", "--type", "prompt.published", "--json").lines
