@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from commands.configuration import Change
 from commands.ports import SecretBox
+from domain.values import moment
 
 PURPOSE = "api_key"
 
@@ -20,11 +21,14 @@ class Credentials:
     async def __call__(self, change: Change) -> Mapping[str, str]:
         """Write the credential with the append; for a new key, return it to be shown once."""
         key = change.thing
+        end = key.definition["expires_at"]
         values = {
             "id": str(key.id),
             "name": key.name,
             "revoked": key.archived,
-            **{f: key.definition[f] for f in ("roles", "groups", "requests_per_minute", "expires_at")},
+            **{f: key.definition[f] for f in ("roles", "groups", "requests_per_minute")},
+            # In UTC: the database takes no offset beyond 15:59.
+            "expires_at": None if end is None else moment(end).isoformat(),
         }
         if change.before is not None:
             change.unit.effect("credential", **values)

@@ -10,6 +10,7 @@ import pytest
 from api.app import operations, route
 from api.call import Operation
 from api.permissions import PERMISSIONS, PUBLIC, ROLES, allowed
+from domain.values import moment
 from tests.support.server import Running, serving
 
 
@@ -73,6 +74,18 @@ async def test_a_revoked_or_expired_key_ends_at_once(magnet: Running):
     assert (await magnet.client.get("/v1/prompts", headers={"X-API-Key": key})).status_code == 401
     late = await key_of(magnet, "late", "user", admin=admin, expires_at="2020-01-01T00:00:00Z")
     assert (await magnet.client.get("/v1/prompts", headers={"X-API-Key": late})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "end", ["2026-12-01t06:30:00.123456789z", "2026-12-02T06:30:00+23:59", "9998-12-31T23:59:59-23:59"]
+)
+async def test_a_keys_end_may_be_any_time_of_rfc_3339(magnet: Running, end: str):
+    admin = await key_of(magnet, "admin", "admin")
+    await key_of(magnet, "other", "user", admin=admin, expires_at=end)
+    assert (await magnet.get("/v1/api-keys/other", X_API_Key=admin))["expires_at"] == end
+    async with magnet.container.pool.connection() as connection:
+        cursor = await connection.execute("SELECT expires_at FROM magnet.credentials WHERE name = 'other'")
+        assert await cursor.fetchone() == (moment(end),)
 
 
 async def test_a_revocation_reaches_other_processes_without_waiting(magnet: Running, tmp_path: Path):
