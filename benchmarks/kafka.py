@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from adapters.event_store.log import EventLog
 from adapters.kafka.feed import KafkaFeed
 from adapters.kafka.relay import NAME, KafkaRelay
+from adapters.kafka.relaying import known_to
 from adapters.kafka.topic import EventTopic, TopicSettings
 from adapters.postgres.configurations import PostgresConfigurationsWriter
 from adapters.postgres.listener import Listener
@@ -72,7 +73,7 @@ async def relay(running: Running, dsn: str, broker: Broker) -> tuple[float, list
         transactional_id="bench" if broker.transactions else None,
     )
     relay = KafkaRelay(
-        dsn=dsn, pool=pool, reader=reader, listener=listener, topic=lambda: EventTopic(settings), source=SOURCE,
+        dsn=dsn, pool=pool, reader=reader, listener=listener, topic=lambda: EventTopic(settings, known_to(reader)), source=SOURCE,
         moved=positions.moved,
     )  # fmt: skip
     await listener.open()

@@ -6,8 +6,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.log import EventLog
 from adapters.kafka.relay import KafkaRelay
-from adapters.kafka.topic import EventTopic, TopicSettings
+from adapters.kafka.topic import EventTopic, Known, TopicSettings
 from adapters.postgres.listener import Listener
+from projections.events import event_id
 from projections.integration_events import source
 
 
@@ -36,7 +37,17 @@ def relay_of(
         pool=pool,
         reader=reader,
         listener=listener,
-        topic=lambda: EventTopic(settings),
+        topic=lambda: EventTopic(settings, known_to(reader)),
         source=source(installation),
         moved=moved,
     )
+
+
+def known_to(reader: EventLog) -> Known:
+    """Return what tells whether a log has an event."""
+
+    async def known(position: int, id: str) -> bool:
+        entry = await reader.at(position)
+        return entry is not None and event_id(entry.stream, entry.version) == id
+
+    return known

@@ -1,15 +1,17 @@
 """The topic that events are relayed to: written in order, each event once.
 
 A message's partition follows from its key, and within a partition positions only grow. So whoever takes
-over reads the last message of each partition, and leaves out what is there already. With transactions
+over reads the last message of each partition, and leaves out what is there already. A message that is of no event
+of this log, since another system or this one before it was restored has written it, leaves out nothing. With transactions
 (the default) a writer that was taken over from can't write any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
@@ -25,6 +27,9 @@ MOST_REPLICAS = 3
 
 REQUEST_TIMEOUT = 10_000
 """Milliseconds."""
+
+Known = Callable[[int, str], Awaitable[bool]]
+"""Whether the log has the event of an id at a position."""
 
 STEP_BACK = 8
 """Offsets before a partition's end at which its last message is looked for first: markers take some."""
@@ -43,8 +48,9 @@ class TopicSettings:
 class EventTopic:
     """The topic, opened by the one who writes it."""
 
-    def __init__(self, settings: TopicSettings) -> None:
+    def __init__(self, settings: TopicSettings, known: Known) -> None:
         self._settings = settings
+        self._known = known
         self._producer: AIOKafkaProducer | None = None
         self._partitions: list[int] = []
         self._last: dict[int, int] = {}
@@ -153,19 +159,23 @@ class EventTopic:
         finally:
             await consumer.stop()
 
-    @staticmethod
-    async def _last_position(consumer: AIOKafkaConsumer, place: TopicPartition, begin: int, end: int) -> int | None:
+    async def _last_position(
+        self, consumer: AIOKafkaConsumer, place: TopicPartition, begin: int, end: int
+    ) -> int | None:
         back = STEP_BACK
         while end > begin:
             start = max(begin, end - back)
             consumer.seek(place, start)
-            last = None
+            found: list[tuple[int, Any]] = []
             while await consumer.position(place) < end:
                 records = (await consumer.getmany(place, timeout_ms=1000)).get(place, [])
-                if records:
-                    last = position_in(records[-1])
-            if last is not None or start == begin:
-                return last
+                places = [(position_in(each), each) for each in records]
+                found += [(position, each) for position, each in places if position is not None]
+            for position, record in reversed(found[-STEP_BACK:]):
+                if await self._known(position, id_in(record)):
+                    return int(position)
+            if found or start == begin:
+                return None
             back *= 8
         return None
 
@@ -180,3 +190,11 @@ def position_in(record: Any) -> int | None:
     """Return the position that a message stands for; None for one that is not ours."""
     found = dict(record.headers).get(POSITION, b"")
     return int(found) if found.isdigit() else None
+
+
+def id_in(record: Any) -> str:
+    """Return the id of the event that a message holds; nothing for one that is not ours."""
+    try:
+        return str(orjson.loads(record.value)["id"])
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return ""

@@ -9,17 +9,20 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from adapters import failpoints
 from adapters.kafka.relay import NAME, KafkaRelay
+from adapters.kafka.relaying import known_to
 from adapters.kafka.topic import EventTopic, TopicSettings
+from adapters.postgres.embedded import EmbeddedPostgres
 from domain.prompt import Prompt
 from projections.integration_events import LARGEST
 from tests.support.kafka import Broker, some_broker
 from tests.support.kafka.kills import Relays, killed
 from tests.support.kafka.messages import Message, Tally, messages, tally
 from tests.support.log import ReadSide, read_side
-from tests.support.postgres import Database
+from tests.support.postgres import Database, fresh_database
 
 PATIENCE = 60.0
 KILLS, LONG_KILLS = 2, 50
@@ -48,7 +51,7 @@ class Relayed:
             pool=self.side.pool,
             reader=self.side.log,
             listener=self.side.listener,
-            topic=lambda: EventTopic(settings),
+            topic=lambda: EventTopic(settings, known_to(self.side.log)),
             source="/magnet/test",
             moved=self.side.positions.moved,
         )
@@ -120,6 +123,44 @@ async def test_a_relay_goes_on_where_another_one_stopped(relayed: Relayed):
     async with relayed.relay():
         await relayed.caught_up()
     each_once_and_in_order(await relayed.messages(), await relayed.side.log.head())
+
+
+async def test_messages_of_nobody_known_do_not_hide_what_was_written(relayed: Relayed):
+    await prompts(relayed.side, 5)
+    async with relayed.relay():
+        await relayed.caught_up()
+    producer = AIOKafkaProducer(bootstrap_servers=relayed.broker.servers)
+    await producer.start()
+    try:
+        for number in range(20 * relayed.partitions):
+            await producer.send_and_wait(relayed.topic, b'{"of": "somebody"}', b"", number % relayed.partitions)
+    finally:
+        await producer.stop()
+    async with relayed.side.pool.connection() as connection:  # as if the last write had not been noted
+        await connection.execute("UPDATE magnet_read.tracking SET position = 0 WHERE projection = %s", [NAME])
+    async with relayed.relay():
+        await relayed.caught_up()
+    found = [each for each in await relayed.messages() if "of" not in each[2]]
+    each_once_and_in_order(found, await relayed.side.log.head())
+
+
+async def test_what_another_log_has_written_at_the_same_positions_leaves_out_nothing(
+    postgres: EmbeddedPostgres, relayed: Relayed
+):
+    await prompts(relayed.side, 20)
+    async with relayed.relay():
+        await relayed.caught_up()
+    before = await relayed.messages()
+    # Such as this system after a backup was restored, or a second one that was given the same topic.
+    with fresh_database(postgres) as database:
+        async with read_side(database) as side:
+            restored = Relayed(side=side, broker=relayed.broker, topic=relayed.topic)
+            for round_ in range(2):
+                await prompts(side, 4, name=f"after{round_}-")
+                async with restored.relay():
+                    await restored.caught_up()
+            found = [each for each in await restored.messages() if each not in before]
+            each_once_and_in_order(found, await side.log.head())
 
 
 async def test_two_relays_at_once_send_in_order(database: Database, relayed: Relayed):
