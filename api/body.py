@@ -103,7 +103,9 @@ async def read_object(request: Request, *, required: bool = True, limit: int = L
 
 
 def media_type(request: Request) -> str:
-    """Return the media type of a body without its parameters; one in another charset than UTF-8 is refused."""
+    """Return the media type of a body without its parameters; one that is packed, or no UTF-8, is refused."""
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise HttpProblem(415, "unsupported_media_type", "A body is sent as it is: leave Content-Encoding out.")
     media, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if media.strip().lower() in JSON_TYPES and charset not in ("", "utf-8", "utf8"):

@@ -127,6 +127,7 @@ async def test_a_hostile_address_is_a_4xx(magnet: Running):
 HEADERS: list[tuple[dict[str, str], int]] = [
     ({"Content-Type": "text/plain"}, 415),
     ({"Content-Type": "application/json; charset=latin-1"}, 415),
+    ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
     ({"Content-Type": "application/json", "If-Match": "1"}, 422),
     ({"Content-Type": "application/json", "If-Match": 'W/"1"'}, 422),
     ({"Content-Type": "application/json", "Idempotency-Key": "a" * 256}, 422),
