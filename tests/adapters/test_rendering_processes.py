@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -42,16 +44,26 @@ async def test_others_render_while_bombs_burn() -> None:
         assert {getattr(end, "error_code", end) for end in ends} == {"rendering_limit"}
 
 
-def aged(process: subprocess.Popen[bytes], seconds: float) -> child.Zygote:
+def aged(request: subprocess.Popen[bytes], seconds: float) -> child.Zygote:
     """Return what looks after a process as after a child whose request began so long ago."""
     zygote = child.Zygote(())
-    zygote.children[1] = process.pid
+    zygote.children[1] = request.pid
     zygote.started[1] = time.monotonic() - seconds
     return zygote
 
 
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process while the block lasts."""
+    with subprocess.Popen(command) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
 def test_a_request_that_gets_little_of_the_processor_is_no_bomb() -> None:
-    with subprocess.Popen(["/bin/sleep", "60"]) as starved:
+    with process("/bin/sleep", "60") as starved:
         aged(starved, 3.0).look_after_children()
         assert (starved.poll(), psutil.Process(starved.pid).nice()) == (None, psutil.Process().nice())
         aged(starved, 6.0).look_after_children()
@@ -59,7 +71,7 @@ def test_a_request_that_gets_little_of_the_processor_is_no_bomb() -> None:
 
 
 def test_a_request_that_has_had_much_of_the_processor_gives_way_and_ends() -> None:
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+    with process(sys.executable, "-c", "while True: pass") as busy:
         while child.processor_seconds(busy.pid) < 0.2:
             os.sched_yield()
         aged(busy, 1.0).look_after_children()
@@ -69,7 +81,7 @@ def test_a_request_that_has_had_much_of_the_processor_gives_way_and_ends() -> No
 
 
 def test_a_request_that_ends_while_it_is_looked_after_harms_no_other() -> None:
-    with subprocess.Popen(["/bin/true"]) as ended:
+    with process("/bin/true") as ended:
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
         assert child.processor_seconds(ended.pid) < 0.1
 

@@ -248,7 +248,7 @@ def test_the_doctor_finds_a_log_whose_guard_is_off_and_a_wrong_key(magnet, datab
         (["events", "--limit", "0"], 2, "--limit"),
         (["keys", "create"], 2, "Missing argument"),
         (["keys", "create", "Not A Name"], 1, "1 to 63 characters"),
-        (["keys", "create", "x", "--expires-in", "soon"], 1, "90d"),
+        (["keys", "create", "x", "--expires-in", "soon"], 2, "90d"),
         (["keys", "create", "x", "--role", "king"], 1, "/roles/0"),
         (["keys", "revoke", "nobody"], 1, "no such api key"),
         (["apply", "nowhere"], 1, "no directory"),
