@@ -132,3 +132,44 @@ async def test_what_another_request_has_read_since_is_new_enough(heads: Asked, s
     assert seen == {MODEL: None}
     await catalogue._read(MODEL)
     assert await catalogue._newer([MODEL]) == []
+
+
+async def turn(heads: Heads, talk: UUID, *looks: UUID) -> None:
+    """Look at a conversation and then at streams one after the other, as a request of its own."""
+
+    async def looking() -> None:
+        look_anew()
+        await heads.now(talk)
+        for id in looks:
+            await heads.of([id])
+
+    await asyncio.create_task(looking(), context=copy_context())
+
+
+async def test_what_requests_about_a_conversation_look_at_is_asked_for_with_it(heads: Asked):
+    talk = uuid4()
+    await turn(heads, talk, HOME, GARDEN)
+    await turn(heads, talk, HOME, GARDEN)
+    assert heads.asked == [{talk}, {HOME}, {GARDEN}, {talk, HOME, GARDEN}]
+
+
+async def test_a_conversation_that_was_begun_with_an_agent_is_asked_for_with_it(heads: Asked):
+    talk = uuid4()
+
+    async def begin() -> None:
+        look_anew()
+        await heads.of([HOME])
+        heads.recorded([talk])
+
+    await asyncio.create_task(begin(), context=copy_context())
+    await turn(heads, talk, HOME)
+    assert heads.asked == [{HOME}, {talk, HOME}]
+
+
+async def test_how_a_conversation_stands_in_this_moment_is_asked_each_time(heads: Asked, side: ReadSide):
+    look_anew()
+    assert await heads.now(GARDEN) is None
+    await side.record(Prompt.create(name="garden", definition={"text": "2"}))
+    assert await heads.now(GARDEN) == Head(1, "prompt.created")
+    await heads.of([HOME])
+    assert await heads.now(GARDEN) == Head(1, "prompt.created")
