@@ -1,6 +1,6 @@
 """Searching a million passages: as quick as people wait for, nearly exact, and each finds all of what is theirs.
 
-MAGNET_BENCH_PASSAGES says how many; without it nothing is run, since a million take about half an hour to be indexed.
+MAGNET_BENCH_PASSAGES says how many; without it nothing is run, since a million take about a quarter of an hour to be indexed.
 
 Texts and vectors are put where ingestion puts them, in bulk: nothing is parsed, cut or embedded. From there on all is done as
 it always is, while searches might come: events, the read model that follows them, and the index of vectors, which is
@@ -37,7 +37,7 @@ def many_passages(databases: Databases, scale: Scale) -> Iterator[Row]:
     given = os.environ.get(MANY, "")
     if not given:
         sys.stderr.write(
-            f"  not run: {MANY} does not say how many passages; 1000000 take half an hour and 10 GB of disk\n"
+            f"  not run: {MANY} does not say how many passages; 1000000 take a quarter of an hour and 10 GB of disk\n"
         )
         return
     if not given.isdecimal() or int(given) < FEWEST:
