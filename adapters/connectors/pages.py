@@ -11,7 +11,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
 from lxml import etree
 
-from adapters.reading.decoding import BYTE_ORDER_MARKS
+from adapters.reading.decoding import MARKS
 from commands.knowledge.connectors import SourceUnavailable
 
 MOST_UNPACKED = 50_000_000
@@ -23,7 +23,6 @@ BEGINNING = 100_000
 TITLE = re.compile(r"<title\b[^>]{0,200}>([^<]{0,2000})</title", re.IGNORECASE)
 CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
 
-MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
 NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
 """What Python can decode and no page is written in; some of it takes the square of a page's length, or raises."""
 

@@ -13,6 +13,7 @@ BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 BINARY = 0.1
 """Share of control characters in its beginning from which on something is no text."""

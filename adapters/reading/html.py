@@ -5,7 +5,7 @@ from typing import Any
 
 from lxml import etree
 
-from adapters.reading.decoding import BYTE_ORDER_MARKS, decode
+from adapters.reading.decoding import MARKS, decode
 from adapters.reading.kinds import must_begin_as
 from adapters.reading.plain import LONGEST_HEADING, line_of
 from adapters.reading.short_memory import raise_if_memory_was_short
@@ -103,7 +103,6 @@ WHOLE = frozenset(["html", "body"])
 """Pages that hide all of themselves show it by a script."""
 
 BLANKS = re.compile(r"\s+")
-MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
 CHARSET = re.compile(
     rb"<(?:meta|\?xml)\b[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE
 )

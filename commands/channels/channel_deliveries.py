@@ -15,6 +15,9 @@ from domain.conversation import Conversation
 from domain.conversation_deliveries import Part, due, note_begun, note_delivered, note_failed
 from domain.errors import NotFound, Unavailable
 
+LONGEST_WAIT = 3600.0
+"""Seconds after which a channel is asked again that wants to be left alone for longer."""
+
 
 class NotDelivered(Unavailable):
     """The channel did not take it; it is tried again. `wait` is how many seconds it asked for."""
@@ -105,7 +108,9 @@ class DeliverAnswers:
             for part in due(conversation, adapter.longest):
                 await self._send(conversation, channel, adapter, part)
         except NotDelivered as error:
-            return Failed(error=str(error)) if error.wait is None else Postponed(delay=error.wait, payload={})
+            if error.wait is None:
+                return Failed(error=str(error))
+            return Postponed(delay=min(error.wait, LONGEST_WAIT), payload={})
         return Finished()
 
     async def _channel(self, conversation: Conversation) -> Channel | None:

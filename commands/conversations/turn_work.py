@@ -20,13 +20,31 @@ from domain.turn import Pause, Reply
 
 
 @dataclass(frozen=True, kw_only=True)
-class Say:
+class Asking:
+    """What whoever has a turn begin or go on wants of it.
+
+    `instructions` are told to the model in this turn besides the agent's own; `tools` are those of whoever asks, for
+    this turn. `background`: any process may carry it out.
+    """
+
+    instructions: str | None = None
+    tools: ClientTools = NO_TOOLS
+    background: bool = False
+
+    @property
+    def by_job(self) -> bool:
+        """Whether a job has it carried out. Instructions and tools are in no event: who took them carries them out."""
+        return self.background and self.instructions is None and not self.tools.functions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Say(Asking):
     """Say something in a conversation, or (with `retry`) have the newest turn tried again.
 
     With `begins`, the conversation is begun by that. With `after`, only where the newest turn is, or goes on as, this
     run. With `queued`, a turn that waited begins. `on_busy` says what is done while a turn runs; None: what the agent's
-    setting says. `files` are those of the message, as they were read. `instructions` are told to the model in this turn besides the agent's own; they and the `metadata` are kept
-    with the input of its run. `tools` are those of whoever asks, for this turn. `background`: any process may carry it out.
+    setting says. `files` are those of the message, as they were read. `instructions` and `metadata` are kept with the input of
+    its run.
     """
 
     conversation: UUID
@@ -38,15 +56,7 @@ class Say:
     expected: int | None = None
     begins: BeginConversation | None = None
     after: UUID | None = None
-    instructions: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    tools: ClientTools = NO_TOOLS
-    background: bool = False
-
-    @property
-    def by_job(self) -> bool:
-        """Whether a job has it carried out. Instructions and tools are in no event: who took them carries them out."""
-        return self.background and self.instructions is None and not self.tools.functions
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -56,10 +66,10 @@ class Say:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confirm:
+class Confirm(Asking):
     """Agree to what an agent wants to do, or decline it, with a comment for the agent.
 
-    Of a call that a client has carried out, the comment is what came of it. `instructions` and `tools` are as those of Say.
+    Of a call that a client has carried out, the comment is what came of it.
     """
 
     conversation: UUID
@@ -67,14 +77,6 @@ class Confirm:
     approved: bool
     comment: str | None = None
     expected: int | None = None
-    instructions: str | None = None
-    tools: ClientTools = NO_TOOLS
-    background: bool = False
-
-    @property
-    def by_job(self) -> bool:
-        """Whether a job lets the turn go on."""
-        return self.background and self.instructions is None and not self.tools.functions
 
 
 class Claims(Protocol):

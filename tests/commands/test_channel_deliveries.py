@@ -114,6 +114,11 @@ async def test_what_is_refused_waits_with_all_that_follows(world: World):
     assert world.told == ["Thirty", "days a", "year."]
 
 
+async def test_a_channel_that_asks_for_ages_is_asked_again_in_an_hour(world: World):
+    world.thread.refusal = NotDelivered("Slack asks to wait.", wait=999_999_999_999_999.0)
+    assert await world.work() == Postponed(delay=3600.0, payload={})
+
+
 async def test_by_a_channel_that_is_archived_nothing_is_told_and_all_of_it_once_it_is_back(world: World):
     world.channel.archive()
     assert await world.work() == Finished()
