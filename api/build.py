@@ -15,15 +15,12 @@ from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres.pools import pool_of
 from adapters.projection_runner.batch import SQL, Fenced
-from adapters.projection_runner.follower import Follower
+from adapters.projection_runner.follower import MOST_ALONE, Follower
 from api.process import calm_collector
 from api.read_models import READ_MODELS
 from domain import AGGREGATES
 
 OVERTAKEN = 3
-MOST = 4000
-"""Events of one transaction at most: nobody else waits in this process."""
-
 NICE = 10
 """How much this yields to what answers people."""
 
@@ -37,7 +34,7 @@ async def build(dsn: str, name: str, fence: int) -> None:
         async with pool.connection() as connection:
             row = await (await connection.execute(SQL["position"], {"projection": schema})).fetchone()
         begun = 0 if row is None else int(row[0])
-        follower = Follower(log, pool, model, schema=schema, fence=fence, position=begun, sifting=True, most=MOST)
+        follower = Follower(log, pool, model, schema=schema, fence=fence, position=begun, sifting=True, most=MOST_ALONE)
         await follower.refresh()
         while await follower.step():
             await follower.settle()  # who asks how far it is looks at what is written

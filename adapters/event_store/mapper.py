@@ -81,7 +81,7 @@ class EventMapper(Mapper[UUID]):
                 f"Event {stream}/{version} creates something that this version of Magnet does not know: "
                 "use a newer one."
             )
-        event = cast(DomainEventProtocol[UUID], object.__new__(cls))
+        event = cast("DomainEventProtocol[UUID]", object.__new__(cls))
         object.__setattr__(event, "__dict__", fields)
         return event
 

@@ -17,6 +17,9 @@ LEAST, MOST = 250, 1000
 """Events of one transaction; doubled while there is more, since a thing that changes often is then
 written once for many events."""
 
+MOST_ALONE = 4000
+"""Events of one transaction at most in a process that answers nobody."""
+
 HEAVY = 4_000_000
 """Bytes of one section from which on sections become smaller again."""
 

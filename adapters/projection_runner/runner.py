@@ -15,7 +15,7 @@ from adapters.ending import end_tasks
 from adapters.event_store.log import EventLog
 from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, Fenced, ReadModel
-from adapters.projection_runner.follower import LEAST, MOST, Follower
+from adapters.projection_runner.follower import LEAST, MOST, MOST_ALONE, Follower
 from adapters.projection_runner.ownership import Ownership, Session
 from adapters.projection_runner.upkeep import Upkeep
 from domain.errors import Unavailable
@@ -143,9 +143,10 @@ class ProjectionRunner:
     ) -> None:
         """`build_elsewhere` has another process build a read model of this name under this fence.
 
-        It returns whether that came to the end of the log.
+        It returns whether that came to the end of the log. Without it, this process is taken to answer nobody.
         """
         self._build_elsewhere = build_elsewhere
+        self._most = MOST_ALONE if build_elsewhere is None else MOST
         self._ownership = Ownership(dsn)
         self._pool = pool
         self._log = log_reader
@@ -259,7 +260,14 @@ class ProjectionRunner:
                 await end_tasks(building)
 
     def _follower(
-        self, model: ReadModel, schema: str, fence: int, position: int, *, sifting: bool = False, most: int = MOST
+        self,
+        model: ReadModel,
+        schema: str,
+        fence: int,
+        position: int,
+        *,
+        sifting: bool = False,
+        most: int | None = None,
     ) -> Follower:
         def moved(to: int) -> None:
             if schema == model.name:
@@ -274,7 +282,7 @@ class ProjectionRunner:
             position=position,
             moved=moved,
             sifting=sifting,
-            most=most,
+            most=most or self._most,
         )
 
     async def _built(self, model: ReadModel, live: Follower, fence: int) -> Follower | None:
@@ -294,7 +302,7 @@ class ProjectionRunner:
         async with self._building:
             elsewhere = self._build_elsewhere
             # Each batch of these holds up whom this process answers.
-            most = MOST if elsewhere is None else LEAST
+            most = None if elsewhere is None else LEAST
             beside = self._follower(model, f"{model.name}__next", fence, 0, sifting=True, most=most)
             await beside.batches.make_anew()
             log.info("rebuild_begins", projection=model.name)
