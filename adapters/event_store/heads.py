@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import sql
 from adapters.postgres.arrays import uuids
+from adapters.postgres.gathering import Gathered
 from adapters.postgres.reading import rows_of
 
 SQL = sql.load("adapters.event_store", "heads.sql")
@@ -65,6 +66,7 @@ class Heads:
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
+        self._gathered = Gathered(self._read)
         self._together: OrderedDict[UUID, dict[UUID, None]] = OrderedDict()
         self._leads: OrderedDict[UUID, UUID] = OrderedDict()
 
@@ -76,7 +78,7 @@ class Heads:
         look.before = look.before or id
         root = self._leads.get(id)
         beside = [] if root is None else [root, *self._together.get(root, ())]
-        return (await self._seen(look, [id, *beside]))[id]
+        return (await self._seen(look, list(dict.fromkeys([id, *beside]))))[id]
 
     async def of(self, ids: Sequence[UUID]) -> dict[UUID, Head | None]:
         """Return how streams stood when this request first looked at them."""
@@ -134,9 +136,12 @@ class Heads:
         return answered
 
     async def _ask(self, ids: Sequence[UUID]) -> dict[UUID, Head | None]:
+        found = await self._gathered.of(ids)
+        return {id: found[id] for id in ids}
+
+    async def _read(self, ids: Sequence[UUID]) -> dict[UUID, Head | None]:
         rows = await rows_of(self._pool, SQL["heads"], {"ids": uuids(list(ids))})
-        found: dict[UUID, Head | None] = {id: Head(version, began) for id, version, began in rows}
-        return {id: found.get(id) for id in ids}
+        return {id: None if version is None else Head(version, began) for id, version, began in rows}
 
 
 def known(look: Look, id: UUID, since: float) -> bool:

@@ -79,3 +79,34 @@ async def test_who_gives_up_takes_nothing_from_the_others_and_queries_are_bounde
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert [value for value in found if isinstance(value, str)] == [f"row {n}" for n in range(MOST + 11) if n != 5]
     assert [len(keys) for keys in table.asked] == [1, MOST, 10]
+
+
+async def test_a_query_that_hangs_holds_up_only_those_who_asked_in_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("adapters.postgres.gathering.PATIENCE", 0.0)
+    table, stuck = Table(), asyncio.Event()
+
+    async def read(keys: Sequence[int]) -> Mapping[int, str]:
+        table.asked.append(list(keys))
+        if 1 in keys:
+            await stuck.wait()
+        return {key: table.rows[key] for key in keys}
+
+    gathered = Gathered(read)
+    [first] = await waiting(table, gathered, 1)
+    assert await asyncio.gather(gathered.get(2), gathered.get(3)) == ["row 2", "row 3"]
+    assert await gathered.get(4) == "row 4"
+    assert not first.done()
+    stuck.set()
+    assert await first == "row 1"
+    assert table.asked == [[1], [2, 3], [4]]
+
+
+async def test_many_keys_are_looked_up_together_with_what_else_waits():
+    table = Table()
+    gathered = Gathered(table.read)
+    [first] = await waiting(table, gathered, 1)
+    rest = [asyncio.ensure_future(gathered.of([2, 5000])), asyncio.ensure_future(gathered.of([2, 3]))]
+    await asyncio.sleep(0)
+    table.go.set()
+    assert [set(found) & {2, 3, 5000} for found in await asyncio.gather(*rest)] == [{2, 3}, {2, 3}]
+    assert (await first, table.asked) == ("row 1", [[1], [2, 5000, 3]])

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.event_store.heads import Head, Heads, look_anew
+from adapters.event_store.heads import SQL, Head, Heads, look_anew
 from adapters.keyring import Keyring
 from adapters.model_catalogue import ModelCatalogue
 from adapters.secrets import KeyringSecretBox
@@ -58,6 +58,13 @@ async def request(heads: Heads, *looks: UUID) -> list[Head | None]:
 
 async def test_a_stream_stands_at_its_newest_version_and_says_how_it_began(heads: Asked):
     assert await request(heads, HOME, GARDEN) == [Head(1, "prompt.created"), None]
+
+
+async def test_what_is_asked_while_the_log_is_small_is_not_planned_as_reading_all_of_it(side: ReadSide):
+    async with side.pool.connection() as connection:
+        query = "EXPLAIN (GENERIC_PLAN) " + SQL["heads"].replace("%(ids)s", "$1")
+        plan = await (await connection.execute(query)).fetchall()
+    assert not [line for (line,) in plan if "Seq Scan" in line or "Bitmap" in line]
 
 
 async def test_what_a_request_looked_at_after_its_first_the_next_one_asks_for_together(heads: Asked):
