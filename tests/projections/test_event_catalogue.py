@@ -39,6 +39,11 @@ def test_every_example_has_the_public_form_and_every_field(event: dict[str, Any]
     assert {name for name, value in example["data"].items() if value == "[personal]"} == set(event["personal"])
 
 
+def test_every_field_of_every_event_has_a_meaning():
+    unsaid = [(each["type"], name) for each in event_types() for name in each["fields"] if name not in each["meanings"]]
+    assert not unsaid, "Say in projections/event_meanings.py what these mean."
+
+
 def test_messages_are_described_with_the_fields_of_their_events():
     document = asyncapi_document(topic="magnet.events", servers=None)
     for event in event_types():
