@@ -317,6 +317,28 @@ async def test_room_of_what_was_moved_that_somebody_may_still_see_is_given_back_
     assert await room(known) == 0
 
 
+async def test_a_long_table_of_which_only_the_end_was_moved_late_gives_its_room_back(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(upkeep, "NODE", 0)  # a page is much then
+    await known.source()
+    await filled(known, 30)
+    await in_order(known)
+    fresh = f"{SCHEMA}.fresh_{SPACE}"
+    # Such as somebody leaves who saw all of it until the first vacuum was over: PostgreSQL leaves dead rows alone that
+    # are on fewer than one in 50 pages, and gives back no page before them.
+    await known.owner.execute(
+        f"INSERT INTO {fresh} (place, shelf, id, embedding) SELECT m.place, m.shelf, gen_random_uuid(), m.embedding"
+        f" FROM (SELECT * FROM {SCHEMA}.main_{SPACE} LIMIT 1) AS m, generate_series(1, 10000)"
+    )
+    await known.owner.execute(f"DELETE FROM {fresh} WHERE ctid <> (SELECT max(ctid) FROM {fresh})")
+    await known.owner.execute(f"VACUUM (TRUNCATE false) {fresh}")
+    await known.owner.execute(f"DELETE FROM {fresh}")
+    assert await room(known) > 0
+    assert await upkeep.keep_passages(known.side.pool, SCHEMA) == {}
+    assert await room(known) == 0
+
+
 async def test_a_model_that_is_built_anew_is_in_order_before_it_is_read(known: Knowledge):
     await known.source()
     await filled(known, 30)

@@ -42,8 +42,8 @@ DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}
 -- name: analyze
 ANALYZE {main}
 
--- name: vacuum  -- what was moved leaves dead rows, which every search would look at
-VACUUM (ANALYZE) {fresh}
+-- name: vacuum  -- what was moved leaves dead rows, which every search would look at; few that are left alone would keep the table long
+VACUUM (ANALYZE, INDEX_CLEANUP ON) {fresh}
 
 -- name: newer  -- how many passages an index has beside the one that answers, and the state of its vectors
 SELECT (SELECT t.position >= %(position)s FROM magnet_read.tracking t WHERE t.projection = %(schema)s),
