@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from adapters.retrieval.fusion import Candidate, Scored, by_vector
+from adapters.retrieval.fusion import Candidate, Scored, by_vector, in_turn
 from adapters.retrieval.rows import Rows
 from domain.retrieval import Place
 
@@ -18,9 +18,8 @@ async def plan_of(rows: Rows, query: bytes, values: Mapping[str, Any]) -> str:
 
 def places_of(candidates: Sequence[Candidate], ordered: Sequence[Scored]) -> Mapping[str, Mapping[UUID, Place]]:
     """Return where what one query found stands in each stage; by words, a passage's score is its rank there."""
-    words = [Scored(candidate=each, score=each.lexical) for each in candidates if each.lexical is not None]
-    by_words = sorted(words, key=lambda each: (-each.score, each.candidate.id.bytes))
-    return {"vector": places(by_vector(candidates)), "lexical": places(by_words), "fused": places(ordered)}
+    words = in_turn(Scored(each, each.lexical) for each in candidates if each.lexical is not None)
+    return {"vector": places(by_vector(candidates)), "lexical": places(words), "fused": places(ordered)}
 
 
 def places(ordered: Sequence[Scored]) -> Mapping[UUID, Place]:

@@ -1,6 +1,6 @@
 """Making one order of what vectors found and what words found, and of what several queries found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,11 +10,12 @@ FIRST_RANKS = 60
 """How little the first ranks differ; the value of the paper that reciprocal rank fusion comes from."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Candidate:
     """A passage that was found: cosine similarity (-1..1) and rank by words (0 and up), None where not found so.
 
-    `factors` are those of its source and of its age, None where nothing weighs.
+    `factors` are those of its source and of its age, None where nothing weighs. What one query found has each passage
+    once. (There are hundreds for a search: neither they nor their scores are hashed, compared or frozen.)
     """
 
     id: UUID
@@ -23,7 +24,7 @@ class Candidate:
     factors: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Scored:
     """A candidate with its score, 0..1; where it was weighed, `fused` is what it was before."""
 
@@ -34,24 +35,24 @@ class Scored:
 
 def by_vector(candidates: Sequence[Candidate]) -> list[Scored]:
     """Return those found by vectors; the score is the cosine similarity."""
-    return _ordered({each: each.vector for each in candidates if each.vector is not None})
+    return in_turn(Scored(each, each.vector) for each in candidates if each.vector is not None)
 
 
 def by_words(candidates: Sequence[Candidate]) -> list[Scored]:
     """Return those found by words; the score is the share of the best one's rank."""
     best = max((each.lexical for each in candidates if each.lexical is not None), default=0.0)
-    return _ordered({each: each.lexical / best if best else 0.0 for each in candidates if each.lexical is not None})
+    return in_turn(
+        Scored(each, each.lexical / best if best else 0.0) for each in candidates if each.lexical is not None
+    )
 
 
 def fused(candidates: Sequence[Candidate], vector_weight: float) -> list[Scored]:
     """Return all, scored by both: each side's scores are spread over 0..1, and weighted."""
-    vectors = _spread({each: each.vector for each in candidates if each.vector is not None})
-    words = _spread({each: each.lexical for each in candidates if each.lexical is not None})
-    return _ordered(
-        {
-            each: vector_weight * vectors.get(each, 0.0) + (1 - vector_weight) * words.get(each, 0.0)
-            for each in candidates
-        }
+    vectors = _spread([each.vector for each in candidates])
+    words = _spread([each.lexical for each in candidates])
+    return in_turn(
+        Scored(each, vector_weight * vector + (1 - vector_weight) * word)
+        for each, vector, word in zip(candidates, vectors, words, strict=True)
     )
 
 
@@ -62,7 +63,7 @@ def by_ranks(candidates: Sequence[Candidate], vector_weight: float) -> list[Scor
     for side, weight in sides:
         for rank, each in enumerate(side, 1):
             scores[each.candidate] += weight * _reciprocal(rank)
-    return _ordered(scores)
+    return in_turn(Scored(each, score) for each, score in scores.items())
 
 
 def merged(found: Sequence[Sequence[Scored]]) -> list[Scored]:
@@ -79,7 +80,7 @@ def merged(found: Sequence[Sequence[Scored]]) -> list[Scored]:
             candidate = scored.candidate
             scores[candidate.id] = scores.get(candidate.id, 0.0) + _reciprocal(rank) / len(found)
             best[candidate.id] = _better(best.get(candidate.id, candidate), candidate)
-    return _ordered({best[id]: score for id, score in scores.items()})
+    return in_turn(Scored(best[id], score) for id, score in scores.items())
 
 
 def by_weight(found: Sequence[Scored]) -> list[Scored]:
@@ -87,8 +88,8 @@ def by_weight(found: Sequence[Scored]) -> list[Scored]:
     weighty = []
     for each in found:
         source, age = each.candidate.factors or (1.0, 1.0)
-        weighty.append(Scored(candidate=each.candidate, score=weighed(each.score, source * age), fused=each.score))
-    return sorted(weighty, key=lambda each: (-each.score, each.candidate.id.bytes))
+        weighty.append(Scored(each.candidate, weighed(each.score, source * age), fused=each.score))
+    return in_turn(weighty)
 
 
 def in_order(search: Search, mode: Mode, candidates: Sequence[Candidate]) -> list[Scored]:
@@ -124,15 +125,16 @@ def _higher(one: float | None, other: float | None) -> float | None:
     return max(known, default=None)
 
 
-def _spread(scores: Mapping[Candidate, float]) -> Mapping[Candidate, float]:
-    """Return the scores with the lowest at 0 and the highest at 1."""
-    if not scores:
-        return {}
-    lowest, highest = min(scores.values()), max(scores.values())
+def _spread(scores: Sequence[float | None]) -> Sequence[float]:
+    """Return the scores with the lowest at 0 and the highest at 1; one that is not there is 0."""
+    known = [score for score in scores if score is not None]
+    if not known:
+        return [0.0] * len(scores)
+    lowest, highest = min(known), max(known)
     width = highest - lowest
-    return {each: (score - lowest) / width if width else 1.0 for each, score in scores.items()}
+    return [0.0 if score is None else (score - lowest) / width if width else 1.0 for score in scores]
 
 
-def _ordered(scores: Mapping[Candidate, float]) -> list[Scored]:
-    found = [Scored(candidate=each, score=score) for each, score in scores.items()]
-    return sorted(found, key=lambda each: (-each.score, each.candidate.id.bytes))
+def in_turn(found: Iterable[Scored]) -> list[Scored]:
+    """Return the best first; where scores are equal, in the order of ids."""
+    return sorted(found, key=lambda each: (-each.score, each.candidate.id.int))

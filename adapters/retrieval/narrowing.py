@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import sql as statements
 
+from adapters.postgres.arrays import texts, uuids
 from adapters.retrieval.rarity import MOST_RANKED
 from adapters.retrieval.statements import FEWER, MOST, SQL
 from adapters.retrieval.survey import Area
@@ -46,8 +47,8 @@ class Narrowing:
         """Return the parameters of what may be found in an area."""
         return {
             **self.parameters,
-            "sources": list(search.sources),
-            "groups": sorted(search.groups or ()),
+            "sources": uuids(search.sources),
+            "groups": texts(sorted(search.groups or ())),
             "space": area.space,
             "pins": by_source(search.pins),
             "passages": area.passages,

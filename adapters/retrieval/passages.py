@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from adapters.postgres.arrays import uuids
 from adapters.retrieval.fusion import Scored
 from adapters.retrieval.rows import Rows
 from adapters.retrieval.statements import SQL
@@ -22,7 +23,7 @@ async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) 
         return []
     scored = {each.candidate.id: each for each in found[: limit + FURTHER]}
     passages: list[Passage] = []
-    for *row, again in await rows.of(SQL["distinct_passages"], {"ids": list(scored), "limit": limit}):
+    for *row, again in await rows.of(SQL["distinct_passages"], {"ids": uuids(list(scored)), "limit": limit}):
         passage = _passage(row, scored[row[0]])
         if again:
             passages[-1] = replace(passages[-1], also_in=[*passages[-1].also_in, _twin(passage)])
@@ -33,7 +34,7 @@ async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) 
 
 async def given(rows: Rows, ids: Sequence[UUID]) -> list[Passage]:
     """Return passages that no search found, in the order of their ids, each text once."""
-    asked = {"ids": list(ids), "limit": len(ids)}
+    asked = {"ids": uuids(ids), "limit": len(ids)}
     return [_passage(row, None) for *row, again in await rows.of(SQL["distinct_passages"], asked) if not again]
 
 
@@ -53,7 +54,7 @@ async def widened(rows: Rows, passages: Sequence[Passage], window: int) -> list[
 
 
 async def _around(rows: Rows, ids: Sequence[UUID], window: int) -> list[Any]:
-    return await rows.of(SQL["passages_around"], {"ids": ids, "window": window})
+    return await rows.of(SQL["passages_around"], {"ids": uuids(ids), "window": window})
 
 
 def _by_document(passages: Iterable[Passage], hits: Sequence[Passage]) -> list[Passage]:

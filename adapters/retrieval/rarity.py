@@ -14,7 +14,7 @@ from typing import Any
 ALL_RANKED = 5_000
 """Passages up to which all that have one of the words are ranked, if that is all there are."""
 
-RANKED = 1_500
+RANKED = 1_000
 """As many are ranked of more: looking at each takes some microseconds."""
 
 MOST_RANKED = 20_000

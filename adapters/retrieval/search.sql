@@ -1,4 +1,4 @@
--- name: survey  -- what there is to be searched, and each query's words as the texts there have them
+-- name: survey  -- what there is to be searched, and each query's words as the texts there have them, where they matter
 SELECT s.id, sh.index, sh.space, sh.model, sp.dimensions, sh.passages, q.number - 1, w.lexemes,
     (SELECT coalesce(sum(o.passages), 0)::bigint FROM passages_v1.shelves o WHERE o.space IS NOT DISTINCT FROM sh.space),
     EXISTS (SELECT FROM passages_v1.parted t WHERE t.shelf = sh.id)
@@ -9,7 +9,7 @@ CROSS JOIN unnest(%(queries)s::text[]) WITH ORDINALITY AS q (query, number)
 LEFT JOIN LATERAL (
     SELECT array_agg(DISTINCT l.lexeme) AS lexemes FROM passages_v1.shelf_configs c,
         unnest(tsvector_to_array(magnet.words(c.config, q.query))) AS l (lexeme)
-    WHERE c.shelf = sh.id) AS w ON true
+    WHERE c.shelf = sh.id AND (%(words)s OR sp.dimensions IS NULL)) AS w ON true
 WHERE s.id = ANY (%(sources)s) AND NOT s.archived
 
 -- name: fields  -- `language`: of the text itself, whatever its metadata

@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.postgres.arrays import texts, uuids
 from adapters.postgres.vectors import Halfvec
 from adapters.retrieval.conditions import Conditions, access, both
 from adapters.retrieval.explaining import places, places_of, plan_of
@@ -159,7 +160,12 @@ class PostgresSearcher:
 
     async def _areas(self, search: Search) -> list[Area]:
         """Return what there is to be searched."""
-        values = {"sources": list(search.sources), "queries": search.queries, "pins": by_source(search.pins)}
+        values = {
+            "sources": uuids(search.sources),
+            "queries": texts(search.queries),
+            "pins": by_source(search.pins),
+            "words": search.mode != "vector",
+        }
         return areas_of(await self._rows.of(SQL["survey"], values))
 
     async def _attempt(self, progress: Progress) -> Outcome:

@@ -17,7 +17,7 @@ def rarity_of(passages: int, **shares: float) -> Rarity:
 
 
 async def test_the_rarest_words_are_looked_for_as_far_as_they_find_few_enough():
-    known = rarity_of(100_000, the=0.9, open=0.01, file=0.004, pickle=0.0001)
+    known = rarity_of(100_000, the=0.9, open=0.005, file=0.004, pickle=0.0001)
     assert await known.worth_finding(["the", "open", "file", "pickle"]) == {"open", "file", "pickle"}
     assert await known.worth_finding(["the", "file", "zebra"]) == {"file", "zebra"}
 
