@@ -65,6 +65,29 @@ async def test_how_common_words_are_is_counted_again_when_there_are_many_passage
         assert await counted() == seen
 
 
+async def test_words_that_wait_for_their_index_are_put_into_it_before_they_are_counted_and_when_nothing_grows(
+    known: Knowledge,
+):
+    async def waiting() -> int:
+        """Return how many pages of words waited, which are put into the index by asking."""
+        query = "SELECT gin_clean_pending_list('passages_v1.passages_words_idx')"
+        row = await (await known.owner.execute(query)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    await known.source()
+    await filled(known, 20)
+    await known.side.caught_up(SCHEMA)
+    await upkeep.count_words(known.side.pool, SCHEMA)
+    assert await waiting() == 0
+    await filled(known, 5, first=20)
+    await known.side.caught_up(SCHEMA)
+    assert await waiting() > 0
+    await filled(known, 5, first=25)
+    await in_order(known)
+    assert await waiting() == 0
+
+
 async def test_few_vectors_stay_where_they_are_compared_with_one_by_one(known: Knowledge):
     await known.source()
     await filled(known, 20)

@@ -9,6 +9,7 @@ While passages keep coming, a space may have more of them without an index: what
 time that moving and indexing would take, and an index that was built early would only be built anew.
 
 How common words are, which their rank hangs on, is counted again whenever there are half as many passages more.
+New words wait in a list beside their index, which each search reads, until upkeep puts them into it.
 """
 
 import os
@@ -92,6 +93,8 @@ async def keep_passages(
         async with pool.connection() as connection:
             if not await _Keeper(connection, schema, space).keep(grows=grows):
                 left[space.name] = space.passages
+    if not left:
+        await _index_words(pool, schema)
     return left
 
 
@@ -105,7 +108,15 @@ async def count_words(pool: AsyncConnectionPool, schema: str) -> None:
         assert row is not None
         there, counted = row
         if there >= LEAST_COUNTED and abs(there - counted) > counted // 2:
+            # Counting has searches planned anew: by a long list of words that wait, an index would not be worth its while.
+            await connection.execute(SQL["index_words"], {"schema": schema})
             await connection.execute(statements.SQL(SQL["count_words"]).format(**names))
+
+
+async def _index_words(pool: AsyncConnectionPool, schema: str) -> None:
+    """Put the words of new passages into their index, which else autovacuum does some minutes later."""
+    async with pool.connection() as connection:
+        await connection.execute(SQL["index_words"], {"schema": schema})
 
 
 async def _let_go(pool: AsyncConnectionPool, schema: str) -> None:

@@ -9,6 +9,11 @@ FROM {schema}.spaces s ORDER BY s.name
 SELECT (SELECT coalesce(sum(s.passages), 0)::bigint FROM {schema}.shelves s), greatest(c.reltuples, 0)::bigint
 FROM pg_class c WHERE c.oid = format('%%I.passages', %(schema)s::text)::regclass
 
+-- name: index_words  -- those that were added since, and which every search reads one by one
+SELECT gin_clean_pending_list(x.indexrelid) FROM pg_index x
+JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam AND a.amname = 'gin'
+WHERE x.indrelid = format('%%I.passages', %(schema)s::text)::regclass
+
 -- name: count_words
 ANALYZE {schema}.passages (words)
 

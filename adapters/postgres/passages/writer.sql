@@ -109,13 +109,14 @@ UPDATE shelves s SET passages = s.passages + d.passages
 FROM (SELECT a.shelf, sum(a.passages) AS passages FROM added a GROUP BY a.shelf) AS d
 WHERE s.id = d.shelf
 
--- name: add_passages
+-- name: add_passages  -- new words wait in few pages: a search reads all of them, and its plan leaves the index where they are many
+WITH bounded AS MATERIALIZED (SELECT set_config('gin_pending_list_limit', '1MB', true))
 INSERT INTO passages (id, place, shelf, ordinal, start_at, end_at, page, heading, text, words, searched, parent)
 SELECT i.id, pl.id, pl.shelf, c.ordinal, c.start_at, c.end_at, c.page, c.heading, c.text,
     CASE WHEN c.searched = '' THEN ''::tsvector ELSE magnet.words(pl.config,
         concat_ws(' ', pl.title, c.heading, left(coalesce(c.searched, c.text), 100000))) END,
     c.searched, CASE WHEN c.parent IS NOT NULL THEN (%(ids)s::uuid[])[i.number - c.ordinal + c.parent] END
-FROM unnest(%(ids)s, %(places)s, %(ordinals)s) WITH ORDINALITY AS i (id, place, ordinal, number)
+FROM bounded CROSS JOIN unnest(%(ids)s, %(places)s, %(ordinals)s) WITH ORDINALITY AS i (id, place, ordinal, number)
 JOIN places pl ON pl.id = i.place
 JOIN magnet.chunks c ON c.chunking = pl.chunking AND c.ordinal = i.ordinal
 
