@@ -13,15 +13,26 @@ from adapters.retrieval.rows import Rows
 from adapters.retrieval.statements import SQL
 from domain.retrieval import Passage, Twin
 
-FURTHER = 100
-"""Candidates besides those that are wanted among which the same texts are looked for."""
+NEXT, FURTHER = 20, 100
+"""Candidates besides those that are wanted among which the same texts are looked for; more where too few others are left.
+
+Each takes some microseconds. The same texts stand next to each other in an order, or not far.
+"""
 
 
 async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) -> list[Passage]:
     """Return the first passages of an order, each text once, or with their neighbours by document."""
     if not found:
         return []
-    scored = {each.candidate.id: each for each in found[: limit + FURTHER]}
+    passages = await _distinct(rows, found[: limit + NEXT], limit)
+    if len(passages) < limit and len(found) > limit + NEXT:
+        passages = await _distinct(rows, found[: limit + FURTHER], limit)
+    return await widened(rows, passages, window)
+
+
+async def _distinct(rows: Rows, found: Sequence[Scored], limit: int) -> list[Passage]:
+    """Return the first passages of an order, each text once."""
+    scored = {each.candidate.id: each for each in found}
     passages: list[Passage] = []
     for *row, again in await rows.of(SQL["distinct_passages"], {"ids": uuids(list(scored)), "limit": limit}):
         passage = _passage(row, scored[row[0]])
@@ -29,7 +40,7 @@ async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) 
             passages[-1] = replace(passages[-1], also_in=[*passages[-1].also_in, _twin(passage)])
         else:
             passages.append(passage)
-    return await widened(rows, passages, window)
+    return passages
 
 
 async def given(rows: Rows, ids: Sequence[UUID]) -> list[Passage]:

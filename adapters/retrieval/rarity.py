@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import log
 from typing import Any
 
@@ -37,10 +38,13 @@ class Frequencies:
     passages: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
 
+    @cached_property
+    def _least(self) -> float:
+        return min(self.shares.values(), default=0.0)
+
     def expected(self, word: str) -> float:
         """Return in how many passages a word is; one that is not among the common ones is rarer than the rarest of them."""
-        least = min(self.shares.values(), default=0.0)
-        return self.passages * self.shares.get(word, least / UNCOMMON)
+        return self.passages * self.shares.get(word, self._least / UNCOMMON)
 
     def idf(self, word: str) -> float:
         """Return the word's inverse document frequency; above 0."""

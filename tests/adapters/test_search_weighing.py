@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.retrieval import passages
 from adapters.retrieval.highlighting import ranges_of
 from domain.errors import Invalid
 from domain.filters import as_text
@@ -207,6 +208,18 @@ async def test_the_same_text_is_given_once_with_where_it_stands_besides(known: K
 
 
 async def test_what_stands_twice_takes_no_place_of_others(known: Knowledge):
+    for number in range(4):
+        await known.source(f"copy-{number}", space=SPACE)
+        await known.add(f"copy-{number}", "again", "lunch is served at noon")
+    found = await known.search("lunch served noon", groups=frozenset(), limit=3)
+    assert len({passage.text for passage in found.passages}) == 3
+    assert max(len(passage.also_in) for passage in found.passages) == 5
+
+
+async def test_others_are_found_behind_a_text_that_stands_in_many_places(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(passages, "NEXT", 1)
     for number in range(4):
         await known.source(f"copy-{number}", space=SPACE)
         await known.add(f"copy-{number}", "again", "lunch is served at noon")
