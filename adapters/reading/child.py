@@ -9,7 +9,7 @@ from typing import Any
 import pypdf
 
 from adapters.reading import serving
-from adapters.reading.counting import Count, count_of
+from adapters.reading.counting import count_of
 from adapters.reading.cutting import cut, load_splitter, tokens
 from adapters.reading.docx import read_docx
 from adapters.reading.eml import read_eml
@@ -21,6 +21,7 @@ from adapters.reading.plain import read_plain
 from adapters.reading.pptx import read_pptx
 from adapters.reading.serving import load_all_of, told
 from adapters.reading.wire import text_document, text_of
+from adapters.reading.words import Count
 from adapters.reading.xlsx import read_xlsx
 from commands.knowledge.reading import Text
 

@@ -6,12 +6,12 @@ the sentence function of that corpus is slower by far. A chunk is always a part 
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from functools import lru_cache, partial
-from itertools import accumulate
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
+from adapters.reading.words import Count, Within, Words, about
 from commands.knowledge.reading import Chunk, Text
 from domain.unspaced import WIDE_STOPS
 
@@ -44,11 +44,6 @@ BY_HEADINGS = frozenset({"markdown", "html_headings"})
 MOST_TOKENS = 4
 """Tokens of one character: vocabularies of bytes have one for each at most, others fewer."""
 
-BEGINNING = 12
-"""Characters of a long text for each token of a chunk: these are counted, and mostly tell that it does not fit."""
-
-Count = Callable[[str], int]
-
 
 def tokens(text: str) -> int:
     """Return how many tokens a text has, about: a quarter of its bytes in UTF-8, which fits English and most others.
@@ -65,30 +60,40 @@ def cut(text: Text, chunking: Mapping[str, Any], count: Count = tokens) -> list[
     Where they stand is given as `spans` where a plugin says it.
     """
     strategy, size, overlap = chunking["strategy"], chunking["size"], chunking["overlap"]
+    counted = within(text.text, count)
     if (spans := chunking.get("spans")) is not None:
-        return [_chunk(text, start, end, count) for start, end in spans]
+        return [_chunk(text, start, end, counted) for start, end in spans]
     if strategy == PARENTED:
-        return _parented(text, size, overlap, chunking["parent_size"], count)
+        whole = Way(strategy="recursive", size=chunking["parent_size"], overlap=0, estimated=count is tokens)
+        return _parented(text, whole, replace(whole, size=size, overlap=overlap), counted)
+    way = Way(strategy=strategy, size=size, overlap=overlap, estimated=count is tokens)
     sections = _sections(text) if strategy in BY_HEADINGS else [(0, len(text.text))]
-    chunks: list[Chunk] = []
-    for start, end in sections:
-        for first, last in _spans(text.text[start:end], strategy, size, overlap, count):
-            chunks.append(_chunk(text, start + first, start + last, count))
-    return chunks
+    return [
+        _chunk(text, first, last, counted)
+        for start, end in sections
+        for first, last in _spans(text.text, start, end, way, counted)
+    ]
 
 
-def _parented(text: Text, size: int, overlap: int, parent_size: int, count: Count) -> list[Chunk]:
+def within(text: str, count: Count) -> Within:
+    """Return what counts the tokens of parts of a text."""
+    if isinstance(count, Words):
+        return count.within(text)
+    if count is tokens:
+        return lambda start, end, _: tokens(text[start:end])
+    return lambda start, end, most: count(text[start:end]) if most is None else about(text[start:end], most, count)
+
+
+def _parented(text: Text, whole: "Way", part: "Way", counted: Within) -> list[Chunk]:
     """Return the chunks that are given, and after them their parts, which are found; what is short is both."""
     given: list[Chunk] = []
     parts: list[Chunk] = []
-    for start, end in _spans(text.text, "recursive", parent_size, 0, count):
-        chunk = _chunk(text, start, end, count)
-        spans = list(_spans(chunk.text, "recursive", size, overlap, count))
+    for start, end in _spans(text.text, 0, len(text.text), whole, counted):
+        chunk = _chunk(text, start, end, counted)
+        spans = list(_spans(text.text, start, end, part, counted))
         if len(spans) > 1:
             chunk = replace(chunk, searched="")
-            parts += [
-                replace(_chunk(text, start + first, start + last, count), parent=len(given)) for first, last in spans
-            ]
+            parts += [replace(_chunk(text, first, last, counted), parent=len(given)) for first, last in spans]
         given.append(chunk)
     return given + parts
 
@@ -104,62 +109,87 @@ def _sections(text: Text) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], len(text.text)], strict=True))
 
 
-def _spans(text: str, strategy: str, size: int, overlap: int, count: Count) -> Iterator[tuple[int, int]]:
-    """Yield where the chunks of a text begin and end."""
-    found = NONBLANK.search(text)
+def _spans(text: str, start: int, end: int, way: "Way", counted: Within) -> Iterator[tuple[int, int]]:
+    """Yield where the chunks of a part of a text begin and end."""
+    found = NONBLANK.search(text, start, end)
     if found is None:
         return
-    if strategy == "none" or about(text, size, count) <= size:
-        yield found.start(), len(text.rstrip())
+    if way.strategy == "none" or counted(start, end, way.size) <= way.size:
+        yield found.start(), start + len(text[start:end].rstrip())
         return
-    splitter = _splitter(strategy, size, overlap, count)
-    splits = splitter._split(text, size)
-    places = list(accumulate((len(each.text) for each in splits), initial=0))
-    # What the splitter merges are the numbers of its splits: of texts that repeat themselves, a chunk's own
-    # text would not tell where it stands.
-    for number, each in enumerate(splits):
-        each.text = f"{number} "
+    splitter = _splitter(way)
+    splits: list[_Split] = []
+    places = [start]
+    _split(text, start, end, splitter, counted, splits, places)
     covered = 0
-    for merged in splitter._merge(splits, size):
+    for merged in splitter._merge(splits, way.size):
         numbers = merged.split()
-        start, end = places[int(numbers[0])], places[int(numbers[-1]) + 1]
-        said = text[start:end].strip()
-        start += len(text[start:end]) - len(text[start:end].lstrip())
-        if said and start + len(said) > covered:
-            covered = start + len(said)
-            yield start, covered
+        first, last = places[int(numbers[0])], places[int(numbers[-1]) + 1]
+        said = text[first:last]
+        bare = said.lstrip()
+        first += len(said) - len(bare)
+        last = first + len(bare.rstrip())
+        if first < last and last > covered:
+            covered = last
+            yield first, last
+
+
+def _split(
+    text: str, start: int, end: int, splitter: Any, counted: Within, splits: list["_Split"], places: list[int]
+) -> None:
+    """Do what the splitter's own way of splitting does, by places: add the splits of what is too long, and their ends.
+
+    What the splitter merges are the numbers of its splits: of texts that repeat themselves, a chunk's own text would
+    not tell where it stands.
+    """
+    size = splitter.chunk_size
+    parts, whole = splitter._get_splits_by_fns(text[start:end])
+    for part in parts:
+        end = start + len(part)
+        number = counted(start, end, size)
+        if number <= size or len(parts) == 1:
+            splits.append(_Split(f"{len(splits)} ", whole, number))
+            places.append(end)
+        else:
+            _split(text, start, end, splitter, counted, splits, places)
+        start = end
+
+
+@dataclass(slots=True)
+class _Split:
+    """What the splitter merges."""
+
+    text: str
+    is_sentence: bool
+    token_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a text is cut: by which strategy, into how many tokens, how many of them twice; whether these are estimated."""
+
+    strategy: str
+    size: int
+    overlap: int
+    estimated: bool
 
 
 @lru_cache(maxsize=32)
-def _splitter(strategy: str, size: int, overlap: int, count: Count) -> Any:
+def _splitter(way: Way) -> Any:
     from llama_index.core.callbacks.base import CallbackManager  # noqa: PLC0415  # slow to load
     from llama_index.core.node_parser.text.sentence import SentenceSplitter  # noqa: PLC0415
 
-    class Splitter(SentenceSplitter):
-        # The inherited one looks its tokenizer up each time, which takes longest of all.
-        _token_size = staticmethod(tokens if count is tokens else partial(about, size=size, count=count))
-
-    unbroken = size if count is tokens else size // MOST_TOKENS
-    return Splitter(
-        chunk_size=size,
-        chunk_overlap=overlap,
-        tokenizer=lambda text: range(count(text)),
-        paragraph_separator=NO_PARAGRAPHS if strategy == "sentence" else "\n\n",
-        chunking_tokenizer_fn=lines if strategy == "code" else sentences,
+    unbroken = way.size if way.estimated else way.size // MOST_TOKENS
+    return SentenceSplitter(
+        chunk_size=way.size,
+        chunk_overlap=way.overlap,
+        tokenizer=list,  # it is not asked to count
+        paragraph_separator=NO_PARAGRAPHS if way.strategy == "sentence" else "\n\n",
+        chunking_tokenizer_fn=lines if way.strategy == "code" else sentences,
         secondary_chunking_regex=UNBROKEN % (unbroken, unbroken) + PHRASES,
         # One that was not set up: nothing of what we call ever calls back, and its set-up loads the whole library.
         callback_manager=CallbackManager.__new__(CallbackManager),
     )
-
-
-def about(text: str, size: int, count: Count) -> int:
-    """Return how many tokens a text has; of one that has far more than `size`, only that it has more."""
-    first = BEGINNING * size
-    if len(text) > first:
-        found = count(text[:first])
-        if found > 2 * size:  # whatever follows, it can't make half of these go away
-            return found
-    return count(text)
 
 
 def load_splitter() -> None:
@@ -179,14 +209,14 @@ def lines(text: str) -> list[str]:
     return LINE.findall(text)
 
 
-def _chunk(text: Text, start: int, end: int, count: Count) -> Chunk:
+def _chunk(text: Text, start: int, end: int, counted: Within) -> Chunk:
     return Chunk(
         start=start,
         end=end,
         text=text.text[start:end],
         page=bisect_right(text.pages, start) if text.pages else None,
         heading=_heading(text, start),
-        tokens=count(text.text[start:end]),
+        tokens=counted(start, end, None),
     )
 
 

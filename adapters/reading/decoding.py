@@ -14,7 +14,9 @@ BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
-CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+CONTROL = bytes([*range(9), *range(14, 27), *range(28, 32), 127])
+"""Characters that text has hardly any of; each is one byte of UTF-8, and none of another character's."""
+
 BINARY = 0.1
 """Share of control characters in its beginning from which on something is no text."""
 
@@ -39,7 +41,8 @@ def decode(content: bytes) -> tuple[str, int]:
     """Return the text, and how much of it was no text and is U+FFFD now; or raise Unreadable."""
     text, guessed = _decoded(content)
     head = text[:100_000]
-    if len(CONTROL.findall(head)) > (BINARY_IF_GUESSED if guessed else BINARY) * len(head):
+    said = head.encode(errors="replace")
+    if len(said) - len(said.translate(None, CONTROL)) > (BINARY_IF_GUESSED if guessed else BINARY) * len(head):
         raise Unreadable("This is no text.")
     replaced = text.count("\x00")
     if replaced:

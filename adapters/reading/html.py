@@ -157,7 +157,7 @@ def _is_silent(element: Any) -> bool:
     """Return whether an element is not shown as text."""
     if element.tag in SILENT:
         return True
-    if element.tag in WHOLE:
+    if element.tag in WHOLE or not element.keys():
         return False
     return element.get("hidden", "until-found").lower() != "until-found" or bool(
         HIDDEN.search(element.get("style", ""))
@@ -195,17 +195,17 @@ class Page:
     def walk(self, root: Any) -> None:
         """Take in an element and all in it, or raise Unreadable."""
         begun: dict[Any, int] = {}
-        silent = depth = 0
+        around: list[bool] = []
+        silent = 0
         for event, element in etree.iterwalk(root, events=("start", "end")):
             tag = element.tag
             if not isinstance(tag, str):
                 continue
             if event == "start":
-                depth += 1
-                if depth > DEEPEST:
+                if len(around) == DEEPEST:
                     raise Unreadable(f"The page's elements are nested more than {DEEPEST} deep.")
-                if _is_silent(element):
-                    silent += 1
+                around.append(_is_silent(element))
+                silent += around[-1]
                 if not silent:
                     self._begin(tag)
                     if tag in HEADINGS:
@@ -216,9 +216,7 @@ class Page:
                 if tag in HEADINGS and element in begun:
                     self._head(HEADINGS[tag], begun.pop(element))
                 self._end(tag)
-            depth -= 1
-            if _is_silent(element):
-                silent -= 1
+            silent -= around.pop()
             if not silent:
                 self._say(element.tail)
 
@@ -272,7 +270,9 @@ class Page:
             return
         if text[0].isspace():
             self._blank = True
-        if said := " ".join(text.split()):
+        # Most texts have single spaces already: to look for others takes half as long as to make them so.
+        alone = text.isprintable() and "  " not in text
+        if said := text.strip() if alone else " ".join(text.split()):
             self._put(said)
             self._blank = text[-1].isspace()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.reading import cutting
+from adapters.reading import words
 from adapters.reading.cutting import cut, lines, sentences, tokens
 from adapters.reading.plain import headings_of
 from commands.knowledge.reading import Text
@@ -134,8 +134,8 @@ def test_parts_are_inside_of_what_they_are_part_of_and_together_all_of_it(text: 
 
 @pytest.mark.parametrize("strategy", ["recursive", "sentence", "code", "markdown"])
 def test_a_long_text_is_cut_as_it_is_where_all_of_it_is_counted(strategy: str, monkeypatch: pytest.MonkeyPatch):
-    words = [f"w{number % 97}" + ("." if number % 11 == 0 else "") for number in range(4000)]
-    text = Text(text="\n\n".join(" ".join(words[at : at + 400]) for at in range(0, len(words), 400)))
+    said = [f"w{number % 97}" + ("." if number % 11 == 0 else "") for number in range(4000)]
+    text = Text(text="\n\n".join(" ".join(said[at : at + 400]) for at in range(0, len(said), 400)))
     chunking = {"strategy": strategy, "size": 48, "overlap": 8}
     counted: list[int] = []
 
@@ -145,6 +145,6 @@ def test_a_long_text_is_cut_as_it_is_where_all_of_it_is_counted(strategy: str, m
 
     chunks, some = cut(text, chunking, count), sum(counted)
     counted.clear()
-    monkeypatch.setattr(cutting, "BEGINNING", len(text.text))
+    monkeypatch.setattr(words, "BEGINNING", len(text.text))
     assert cut(text, chunking, count) == chunks
     assert some < sum(counted)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -14,9 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
-from adapters.reading.counting import CL100K_PATTERN, Count, count_of
+from adapters.reading import words
+from adapters.reading.counting import CL100K_PATTERN, count_of
+from adapters.reading.cutting import cut
 from adapters.reading.reader import Reader
 from adapters.reading.tokenizers import CL100K, InstalledTokenizers
+from adapters.reading.words import Count, Words
 from commands.knowledge.reading import Text, Tokenizer, Unreadable
 from commands.knowledge.tokenizing import TokenizerGone
 from domain.errors import NotFound
@@ -111,6 +115,50 @@ PARTS = st.one_of(st.sampled_from(AWKWARD), st.sampled_from(WORDS.split()), st.c
 def test_the_tokens_of_a_text_are_those_of_its_pieces_whatever_is_in_it(text: str):
     ours, theirs = counts()
     assert ours(text) == theirs(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(PARTS, max_size=24).map("".join), st.data(), st.sampled_from([1, 8, 1000]), st.sampled_from([2, 9, 1000])
+)
+def test_the_tokens_of_each_part_of_a_text_are_those_of_the_part_alone(
+    text: str, data: st.DataObject, block: int, long: int
+):
+    ours, theirs = counts()
+    assert isinstance(ours, Words)
+    with patch.multiple(words, BLOCK=block, LONG=long):
+        counted = ours.within(text)
+        for _ in range(8):
+            start = data.draw(st.integers(0, len(text)))
+            end = data.draw(st.integers(start, len(text)))
+            most = data.draw(st.sampled_from([1, 3, 100]))
+            number = theirs(text[start:end])
+            assert counted(start, end, None) == number
+            found = counted(start, end, most)
+            assert found == number or (found > most and number > most)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(PARTS | st.sampled_from(["\n\n", ". ", " ", " word"]), max_size=120).map("".join),
+    st.sampled_from(["recursive", "sentence", "code", "none", "parent_child"]),
+    st.integers(16, 30),
+)
+def test_a_text_is_cut_alike_whether_its_tokens_are_counted_once_or_those_of_each_part(
+    text: str, strategy: str, size: int
+):
+    ours, theirs = counts()
+    chunking = {"strategy": strategy, "size": size, "overlap": 5, "parent_size": 60}
+    assert cut(Text(text=text), chunking, ours) == cut(Text(text=text), chunking, theirs)
+
+
+def test_words_are_counted_alike_once_many_others_were_forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(words, "MOST_PIECES", 5)
+    vocabulary = InstalledTokenizers(openai("x"))._vocabulary.read_bytes()
+    ours, (_, theirs) = count_of(CL100K, vocabulary), counts()
+    for number in range(30):
+        text = " ".join(f"word{each % 7} 世界{each}." for each in range(number, number + 9))
+        assert cut(Text(text=text), SETTINGS, ours) == cut(Text(text=text), SETTINGS, theirs)
 
 
 async def test_a_local_model_is_counted_by_the_tokenizer_in_its_directory(tmp_path: Path, reader: Reader):
