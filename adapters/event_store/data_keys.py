@@ -5,7 +5,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.keyring import KEY_BYTES, NONCE_BYTES, Keyring, SealBroken
 from adapters.postgres.errors import translated
+from adapters.postgres.gathering import Gathered
 from adapters.postgres.sql import load
 from commands.subject import DATA_KEYS as PURPOSE
 from domain.errors import Conflict
@@ -84,6 +85,7 @@ class DataKeys:
         self._held: OrderedDict[UUID, Held] = OrderedDict()
         self._of_subject: OrderedDict[str, UUID] = OrderedDict()
         self._forgotten = 0
+        self._gathered: Gathered[str, None] = Gathered(self._ensured)
 
     async def ensure(self, subjects: Iterable[str]) -> None:
         """Bring the subjects' keys into memory, making those that are missing; or raise SubjectErased."""
@@ -92,12 +94,18 @@ class DataKeys:
         for subject in asked - wanted:
             self._of_subject.move_to_end(subject)
             self._held.move_to_end(self._of_subject[subject])
-        if wanted:
-            macs = {self._keyring.mac(PURPOSE, subject.encode()): subject for subject in wanted}
-            await self._bring(lambda connection: self._made(connection, macs), macs, len(asked))
+        if wanted and len(asked) > self._keys_kept // 100:  # so many stay only while nothing else is brought
+            await self._ensured(wanted, len(asked))
+        elif wanted:
+            await self._gathered.of(wanted)
         for subject in asked:
             if self._usable(self._of_subject[subject]).cipher is None:
                 raise SubjectErased
+
+    async def _ensured(self, subjects: Collection[str], asked: int = 0) -> Mapping[str, None]:
+        macs = {self._keyring.mac(PURPOSE, subject.encode()): subject for subject in subjects}
+        await self._bring(lambda connection: self._made(connection, macs), macs, max(asked, len(subjects)))
+        return {}
 
     async def fetch(self, key_ids: Iterable[UUID | str]) -> None:
         """Bring these keys into memory, where they exist."""
@@ -227,16 +235,24 @@ class DataKeys:
                 cache.popitem(last=False)
 
     async def _made(self, connection: AsyncConnection[Any], subjects: Mapping[bytes, str]) -> list[Row]:
-        macs = sorted(subjects)
-        ids = [uuid4() for _ in macs]
+        """Return the keys of subjects, by their MACs; those of which none is known are made, unless they are there."""
+        new = [mac for mac, subject in subjects.items() if subject not in self._of_subject]
+        rows = await self._found(connection, subjects, new)
+        missing = subjects.keys() - {mac for mac, *_ in rows}
+        # What was made meanwhile is not seen yet; what was known and is gone belonged to what a backup has replaced.
+        return rows + await self._found(connection, missing, missing.difference(new)) if missing else rows
+
+    async def _found(self, connection: AsyncConnection[Any], macs: Iterable[bytes], new: Iterable[bytes]) -> list[Row]:
+        """Look for keys, and make the new ones in the same statement."""
+        if not (made := sorted(new)):
+            return await rows_of(connection, "of_subjects", {"macs": list(macs)})
+        ids = [uuid4() for _ in made]
         wrapped = [
             self._keyring.seal(secrets.token_bytes(KEY_BYTES), mac + key_id.bytes, purpose=PURPOSE)
-            for mac, key_id in zip(macs, ids, strict=True)
+            for mac, key_id in zip(made, ids, strict=True)
         ]
-        # Most subjects are new ones: one statement for those and for all others.
-        rows = await rows_of(connection, "make_or_find", {"macs": macs, "ids": ids, "wrapped": wrapped})
-        missing = list(subjects.keys() - {mac for mac, *_ in rows})
-        return rows + await rows_of(connection, "of_subjects", {"macs": missing}) if missing else rows
+        values = {"macs": list(macs), "new": made, "ids": ids, "wrapped": wrapped}
+        return await rows_of(connection, "make_or_find", values)
 
     def _unwrapped(self, mac: bytes, key_id: UUID, wrapped: bytes) -> bytes:
         return self._keyring.open(wrapped, mac + key_id.bytes, purpose=PURPOSE)

@@ -6,11 +6,11 @@ FROM magnet.data_keys WHERE subject_mac = ANY(%(macs)s)
 SELECT subject_mac, key_id, wrapped_key, destroyed_at IS NOT NULL
 FROM magnet.data_keys WHERE key_id = ANY(%(ids)s)
 
--- name: make_or_find  -- whoever comes first has made a subject's key; what was made meanwhile is not found, and looked for again. Given in the order of subject_mac, so that two don't block each other
+-- name: make_or_find  -- whoever comes first has made a subject's key; what was made meanwhile is not found, and looked for again. `new` in the order of subject_mac, so that two don't block each other
 WITH made AS (
     INSERT INTO magnet.data_keys (subject_mac, key_id, wrapped_key)
     SELECT new.subject_mac, new.key_id, new.wrapped_key
-    FROM unnest(%(macs)s::bytea[], %(ids)s::uuid[], %(wrapped)s::bytea[]) AS new (subject_mac, key_id, wrapped_key)
+    FROM unnest(%(new)s::bytea[], %(ids)s::uuid[], %(wrapped)s::bytea[]) AS new (subject_mac, key_id, wrapped_key)
     ON CONFLICT DO NOTHING
     RETURNING subject_mac, key_id, wrapped_key
 )

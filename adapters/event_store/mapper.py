@@ -92,13 +92,11 @@ class EventMapper(Mapper[UUID]):
         stream, version = fields.pop("originator_id"), fields.pop("originator_version")
         if topic in self._versioned:
             fields["class_version"] = cls.class_version
-        state = orjson.dumps(fields)
         if topic in self._personal:
             if self._keys is None:
                 raise KeyNotLoaded
-            plain, bound = orjson.loads(state), aad(stream, version, topic)
-            state = orjson.dumps(protect(cls, plain, keys=self._keys, stream_id=stream, aad=bound))
-        return StoredEvent(originator_id=stream, originator_version=version, topic=topic, state=state)
+            fields = protect(cls, fields, keys=self._keys, stream_id=stream, aad=aad(stream, version, topic))
+        return StoredEvent(originator_id=stream, originator_version=version, topic=topic, state=orjson.dumps(fields))
 
     def topics_besides(self, classes: tuple[type[Any], ...]) -> frozenset[str]:
         """Return the topics of all events that are of none of these classes."""

@@ -1,19 +1,21 @@
 """Data keys: what persons said can be erased by subject, and by nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.event_store.data_keys import CHANNEL, ERASED, DataKeys, KeyNotLoaded, SubjectErased, aad
+from adapters.event_store.data_keys import CHANNEL, ERASED, DataKeys, KeyNotLoaded, Row, SubjectErased, aad, rows_of
 from adapters.event_store.personal import keys_in, period_of, protect, reveal, subject_of
 from adapters.keyring import Keyring, SealBroken
 from domain.errors import Unavailable
 from domain.run import Run
+from tests.support.postgres import Database
 
 KEY = bytes(32)
 STREAM = uuid4()
@@ -208,6 +210,39 @@ async def test_a_key_in_use_is_looked_up_again_before_it_is_too_old(keys: DataKe
         assert keys.unseal(sealed, WHERE) == "text"
         await keys.ensure([who])
         assert keys.unseal(keys.seal(who, "more", WHERE), WHERE) == "more"
+
+
+async def test_keys_that_many_want_at_once_are_asked_for_together_and_known_ones_are_not_made_again(
+    keys: DataKeys, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    async def noting(connection: AsyncConnection[Any], query: str, values: Mapping[str, Any]) -> list[Row]:
+        asked.append((query, len(values["macs"]), len(values.get("new", ()))))
+        return await rows_of(connection, query, values)
+
+    monkeypatch.setattr("adapters.event_store.data_keys.rows_of", noting)
+    first, *others = subjects = [subject() for _ in range(4)]
+    await keys.ensure([first])
+    clock.now += 31
+    await asyncio.gather(*(keys.ensure([who]) for who in subjects))
+    clock.now += 31
+    await asyncio.gather(*(keys.ensure([who]) for who in subjects))
+    assert asked == [("make_or_find", 1, 1), ("make_or_find", 4, 3), ("of_subjects", 4, 0)]
+    assert len({keys.seal(who, "", WHERE)["key"] for who in [first, *others]}) == 4
+
+
+async def test_a_key_that_is_known_and_not_there_any_more_is_made_anew(
+    database: Database, keys: DataKeys, clock: Clock
+) -> None:
+    who = subject()
+    await keys.ensure([who])
+    gone = keys.seal(who, "", WHERE)["key"]
+    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
+        owner.execute("DELETE FROM magnet.data_keys WHERE key_id = %s", [gone])
+    clock.now += 31
+    await keys.ensure([who])
+    assert keys.seal(who, "", WHERE)["key"] != gone
 
 
 async def test_a_key_destroyed_while_it_is_looked_up_is_not_kept(pool: AsyncConnectionPool, keys: DataKeys) -> None:
