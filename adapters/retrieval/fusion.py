@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from domain.retrieval import Mode, Search, weighed
@@ -14,14 +15,16 @@ FIRST_RANKS = 60
 class Candidate:
     """A passage that was found: cosine similarity (-1..1) and rank by words (0 and up), None where not found so.
 
-    `factors` are those of its source and of its age, None where nothing weighs. What one query found has each passage
-    once. (There are hundreds for a search: neither they nor their scores are hashed, compared or frozen.)
+    `factors` are those of its source and of its age, None where nothing weighs. `told` is what is to be told of the passage,
+    where that is known already. What one query found has each passage once. (There are hundreds for a search: neither they
+    nor their scores are hashed, compared or frozen.)
     """
 
     id: UUID
     vector: float | None
     lexical: float | None
     factors: tuple[float, float] | None = None
+    told: Sequence[Any] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +120,7 @@ def _better(one: Candidate, other: Candidate) -> Candidate:
         vector=_higher(one.vector, other.vector),
         lexical=_higher(one.lexical, other.lexical),
         factors=one.factors,
+        told=one.told or other.told,
     )
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg import sql as statements
 
 from adapters.postgres.arrays import uuids
 from adapters.retrieval.fusion import Scored
@@ -20,6 +22,12 @@ Each takes some microseconds. The same texts stand next to each other in an orde
 """
 
 
+PASSAGES, AROUND = (
+    statements.SQL(SQL[name]).format(told=statements.SQL(SQL["told"])).as_bytes(None)
+    for name in ("passages", "passages_around")
+)
+
+
 async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) -> list[Passage]:
     """Return the first passages of an order, each text once, or with their neighbours by document."""
     if not found:
@@ -31,22 +39,29 @@ async def fetched(rows: Rows, found: Sequence[Scored], limit: int, window: int) 
 
 
 async def _distinct(rows: Rows, found: Sequence[Scored], limit: int) -> list[Passage]:
-    """Return the first passages of an order, each text once."""
+    """Return the first passages of an order, each text once, with where it stands besides."""
+    told = [each.candidate.told for each in found]
+    if not all(told):
+        told = await rows.of(PASSAGES, {"ids": uuids([each.candidate.id for each in found])})
     scored = {each.candidate.id: each for each in found}
-    passages: list[Passage] = []
-    for *row, again in await rows.of(SQL["distinct_passages"], {"ids": uuids(list(scored)), "limit": limit}):
-        passage = _passage(row, scored[row[0]])
-        if again:
-            passages[-1] = replace(passages[-1], also_in=[*passages[-1].also_in, _twin(passage)])
-        else:
-            passages.append(passage)
-    return passages
+    return [
+        replace(first, also_in=[_twin(twin) for twin in twins]) if twins else first
+        for first, *twins in islice(_by_text(_passage(row, scored[row[0]]) for row in told if row), limit)
+    ]
+
+
+def _by_text(passages: Iterable[Passage]) -> Iterable[Sequence[Passage]]:
+    """Return the passages of each text, the first ones first."""
+    texts: dict[str, list[Passage]] = {}
+    for passage in passages:
+        texts.setdefault(passage.text, []).append(passage)
+    return texts.values()
 
 
 async def given(rows: Rows, ids: Sequence[UUID]) -> list[Passage]:
     """Return passages that no search found, in the order of their ids, each text once."""
-    asked = {"ids": uuids(ids), "limit": len(ids)}
-    return [_passage(row, None) for *row, again in await rows.of(SQL["distinct_passages"], asked) if not again]
+    told = await rows.of(PASSAGES, {"ids": uuids(ids)})
+    return [first for first, *_ in _by_text(_passage(row, None) for row in told)]
 
 
 def told_ids(passages: Sequence[Passage]) -> set[UUID]:
@@ -65,7 +80,7 @@ async def widened(rows: Rows, passages: Sequence[Passage], window: int) -> list[
 
 
 async def _around(rows: Rows, ids: Sequence[UUID], window: int) -> list[Any]:
-    return await rows.of(SQL["passages_around"], {"ids": uuids(ids), "window": window})
+    return await rows.of(AROUND, {"ids": uuids(ids), "window": window})
 
 
 def _by_document(passages: Iterable[Passage], hits: Sequence[Passage]) -> list[Passage]:

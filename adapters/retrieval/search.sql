@@ -153,6 +153,11 @@ FROM {vectors} v FULL JOIN {words} w ON w.id = v.id
 -- name: candidates_of_vectors
 SELECT {number}, v.id, v.distance, NULL::real, {factors} FROM {vectors} v
 
+-- name: nearest_told  -- with what is told of the first ones: where nothing but their distance counts, these are wanted
+SELECT {number}, v.id, v.distance, NULL::real, {factors}, t.*
+FROM (SELECT n.*, row_number() OVER (ORDER BY n.distance, n.id) AS number FROM {vectors} n) AS v
+LEFT JOIN LATERAL (SELECT {told} WHERE p.id = v.id AND v.number <= %(told)s::bigint) AS t ON true
+
 -- name: candidates_of_words
 SELECT {number}, w.id, NULL::float8, w.rank, {factors} FROM {words} w
 
@@ -162,7 +167,7 @@ FROM ({found}) AS g (number, id, distance, rank, factors) LEFT JOIN passages_v1.
 GROUP BY g.number, coalesce(p.parent, g.id)
 
 -- name: answering  -- the last row tells which indexes answered
-SELECT NULL, NULL, NULL, NULL, (SELECT indexes FROM shelf)
+SELECT NULL, NULL, NULL, NULL, (SELECT indexes FROM shelf){nulls}
 
 -- name: no_factors
 NULL::jsonb
@@ -186,20 +191,15 @@ FROM passages_v1.places pl JOIN passages_v1.shelves sh ON sh.id = pl.shelf WHERE
     FROM magnet.magnet_events e
     WHERE e.originator_id = pl.document AND e.topic = 'document.version_added'), 0)
 
--- name: distinct_passages  -- the first ones of an order, each text once, followed by where it stands besides
-WITH ranked AS (
-    SELECT p.id, u.number, min(u.number) OVER (PARTITION BY p.text COLLATE pg_catalog."C") AS first
-    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS u (id, number)
-    JOIN passages_v1.passages p ON p.id = u.id),
-chosen AS (SELECT DISTINCT r.first FROM ranked r ORDER BY r.first LIMIT %(limit)s)
-SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source, pl.fields ->> 'language', r.number <> r.first
-FROM ranked r
-JOIN chosen c ON c.first = r.first
-JOIN passages_v1.passages p ON p.id = r.id
+-- name: told  -- what is told of a passage
+p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading, d.metadata, d.source,
+    pl.fields ->> 'language' AS language
+FROM passages_v1.passages p
 JOIN passages_v1.places pl ON pl.id = p.place
 JOIN passages_v1.documents d ON d.id = pl.document
-ORDER BY r.first, r.number
+
+-- name: passages  -- in the order of their ids
+SELECT {told} JOIN unnest(%(ids)s::uuid[]) WITH ORDINALITY AS u (id, number) ON u.id = p.id ORDER BY u.number
 
 -- name: facets  -- how many of the documents of some passages have which value
 SELECT f.field, v.value, count(*)
@@ -237,15 +237,10 @@ CROSS JOIN (
 WHERE q.words IS NOT NULL
 
 -- name: passages_around  -- with their neighbours in the same version
-SELECT p.id, p.text, pl.document, pl.version, d.external_id, d.title, d.url, p.start_at, p.end_at, p.page, p.heading,
-    d.metadata, d.source, pl.fields ->> 'language'
-FROM (SELECT DISTINCT n.id FROM passages_v1.passages h
+SELECT {told} WHERE p.id IN (SELECT n.id FROM passages_v1.passages h
     JOIN passages_v1.passages n ON n.place = h.place AND n.parent IS NULL AND n.disabled IS NULL
         AND n.ordinal BETWEEN h.ordinal - %(window)s AND h.ordinal + %(window)s
-    WHERE h.id = ANY (%(ids)s)) AS found
-JOIN passages_v1.passages p ON p.id = found.id
-JOIN passages_v1.places pl ON pl.id = p.place
-JOIN passages_v1.documents d ON d.id = pl.document
+    WHERE h.id = ANY (%(ids)s))
 
 -- name: sample  -- passages of some documents, as few of each as there can be
 WITH shelf AS MATERIALIZED (

@@ -22,7 +22,7 @@ from adapters.retrieval.fusion import Candidate, by_weight, in_order, merged
 from adapters.retrieval.highlighting import highlighted
 from adapters.retrieval.narrowing import Narrowing, most
 from adapters.retrieval.nearest import LAST, Near, Nearest
-from adapters.retrieval.passages import fetched, told_ids, widened
+from adapters.retrieval.passages import NEXT, fetched, told_ids, widened
 from adapters.retrieval.rarity import Rarity
 from adapters.retrieval.rows import Rows
 from adapters.retrieval.sampling import sampled
@@ -298,6 +298,7 @@ class PostgresSearcher:
         condition = narrowing.of(area)
         asked: dict[str, Any] = {"vector": vectors is not None, "words": words, "queries": len(search.queries)}
         asked |= {"weighing": weighing(search), "parted": area.parted, "named": near is not None}
+        asked["told"] = len(search.queries) == 1 and weighing(search) is None
         query = ready_statement(
             area.space,
             **asked,
@@ -307,6 +308,7 @@ class PostgresSearcher:
         values: dict[str, Any] = {
             **narrowing.values(search, area),
             **weights(search),
+            "told": search.limit + NEXT,
             **(near.parameters if near else {}),
         }
         for number, lexemes in enumerate(area.lexemes):
@@ -320,9 +322,11 @@ class PostgresSearcher:
         if asked.query is None:
             return found, asked.area.indexes
         *rows, last = await self._rows.of(asked.query, asked.values)
-        for number, id, distance, rank, factors in rows:
+        for number, id, distance, rank, factors, *told in rows:
             vector = None if distance is None else 1 - distance
-            found[number].append(Candidate(id=id, vector=vector, lexical=rank, factors=factors and tuple(factors)))
+            weight = factors and tuple(factors)
+            known = told if told and told[0] is not None else None
+            found[number].append(Candidate(id=id, vector=vector, lexical=rank, factors=weight, told=known))
         return found, last[4] or {}
 
     async def _plan(self, asked: Question) -> Mapping[str, Any]:

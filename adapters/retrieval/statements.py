@@ -21,6 +21,9 @@ FEWER = (20, 50, MOST)
 """How many nearest vectors are asked for where nothing else has a say in which are the best."""
 
 
+TOLD = 14
+"""Columns of what is told of a passage."""
+
 PARAMETERS = ("vector", "near", "every_word", "several_words", "some_words", "all_words")
 """What each query has, besides the parts of its rank."""
 
@@ -47,12 +50,14 @@ def statement(
     weighing: Weighing | None = None,
     parted: bool = False,
     named: bool = False,
+    told: bool = False,
     most: int = MOST,
 ) -> statements.Composed:
     """Return the statement for a space and so many queries; with a condition, only places that satisfy it are found.
 
-    `parted`: some passages are given as parts of others. `named`: another store names the nearest ones (near_N). Its rows are the number of the query, a passage, its distance, its rank and what it weighs; the last one has the
-    indexes.
+    `parted`: some passages are given as parts of others. `named`: another store names the nearest ones (near_N). Its rows
+    are the number of the query, a passage, its distance, its rank and what it weighs; with `told` also what is told of the
+    first ones of what vectors alone find. The last one has the indexes.
     """
     once: list[LiteralString] = [SQL["shelf"]]
     each: list[LiteralString] = []
@@ -63,6 +68,7 @@ def statement(
     if words:
         each.append(SQL["words" if condition is None else "words_where"])
     last = "candidates" if vector and words else "candidates_of_vectors" if vector else "candidates_of_words"
+    told = told and last == "candidates_of_vectors" and not parted
     shared = {
         **(tables(space, SCHEMA) if space else {}),
         "condition": condition or statements.SQL(SQL["everything"]),
@@ -74,10 +80,14 @@ def statement(
     for names in numbered:
         inner = {name: statements.SQL(SQL[name]).format(**names) for name in ("likely", "sought")}
         parts += [statements.SQL(part).format(**names, **inner) for part in each]
-    found: list[statements.Composable] = [statements.SQL(SQL[last]).format(**names) for names in numbered]
+    query = SQL["nearest_told" if told else last]
+    found: list[statements.Composable] = [
+        statements.SQL(query).format(**names, told=statements.SQL(SQL["told"])) for names in numbered
+    ]
     if parted:
         found = [statements.SQL(SQL["given"]).format(found=each) for each in found]
-    found.append(statements.SQL(SQL["answering"]))
+    nulls = statements.SQL(", NULL" * TOLD if told else "")
+    found.append(statements.SQL(SQL["answering"]).format(nulls=nulls))
     whole, rows = statements.SQL(", ").join(parts), statements.SQL(" UNION ALL ").join(found)
     return statements.Composed([statements.SQL("WITH "), whole, statements.SQL(" "), rows])
 
@@ -113,6 +123,7 @@ def ready_statement(
     weighing: Weighing | None,
     parted: bool,
     named: bool,
+    told: bool,
     most: int,
 ) -> bytes:
     """Return a statement in the form in which it is sent; a condition's text names its values and has none of them."""
@@ -125,5 +136,6 @@ def ready_statement(
         weighing=weighing,
         parted=parted,
         named=named,
+        told=told,
         most=most,
     ).as_bytes(None)
