@@ -94,6 +94,12 @@ APART = frozenset(
 )
 """Blocks with an empty line before and after them."""
 
+BREAKS = {tag: 2 if tag in APART else 1 for tag in BLOCKS}
+"""Lines that end before and after a block."""
+
+SHAPED = BLOCKS | {"br", "td", "th"}
+"""Elements that do more than hold text: most of a page's others need not be asked what they begin and end."""
+
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 DEEPEST = 1500
 """Levels of a page; libxml2 leaves out, without a word, what is nested deeper than 2,048."""
@@ -159,9 +165,10 @@ def _is_silent(element: Any) -> bool:
         return True
     if element.tag in WHOLE or not element.keys():
         return False
-    return element.get("hidden", "until-found").lower() != "until-found" or bool(
-        HIDDEN.search(element.get("style", ""))
-    )
+    if element.get("hidden", "until-found").lower() != "until-found":
+        return True
+    style = element.get("style")
+    return style is not None and HIDDEN.search(style) is not None
 
 
 class Page:
@@ -207,22 +214,24 @@ class Page:
                 around.append(_is_silent(element))
                 silent += around[-1]
                 if not silent:
-                    self._begin(tag)
-                    if tag in HEADINGS:
-                        begun[element] = len(self._parts)
-                    self._say(element.text)
+                    if tag in SHAPED:
+                        self._begin(tag)
+                        if tag in HEADINGS:
+                            begun[element] = len(self._parts)
+                    if said := element.text:
+                        self._say(said)
                 continue
-            if not silent:
+            if not silent and tag in SHAPED:
                 if tag in HEADINGS and element in begun:
                     self._head(HEADINGS[tag], begun.pop(element))
                 self._end(tag)
             silent -= around.pop()
-            if not silent:
-                self._say(element.tail)
+            if not silent and (said := element.tail):
+                self._say(said)
 
     def _begin(self, tag: str) -> None:
-        if tag in BLOCKS:
-            self._break(2 if tag in APART else 1)
+        if tag in BREAKS:
+            self._break(BREAKS[tag])
         if tag == "br":
             self._break(1)
         elif tag == "li":
@@ -253,8 +262,8 @@ class Page:
             self._row, self._cells = self._around.pop()
         if tag == "pre":
             self._verbatim -= 1
-        if tag in BLOCKS:
-            self._break(2 if tag in APART else 1)
+        if tag in BREAKS:
+            self._break(BREAKS[tag])
 
     def _head(self, level: int, part: int) -> None:
         said = "".join(self._parts[part:])
@@ -262,9 +271,7 @@ class Page:
             start = self._length - len(said.lstrip())
             self.headings.append(Heading(at=start, level=level, text=text[:LONGEST_HEADING]))
 
-    def _say(self, text: str | None) -> None:
-        if not text:
-            return
+    def _say(self, text: str) -> None:
         if self._verbatim:
             self._put(text)
             return
@@ -278,7 +285,10 @@ class Page:
 
     def _break(self, lines: int) -> None:
         if self._parts:
-            self._breaks = max(self._breaks, min(lines, 1) if self._cells else lines)
+            if self._cells:
+                lines = 1
+            if lines > self._breaks:
+                self._breaks = lines
         self._blank = False
 
     def _put(self, said: str) -> None:
