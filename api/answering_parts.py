@@ -19,6 +19,7 @@ from commands.retrieval.answering import Answerer
 from commands.retrieval.expanding import Expanding
 from commands.retrieval.grounding import GroundingChecks
 from commands.retrieval.post_processing import PostProcessing
+from commands.retrieval.recent_searches import RecentSearches
 from commands.retrieval.reranking import Reranking
 from commands.retrieval.retrieval import Searcher
 from commands.retrieval.searching import ToolSearches
@@ -33,11 +34,12 @@ def answerer_of(
     prompts: PromptRuns,
     embeddings: EmbeddingModels,
     languages: LanguageDetector,
+    recent: RecentSearches,
 ) -> Answerer:
     """Return who answers questions, and searches on the way."""
     reranking = Reranking(things=things, models=rerankers, chat=chat)
     expanding = Expanding(things=things, chat=chat, prompts=prompts)
-    searches = ToolSearches(things=things, searcher=searcher, expanding=expanding, reranking=reranking)
+    searches = ToolSearches(things=things, searcher=searcher, expanding=expanding, reranking=reranking, recent=recent)
     return Answerer(
         things=things,
         searches=searches,

@@ -101,6 +101,7 @@ from commands.replays.replay_scoring import Similarities
 from commands.replays.replaying import Replays
 from commands.replays.scorers import Scoring
 from commands.retrieval.answer_run import AnswerRuns
+from commands.retrieval.recent_searches import RecentSearches
 from commands.runs.execution import Execution
 from commands.runs.runs import EarlierAnswers, InterruptRun, Runs
 from domain import AGGREGATES
@@ -197,6 +198,7 @@ async def open_container(
         execution = Execution(runs=runs, earlier=earlier)
         prompt_runs = PromptRuns(models=chat_models, things=store, renderer=renderer, execution=execution)
         searcher = PostgresSearcher(searching, embedding_models, vector_store)
+        recent = RecentSearches()
         answerer = answerer_of(
             things=store,
             searcher=searcher,
@@ -205,6 +207,7 @@ async def open_container(
             prompts=prompt_runs,
             embeddings=embedding_models,
             languages=languages,
+            recent=recent,
         )
         answer_runs = AnswerRuns(things=store, answerer=answerer, execution=execution)
         tools = Tools(things=store, servers=servers)
@@ -255,6 +258,7 @@ async def open_container(
                 given=documents, sources=source_trials, log=log, keys=keys, run_texts_days=settings.run_texts_days,
                 turns=turns, claims=leases, standing=standing, channels=channels, chat=chat_models, prompts=prompt_runs,
                 entries=entries, items=items, files=private_sources, indexed=vector_store is None,
+                recent=recent,
             )  # fmt: skip
             await jobs.open(works)
             stack.push_async_callback(jobs.close)

@@ -43,6 +43,7 @@ from commands.pipelines.pipeline_items import PipelineItems
 from commands.pipelines.pipeline_work import RunPipelines
 from commands.ports import Things
 from commands.prompt_run import PromptRuns
+from commands.retrieval.recent_searches import RecentSearches
 from commands.runs.retention import EndRunTexts
 from commands.runs.runs import Runs
 from commands.subject import RemoveAnswers
@@ -72,6 +73,7 @@ def works_of(
     items: PipelineItems,
     files: PrivateSources,
     indexed: bool,
+    recent: RecentSearches,
 ) -> list[Work]:
     """Return how each kind of job is carried out; `indexed`: PostgreSQL itself searches vectors."""
     documents = PostgresSourceDocuments(pool)
@@ -93,6 +95,7 @@ def works_of(
                 transformations=PostgresTransformations(pool),
             ),
             embedder=Embedder(models=models, vectors=PostgresVectors(pool), runs=runs),
+            recent=recent,
         ),
         FillIndexes(
             bus=bus,

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from commands.bus import Bus, Done
@@ -16,12 +16,19 @@ from commands.knowledge.revising import revise
 from commands.knowledge.tokenizing import Cutter
 from commands.knowledge.transforming import Transformer
 from commands.ports import SYSTEM, Context, Things, Unit
+from commands.retrieval.recent_searches import RecentSearches
 from domain.document import Blame, Document
 from domain.errors import DomainError
 from domain.knowledge_source import KnowledgeSource
 
 MOST_BYTES = 8_000_000
 """Bytes of contents that are worked on together; a larger document goes alone."""
+
+MOST, GROUPS = 256, 3
+"""Documents that are worked on together, and how many times as many at once."""
+
+FEW, FEW_GROUPS = 32, 1
+"""The same while people search: a search waits for each piece of work that this process has begun before."""
 
 INDEXER = Context(actor=SYSTEM, channel="worker")
 
@@ -89,9 +96,18 @@ class IndexDocuments:
     cutter: Cutter
     transformer: Transformer
     embedder: Embedder
+    recent: RecentSearches = field(default_factory=RecentSearches)
     kind: str = INDEX_DOCUMENT
-    most: int = 256
-    groups: int = 3
+
+    @property
+    def most(self) -> int:
+        """How many documents are worked on together."""
+        return FEW if self.recent else MOST
+
+    @property
+    def groups(self) -> int:
+        """How many times as many are worked on at once."""
+        return FEW_GROUPS if self.recent else GROUPS
 
     async def carry_out(self, jobs: Sequence[Job]) -> Mapping[UUID, Outcome]:
         """Index documents, some at a time; what is done is noted before the next are begun."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from commands.choosing import Chosen, choose
 from commands.models.model_calls import ModelCallFailed
 from commands.ports import Things
 from commands.retrieval.expanding import Expanding
+from commands.retrieval.recent_searches import RecentSearches
 from commands.retrieval.reranking import Reranking
 from commands.retrieval.retrieval import Searcher, search_of
 from commands.runs.runs import Recording
@@ -59,6 +60,7 @@ class ToolSearches:
     searcher: Searcher
     expanding: Expanding
     reranking: Reranking
+    recent: RecentSearches = field(default_factory=RecentSearches)
 
     async def by_tool(
         self,
@@ -82,6 +84,7 @@ class ToolSearches:
         self, recording: Recording, chosen: Chosen, asked: Search, *, subject: str, parent: int | None = None
     ) -> Found:
         """Search as a chosen retrieval tool asks for it, as a step of a run."""
+        self.recent.note()
         with recording.step("search", chosen.name, parent) as step:
             step.input = {"query": asked.query, "filter": asked.filter}
             found = await self._found(recording, chosen.definition, asked, subject, step.number)

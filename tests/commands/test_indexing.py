@@ -8,11 +8,16 @@ import pytest
 
 from adapters.postgres.passages import upkeep
 from adapters.projection_runner import upkeep as tending
+from commands.jobs import Job
 from commands.knowledge import index_building
 from commands.knowledge.document import INDEX_DOCUMENT
+from commands.knowledge.indexing import FEW, MOST
 from commands.knowledge.knowledge_source import FILL_INDEX, SwitchIndex
 from commands.knowledge.reading import ReaderDown, Scanned
+from commands.retrieval import recent_searches
+from commands.retrieval.answer_run import Choice, SearchByTool
 from domain.knowledge_source import KnowledgeSource
+from domain.retrieval_tool import RetrievalTool
 from tests.support.indexing import ASKED, GIVEN, Indexing, embedded, installed
 from tests.support.model_server import server_error
 from tests.support.postgres import Database
@@ -47,6 +52,46 @@ async def test_chunks_of_many_documents_share_a_request(indexing: Indexing):
     await indexing.settled()
     assert len(embedded(indexing.server)) == 300
     assert len([each for each in indexing.server.requests if each.path.endswith("/embeddings")]) <= 6
+
+
+async def test_while_people_search_documents_are_worked_on_in_small_parts(
+    indexing: Indexing, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recent_searches, "RECENT", 3600.0)
+    jobs, sizes = indexing.container.jobs, []
+    take = jobs.take
+
+    async def noted(kind: str, limit: int) -> list[Job]:
+        if kind == INDEX_DOCUMENT:
+            sizes.append(limit)
+        return await take(kind, limit)
+
+    monkeypatch.setattr(jobs, "take", noted)
+    await indexing.models()
+    tool = await indexing.make(RetrievalTool, "find", sources=["handbook"])
+    await indexing.add({"a": "alone"})
+    await indexing.settled()
+    assert set(sizes) == {MOST}
+    sizes.clear()
+    asked = SearchByTool(tool=Choice(kind=RetrievalTool, id=tool), query="alone")
+    await indexing.container.answer_runs.search(asked, ASKED)
+    await indexing.add({f"{number}": f"text {number}" for number in range(FEW + 1)})
+    await indexing.settled()
+    assert set(sizes) == {FEW}
+    assert len(await indexing.found("text", limit=100)) == FEW + 2
+
+
+async def test_words_that_stand_on_another_shelf_are_not_made_again(indexing: Indexing):
+    await indexing.models()
+    await indexing.add({"a": "the first text", "b": "the second text"})
+    await indexing.settled()
+    indexing.rows("UPDATE passages_v1.passages SET words = 'mark' WHERE text = 'the first text' RETURNING id")
+    await indexing.models("better")
+    await indexing.settled()
+    assert indexing.rows(
+        "SELECT p.text, p.words::text FROM passages_v1.passages p JOIN passages_v1.shelves s ON s.id = p.shelf"
+        " WHERE s.index = 3 ORDER BY p.text"
+    ) == [("the first text", "'mark'"), ("the second text", "'second':2 'text':3 'the':1")]
 
 
 async def test_the_same_text_is_read_cut_and_embedded_once(indexing: Indexing):

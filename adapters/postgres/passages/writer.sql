@@ -113,8 +113,12 @@ WHERE s.id = d.shelf
 WITH bounded AS MATERIALIZED (SELECT set_config('gin_pending_list_limit', '1MB', true))
 INSERT INTO passages (id, place, shelf, ordinal, start_at, end_at, page, heading, text, words, searched, parent)
 SELECT i.id, pl.id, pl.shelf, c.ordinal, c.start_at, c.end_at, c.page, c.heading, c.text,
-    CASE WHEN c.searched = '' THEN ''::tsvector ELSE magnet.words(pl.config,
-        concat_ws(' ', pl.title, c.heading, left(coalesce(c.searched, c.text), 100000))) END,
+    CASE WHEN c.searched = '' THEN ''::tsvector ELSE coalesce(
+        -- Of the same words, on another shelf: an index that is built anew for another model makes none.
+        (SELECT p.words FROM places o JOIN passages p ON p.place = o.id AND p.ordinal = c.ordinal
+            WHERE o.document = pl.document AND o.shelf <> pl.shelf AND o.chunking = pl.chunking
+                AND o.config = pl.config AND o.title = pl.title AND p.disabled IS NULL LIMIT 1),
+        magnet.words(pl.config, concat_ws(' ', pl.title, c.heading, left(coalesce(c.searched, c.text), 100000)))) END,
     c.searched, CASE WHEN c.parent IS NOT NULL THEN (%(ids)s::uuid[])[i.number - c.ordinal + c.parent] END
 FROM bounded CROSS JOIN unnest(%(ids)s, %(places)s, %(ordinals)s) WITH ORDINALITY AS i (id, place, ordinal, number)
 JOIN places pl ON pl.id = i.place
