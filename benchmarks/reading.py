@@ -1,4 +1,4 @@
-"""Documents read and cut, in the process that reads, beside the parser and the tokenizer alone; on one core."""
+"""Documents read and cut, in the process that reads, beside the parser and the tokenizer alone; time of a processor."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import llama_index
+import psutil
 import tiktoken
 from lxml import etree
 
@@ -42,9 +43,11 @@ def reading(_: Databases, scale: Scale) -> Iterator[Row]:
     ranks = {b64decode(token): int(rank) for token, rank in map(bytes.split, vocabulary.splitlines())}
     encoding = tiktoken.Encoding(CL100K, pat_str=CL100K_PATTERN, mergeable_ranks=ranks, special_tokens={})
 
-    def alone() -> None:
+    def alone() -> float:
+        began = processor()
         for page in pages:
             encoding.encode_ordinary(etree.tostring(etree.HTML(page), encoding="unicode", method="text"))
+        return processor() - began
 
     exact = rate(pages, lambda: asyncio.run(read_and_cut(pages, "text/html", tokenizer)))
     parts = rate(pages, alone)
@@ -58,27 +61,31 @@ def reading(_: Databases, scale: Scale) -> Iterator[Row]:
     yield Row(what="text cut, tokens estimated, one core", ours=ours, unit="MB/s", floor=5)
 
 
-def rate(contents: Sequence[bytes], work: Callable[[], float | None]) -> Callable[[], float]:
-    """Return what tells megabytes a second; work that tells how long it took itself is believed."""
+def rate(contents: Sequence[bytes], work: Callable[[], float]) -> Callable[[], float]:
+    """Return what tells megabytes for each second that work says it took."""
     size = sum(map(len, contents)) / MEGABYTE
+    return lambda: size / work()
 
-    def measured() -> float:
-        began = time.perf_counter()
-        taken = work()
-        return size / (taken or time.perf_counter() - began)
 
-    return measured
+def processor() -> float:
+    """Return the seconds of a processor that this process and those it started have taken.
+
+    A reading process gives way to all others: where these have something to do, the clock tells how much of a
+    processor they left it, not how long it takes.
+    """
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return time.process_time() + sum(each.user + each.system for each in times)
 
 
 async def read_and_cut(contents: Sequence[bytes], media_type: str, tokenizer: Tokenizer | None) -> float:
-    """Return the seconds that one reading process takes for them, after its start."""
+    """Return the seconds of a processor that reading takes, here and in the process that reads, after its start."""
     reader = Reader(processes=1)
     try:
         await one(reader, contents[0], media_type, tokenizer)
-        began = time.perf_counter()
+        began = processor()
         for content in contents:
             await one(reader, content, media_type, tokenizer)
-        return time.perf_counter() - began
+        return processor() - began
     finally:
         await reader.close()
 
