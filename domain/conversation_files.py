@@ -70,6 +70,8 @@ def file_id(message: str, number: int) -> str:
 def files_until(conversation: "Conversation", turn: str) -> list[dict[str, Any]]:
     """Return the files of a turn's message and all before it, in their order."""
     until = conversation.turn(turn)["number"]
+    if not conversation.files:
+        return []
     messages = [each["message_id"] for each in conversation.turns.values() if each["number"] <= until]
     return [file for message in dict.fromkeys(messages) for file in conversation.files.get(message, ())]
 
