@@ -33,7 +33,7 @@ MAJOR = 18
 OWNER = "postgres"
 DATABASE = "magnet"
 PORT = 5432
-BUFFERS = (16, 128 * 2**20, 2 * 2**30)
+BUFFERS = (8, 128 * 2**20, 4 * 2**30)
 """PostgreSQL's own memory for what it reads: one of so many parts of the memory here, within bounds in bytes.
 
 A walk through a large index of vectors looks at thousands of pages: what it has to fetch from the system's cache each time

@@ -320,4 +320,4 @@ def test_leaving_without_having_started_stops_what_a_killed_process_left(home: P
 def test_it_keeps_a_share_of_the_memory_for_what_it_reads(empty_home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "memory_here", lambda: 4 * 2**30)
     with EmbeddedPostgres(empty_home) as postgres, psycopg.connect(postgres.dsn()) as connection:
-        assert connection.execute("SHOW shared_buffers").fetchone() == ("256MB",)
+        assert connection.execute("SHOW shared_buffers").fetchone() == ("512MB",)
