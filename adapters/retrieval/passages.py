@@ -1,7 +1,6 @@
 """The texts of what was found, with their neighbours where a window is asked for."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -45,23 +44,23 @@ async def _distinct(rows: Rows, found: Sequence[Scored], limit: int) -> list[Pas
         told = await rows.of(PASSAGES, {"ids": uuids([each.candidate.id for each in found])})
     scored = {each.candidate.id: each for each in found}
     return [
-        replace(first, also_in=[_twin(twin) for twin in twins]) if twins else first
-        for first, *twins in islice(_by_text(_passage(row, scored[row[0]]) for row in told if row), limit)
+        _passage(first, scored[first[0]], [_twin(_passage(row, scored[row[0]])) for row in twins])
+        for first, *twins in islice(_by_text(row for row in told if row), limit)
     ]
 
 
-def _by_text(passages: Iterable[Passage]) -> Iterable[Sequence[Passage]]:
-    """Return the passages of each text, the first ones first."""
-    texts: dict[str, list[Passage]] = {}
-    for passage in passages:
-        texts.setdefault(passage.text, []).append(passage)
+def _by_text(told: Iterable[Sequence[Any]]) -> Iterable[Sequence[Sequence[Any]]]:
+    """Return what is told of the passages of each text, the first ones first."""
+    texts: dict[str, list[Sequence[Any]]] = {}
+    for row in told:
+        texts.setdefault(row[1], []).append(row)
     return texts.values()
 
 
 async def given(rows: Rows, ids: Sequence[UUID]) -> list[Passage]:
     """Return passages that no search found, in the order of their ids, each text once."""
     told = await rows.of(PASSAGES, {"ids": uuids(ids)})
-    return [first for first, *_ in _by_text(_passage(row, None) for row in told)]
+    return [_passage(first, None) for first, *_ in _by_text(told)]
 
 
 def told_ids(passages: Sequence[Passage]) -> set[UUID]:
@@ -105,7 +104,7 @@ def _twin(passage: Passage) -> Twin:
     )
 
 
-def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
+def _passage(row: Sequence[Any], scored: Scored | None, twins: Sequence[Twin] = ()) -> Passage:
     candidate = scored.candidate if scored else None
     weighty = scored is not None and scored.fused is not None
     return Passage(
@@ -131,5 +130,6 @@ def _passage(row: Sequence[Any], scored: Scored | None) -> Passage:
         metadata=orjson.loads(row[11]),
         source_id=row[12],
         language=row[13],
+        also_in=twins,
         factors=dict(zip(("source", "age"), candidate.factors, strict=True)) if candidate and candidate.factors else {},
     )
