@@ -149,7 +149,8 @@ async def test_slack_is_believed_by_its_signature_alone(team: Team):
     asks = orjson.dumps({"type": "url_verification", "challenge": "3eZbrw1aB10FEMAGAZd4FyFQ"})
     answer = await slack.tell("events", asks, "application/json")
     assert (answer.status_code, answer.json()) == (200, {"challenge": "3eZbrw1aB10FEMAGAZd4FyFQ"})
-    for wrong in ({"at": time.time() - 301}, {"at": time.time() + 301}, {"secret": "other"}):
+    # Well beyond the five minutes: what comes is nearer by then, on a machine that does much else.
+    for wrong in ({"at": time.time() - 301}, {"at": time.time() + 360}, {"secret": "other"}):
         for path in ("events", "interactions"):
             answer = await slack.tell(path, asks, "application/json", **wrong)
             assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
