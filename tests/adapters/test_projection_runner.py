@@ -143,6 +143,7 @@ async def test_another_runner_takes_over_when_the_owners_session_is_lost(side: R
         async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
             await owner.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7331"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
         await changes_of(side, "later")
         await side.caught_up()
@@ -158,7 +159,10 @@ async def test_a_notification_that_never_came_is_made_up_for(side: ReadSide, dat
         await changes_of(side, "first")
         await side.caught_up()
         async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
-            await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+            )
             await changes_of(side, "second")
         await side.caught_up()
         assert await side.view.get(a_prompt("second").id) is not None
