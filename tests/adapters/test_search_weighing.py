@@ -207,19 +207,11 @@ async def test_the_same_text_is_given_once_with_where_it_stands_besides(known: K
     assert {first.external_id, *(twin.external_id for twin in first.also_in)} == {"new", "copy", "secret"}
 
 
-async def test_what_stands_twice_takes_no_place_of_others(known: Knowledge):
-    for number in range(4):
-        await known.source(f"copy-{number}", space=SPACE)
-        await known.add(f"copy-{number}", "again", "lunch is served at noon")
-    found = await known.search("lunch served noon", groups=frozenset(), limit=3)
-    assert len({passage.text for passage in found.passages}) == 3
-    assert max(len(passage.also_in) for passage in found.passages) == 5
-
-
-async def test_others_are_found_behind_a_text_that_stands_in_many_places(
-    known: Knowledge, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("looked_at", [passages.NEXT, 1])
+async def test_what_stands_twice_takes_no_place_of_others(
+    known: Knowledge, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ):
-    monkeypatch.setattr(passages, "NEXT", 1)
+    monkeypatch.setattr(passages, "NEXT", looked_at)
     for number in range(4):
         await known.source(f"copy-{number}", space=SPACE)
         await known.add(f"copy-{number}", "again", "lunch is served at noon")
