@@ -71,6 +71,7 @@ from api.queries import syncs as sync_queries
 from api.queries import tool_servers as tool_server_queries
 from api.queries import web_chats as web_chat_queries
 from api.queries import webhooks as webhook_queries
+from api.queries.api_keys import ApiKeyQueries
 from api.routing import Directly, IndexedRoutes
 from api.web_chat import serving as web_chat
 from commands.conversations.conversation_tokens import HELD, Claims
@@ -131,8 +132,11 @@ def operations() -> Sequence[Operation]:
     ]
     for kind, collection in COLLECTIONS:
         keys, own = kind is ApiKey, OWN_PERMISSIONS.get(kind)
+        queries = ApiKeyQueries if keys else configuration_queries.ConfigurationQueries
         found += configuration_commands.operations(kind, collection, keys=keys, permission=own or "configuration:write")
-        found += configuration_queries.operations(kind, collection, permission=own or "configuration:read")
+        found += configuration_queries.operations(
+            kind, collection, permission=own or "configuration:read", queries=queries
+        )
     return [
         *found,
         *provider_commands.OPERATIONS,

@@ -74,7 +74,7 @@ def list_keys(
             show_json({"items": found})
             return
         table(
-            ("name", "roles", "groups", "requests a minute", "expires", "made"),
+            ("name", "roles", "groups", "requests a minute", "expires", "last used", "made"),
             [
                 (
                     key["name"],
@@ -82,6 +82,7 @@ def list_keys(
                     ", ".join(key["groups"]),
                     key["requests_per_minute"],
                     key["expires_at"],
+                    key["last_used_at"],
                     key["created_at"],
                 )
                 for key in found

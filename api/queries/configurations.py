@@ -1,8 +1,8 @@
 """Queries on configuration things over HTTP: the same routes for every kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from starlette.responses import Response
@@ -57,6 +57,9 @@ USAGE = ("kind", "name", "path", "id")
 class ConfigurationQueries:
     """The handlers of one kind."""
 
+    BESIDE: ClassVar[Mapping[str, Any]] = {}
+    """Schemas of what `shown` adds to documents."""
+
     def __init__(self, kind: type[Configuration]) -> None:
         self._kind = kind
 
@@ -75,7 +78,8 @@ class ConfigurationQueries:
         position = await call.wait_for_read_model(READ_MODEL)
         page = await call.container.view.page(query)
         following = "null" if page.next_cursor is None else f'"{page.next_cursor}"'
-        body = f'{{"items":[{",".join(page.items)}],"next_cursor":{following}}}'
+        items = await self.shown(call, page.items)
+        body = f'{{"items":[{",".join(items)}],"next_cursor":{following}}}'
         return json_response(body.encode(), headers={"Magnet-Position": str(position)})
 
     async def get(self, call: Call) -> Response:
@@ -85,11 +89,16 @@ class ConfigurationQueries:
             row = await call.container.view.get(self._id(call))
             if row is None or row.kind != self._kind.TOPIC:
                 raise self._absent()
+            [document] = await self.shown(call, [row.document])
             return json_response(
-                row.document.encode(),
+                document.encode(),
                 headers={"ETag": f'"{row.version}"', "Magnet-Position": str(max(position, row.position))},
             )
         return await self._get_other(call)
+
+    async def shown(self, call: Call, documents: Sequence[str]) -> Sequence[str]:
+        """Return documents as they stand in the read model with what a kind shows of the present beside."""
+        return documents
 
     async def _get_other(self, call: Call) -> Response:
         asked = [name for name in ("version", "label", "as_of") if name in call.query]
@@ -169,12 +178,19 @@ class ConfigurationQueries:
         return NotFound(f"There is no such {self._kind.TOPIC.replace('_', ' ')}.")
 
 
-def operations(kind: type[Configuration], collection: str, *, permission: str) -> Sequence[Operation]:
+def operations(
+    kind: type[Configuration],
+    collection: str,
+    *,
+    permission: str,
+    queries: type[ConfigurationQueries] = ConfigurationQueries,
+) -> Sequence[Operation]:
     """Return the queries of a kind."""
-    handlers = ConfigurationQueries(kind)
+    handlers = queries(kind)
     word = WORDS.get(kind.TOPIC, f"a {kind.TOPIC}")
     thing = f"/v1/{collection}/{{ref}}"
     document = document_schema(kind)
+    document["properties"] |= handlers.BESIDE
 
     def operation(path: str, name: str, summary: str, handler: Any, **more: Any) -> Operation:
         return Operation(

@@ -1,8 +1,11 @@
 """Who may do what: the keyless mode, keys and roles, on every route there is."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -106,6 +109,29 @@ async def test_a_keys_rate_is_limited_with_a_time_to_come_back(magnet: Running):
     answers = [await magnet.client.get("/v1/prompts", headers={"X-API-Key": key}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 429, 429]
     assert 1 <= int(answers[1].headers["retry-after"]) <= 11
+
+
+async def test_keys_show_when_they_were_last_used_read_at_once_for_a_page(
+    magnet: Running, monkeypatch: pytest.MonkeyPatch
+):
+    admin = await key_of(magnet, "admin", "admin")
+    for name in ("one", "two"):
+        await key_of(magnet, name, "user", admin=admin)
+    credentials = magnet.container.credentials
+    await credentials.close()  # waits for what is noted beside requests
+    asked, last_uses = [], credentials.last_uses
+
+    async def noted(ids: Sequence[UUID]) -> Mapping[UUID, datetime]:
+        asked.append(len(ids))
+        return await last_uses(ids)
+
+    monkeypatch.setattr(credentials, "last_uses", noted)
+    listed = {key["name"]: key for key in (await magnet.get("/v1/api-keys", X_API_Key=admin))["items"]}
+    assert asked == [3]
+    assert (listed["one"]["last_used_at"], listed["two"]["last_used_at"]) == (None, None)
+    assert moment(listed["admin"]["created_at"]) <= moment(listed["admin"]["last_used_at"])
+    for name in ("admin", "one"):
+        assert await magnet.get(f"/v1/api-keys/{name}", X_API_Key=admin) == listed[name]
 
 
 def request_for(operation: Operation) -> tuple[str, str]:

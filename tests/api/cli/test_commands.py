@@ -121,6 +121,7 @@ def test_a_key_is_shown_once_and_opens_the_server_until_it_is_revoked(magnet):
         far = Magnet(home=magnet.home.parent / "elsewhere", more={"MAGNET_URL": server.url})
         assert far("keys", "list").status == 1
         assert far.ok("keys", "list", "--json", MAGNET_API_KEY=key).json["items"][0]["name"] == "ops"
+        assert "last used" in far.ok("keys", "list", MAGNET_API_KEY=key).out
         assert not far.home.exists()
         magnet.ok("keys", "revoke", "ops")
         assert far("keys", "list", MAGNET_API_KEY=key).status == 1
