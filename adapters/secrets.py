@@ -40,7 +40,12 @@ class SealedAnswers:
     def seal(self, done: Done) -> bytes:
         """Return the sealed answer; its position is stored beside it once it is known."""
         shown = {name: None if name in done.once else value for name, value in done.shown.items()}
-        answer = {"id": str(done.aggregate.id), "version": done.aggregate.version, "shown": shown}
+        answer = {
+            "id": str(done.aggregate.id),
+            "version": done.aggregate.version,
+            "shown": shown,
+            "queued": done.queued,
+        }
         return self._sealer.seal(orjson.dumps(answer), b"")
 
     def open(self, sealed: bytes, position: int) -> Receipt:
@@ -51,6 +56,7 @@ class SealedAnswers:
             version=answer["version"],
             position=position,
             shown=answer["shown"],
+            queued=answer.get("queued", True),  # answers kept before this was told
             replayed=True,
         )
 

@@ -33,12 +33,14 @@ class Done:
     """What a handler returns: the thing to give a receipt for, and what it made to be shown.
 
     `also` are other aggregates that it was decided on: the receipt's position is not before theirs.
+    `queued`: it asked for work that is done afterwards.
     """
 
     aggregate: Aggregate
     also: Sequence[Aggregate] = ()
     shown: Mapping[str, Any] = field(default_factory=dict)
     once: frozenset[str] = frozenset()
+    queued: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +170,7 @@ class Bus:
             position=position,
             shown=done.shown,
             once=done.once,
+            queued=done.queued,
         )
 
     @asynccontextmanager

@@ -53,7 +53,8 @@ class Context:
 class Receipt:
     """What a command answers: the thing, its version, and the log position of its last event.
 
-    `shown` is what it made that a caller sees (some of it once: those names are in `once`).
+    `shown` is what it made that a caller sees (some of it once: those names are in `once`); `queued`: it asked
+    for work that is done afterwards.
     """
 
     id: UUID
@@ -61,6 +62,7 @@ class Receipt:
     position: int
     shown: Mapping[str, Any] = field(default_factory=dict)
     once: frozenset[str] = frozenset()
+    queued: bool = False
     replayed: bool = False
 
 

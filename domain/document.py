@@ -337,11 +337,13 @@ class Document(Aggregate):
         own_fault = failure.get("number") == self.number and failure["blame"] == "document"
         return not self.removed and self.indexed.get(str(index), 0) != self.number and not own_fault
 
-    def retry(self) -> None:
-        """Have a version that failed tried again; nothing happens where none did."""
+    def retry(self) -> bool:
+        """Have a version that failed tried again; return whether one did: else nothing happens."""
         self.must_be_there()
-        if self.failures or self.failed_editions:
+        failed = bool(self.failures or self.failed_editions)
+        if failed:
             self.trigger_event(self.RetryRequested)
+        return failed
 
     def remove(self, *, cause: str) -> None:
         """Take it out of every index."""

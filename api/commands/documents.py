@@ -77,8 +77,7 @@ async def add(call: Call) -> Response:
         message = message_in(body)
         given = await asyncio.to_thread(documents_of, body)
     added = await call.container.documents.add(source, given, call.context(reason=message, raw=raw))
-    waiting = any(each["status"] == "pending" for each in added.documents)
-    return call.receipt(added.receipt, status=202 if waiting else 200)
+    return call.receipt(added.receipt, status=202 if added.receipt.queued else 200)
 
 
 async def remove(call: Call) -> Response:
@@ -97,7 +96,7 @@ async def retry(call: Call) -> Response:
     receipt = await call.container.documents.retry(
         source_of(call), document_of(call), context, if_match=call.if_match()
     )
-    return call.receipt(receipt, status=202)
+    return call.receipt(receipt, status=202 if receipt.queued else 200)
 
 
 async def switch_index(call: Call) -> Response:
@@ -268,7 +267,7 @@ OPERATIONS = (
         "POST",
         "/documents/{id}/retry",
         "retry_document",
-        "Have a document that failed tried again",
+        "Have a document that failed tried again (200: it did not fail)",
         retry,
         body={"type": "object", "properties": {"message": MESSAGE}, "additionalProperties": False},
         body_required=False,

@@ -58,7 +58,7 @@ async def change(call: Call) -> Response:
     context = call.context(reason=message, raw=raw)
     at = await addressed(call)
     receipt = await call.container.passages.change(at, changes, context, if_match=call.if_match())
-    return call.receipt(receipt, status=202 if "text" in changes else 200)
+    return call.receipt(receipt, status=202 if receipt.queued else 200)
 
 
 async def remove(call: Call) -> Response:

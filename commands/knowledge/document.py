@@ -131,7 +131,8 @@ class DocumentHandlers:
             source = await ensure_index(source, self.things, self.tokenizers, unit)
         unit.effect("needs", kind=KnowledgeSource.TOPIC, id=str(source.id), pointer="/source")
         unit.save(*documents)
-        return Done(aggregate=source, also=documents, shown={"documents": shown, "job_id": str(command.job_id)})
+        told = {"documents": shown, "job_id": str(command.job_id)}
+        return Done(aggregate=source, also=documents, shown=told, queued=bool(waiting))
 
     async def remove(self, command: RemoveDocument, unit: Unit) -> Done:
         """Take a document away."""
@@ -144,13 +145,14 @@ class DocumentHandlers:
     async def retry(self, command: RetryDocument, unit: Unit) -> Done:
         """Try a document again."""
         document = await self._document(command, unit)
-        document.retry()
+        if not document.retry():
+            return Done(aggregate=document)
         unit.effect("job", kind=INDEX_DOCUMENT, key=str(document.id))
         source = await self._source(command.source)
         if source.index != source.newest_index:  # this may be what a new index waits for
             unit.effect("job", kind=FILL_INDEX, key=str(source.id))
         unit.save(document)
-        return Done(aggregate=document)
+        return Done(aggregate=document, queued=True)
 
     async def _source(self, id: UUID) -> KnowledgeSource:
         source = await self.things.newest(KnowledgeSource, id)

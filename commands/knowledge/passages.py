@@ -85,10 +85,11 @@ class PassageHandlers:
             document.edit(command.passage, text_sha256=command.text_sha256)
         if command.disabled is not None:
             document.disable(command.passage, disabled=command.disabled)
-        if document.edition != edition:
+        edited = document.edition != edition
+        if edited:
             unit.effect("job", kind=INDEX_DOCUMENT, key=str(document.id))
         unit.save(document)
-        return Done(aggregate=document)
+        return Done(aggregate=document, queued=edited)
 
     async def rewrite(self, command: RewritePassage, unit: Unit) -> Done:
         """Change a passage that was written by hand."""
@@ -97,12 +98,13 @@ class PassageHandlers:
         sha256, size = command.content or (document.content["sha256"], document.content["size"])
         media_type = document.content["media_type"]
         details = {**document.details, **command.details}
-        if document.add(sha256=sha256, size=size, media_type=media_type, **details):
+        rewritten = document.add(sha256=sha256, size=size, media_type=media_type, **details)
+        if rewritten:
             unit.effect("job", kind=INDEX_DOCUMENT, key=str(document.id))
         if command.disabled is not None:
             document.disable(THE_ONLY_ONE, disabled=command.disabled)
         unit.save(document)
-        return Done(aggregate=document)
+        return Done(aggregate=document, queued=rewritten)
 
 
 @dataclass(frozen=True, kw_only=True)

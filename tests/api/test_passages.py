@@ -78,7 +78,11 @@ async def test_passages_are_written_listed_changed_and_removed(reading: Running)
     assert found["id"] == first["id"]
     refused = await reading.call("DELETE", f"{SOURCE}/passages/{first['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "not_manual")
+    for text, status in (("another", 202), ("another", 200)):
+        changed = await reading.call("PATCH", f"{SOURCE}/passages/{first['id']}", {"text": text})
+        assert changed.status_code == status
     manual = made["documents"][0]["id"]
+    assert (await reading.call("PATCH", f"{SOURCE}/passages/{manual}", {"text": "by hand"})).status_code == 200
     await reading.do("PATCH", f"{SOURCE}/passages/{manual}", {"title": "Better hint"})
     [hint] = (await reading.get(f"{SOURCE}/passages?manual=true"))["items"]
     assert hint["document"]["title"] == "Better hint"
