@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows which adapter stands behind each port."""
+"""The composition root: puts together what stands behind each port."""
 
 import asyncio
 from contextlib import AsyncExitStack
