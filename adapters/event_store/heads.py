@@ -19,7 +19,7 @@ BELIEVED = 1.0
 """Seconds that a request believes what it has seen: it sees things as they were when it first looked, and no later
 request sees less than was recorded before it came."""
 
-ROOTS, LEADS = 2000, 20_000
+ROOTS, LEADS = 2000, 5_000
 """Streams of which it is remembered what was looked at with them; and those of which it is, which of these came next."""
 
 TOGETHER = 50
