@@ -105,8 +105,12 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (Webhook, "webhooks"),
     (Channel, "channels"),
 )
-OWN_PERMISSIONS: Mapping[type[Configuration], str] = {ApiKey: "keys:manage", Webhook: webhook_queries.PERMISSION}
-"""Of kinds that not everybody may read or change who may do so with other things."""
+CONFIGURATION = ("configuration:read", "configuration:write")
+OWN_PERMISSIONS: Mapping[type[Configuration], tuple[str, str]] = {
+    ApiKey: ("keys:read", "keys:manage"),
+    Webhook: ("webhooks:read", "webhooks:manage"),
+}
+"""To read and to change kinds that not everybody may read or change who may do so with other things."""
 
 
 @cache
@@ -131,12 +135,11 @@ def operations() -> Sequence[Operation]:
         *run_queries.OPERATIONS,
     ]
     for kind, collection in COLLECTIONS:
-        keys, own = kind is ApiKey, OWN_PERMISSIONS.get(kind)
+        keys = kind is ApiKey
+        read, write = OWN_PERMISSIONS.get(kind, CONFIGURATION)
         queries = ApiKeyQueries if keys else configuration_queries.ConfigurationQueries
-        found += configuration_commands.operations(kind, collection, keys=keys, permission=own or "configuration:write")
-        found += configuration_queries.operations(
-            kind, collection, permission=own or "configuration:read", queries=queries
-        )
+        found += configuration_commands.operations(kind, collection, keys=keys, permission=write)
+        found += configuration_queries.operations(kind, collection, permission=read, queries=queries)
     return [
         *found,
         *provider_commands.OPERATIONS,

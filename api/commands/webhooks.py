@@ -6,7 +6,6 @@ from starlette.responses import Response
 from api.body import read_object
 from api.call import Call, Operation, json_response
 from api.commands.configurations import nothing_else
-from api.queries.webhooks import PERMISSION
 from domain.errors import Invalid
 from domain.references import identify
 from domain.webhook import Webhook
@@ -40,7 +39,7 @@ OPERATIONS = (
         tag="webhooks",
         name="replay_webhook",
         summary="Send a webhook everything from a position on again",
-        permission=PERMISSION,
+        permission="webhooks:manage",
         handler=replay,
         body={
             "type": "object",

@@ -7,7 +7,6 @@ from domain.errors import NotFound
 from domain.references import identify
 from domain.webhook import Webhook
 
-PERMISSION = "webhooks:manage"
 TIME_OR_NONE = {"type": ["string", "null"], "format": "date-time"}
 
 
@@ -27,7 +26,7 @@ OPERATIONS = (
         tag="webhooks",
         name="get_delivery_of_webhook",
         summary="See how far a webhook is: position, lag, what went wrong last",
-        permission=PERMISSION,
+        permission="webhooks:read",
         handler=delivery,
         answer={
             "type": "object",

@@ -172,6 +172,27 @@ async def test_a_route_without_a_permission_stops_the_start(magnet: Running):
         route(broken, magnet.container)
 
 
+def test_an_auditor_may_read_all_there_is_and_do_nothing_but_note():
+    closed = [operation for operation in operations() if operation.permission != PUBLIC]
+    may = {each.name for each in closed if allowed(frozenset({"auditor"}), each.permission)}
+    assert {each.name for each in closed if each.method == "GET"} - may == {"list_available_models"}
+    assert {each.name for each in closed if each.side == "commands"} & may == {"note_on_conversation"}
+
+
+async def test_an_auditor_sees_who_holds_which_key_and_no_key(magnet: Running):
+    admin = await key_of(magnet, "admin", "admin")
+    auditor = await key_of(magnet, "auditor", "auditor", admin=admin)
+    listed = await magnet.call("GET", "/v1/api-keys", X_API_Key=auditor)
+    assert {key["name"]: key["roles"] for key in listed.json()["items"]} == {"admin": ["admin"], "auditor": ["auditor"]}
+    history = await magnet.call("GET", "/v1/api-keys/admin/history", X_API_Key=auditor)
+    assert (listed.status_code, history.status_code) == (200, 200)
+    for key in (admin, auditor):
+        assert key.split("_", 2)[2] not in listed.text + history.text
+    for method, path in (("POST", ""), ("PATCH", "/auditor"), ("DELETE", "/admin")):
+        answer = await magnet.call(method, f"/v1/api-keys{path}", {"roles": ["admin"]}, X_API_Key=auditor)
+        assert answer.status_code == 403
+
+
 def test_every_role_is_made_of_permissions_that_exist():
     assert all(permissions <= set(PERMISSIONS) for permissions in ROLES.values())
     assert ROLES["admin"] == set(PERMISSIONS)

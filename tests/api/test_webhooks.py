@@ -308,11 +308,15 @@ async def test_one_whose_secret_is_not_there_says_so_and_sends_again_when_it_has
     assert (await delivery(sender, delivered=1))["last_error"] is None
 
 
-async def test_only_who_may_manage_webhooks_sees_or_makes_them(magnet: Running):
+async def test_only_administrators_make_webhooks_and_auditors_see_them_without_their_secrets(magnet: Running):
     admin = await key_of(magnet, "admin", "admin")
+    body = {"name": "w", "url": "https://example.com", "secret": "of-24-characters-or-more-0815"}
+    await magnet.do("POST", "/v1/webhooks", body, X_API_Key=admin)
     for role in ("editor", "operator", "user", "auditor"):
         key = await key_of(magnet, role, role, admin=admin)
-        body = {"name": "w", "url": "https://example.com"}
-        assert (await magnet.call("POST", "/v1/webhooks", body, X_API_Key=key)).status_code == 403
-        for path in ("/v1/webhooks", "/v1/webhooks/w", "/v1/webhooks/w/delivery"):
-            assert (await magnet.call("GET", path, X_API_Key=key)).status_code == 403
+        for method, path in (("POST", ""), ("PATCH", "/w"), ("DELETE", "/w"), ("POST", "/w/replay")):
+            assert (await magnet.call(method, f"/v1/webhooks{path}", body, X_API_Key=key)).status_code == 403
+        for path in ("", "/w", "/w/history", "/w/delivery"):
+            seen = await magnet.call("GET", f"/v1/webhooks{path}", X_API_Key=key)
+            assert seen.status_code == (200 if role == "auditor" else 403)
+            assert body["secret"] not in seen.text
