@@ -117,11 +117,12 @@ def must_fit(connector: Connector, config: Mapping[str, Any]) -> None:
     connector.check(config)
 
 
-def must_know(connector: Connector, secrets: Iterable[str]) -> None:
-    """Raise Invalid unless a connector is given no other secrets than it asks for."""
+def must_know(connector: Connector | None, secrets: Iterable[str]) -> None:
+    """Raise Invalid unless a connector is given no other secrets than it asks for; None: nothing is fetched."""
+    there = {} if connector is None else connector.secrets
     for name in secrets:
-        if name not in connector.secrets:
-            known = ", ".join(sorted(connector.secrets)) or "none"
+        if name not in there:
+            known = ", ".join(sorted(there)) or "none"
             raise Invalid(
                 f"Sources of this type have no such secret; they have: {known}.",
                 code="unknown_secret",

@@ -89,10 +89,10 @@ class IndexHandlers:
         is_set_anew = change.before is None or change.before["config"] != config
         if source.definition["type"] == UPLOADS and is_set_anew:
             parse(NothingToSet, config, "/config")
-        if connector is not None:
+        if connector is not None or source.definition["type"] == UPLOADS:
             must_know(connector, [each.partition("/")[2] for each in source.secrets])
-            if is_set_anew:
-                must_fit(connector, config)
+        if connector is not None and is_set_anew:
+            must_fit(connector, config)
         before = dict(cuttings(change.before or {}))
         for pointer, chunking in cuttings(source.definition):
             if chunking["strategy"] == "plugin" and chunking != before.get(pointer):

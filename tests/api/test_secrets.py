@@ -24,13 +24,14 @@ CORE = CANARY[4:-4]
 BODIES: dict[type[Configuration], dict[str, Any]] = {
     Provider: {"type": "openai", "base_url": "https://a.example.com"},
     Webhook: {"url": "https://a.example.com/hook"},
-    KnowledgeSource: {"type": "files"},
+    KnowledgeSource: {"type": "http_json", "config": {"url": "https://a.example.com/items"}},
     ToolServer: {"type": "mcp", "url": "https://a.example.com/mcp"},
     Channel: {"type": "slack", "agent": "helper"},
 }
 """What else a thing of each kind with secrets must have."""
 
 NAMES: dict[type[Configuration], tuple[str, str]] = {
+    KnowledgeSource: ("token", "api_key"),
     ToolServer: ("token", "client_secret"),
     Channel: ("signing_secret", "bot_token"),
 }

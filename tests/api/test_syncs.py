@@ -363,6 +363,13 @@ async def test_where_documents_are_given_there_is_nothing_to_set(folder: Folder)
         assert [each["pointer"] for each in refused.json()["errors"]] == ["/config/path"]
 
 
+async def test_where_documents_are_given_there_are_no_secrets(folder: Folder):
+    body = {"name": "given", "type": "files", "secrets": {"token": "x" * 20}}
+    refused = await folder.magnet.call("POST", "/v1/knowledge-sources", body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_secret")
+    assert refused.json()["errors"][0]["pointer"] == "/secrets/token"
+
+
 async def test_links_that_lead_outside_are_left_out(folder: Folder):
     secret = folder.path.parent / "secret.txt"
     secret.write_text("canary")
