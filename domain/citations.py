@@ -1,7 +1,7 @@
 """Citations: markers such as [2] or [1, 3] in a text, checked against the passages that were given."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,13 @@ class Marker:
 class CitationFilter:
     """Lets a text through as it comes, without the markers that point at nothing, or (not `shown`) without any.
 
-    `count` says how many passages there are at that moment, of which those from `first` on were given;
+    `citable` holds the numbers of the passages that whoever writes was given, at that moment;
     `invented` counts what was removed. Code is left as it is: `argv[1]` cites nothing. Where nothing can be cited
     (`cites` is not set), all is.
     """
 
-    def __init__(self, count: Callable[[], int], first: int = 1, *, shown: bool = True) -> None:
-        self._count = count
-        self._first = first
+    def __init__(self, citable: Container[int], *, shown: bool = True) -> None:
+        self._citable = citable
         self._shown = shown
         self._marker, self._beginning = (MARKER, BEGINNING) if shown else (UNSHOWN, UNSHOWN_BEGINNING)
         self._spans = CodeSpans()
@@ -80,7 +79,7 @@ class CitationFilter:
             return found[0]
         kept = []
         for number in numbers:
-            if self._first <= number <= self._count():
+            if number in self._citable:
                 kept.append(number)
                 if number not in self.cited:
                     self.cited.append(number)
@@ -113,6 +112,11 @@ def renumbered(text: str, numbers: Mapping[int, int]) -> str:
         said += [text[at : marker.start], f"[{', '.join(map(str, new))}]" if new else ""]
         at = marker.end
     return "".join([*said, text[at:]])
+
+
+def numbers_in(citations: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the numbers of citations in their public form."""
+    return [int(each["marker"].strip("[]")) for each in citations]
 
 
 def citations_of(cited: Sequence[int], passages: Sequence[Passage]) -> list[dict[str, Any]]:

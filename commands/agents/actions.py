@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from commands.prompt_run import PromptRuns, RunPrompt, request_of
 from commands.retrieval.answering import Answered, Answerer, numbered_passages
 from commands.runs.runs import Recording
 from domain.agent import TOOLS, Agent
+from domain.citations import numbers_in
 from domain.errors import DomainError
 from domain.outside_json import NotJson, read
 from domain.prompt import Prompt
@@ -43,7 +44,10 @@ LONGEST_RESULT = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class ActionDone:
-    """What an action gave: `told` is what the model is told, `said` its text where it is an answer."""
+    """What an action gave: `told` is what the model is told, `said` its text where it is an answer.
+
+    `citable` are the numbers of the passages that it is told of by that.
+    """
 
     call: ToolCall
     type: str
@@ -51,6 +55,16 @@ class ActionDone:
     duration_ms: float
     told: str
     said: str = ""
+    citable: Collection[int] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionResult:
+    """What came of a call: `told`, `said` and `citable` as of an ActionDone."""
+
+    told: str
+    said: str = ""
+    citable: Collection[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +80,8 @@ class Asker:
     files: SearchFiles | None = None
 
 
-AskAgent = Callable[[int], Awaitable[tuple[str, str]]]
-"""Has another agent answer, as part of a step: what the model is told, and the text of it that is an answer."""
+AskAgent = Callable[[int], Awaitable[ActionResult]]
+"""Has another agent answer, as part of a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +166,7 @@ class Actions:
         """
         began = time.perf_counter()
         type = "unknown" if action is None else str(action["type"])
-        outcome, told, said = "completed", "", ""
+        outcome, result = "completed", ActionResult(told="")
         asked: dict[str, Any] = {}
         with recording.step("action", call.name, parent) as step:
             step.input = {"arguments": call.arguments}
@@ -161,13 +175,15 @@ class Actions:
                 async with asyncio.timeout(seconds):
                     if type in TOOLS and action is not None:
                         told = await self.tools.call(recording, action, arguments_of(call), step.note, asked)
+                        result = ActionResult(told=told)
                     else:
-                        told, said = await self._do(recording, action, call, asker, given, step.number, ask)
+                        result = await self._do(recording, action, call, asker, given, step.number, ask)
             except DomainError as error:
-                outcome, told = error.error_code, f"Error: {error}"
+                outcome, result = error.error_code, ActionResult(told=f"Error: {error}")
             except TimeoutError:
-                outcome, told = "action_timed_out", f"Error: this took longer than {seconds:g} seconds."
-                told = f"{told} {UNKNOWN}" if changes else told
+                told = f"Error: this took longer than {seconds:g} seconds."
+                outcome, result = "action_timed_out", ActionResult(told=f"{told} {UNKNOWN}" if changes else told)
+            told = result.told
             if len(told) > LONGEST_RESULT:
                 told = f"{told[:LONGEST_RESULT]}\n(The rest was left out: {len(told) - LONGEST_RESULT} characters.)"
             step.outcome, step.output = outcome, {"result": told, **asked}
@@ -177,7 +193,8 @@ class Actions:
             outcome=outcome,
             duration_ms=round((time.perf_counter() - began) * 1000, 3),
             told=told,
-            said=said,
+            said=result.said,
+            citable=result.citable,
         )
 
     async def _do(
@@ -189,17 +206,18 @@ class Actions:
         given: list[Passage],
         parent: int,
         ask: AskAgent | None,
-    ) -> tuple[str, str]:
-        """Return what the model is told, and the text of it that is an answer."""
+    ) -> ActionResult:
+        """Return what came of a call."""
         if action is None:
             raise UnknownFunction
         if ask is not None and action["type"] == "agent":
             return await ask(parent)
         arguments = arguments_of(call)
         if action["type"] == "files" and asker.files is not None:
-            return await asker.files(recording, text_in(arguments, "query"), given, parent), ""
+            told, citable = await asker.files(recording, text_in(arguments, "query"), given, parent)
+            return ActionResult(told=told, citable=citable)
         if action["type"] == "passages":
-            return await self._read_on(passage_in(arguments, given), given), ""
+            return await self._read_on(passage_in(arguments, given), given)
         tool = UUID(action["tool"])
         match action["type"]:
             case "rag_tool":
@@ -218,15 +236,13 @@ class Actions:
                     if isinstance(piece, Answered):
                         answered = piece
                 assert answered is not None
-                return answered.text, answered.text
+                return ActionResult(told=answered.text, said=answered.text, citable=numbers_in(answered.citations))
             case "retrieval_tool":
                 query = text_in(arguments, "query")
                 found = await self.answerer.searches.by_tool(
                     recording, tool, query, groups=asker.groups, subject=asker.subject, parent=parent
                 )
-                first = len(given) + 1
-                given.extend(found.passages)
-                return numbered_passages(found.passages, first) or "Nothing was found.", ""
+                return added(found.passages, given) or ActionResult(told="Nothing was found.")
             case _:
                 prompt = await choose(self.things, Prompt, tool, subject=asker.subject)
                 recording.versions.setdefault("prompts", []).append(prompt.document())
@@ -240,16 +256,22 @@ class Actions:
                 async for said in say(recording, self.prompts.models, request, parent=parent):
                     if isinstance(said, ChatAnswer):
                         text = said.text
-                return text, text
+                return ActionResult(told=text, said=text)
 
-    async def _read_on(self, passage: Passage, given: list[Passage]) -> str:
+    async def _read_on(self, passage: Passage, given: list[Passage]) -> ActionResult:
         """Return what stands around a passage, where that was not given yet, and add it to what was."""
         known = {each.id for each in given}
         around = await self.answerer.searches.searcher.widen([passage], AROUND)
         new = [each for each in around if each.id not in known]
-        first = len(given) + 1
-        given.extend(new)
-        return numbered_passages(new, first) or "There is nothing around it that was not given."
+        return added(new, given) or ActionResult(told="There is nothing around it that was not given.")
+
+
+def added(passages: Sequence[Passage], given: list[Passage]) -> ActionResult | None:
+    """Add passages to those given; return them as the model is told them, None where there are none."""
+    first = len(given) + 1
+    given.extend(passages)
+    citable = range(first, first + len(passages))
+    return ActionResult(told=numbered_passages(passages, first), citable=citable) if passages else None
 
 
 class InvalidArguments(DomainError):

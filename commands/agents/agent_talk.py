@@ -109,9 +109,13 @@ BEGINNING = Course()
 
 @dataclass(kw_only=True)
 class Talk:
-    """What a turn has said and seen so far."""
+    """What a turn has said and seen so far.
+
+    Of the passages that were `given`, to whoever took part, `citable` are the numbers of those that its own model was told of.
+    """
 
     given: list[Passage]
+    citable: set[int]
     filter: CitationFilter
     said: list[str]
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -137,13 +141,15 @@ class Talk:
         """
         if resumed is None:
             given = [] if found is None else found
-            talk = cls(given=given, filter=CitationFilter(lambda: len(given), len(given) + 1, shown=markers), said=[])
+            citable = set(range(len(given) + 1, len(given) + 1 + len(told)))
             given.extend(told)
-            return talk
+            return cls(given=given, citable=citable, filter=CitationFilter(citable, shown=markers), said=[])
         given = list(resumed.given)
+        citable = set(range(1, len(given) + 1)) - resumed.untold
         talk = cls(
             given=given,
-            filter=CitationFilter(lambda: len(given), shown=markers),
+            citable=citable,
+            filter=CitationFilter(citable, shown=markers),
             said=[resumed.content] if resumed.content else [],
             history=list(resumed.history),
             calls=list(resumed.tool_calls),
@@ -156,6 +162,7 @@ class Talk:
     def done(self, results: Sequence[ActionDone], calls: Sequence[ToolCall]) -> None:
         """Take what was done; the model is told in the order in which it asked."""
         self.calls += [call_document(result) for result in results]
+        self.citable.update(number for result in results for number in result.citable)
         self.history += [tool_message(result) for call in calls for result in results if result.call is call]
 
     def reply(self) -> Reply:
@@ -287,7 +294,7 @@ def paused(acting: Acting, talk: Talk, calls: Sequence[ToolCall], messages: Sequ
             }
             for call, message in zip(calls, messages, strict=True)
         ],
-        given=[kept(passage) for passage in talk.given],
+        given=[kept(passage, number in talk.citable) for number, passage in enumerate(talk.given, 1)],
         cited=talk.filter.cited,
     )
 

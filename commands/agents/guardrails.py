@@ -135,7 +135,9 @@ class Watch:
         if told == done.told:
             return done
         withheld = told in (WITHHELD, UNSEEN) and done.outcome == "completed"
-        return replace(done, told=told, said="", outcome="withheld" if withheld else done.outcome)
+        if withheld:
+            return replace(done, told=told, said="", citable=(), outcome="withheld")
+        return replace(done, told=told, said="")
 
     async def _result(self, text: str, rails: Sequence[Mapping[str, Any]]) -> str:
         return await self._seen("tool", text, [rail for rail in rails if rail["type"] == TOOLS])

@@ -109,6 +109,7 @@ class Inquirer:
         functions = await self.actions.functions(list(by_name.values()), asked.asker)
         history: list[dict[str, Any]] = []
         given: list[Passage] = []
+        citable: set[int] = set()
         steps, may_search = 0, True
         with asked.recording.step("research", "question", asked.course.parent) as step:
             step.input = {"question": question}
@@ -142,9 +143,10 @@ class Inquirer:
                     async for result in ended:
                         results.append(result)
                         happened(result)
+                citable.update(number for result in results for number in result.citable)
                 history += [tool_message(result) for call in calls for result in results if result.call is call]
                 may_search = steps < part.agent.definition["limits"]["iterations"] and bounds.take()
-            checked = CitationFilter(lambda: len(given))
+            checked = CitationFilter(citable)
             notes = (checked.feed(answer.text) + checked.rest()).strip()
             step.output = {"notes": notes}
             step.note |= {"steps": steps, "passages": len(given), "cited": len(checked.cited)}

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from commands.agents.actions import ActionDone, AskAgent, Asker, arguments_of, text_in
+from commands.agents.actions import ActionDone, ActionResult, AskAgent, Asker, arguments_of, text_in
 from commands.agents.agent_talk import ActionStarted, Course, Note, Starting
 from commands.choosing import Chosen, choose
 from commands.models.model_calls import ToolCall
 from commands.ports import Things
 from commands.runs.runs import Recording
 from domain.agent import Agent
+from domain.citations import numbers_in
 from domain.errors import DomainError
 from domain.retrieval import Passage
 from domain.turn import Reply
@@ -90,14 +91,14 @@ class OtherAgents:
         """
         agreed = None if action.get("requires_confirmation") and confirms is not False else False
 
-        async def ask(parent: int) -> tuple[str, str]:
+        async def ask(parent: int) -> ActionResult:
             message = text_in(arguments_of(call), "message")
             chosen = await choose(self.things, Agent, UUID(action["tool"]), subject=self.asker.subject)
             chain = (*self.course.chain, self.agent.id)
             if chosen.id in chain:
                 raise AgentOnChain
             if action.get("hand_off"):
-                return self._hand_off(chosen, message), ""
+                return ActionResult(told=self._hand_off(chosen, message))
             if len(chain) > DEEPEST:
                 raise AgentsTooDeep
             self.recording.versions.setdefault("agents", []).append(chosen.document())
@@ -132,7 +133,7 @@ class OtherAgents:
         self.recording.versions.setdefault("agents", []).append(chosen.document())
         return YOURS.format(name=chosen.name, message=message)
 
-    async def _answered(self, nested: Nested, call: ToolCall) -> tuple[str, str]:
+    async def _answered(self, nested: Nested, call: ToolCall) -> ActionResult:
         reply: Reply | None = None
         async with aclosing(self.replying(self.recording, nested)) as pieces:
             async for piece in pieces:
@@ -141,7 +142,7 @@ class OtherAgents:
                 elif isinstance(piece, Reply):
                     reply = piece
         assert reply is not None  # where nobody is asked, a reply never pauses
-        return reply.content, reply.content
+        return ActionResult(told=reply.content, said=reply.content, citable=numbers_in(reply.citations))
 
 
 def below(outer: ToolCall, inner: ToolCall) -> ToolCall:

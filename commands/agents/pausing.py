@@ -18,7 +18,7 @@ NO_RESULT = "(It was done; nothing is said of what came of it.)"
 class Resumption:
     """What a turn goes on with, after a person has decided on all that it waited for.
 
-    `comments` are what they said of calls that they declined, `results` what came of those that the client has
+    Of those `given`, the model was not told of the `untold`, by their numbers. `comments` are what they said of calls that they declined, `results` what came of those that the client has
     `carried_out`.
     """
 
@@ -30,6 +30,7 @@ class Resumption:
     approved: Sequence[ToolCall]
     declined: Sequence[ToolCall]
     carried_out: Sequence[ToolCall] = ()
+    untold: frozenset[int] = frozenset()
     results: Mapping[str, str] = field(default_factory=dict)
     comments: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,6 +49,7 @@ def resumption_of(conversation: Conversation, turn: str) -> Resumption | None:
         tool_calls=reply["tool_calls"],
         given=[passage_of(each) for each in pause["given"]],
         cited=pause["cited"],
+        untold=frozenset(number for number, each in enumerate(pause["given"], 1) if not each.get("told", True)),
         approved=[call_of(each) for each in decided if each["approved"] and each not in theirs],
         declined=[call_of(each) for each in decided if not each["approved"]],
         carried_out=[call_of(each) for each in theirs],
@@ -61,9 +63,9 @@ def call_of(confirmation: Mapping[str, Any]) -> ToolCall:
     return ToolCall(id=confirmation["call"], name=confirmation["function"], arguments=confirmation["arguments"])
 
 
-def kept(passage: Passage) -> dict[str, Any]:
-    """Return what citations need of a passage."""
-    return {
+def kept(passage: Passage, told: bool = True) -> dict[str, Any]:
+    """Return what citations need of a passage; of one that the model was not `told` of, that too."""
+    return ({} if told else {"told": False}) | {
         "id": str(passage.id),
         "document_id": str(passage.document_id),
         "document_version": passage.document_version,
@@ -79,6 +81,7 @@ def kept(passage: Passage) -> dict[str, Any]:
 
 
 def passage_of(value: Mapping[str, Any]) -> Passage:
-    """Return a passage of which only this was kept: its text is in the history."""
+    """Return a passage of which only this was kept, besides what says how it was told: its text is in the history."""
     ids = {name: UUID(value[name]) for name in ("id", "document_id", "source_id")}
-    return Passage(**{**value, **ids}, text="", score=0.0, scores={}, metadata={})
+    rest = {name: value[name] for name in value if name not in ("told", "number")}
+    return Passage(**{**rest, **ids}, text="", score=0.0, scores={}, metadata={})

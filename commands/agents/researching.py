@@ -106,7 +106,8 @@ class Researcher:
         settings = part.agent.definition["research"]
         progress = Progress.of(asked.course.research)
         noted_before, base = len(progress.notes), len(talk.given)
-        talk.given.extend(passage_of(without_number(each)) for note in progress.notes for each in note.passages)
+        talk.given.extend(passage_of(each) for note in progress.notes for each in note.passages)
+        talk.citable.update(range(base + 1, len(talk.given) + 1))
         earlier = () if progress.spent is None else (progress.spent,)
         bounds = Bounds(
             steps=settings["steps"],
@@ -256,6 +257,7 @@ class Researcher:
                 places[passage.id] = len(talk.given)
                 passages.append({"number": len(talk.given), **kept(passage)})
             numbers[number] = places[passage.id]
+        talk.citable.update(numbers.values())
         return Noted(
             number=found.number,
             question=found.question,
@@ -268,8 +270,3 @@ class Researcher:
 async def shown(part: Part, texts: Sequence[str]) -> list[str]:
     """Return what a model wrote as a person may see it, by the agent's guardrails; or raise Blocked."""
     return [await part.watch.judged("output", part.watch.output, text) if text else text for text in texts]
-
-
-def without_number(passage: Any) -> dict[str, Any]:
-    """Return a passage as it is kept, without its number in the answer."""
-    return {name: value for name, value in passage.items() if name != "number"}

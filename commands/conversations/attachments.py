@@ -1,7 +1,7 @@
 """Files given with a message: read before it is recorded, told to the model whole or searched by it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import takewhile
@@ -28,10 +28,10 @@ MOST_BYTES = 20_000_000
 
 PASSAGES = "Passages of these files that my message finds: cite them by their numbers, as in [1]."
 
-SearchFiles = Callable[[Recording, str, list[Passage], int | None], Awaitable[str]]
-"""Searches the files of a conversation: what the model is told of a query; the passages are added to those given.
+SearchFiles = Callable[[Recording, str, list[Passage], int | None], Awaitable[tuple[str, Collection[int]]]]
+"""Searches the files of a conversation: what the model is told of a query, and the numbers of the passages in that.
 
-It is a step of the run, below the one of that number.
+New ones are added to those given. It is a step of the run, below the one of that number.
 """
 
 
@@ -176,14 +176,17 @@ class FilesOfTurn:
         ]
         return replace(agent, definition=definition)
 
-    async def search(self, recording: Recording, query: str, given: list[Passage], parent: int | None) -> str:
-        """Return what a model is told of a query's passages, and add them to those that were given."""
+    async def search(
+        self, recording: Recording, query: str, given: list[Passage], parent: int | None
+    ) -> tuple[str, Collection[int]]:
+        """Return what a model is told of a query's passages, and their numbers; add them to those that were given."""
         found = await self.sources.search(recording, self.conversation, self.files, query, parent)
         known = {each.id for each in given}
         new = [each for each in found if each.id not in known]
         first = len(given) + 1
         given.extend(new)
         again = {each.id for each in found} & known
-        numbers = ", ".join(str(number) for number, each in enumerate(given[: first - 1], 1) if each.id in again)
-        before = [f"Found, and given to you before: [{numbers}]."] if numbers else []
-        return "\n\n".join([*before, *([numbered_passages(new, first)] if new else [])]) or "Nothing was found."
+        numbers = [number for number, each in enumerate(given[: first - 1], 1) if each.id in again]
+        before = [f"Found, and given to you before: [{', '.join(map(str, numbers))}]."] if numbers else []
+        told = "\n\n".join([*before, *([numbered_passages(new, first)] if new else [])]) or "Nothing was found."
+        return told, [*numbers, *range(first, first + len(new))]

@@ -37,9 +37,15 @@ CITING = "After each statement, name the passages it comes from by their numbers
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """What was found for the question; the passages are numbered after those found before."""
+    """What was found for the question; the passages are numbered after those found before, from `first` on."""
 
     found: Found
+    first: int
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its passages."""
+        return range(self.first, self.first + len(self.found.passages))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +118,8 @@ class Answerer:
         held = grounding is not None and grounding.on_failure == "no_answer"
         first = len(given) + 1
         given.extend(found.passages)
-        yield Searched(found=found)
+        searched = Searched(found=found, first=first)
+        yield searched
         if not found.passages:
             yield TextPiece(text=definition["no_answer"])
             nothing = Answered(
@@ -125,7 +132,7 @@ class Answerer:
             )
             yield await self._processed(recording, definition, question, "", nothing, subject, parent)
             return
-        checked = CitationFilter(lambda: len(given), first)
+        checked = CitationFilter(searched.numbers)
         said: list[str] = []
         told = 0
         model: Mapping[str, Any] | str = extractive.MODEL

@@ -9,7 +9,7 @@ from commands.agents.agent_talk import ActionStarted, Talk, call_document
 from commands.agents.screening import Screen
 from commands.choosing import choose
 from commands.models.model_calls import NoModel, TextPiece, ToolCall
-from commands.retrieval.answering import Cited
+from commands.retrieval.answering import Cited, Searched
 from domain.rag_tool import RagTool
 
 
@@ -36,7 +36,9 @@ async def quoted(
         given=talk.given,
         parent=asked.course.parent,
     ):
-        if isinstance(piece, TextPiece):
+        if isinstance(piece, Searched):
+            talk.citable.update(piece.numbers)
+        elif isinstance(piece, TextPiece):
             if asked.course.parent is None:
                 recording.first_token()
             if heard := await screen.feed(talk.filter.feed(piece.text)):

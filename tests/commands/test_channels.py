@@ -55,13 +55,13 @@ async def test_an_agent_that_is_asked_by_another_one_is_on_no_channel(agents: Ag
     ],
 )
 def test_markers_that_are_not_shown_leave_no_gap_and_still_cite(pieces: list[str], said: str, cited: list[int]):
-    checked = CitationFilter(lambda: 2, shown=False)
+    checked = CitationFilter(range(1, 3), shown=False)
     assert "".join([*map(checked.feed, pieces), checked.rest()]) == said
     assert sorted(checked.cited) == cited
 
 
 def test_blanks_before_what_is_no_marker_are_looked_through_once():
-    checked = CitationFilter(lambda: 2, shown=False)
+    checked = CitationFilter(range(1, 3), shown=False)
     said = " " * 200_000 + "x"
     assert checked.feed(said) + checked.rest() == said
 

@@ -1,9 +1,26 @@
-"""What an agent cites: numbers in brackets are markers where it may be given passages, and text elsewhere."""
+"""What is cited: numbers in brackets are markers where passages may be given, and of those that were, to who writes."""
+
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from commands.agents.actions import ActionDone
+from commands.agents.guardrails import WITHHELD, Watch
+from commands.agents.pausing import resumption_of
+from commands.choosing import choose
+from commands.retrieval.answering import Answered, Answerer, Cited, Searched
+from commands.retrieval.post_processing import PostProcessing
 from domain.agent import Agent
-from tests.support.scripted_agents import SHOUT, Agents, calls, reply_in
+from domain.rag_tool import RagTool
+from domain.retrieval import Passage
+from tests.commands.test_research import Books
+from tests.domain.test_turn_effects import talking
+from tests.support.scripted_agents import SHOUT, Agents, calls, only, pause_in, reply_in
+
+ASK = {"type": "rag_tool", "tool": "ask", "function": "ask"}
+FIND = {"type": "retrieval_tool", "tool": "find", "function": "find"}
+SURE = {**SHOUT, "requires_confirmation": True}
 
 CODE = "Use `sys.argv[0]`:\n\n```python\nrows = [[1, 2], [3, 4]]\nfirst = rows[0][1]\n```\nThen go on"
 
@@ -35,3 +52,97 @@ async def test_what_answers_directly_and_found_nothing_is_said_as_it_is():
     agents = an_agent({**SHOUT, "answer_directly": True}, {"type": "agent", "tool": "helper", "answer_directly": True})
     said = reply_in(await agents.ask("desk", "Numbers!", steps=[calls("shout"), '{"rows": [1, 2], "next": [3]}']))
     assert said.content == '{"rows": [1, 2], "next": [3]}'
+
+
+def a_reader(*actions: dict[str, Any], **more: Any) -> tuple[Agents, Answerer]:
+    """Return an agent "desk" whose RAG tool "ask" finds a passage for each word of a question, and who answers there."""
+    answering = SimpleNamespace(searches=Books())
+    agents = Agents(answering)
+    prompts = agents.loop.actions.prompts
+    answerer = Answerer(
+        things=agents.shelf,
+        searches=cast(Any, answering.searches),
+        models=agents.model,
+        prompts=prompts,
+        languages=cast(Any, None),
+        grounding=cast(Any, None),
+        post_processing=PostProcessing(things=agents.shelf, chat=agents.model, prompts=prompts),
+    )
+    answering.answer = answerer.answer
+    agents.make(RagTool, "ask", retrieval_tool="find")
+    agents.make(Agent, "helper", instructions="You help.", actions=[ASK])
+    agents.make(Agent, "desk", instructions="You help.", actions=list(actions), **more)
+    return agents, answerer
+
+
+async def test_an_answer_cites_no_passage_that_was_found_for_another_one_meanwhile():
+    agents, answerer = a_reader()
+    tool = await choose(agents.shelf, RagTool, RagTool.create_id("ask"), subject="ada")
+    given: list[Passage] = []
+    agents.model.steps[:] = ["Rain [1] or snow [2].", "Snow [1] [2]."]
+    one, other = (
+        answerer.answer(agents.recording, tool, word, groups=None, subject="ada", given=given)
+        for word in ("rain", "snow")
+    )
+    found = [await anext(each) for each in (one, other)]
+    assert [len(each.found.passages) for each in only(Searched, found)] == [1, 1]
+    for answer, text, cited in ((one, "Rain [1] or snow .", "rain"), (other, "Snow  [2].", "snow")):
+        pieces = [piece async for piece in answer]
+        [answered] = only(Answered, pieces)
+        assert (answered.text, answered.invented) == (text, 1)
+        assert [each["title"] for each in answered.citations] == [cited]
+        assert [each.citation["title"] for each in only(Cited, pieces)] == [cited]
+
+
+async def test_an_agent_cites_what_a_rag_tool_cites_and_not_what_only_that_was_given():
+    agents, _ = a_reader(ASK)
+    steps = [calls("ask", question="rain snow"), "It snows [2].", "Snow [2], rain [1]."]
+    reply = reply_in(await agents.ask("desk", "Weather?", steps=steps))
+    assert (reply.content, reply.details["invented_citations"]) == ("Snow [2], rain .", 1)
+    assert [each["title"] for each in reply.citations] == ["snow"]
+
+
+async def test_an_agent_cites_what_another_one_cites_and_not_what_only_that_was_given():
+    agents, _ = a_reader({"type": "agent", "tool": "helper", "function": "helper"}, FIND)
+    steps = [
+        calls("find", query="fog"),
+        calls("helper", message="Snow?"),
+        calls("ask", question="rain snow"),
+        "It snows [3].",
+        "It snows [3], not fog [1].",
+        "Fog [1], snow [3], rain [2].",
+    ]
+    reply = reply_in(await agents.ask("desk", "Weather?", steps=steps))
+    assert (reply.content, reply.details["invented_citations"]) == ("Fog [1], snow [3], rain .", 1)
+    assert [each["title"] for each in reply.citations] == ["fog", "snow"]
+
+
+async def test_after_a_pause_an_agent_cites_what_it_was_told_before():
+    agents, _ = a_reader(ASK, SURE)
+    asked = [calls("ask", question="rain snow"), "It snows [2].", calls("shout")]
+    pause = pause_in(await agents.ask("desk", "Weather?", steps=asked, confirms=True))
+    conversation, turn = talking()
+    conversation.request_confirmation(turn, pause)
+    conversation.decide(next(iter(conversation.confirmations)), approved=True)
+    resumed = resumption_of(conversation, turn)
+    reply = reply_in(await agents.ask("desk", "Weather?", steps=["HEY!", "Snow [2], rain [1]."], resumed=resumed))
+    assert (reply.content, reply.details["invented_citations"]) == ("Snow [2], rain .", 1)
+
+
+async def test_what_is_withheld_from_an_agent_is_not_cited(monkeypatch: pytest.MonkeyPatch):
+    agents, _ = a_reader(FIND)
+
+    async def withheld(watch: Watch, stage: str, rails: Any, text: str) -> str:
+        return WITHHELD
+
+    monkeypatch.setattr(Watch, "_seen", withheld)
+    reply = reply_in(await agents.ask("desk", "Weather?", steps=[calls("find", query="rain"), "Rain [1]."]))
+    assert [each.outcome for each in only(ActionDone, agents.done)] == ["withheld"]
+    assert (reply.content, reply.details["invented_citations"]) == ("Rain .", 1)
+
+
+async def test_without_a_model_an_agent_quotes_its_rag_tool_with_its_citations():
+    agents, _ = a_reader(ASK)
+    reply = reply_in(await agents.ask("desk", "rain snow", steps=[]))
+    assert [each["title"] for each in reply.citations] == ["rain", "snow"]
+    assert reply.details["invented_citations"] == 0

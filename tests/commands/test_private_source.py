@@ -143,7 +143,7 @@ async def test_a_turn_is_told_what_its_message_finds_in_long_files_and_searches_
         "files"
     }
     given = list(files.found)
-    told = await files.search(world.agents.recording, "Where is the archive?", given, None)
+    told, _ = await files.search(world.agents.recording, "Where is the archive?", given, None)
     assert told.startswith("Found, and given to you before: [1"), "what was given keeps its number"
     assert [each.id for each in given] == list(dict.fromkeys(each.id for each in given))
 
