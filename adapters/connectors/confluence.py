@@ -20,7 +20,7 @@ from adapters.connectors.together import together
 from adapters.connectors.told import told
 from adapters.connectors.web import Answer, Ask, Web
 from adapters.reading.kinds import kind_of
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place
 from commands.knowledge.reading import Unreadable
 from domain.definition import Strict, parse
 
@@ -40,11 +40,13 @@ class ConfluenceConfig(Strict):
         "`https://api.atlassian.com/ex/confluence/ID`), or where a Data Center answers, with its path.",
     )
     flavour: Literal["cloud", "data_center"] = Field("cloud", description="Which of Confluence's interfaces is there.")
-    spaces: list[SpaceKey] = Field(
+    spaces: Annotated[list[SpaceKey], FINDS] = Field(
         default_factory=list, max_length=500, description="Keys of spaces; empty: all that the credentials may see."
     )
-    blog_posts: bool = Field(False, description="Blog posts, too.")
-    attachments: bool = Field(False, description="What is attached to them, too: each a document of its own.")
+    blog_posts: Annotated[bool, FINDS] = Field(False, description="Blog posts, too.")
+    attachments: Annotated[bool, FINDS] = Field(
+        False, description="What is attached to them, too: each a document of its own."
+    )
     permissions: bool = Field(
         True,
         description="Who may find a document: the groups that may read the page and what it stands below. false = "

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from adapters.connectors.roots import Roots
 from adapters.connectors.selection import Selection, wanted
 from adapters.connectors.web import ATTEMPTS, Ask, Web
 from adapters.egress import Egress
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.knowledge.document_checks import MOST_BYTES
 from domain.definition import parse
 from domain.errors import Invalid
@@ -51,7 +51,7 @@ HEAD = "refs/magnet/head"
 class GitConfig(Selection):
     """The files of a git repository, as they are at a branch, tag or commit; `include` and `exclude` are of whole paths."""
 
-    url: str = Field(
+    url: Annotated[str, FINDS] = Field(
         min_length=1,
         max_length=2000,
         description="https://host/path; or file:///path of a repository below MAGNET_FOLDERS.",
@@ -64,7 +64,7 @@ class GitConfig(Selection):
         max_length=2000,
         description="The address that people open, such as https://github.com/me/it/blob/{commit}/{path}.",
     )
-    seconds: int = Field(600, ge=1, le=86_400, description="How long fetching it may take.")
+    seconds: Annotated[int, FINDS] = Field(600, ge=1, le=86_400, description="How long fetching it may take.")
 
 
 @dataclass(frozen=True, kw_only=True)

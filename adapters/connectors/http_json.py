@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
 from adapters.connectors.remembered import Remembered
 from adapters.connectors.web import Answer, Ask, Web, at_home, must_be_address, origin_of
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 from domain.paths import at
@@ -43,10 +43,18 @@ class HttpJsonConfig(Strict):
     item_url: str | None = Field(
         None, max_length=2000, description="Where one item is had, `{id}` stands for its id; null = it is in the list."
     )
-    next: Path | None = Field(None, description="In an answer: the address, or the cursor, of the next page.")
-    cursor_parameter: str | None = Field(None, max_length=100, description="The query's name for what `next` gives.")
-    page_parameter: str | None = Field(None, max_length=100, description="The query's name for a page's number.")
-    first_page: Literal[0, 1] = Field(1, description="With `page_parameter`: the number of the first page.")
+    next: Annotated[Path | None, FINDS] = Field(
+        None, description="In an answer: the address, or the cursor, of the next page."
+    )
+    cursor_parameter: Annotated[str | None, FINDS] = Field(
+        None, max_length=100, description="The query's name for what `next` gives."
+    )
+    page_parameter: Annotated[str | None, FINDS] = Field(
+        None, max_length=100, description="The query's name for a page's number."
+    )
+    first_page: Annotated[Literal[0, 1], FINDS] = Field(
+        1, description="With `page_parameter`: the number of the first page."
+    )
 
     @field_validator("headers")
     @classmethod

@@ -13,7 +13,7 @@ from adapters.connectors.pace import Pace
 from adapters.connectors.paging import pages
 from adapters.connectors.record_html import record_html
 from adapters.connectors.web import Answer, Ask, Web
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 
@@ -68,15 +68,19 @@ class HubSpotObjects(Strict):
 class HubSpotConfig(Strict):
     """Blog posts, pages and knowledge articles of HubSpot, and objects of its CRM with chosen properties."""
 
-    url: str = Field("https://api.hubapi.com", min_length=1, max_length=2000, description="Where the API stands.")
+    url: Annotated[str, FINDS] = Field(
+        "https://api.hubapi.com", min_length=1, max_length=2000, description="Where the API stands."
+    )
     content: list[Literal["blog_posts", "site_pages", "landing_pages", "knowledge_articles"]] = Field(
         default_factory=list, max_length=4, description="Kinds of content that are taken."
     )
     objects: list[HubSpotObjects] = Field(
         default_factory=list, max_length=50, description="Types of objects that are taken."
     )
-    drafts: bool = Field(False, description="Whether content that is not published is taken too.")
-    requests_per_second: int = Field(9, ge=1, le=1000, description="HubSpot lets an app have 100 in ten seconds.")
+    drafts: Annotated[bool, FINDS] = Field(False, description="Whether content that is not published is taken too.")
+    requests_per_second: Annotated[int, FINDS] = Field(
+        9, ge=1, le=1000, description="HubSpot lets an app have 100 in ten seconds."
+    )
 
 
 class HubSpotConnector:

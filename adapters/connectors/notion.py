@@ -17,7 +17,7 @@ from adapters.connectors.notion_properties import is_told_in_part, title_of, val
 from adapters.connectors.pace import Pace
 from adapters.connectors.paging import pages
 from adapters.connectors.web import Answer, Ask, Web
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.paths import at
 
@@ -34,13 +34,17 @@ NotionId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{32,36}$")]
 class NotionConfig(Strict):
     """Pages of Notion that are shared with an integration: those of some databases, or all of them."""
 
-    url: str = Field("https://api.notion.com", min_length=1, max_length=2000, description="Where the API stands.")
-    databases: list[NotionId] = Field(
+    url: Annotated[str, FINDS] = Field(
+        "https://api.notion.com", min_length=1, max_length=2000, description="Where the API stands."
+    )
+    databases: Annotated[list[NotionId], FINDS] = Field(
         default_factory=list,
         max_length=100,
         description="Ids of databases whose pages are taken; empty: every page that the search gives.",
     )
-    requests_per_second: int = Field(3, ge=1, le=1000, description="Notion lets an integration have three.")
+    requests_per_second: Annotated[int, FINDS] = Field(
+        3, ge=1, le=1000, description="Notion lets an integration have three."
+    )
 
 
 class NotionConnector:

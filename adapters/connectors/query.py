@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from commands.knowledge.connectors import FINDS
 from domain.definition import Strict
 from domain.errors import DomainError, Invalid
 
@@ -40,7 +41,7 @@ class SqlConfig(Strict):
     acl: Column | None = Field(
         None, description="The column with the groups that may find it: an array, a JSON list, or names with commas."
     )
-    seconds: int = Field(300, ge=1, le=86_400, description="How long a statement may take.")
+    seconds: Annotated[int, FINDS] = Field(300, ge=1, le=86_400, description="How long a statement may take.")
 
 
 class NotSelected(DomainError):

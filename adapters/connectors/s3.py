@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from lxml import etree
@@ -15,7 +15,7 @@ from adapters.connectors.selection import Selection, wanted
 from adapters.connectors.signature_v4 import UNRESERVED, SigningKey
 from adapters.connectors.web import Answer, Ask, Web
 from adapters.reading.kinds import MEDIA_TYPES
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import parse
 from domain.errors import Invalid
 
@@ -40,17 +40,21 @@ OF_CREDENTIALS = frozenset(
 class S3Config(Selection):
     """Objects of a bucket in Amazon S3, or in a store that speaks as it does; `include` and `exclude` are of whole keys."""
 
-    url: str = Field(
+    url: Annotated[str, FINDS] = Field(
         min_length=1, max_length=2000, description="Where the store is, such as https://s3.eu-central-1.amazonaws.com."
     )
-    region: str = Field(
+    region: Annotated[str, FINDS] = Field(
         "us-east-1", pattern=r"^[a-z0-9-]{1,50}$", description="Where the bucket is, as the store says."
     )
     bucket: str = Field(
         min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name, without s3://."
     )
-    prefix: str = Field("", max_length=1024, pattern=r"^[^\x00]*$", description="What the keys of objects begin with.")
-    path_style: bool = Field(True, description="false = the bucket's name stands before the host, not in the path.")
+    prefix: Annotated[str, FINDS] = Field(
+        "", max_length=1024, pattern=r"^[^\x00]*$", description="What the keys of objects begin with."
+    )
+    path_style: Annotated[bool, FINDS] = Field(
+        True, description="false = the bucket's name stands before the host, not in the path."
+    )
     link: str | None = Field(
         None, max_length=2000, description="The address that people open; `{key}` stands for an object's key."
     )

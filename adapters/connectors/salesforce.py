@@ -14,7 +14,7 @@ from adapters.connectors.paging import pages
 from adapters.connectors.record_html import record_html
 from adapters.connectors.soql import Select, parsed, quoted
 from adapters.connectors.web import Answer, Ask, Web, origin_of
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from domain.definition import Strict, parse
 from domain.errors import Invalid
 from domain.paths import at
@@ -51,7 +51,7 @@ class SalesforceConfig(Strict):
     url: str = Field(
         min_length=1, max_length=2000, description="Your domain, such as https://example.my.salesforce.com."
     )
-    client_id: str = Field(
+    client_id: Annotated[str, FINDS] = Field(
         min_length=1, max_length=500, pattern=r"^[!-~]+$", description="The consumer key of the connected app."
     )
     api_version: str = Field("62.0", pattern=r"^[0-9]{2,3}\.0$", description="Of the REST API, such as 62.0.")

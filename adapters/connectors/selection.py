@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.reading.kinds import kind_of
+from commands.knowledge.connectors import FINDS
 from commands.knowledge.reading import Unreadable
 from domain.definition import Strict
 
@@ -16,12 +17,14 @@ Glob = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")
 class Selection(Strict):
     """Patterns that names have to fit."""
 
-    include: list[Glob] = Field(
+    include: Annotated[list[Glob], FINDS] = Field(
         default_factory=list,
         max_length=100,
         description="Patterns of names; `*` also spans folders. None: whatever is of a kind that can be read.",
     )
-    exclude: list[Glob] = Field(default_factory=list, max_length=100, description="Patterns; they go before `include`.")
+    exclude: Annotated[list[Glob], FINDS] = Field(
+        default_factory=list, max_length=100, description="Patterns; they go before `include`."
+    )
 
 
 def wanted(name: str, selection: Selection) -> bool:

@@ -20,7 +20,7 @@ from adapters.connectors.sharepoint_readers import readers_of
 from adapters.connectors.together import together
 from adapters.connectors.web import Answer, Ask, Web, origin_of
 from adapters.reading.kinds import kind_of
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.knowledge.reading import Unreadable
 from domain.definition import parse
 
@@ -34,17 +34,19 @@ class SharePointConfig(Selection):
     """Files of a SharePoint site's document libraries, and which groups may read them."""
 
     url: str = Field("https://graph.microsoft.com/v1.0", max_length=2000, description="Where Microsoft Graph stands.")
-    login_url: str = Field(
+    login_url: Annotated[str, FINDS] = Field(
         "https://login.microsoftonline.com", max_length=2000, description="Where tokens are given out."
     )
     tenant: str = Field(max_length=100, pattern=r"^[A-Za-z0-9.-]+$", description="Id or domain of the directory.")
-    client_id: str = Field(max_length=100, pattern=r"^[A-Za-z0-9-]+$", description="Of the application.")
+    client_id: Annotated[str, FINDS] = Field(
+        max_length=100, pattern=r"^[A-Za-z0-9-]+$", description="Of the application."
+    )
     site: str = Field(
         max_length=1000,
         pattern=r"^[A-Za-z0-9.-]+(:/[^\x00-\x1f?#/][^\x00-\x1f?#]*)?$",
         description="Host and path, as `contoso.sharepoint.com:/sites/Handbook`; only the host: the root site.",
     )
-    drives: list[Name] = Field(
+    drives: Annotated[list[Name], FINDS] = Field(
         default_factory=list, max_length=100, description="Names of document libraries; empty: all of the site."
     )
     permissions: bool = Field(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from adapters.connectors.given_values import address, mapping, title
 from adapters.connectors.sql import groups_of
-from commands.knowledge.connectors import GivenDocument, NotFetched
+from commands.knowledge.connectors import FINDS, GivenDocument, NotFetched
 from domain.definition import Strict
 from domain.paths import at
 
@@ -27,16 +27,16 @@ class VectorStoreConfig(Strict):
     """Passages of a vector store of yours, Qdrant, Chroma or pgvector: each is a document; vectors are not taken over."""
 
     store: Literal["qdrant", "chroma", "pgvector"] = Field(description="What it is.")
-    url: str = Field(
+    url: Annotated[str, FINDS] = Field(
         min_length=1,
         max_length=2000,
         description="Where the API stands; of pgvector `postgresql://user@host:5432/database`, without a password.",
     )
-    collection: str = Field(
+    collection: Annotated[str, FINDS] = Field(
         min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$", description="Of pgvector: `table` or `schema.table`."
     )
-    tenant: str = Field("default_tenant", min_length=1, max_length=255, description="Of chroma.")
-    database: str = Field("default_database", min_length=1, max_length=255, description="Of chroma.")
+    tenant: Annotated[str, FINDS] = Field("default_tenant", min_length=1, max_length=255, description="Of chroma.")
+    database: Annotated[str, FINDS] = Field("default_database", min_length=1, max_length=255, description="Of chroma.")
     id: Path = Field("node_id", description="Of pgvector: the column that tells a passage from the others.")
     text: Path | None = Field(
         None, description="Path in the payload, or pgvector's column; null = where LlamaIndex and LangChain keep it."
@@ -48,12 +48,6 @@ class VectorStoreConfig(Strict):
     link: Path | None = Field(None, description="The address that people open.")
     acl: Path | None = Field(None, description="The groups that may find it: a list, or names with commas.")
     media_type: Literal["text/plain", "text/html", "text/markdown"] = Field("text/plain", description="Of the texts.")
-
-    @property
-    def shape(self) -> str:
-        """What changes with the settings by which a passage becomes another document."""
-        named = {"text", "metadata", "title", "link", "acl", "media_type"}
-        return sha256(orjson.dumps(self.model_dump(include=named), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

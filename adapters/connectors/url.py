@@ -17,7 +17,7 @@ from adapters.connectors.selection import Glob
 from adapters.connectors.web import AddressRefused, Answer, Ask, Web, at_home, must_be_address
 from adapters.reading.kinds import kind_of
 from commands.at_once import at_once
-from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Place, SourceUnavailable
+from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
 from commands.knowledge.reading import Unreadable
 from domain.definition import Strict, parse
 
@@ -36,16 +36,24 @@ Address = Annotated[str, Field(min_length=1, max_length=2000)]
 class UrlConfig(Strict):
     """Pages of a website: some by their addresses, those of a sitemap, or those that links lead to."""
 
-    url: Address = Field(description="A page, a sitemap, or where a crawl begins.")
+    url: Annotated[Address, FINDS] = Field(description="A page, a sitemap, or where a crawl begins.")
     mode: Literal["page", "sitemap", "crawl"] = Field(
         "page", description="`crawl` follows links to what lies below the directory of `url`."
     )
-    pages: list[Address] = Field(default_factory=list, max_length=1000, description="More pages, with mode page.")
-    include: list[Glob] = Field(default_factory=list, max_length=100, description="Of whole addresses; empty = all.")
-    exclude: list[Glob] = Field(default_factory=list, max_length=100, description="Not taken, and not followed.")
-    depth: int = Field(5, ge=0, le=50, description="How many links from the first page a crawl goes.")
-    most_pages: int = Field(10_000, ge=1, le=100_000, description="A site with more is told as wrong, not cut.")
-    robots: bool = Field(True, description="Whether a crawl honours robots.txt.")
+    pages: Annotated[list[Address], FINDS] = Field(
+        default_factory=list, max_length=1000, description="More pages, with mode page."
+    )
+    include: Annotated[list[Glob], FINDS] = Field(
+        default_factory=list, max_length=100, description="Of whole addresses; empty = all."
+    )
+    exclude: Annotated[list[Glob], FINDS] = Field(
+        default_factory=list, max_length=100, description="Not taken, and not followed."
+    )
+    depth: Annotated[int, FINDS] = Field(5, ge=0, le=50, description="How many links from the first page a crawl goes.")
+    most_pages: Annotated[int, FINDS] = Field(
+        10_000, ge=1, le=100_000, description="A site with more is told as wrong, not cut."
+    )
+    robots: Annotated[bool, FINDS] = Field(True, description="Whether a crawl honours robots.txt.")
 
 
 @dataclass(frozen=True, kw_only=True)

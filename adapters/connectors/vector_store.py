@@ -1,7 +1,6 @@
 """Documents from a vector store that there is already: its passages are taken over, and embedded anew."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from adapters.connectors.chroma import ChromaRecords
@@ -56,7 +55,7 @@ class VectorStoreConnector:
         """Yield all passages."""
         settings, store = self._of(place.config)
         async for each in store.list(settings, place):
-            yield each if each is None else replace(each, version=f"{each.version} {settings.shape}")
+            yield each
 
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a passage as a document."""

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from hashlib import sha256
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
+import orjson
 from pydantic import BaseModel
 
 from domain.definition import parse
@@ -40,6 +42,10 @@ class Listed:
 
     external_id: str
     version: str | None
+
+
+FINDS: Final = object()
+"""Marks a setting, by Annotated, by which documents are found and not made: a document is the same whatever it says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +121,15 @@ def must_fit(connector: Connector, config: Mapping[str, Any]) -> None:
     """Raise Invalid unless a source may be set so."""
     parse(connector.config, dict(config), "/config")
     connector.check(config)
+
+
+def shape_of(connector: Connector, config: Mapping[str, Any]) -> str:
+    """Return what changes with the settings that shape documents: with all that are not marked FINDS."""
+    fields = connector.config.model_fields
+    shaping = {
+        name: value for name, value in config.items() if name not in fields or FINDS not in fields[name].metadata
+    }
+    return sha256(orjson.dumps(shaping, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def must_know(connector: Connector | None, secrets: Iterable[str]) -> None:

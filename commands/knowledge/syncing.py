@@ -24,6 +24,7 @@ from commands.knowledge.connectors import (
     SourceSecrets,
     SourceUnavailable,
     connector_of,
+    shape_of,
 )
 from commands.knowledge.document import Documents
 from commands.knowledge.document_checks import line
@@ -192,7 +193,12 @@ class Syncer:
         await self.work.bus.dispatch(command, context_of(self.sync.id))
 
     async def _all_there_is(self) -> tuple[Sequence[Listed], int]:
-        """Return what the source lists, each document once, and how many things it leaves out."""
+        """Return what the source lists, each document once, and how many things it leaves out.
+
+        What a source tells as a version says nothing of the settings by which a document was made of it: those are
+        made part of it, so that a change of them has all fetched again.
+        """
+        shape = shape_of(self.connector, self.place.config)
         listed: dict[str, Listed] = {}
         left_out = 0
         try:
@@ -200,7 +206,8 @@ class Syncer:
                 if each is None or not can_be_stored(each.external_id):
                     left_out += 1
                 else:
-                    listed[each.external_id] = each
+                    version = None if each.version is None else f"{each.version} {shape}"
+                    listed[each.external_id] = Listed(external_id=each.external_id, version=version)
                 if (len(listed) + left_out) % LOOK_EVERY == 0:
                     await self._must_go_on()
         except NotFetched as error:  # a part of the list itself, so that not all is told

@@ -16,7 +16,7 @@ from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
 from tests.support.site import Site, site
-from tests.support.worlds.vector_store import ChromaWorld, QdrantWorld
+from tests.support.worlds.vector_store import ChromaWorld
 
 NODE = json.dumps({"text": "from the node", "metadata": {"file": "a.md"}})
 
@@ -65,17 +65,6 @@ def test_titles_links_and_groups_come_out_of_the_metadata():
         document_of(StoredPassage(id="7", payload=payload | {"groups": 5}), settings(**named))
     with pytest.raises(NotFetched, match="say where, by `text`"):
         document_of(StoredPassage(id="7", payload={"words": "t"}), settings())
-
-
-async def test_another_way_of_making_documents_makes_each_another_version(there: Site, connector: VectorStoreConnector):
-    world = QdrantWorld(there)
-    await world.put("alpha", "a")
-    first = await listed(connector, place_of(world.config, world.secrets))
-    again = await listed(connector, place_of(world.config, world.secrets))
-    other = await listed(connector, place_of({**world.config, "link": "at"}, world.secrets))
-    assert first == again
-    assert first.keys() == other.keys()
-    assert first != other
 
 
 async def test_records_that_change_while_they_are_listed_are_listed_again_and_never_taken_away(
