@@ -23,6 +23,7 @@ from psycopg.sql import SQL
 from adapters.event_store.prepared import PreparedAppend
 from adapters.event_store.requests import Metadata, Outcome, Request
 from adapters.event_store.threaded_appender import ThreadedAppender
+from adapters.failpoints import failpoint
 
 CHANNEL = "magnet_log"
 SAFETY_POLL = 1.0
@@ -68,7 +69,10 @@ class MagnetApplicationRecorder(PostgresApplicationRecorder):
     def _commit(self, group: Sequence[Request]) -> list[Outcome]:
         """Write the group; sent again after a lost reply it is recorded once, by its command ids."""
         with self.datastore.get_connection() as connection:
-            return self._append(connection, group)
+            failpoint("save.before")
+            answered = self._append(connection, group)
+            failpoint("save.after")
+            return answered
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> "MagnetSubscription":
         """Return an iterator over the log from after a position, without end."""

@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adapters.failpoints import failpoint
 from adapters.postgres.errors import translated
 from adapters.projection_runner.batch import SQL
 from commands.bus import key_reused
@@ -39,6 +40,7 @@ class Requests:
                 while True:
                     if key is not None and (earlier := await _earlier(connection, key)) is not None:
                         return earlier
+                    left: Asked | None = None
                     async with connection.transaction():
                         found = await (await connection.execute(query, values)).fetchone()
                         if found is None:
@@ -48,7 +50,11 @@ class Requests:
                             if await (await connection.execute(SQL["note_key"], noting)).fetchone() is None:
                                 raise psycopg.Rollback  # another with this key was faster: it is answered as that was
                         await connection.execute(wake)
-                        return Asked(position=int(found[0]), repeated=False)
+                        failpoint("leave.before_commit")
+                        left = Asked(position=int(found[0]), repeated=False)
+                    if left is not None:
+                        failpoint("leave.after_commit")
+                        return left
         except (psycopg.Error, PoolTimeout) as error:
             raise translated(error) from error
 

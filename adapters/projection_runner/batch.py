@@ -90,7 +90,9 @@ class Batches:
     async def pass_over(self, expected: int, position: int) -> None:
         """Move over events that change no row, or raise Fenced."""
         async with self._pool.connection() as connection:
+            failpoint("pass_over.before_commit")
             await self.advance(connection, expected, position, query="pass_over")
+        failpoint("pass_over.after_commit")
 
     async def park(self, stream: UUID, error: str, *, at: int, expected: int) -> None:
         """Set a stream aside from a position on, and move past it."""
@@ -98,6 +100,8 @@ class Batches:
             values = {"projection": self.schema, "stream": stream, "position": at, "error": error}
             await connection.execute(SQL["park"], values)
             await self.advance(connection, expected, at)
+            failpoint("park.before_commit")
+        failpoint("park.after_commit")
 
     async def take_back(self, stream: UUID, events: Sequence[Recorded], *, expected: int) -> None:
         """Apply what a stream missed while it was set aside."""
@@ -105,6 +109,8 @@ class Batches:
             await self._model.projection.apply(decoded(events), self._model.writer(connection))
             await connection.execute(SQL["unpark"], {"projection": self.schema, "stream": stream})
             await self.advance(connection, expected, expected)
+            failpoint("take_back.before_commit")
+        failpoint("take_back.after_commit")
 
     async def refuse_back(self, stream: UUID, error: str, *, at: int) -> None:
         """Note that a stream that was tried again failed again."""

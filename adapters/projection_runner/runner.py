@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.ending import end_tasks
 from adapters.event_store.log import EventLog
+from adapters.failpoints import failpoint
 from adapters.postgres.listener import Listener
 from adapters.projection_runner.batch import SQL, Fenced, ReadModel
 from adapters.projection_runner.follower import LEAST, MOST, MOST_ALONE, Follower
@@ -375,6 +376,8 @@ class ProjectionRunner:
             await connection.execute(SQL["clear_quarantine"], {"projection": model.name})
             await connection.execute(SQL["inherit_quarantine"], values)
             await connection.execute(statements.SQL(SQL["drop_schema"]).format(schema=gone))
+            failpoint("switch.before_commit")
+        failpoint("switch.after_commit")
         live.stands_at(beside.position)
         self._positions.moved(model.name, live.position)  # it may be ahead of what the old one had reached
         await live.refresh()

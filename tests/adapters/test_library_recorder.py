@@ -12,9 +12,11 @@ from eventsourcing.tests.persistence import (
     NonInterleavingNotificationIDsBaseCase,
 )
 
+from adapters import failpoints
 from adapters.event_store.recorder import MagnetApplicationRecorder
 from domain.prompt import Prompt
 from tests.conftest import Database
+from tests.support.dying import killed_at
 
 
 def connection_settings(dsn: str) -> dict[str, str]:
@@ -82,6 +84,34 @@ def test_the_librarys_application_saves_and_loads_through_our_log(database: Data
         assert vars(loaded) == vars(prompt)
         with pytest.raises(IntegrityError):
             application.save(Prompt.create(name="p", definition={"text": "b"}))
+
+
+def recorded(application: Magnet) -> int:
+    return len(application.notification_log.select(start=1, limit=10))
+
+
+@pytest.mark.parametrize("place", ["save.before", "save.after"])
+def test_an_application_that_dies_as_it_saves_has_saved_all_or_nothing(database: Database, place: str):
+    prompt = Prompt.create(name="p", definition={"text": "a"})
+    prompt.change(prompt.definition | {"text": "b"})
+    events = prompt.collect_events()
+    with Magnet(env=environment(database)) as application, killed_at(place):
+        application.events.put(events)
+    with Magnet(env=environment(database)) as successor:
+        assert recorded(successor) == (0 if place == "save.before" else 2)
+        if place == "save.before":
+            successor.events.put(events)
+        with pytest.raises(IntegrityError):
+            successor.events.put(events)
+        assert (recorded(successor), successor.repository.get(prompt.id).version) == (2, 2)
+
+
+@pytest.mark.parametrize("place", ["save.before", "save.after"])
+def test_a_lost_connection_at_a_save_is_settled_by_the_commands_id(database: Database, place: str):
+    failpoints.arm(f"{place}=lost")
+    with Magnet(env=environment(database)) as application:
+        [recording] = application.save(Prompt.create(name="p", definition={"text": "a"}))
+        assert recording.notification.id == recorded(application) == 1
 
 
 def test_what_loses_events_for_followers_is_refused(database: Database):

@@ -1,5 +1,6 @@
 """What a follower does with events that a projection can't take, and with a database that is away."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,10 @@ from domain.checkpoint import Checkpoint
 from domain.prompt import Prompt
 from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
+from tests.support.dying import killed_at
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
 from tests.support.postgres import Database
+from tests.support.rebuilding import build_anew
 
 EVENTS = 240
 
@@ -101,13 +104,13 @@ async def test_an_event_that_can_be_taken_the_second_time_is_not_set_aside(side:
     assert await side.view.get(prompt.id) is not None
 
 
-async def owner(side: ReadSide) -> Follower:
+async def owner(side: ReadSide, model: ReadModel = CONFIGURATIONS) -> Follower:
     """The follower of a process that has just taken the read model over."""
     async with side.pool.connection() as connection:
         await connection.execute(SQL["register"], {"projection": CONFIGURATIONS.name})
         cursor = await connection.execute(SQL["take_over"], {"projection": CONFIGURATIONS.name})
         position, fence = await cursor.fetchone() or (0, 0)
-    follower = Follower(side.log, side.pool, CONFIGURATIONS, schema=CONFIGURATIONS.name, fence=fence, position=position)
+    follower = Follower(side.log, side.pool, model, schema=model.name, fence=fence, position=position)
     await follower.batches.make_schema()
     return follower
 
@@ -158,3 +161,75 @@ async def test_what_came_while_a_section_was_read_ahead_is_looked_for_at_once(si
     while await follower.step():
         pass
     assert follower.position == head
+
+
+AT_EACH_COMMIT = pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
+
+
+async def assert_holds(side: ReadSide, made: Sequence[Prompt], model: ReadModel = CONFIGURATIONS) -> None:
+    """Let another owner go on, and see that the rows are those of the log, none lost and none doubled."""
+    administration = ProjectionAdministration(side.pool, side.log, [model])
+    async with running(side.runner([model])):
+        await side.caught_up()
+        while any(letter.requeue_requested for letter in await administration.dead_letters()):
+            await asyncio.sleep(0.01)
+        for prompt in made:
+            row = await side.view.get(prompt.id)
+            assert row is not None and row.version == prompt.version
+        [before] = await administration.status()
+        await build_anew(administration, model.name)
+        [after] = await administration.status()
+        assert (before.checksum, before.position) == (after.checksum, after.position)
+
+
+@AT_EACH_COMMIT
+async def test_an_owner_that_dies_as_it_notes_what_it_passed_over_is_followed_by_one_that_goes_on_there(
+    side: ReadSide, moment: str
+):
+    made = await prompts(side, 2)
+    follower = await owner(side)
+    await follower.step()
+    await side.record(of_no_concern())
+    await follower.step()
+    with killed_at(f"pass_over.{moment}"):
+        await follower.settle()
+    assert await written(side) == (2 if moment == "before_commit" else 3)
+    late = Prompt.create(name="late", definition={"text": "a"})
+    await side.record(late)
+    await assert_holds(side, [*made, late])
+
+
+@AT_EACH_COMMIT
+async def test_an_owner_that_dies_as_it_sets_a_stream_aside_leaves_it_for_once(side: ReadSide, moment: str):
+    model = model_of(Disturbed(lambda entry: ValueError() if entry.position == 2 else None))
+    first, _, third = await prompts(side, 3)
+    follower = await owner(side, model)
+    with killed_at(f"park.{moment}"):
+        await follower.step()
+    set_aside = [] if moment == "before_commit" else [(2, "ValueError")]
+    assert (await letters(side, model), await written(side)) == (set_aside, 1 + len(set_aside))
+    await assert_holds(side, [first, third], model)
+    [letter] = await ProjectionAdministration(side.pool, side.log, [model]).dead_letters()
+    assert (letter.position, letter.attempts) == (2, 1)
+
+
+@AT_EACH_COMMIT
+async def test_an_owner_that_dies_as_it_takes_a_stream_back_leaves_it_whole(side: ReadSide, moment: str):
+    poison = Disturbed(lambda entry: ValueError() if entry.position == 2 else None)
+    model = model_of(poison)
+    made = await prompts(side, 3)
+    follower = await owner(side, model)
+    await follower.step()
+    made[1].change(made[1].definition | {"text": "b"})
+    await side.record(made[1])
+    await follower.step()
+    administration = ProjectionAdministration(side.pool, side.log, [model])
+    [letter] = await administration.dead_letters()
+    poison.disturb = lambda entry: None
+    await administration.requeue(letter.id)
+    with killed_at(f"take_back.{moment}"):
+        await follower.refresh()
+    row = await side.view.get(made[1].id)
+    assert (row is None) == (moment == "before_commit")
+    await assert_holds(side, made, model)
+    assert await letters(side, model) == []

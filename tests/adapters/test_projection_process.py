@@ -118,6 +118,31 @@ async def test_a_killed_worker_is_followed_by_another_process(side: ReadSide):
     assert await side.view.get(a_prompt("second").id) is not None
 
 
+@pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
+async def test_a_worker_that_dies_at_the_switch_has_switched_all_or_nothing(side: ReadSide, moment: str):
+    prompts = [a_prompt(f"p{number}") for number in range(3)]
+    head = await side.record(*prompts)
+    async with running(side.runner()):
+        await side.caught_up()
+        before = await checksum(side)
+    await administration(side).rebuild(NAME)
+    async with worker(side, f"switch.{moment}=exit") as dying, asyncio.timeout(60):
+        assert await dying.wait() == 137
+    [status] = await administration(side).status()
+    assert (status.position, status.checksum) == (head, before)
+    assert status.rebuilt == (head if moment == "before_commit" else None)
+    async with running(side.runner()):
+        while (await administration(side).status(checksums=False))[0].state != "live":
+            await asyncio.sleep(0.01)
+        await side.record(late := a_prompt("late"))
+        await side.caught_up()
+        for prompt in [*prompts, late]:
+            row = await side.view.get(prompt.id)
+            assert row is not None and row.version == prompt.version
+        [status] = await administration(side).status()
+        assert (status.position, status.rebuilt, status.quarantined) == (head + 1, None, 0)
+
+
 async def test_a_rebuild_that_dies_leaves_the_old_rows_and_is_made_good(side: ReadSide):
     prompts = await many_events(side)
     async with running(side.runner()):

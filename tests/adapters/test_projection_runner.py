@@ -9,12 +9,15 @@ import psycopg
 import pytest
 
 from adapters.projection_runner.administration import ProjectionAdministration
+from adapters.projection_runner.asking import Asked
 from adapters.projection_runner.batch import SQL, Batches, Fenced, ReadModel
 from adapters.projection_runner.runner import Positions
+from commands.ports import IdempotencyKey
 from domain.errors import Busy, Invalid, NotFound
 from domain.prompt import Prompt
 from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
+from tests.support.dying import killed_at
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
 from tests.support.postgres import Database
 from tests.support.rebuilding import build_anew
@@ -222,6 +225,27 @@ async def test_what_does_not_exist_can_not_be_rebuilt_or_requeued(side: ReadSide
         await administration(side).rebuild("nothing_v1")
     with pytest.raises(NotFound):
         await administration(side).requeue(UUID(int=0))
+
+
+@pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
+async def test_what_dies_as_it_leaves_a_request_has_left_all_of_it_or_nothing(side: ReadSide, moment: str):
+    await changes(side, 2, 1)
+    async with running(side.runner()):
+        await side.caught_up()
+    key = IdempotencyKey(key="k", scope=b"s", body=b"b")
+    with killed_at(f"leave.{moment}"):
+        await administration(side).rebuild(NAME, key)
+    async with side.pool.connection() as connection:
+        cursor = await connection.execute("SELECT rebuild_requested FROM magnet_read.tracking")
+        assert await cursor.fetchall() == [(moment == "after_commit",)]
+    asked = await administration(side).rebuild(NAME, key)
+    assert asked.repeated == (moment == "after_commit")
+    async with running(side.runner()):
+        before = await checksum(side)
+        while (await administration(side).status(checksums=False))[0].state != "live":
+            await asyncio.sleep(0.01)
+        assert await checksum(side) == before
+    assert await administration(side).rebuild(NAME, key) == Asked(position=asked.position, repeated=True)
 
 
 async def test_a_rebuild_holds_up_nobody_who_waits_for_the_live_read_model(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -142,6 +143,17 @@ async def ready(url: str, revive: Callable[[], None] = lambda: None) -> None:
             await asyncio.sleep(0.05)
 
 
+async def die_at_a_switch(made: Installation, url: str, moment: str) -> None:
+    """Have the only worker build a read model anew, and die as it puts that in the place of the old one."""
+    worker = made.start("worker", failpoints=f"switch.{moment}=exit")
+    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client, asyncio.timeout(60):
+        path, key = "/v1/projections/configurations_v1/rebuild", {"Idempotency-Key": str(uuid4())}
+        while (await client.post(path, headers=key)).status_code != 202:
+            await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(worker.wait, 60) == 137
+    made.processes.remove(worker)
+
+
 async def torment(made: Installation, rounds: int) -> list[Writer]:
     """Let writers write while everything under them is killed in turn; return what they were told."""
     url = f"http://127.0.0.1:{made.port}"
@@ -179,6 +191,11 @@ async def torment(made: Installation, rounds: int) -> list[Writer]:
         held.close()
         held = hold_a_transaction_open(made)
         await ready(url, revive)
+        if number % 4 == 3:
+            while workers:
+                made.kill(workers.pop())
+            await die_at_a_switch(made, url, ("before_commit", "after_commit")[number // 4 % 2])
+            workers += [made.start("worker"), made.start("worker")]
     revive()
     stop.set()
     await asyncio.gather(*writing)
