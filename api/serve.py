@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ from api.default_provider import ensure_default_provider
 from api.process import calm_collector
 from api.protocol import Protocol
 from api.settings import Settings, SettingsError
+from api.shared_counts import count_in, directory_of_counts
 
 GOODBYE = 2
 """Seconds that connections have after that to be told how their turns ended."""
@@ -123,7 +125,8 @@ def serve(settings: Settings, *, side: str = "all", worker: bool = True, ready: 
     with database(settings) as dsns, listen(settings) as listening:
         refuse_open_door(settings, dsns.app)
         if settings.workers > 1:
-            return _serve_in_many(settings, dsns, listening, side=side, worker=worker, ready=ready)
+            with directory_of_counts(settings.home) as counts:
+                return _serve_in_many(settings, dsns, listening, counts, side=side, worker=worker, ready=ready)
         with contextlib.suppress(KeyboardInterrupt):
             _run(run(settings, dsns, listening, side=side, worker=worker, ready=ready))
     return 0
@@ -136,7 +139,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def _serve_in_many(
-    settings: Settings, dsns: Dsns, listening: socket.socket, *, side: str, worker: bool, ready: Any
+    settings: Settings, dsns: Dsns, listening: socket.socket, counts: Path, *, side: str, worker: bool, ready: Any
 ) -> int:
     """Fork processes that share the listening socket; one that dies ends all, so that it is noticed."""
     import os  # noqa: PLC0415
@@ -147,6 +150,7 @@ def _serve_in_many(
         if pid == 0:
             status = 0
             try:
+                count_in(counts)
                 _run(run(settings, dsns, listening, side=side, worker=worker))
             except KeyboardInterrupt:
                 pass

@@ -3,12 +3,14 @@
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx2
 import psutil
 
-from tests.api.cli.conftest import LIMIT, Magnet
+from tests.api.cli.conftest import LIMIT, Magnet, Running
 
 ENDED_WHEN_READY = """
 import os, signal
@@ -119,6 +121,53 @@ def test_several_processes_serve_one_port_and_end_together(magnet):
                 assert seen.status_code == 200
         assert server.end() == 0
         assert not any(child.is_running() for child in children)
+
+
+def test_several_processes_tell_one_sum_of_metrics_whichever_answers(magnet):
+    (magnet.home / "metrics" / "left").mkdir(parents=True)
+    with magnet.running("serve", MAGNET_WORKERS="2") as server, ExitStack() as opened:
+        one, other = connections_by_process(server, opened)
+        for connection, times in ((one, 5), (other, 3)):
+            for _ in range(times):
+                assert answered(connection, "/v1/prompts")
+            answered(connection, "/health/live")  # what came before is counted by now
+        for connection in (one, other):
+            told = answered(connection, "/metrics").splitlines()
+            assert 'magnet_http_requests_total{method="GET",route="/v1/prompts",status="200"} 8.0' in told
+            assert 'magnet_http_request_seconds_count{method="GET",route="/v1/prompts"} 8.0' in told
+            assert "magnet_log_position 0.0" in told
+            assert len([line for line in told if line.startswith("magnet_projection_lag{")]) > 1
+            assert not any("pid=" in line for line in told)
+        assert len(list((magnet.home / "metrics").iterdir())) == 1, "what a killed server left is removed"
+        one.close()
+        other.close()
+        assert server.end() == 0
+    assert list((magnet.home / "metrics").iterdir()) == []
+
+
+def connections_by_process(server: Running, opened: ExitStack) -> list[HTTPConnection]:
+    """Return a connection to each process that serves."""
+    children = psutil.Process(server.process.pid).children()
+    found: dict[int, HTTPConnection] = {}
+    while len(found) < len(children):
+        connection = opened.enter_context(closing(HTTPConnection(server.url.removeprefix("http://"), timeout=LIMIT)))
+        answered(connection, "/health/live")
+        port = connection.sock.getsockname()[1]
+        [holder] = [
+            child.pid
+            for child in children
+            if port in {each.raddr.port for each in child.net_connections() if each.raddr}
+        ]
+        if found.setdefault(holder, connection) is not connection:
+            connection.close()
+    return list(found.values())
+
+
+def answered(connection: HTTPConnection, path: str) -> str:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return answer.read().decode()
 
 
 def test_of_several_processes_one_that_dies_ends_all(magnet):
