@@ -154,8 +154,8 @@ class Configuration(Aggregate):
             self.happened(Published, label=check_label(label), version=version, definition=dict(definition))
 
     def publish_newest(self) -> None:
-        """Point `live` at the version that this very command leaves behind."""
-        if self.is_draft:
+        """Point `live` at the version that this very command leaves behind; nothing happens where it is that already."""
+        if self.pending_events or not self.is_live:
             self.publish(label=LIVE, version=self.version + 1, definition=self.definition)
 
     def remove_label(self, label: str) -> None:
@@ -170,7 +170,7 @@ class Configuration(Aggregate):
         """Become what the thing was at a version; nothing happens where it is that already, live."""
         self.must_be_active()
         present, past = (complete(self.DEFINITION, each) for each in (self.definition, definition))
-        if not same(past, present) or self.is_draft:
+        if not same(past, present) or not self.is_live:
             self.happened(RolledBack, to_version=to_version, definition=dict(definition))
 
     def set_secret(self, field: str, *, hint: str) -> None:
@@ -217,6 +217,12 @@ class Configuration(Aggregate):
         """Whether the newest version would do something else than the live one."""
         live = self.labels.get(LIVE)
         return live is not None and is_draft(self.DEFINITION, self.definition, live["definition"])
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the live version is the same as the newest one, how it is shown included."""
+        running = self.labels[LIVE]["definition"] if LIVE in self.labels else self.definition
+        return same(complete(self.DEFINITION, running), complete(self.DEFINITION, self.definition))
 
     def must_be_active(self) -> None:
         """Raise Archived where it is."""

@@ -54,6 +54,15 @@ async def test_a_prompt_is_created_changed_published_compared_and_rolled_back(ma
     assert history["items"][2]["reason"] == "shorter"
 
 
+async def test_publishing_with_a_change_of_the_title_alone_points_live_at_the_receipts_version(magnet: Running):
+    await a_prompt(magnet)
+    receipt = await magnet.do("PATCH", "/v1/prompts/greeting?publish=true", {"title": "Greeting"})
+    for read in ("/v1/prompts/greeting", "/v1/prompts/greeting?label=live"):
+        shown = await magnet.get(read)
+        assert (shown["title"], shown["version"], shown["live_version"]) == ("Greeting", *[receipt["version"]] * 2)
+    assert await magnet.do("PATCH", "/v1/prompts/greeting?publish=true", {"title": "Greeting"}) == receipt
+
+
 async def test_the_past_is_read_by_version_and_by_time(magnet: Running):
     await a_prompt(magnet)
     before = (await magnet.get("/v1/prompts/greeting"))["updated_at"]

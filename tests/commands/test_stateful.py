@@ -112,10 +112,8 @@ class ConfigurationMachine(RuleBasedStateMachine):
     )
     def change(self, text: str, temperature: float | None, tags: list[str], publish: bool) -> None:
         patch = {"text": text, "temperature": temperature, "tags": tags}
-        self.changed(patch)
-        live = self.versions[self.labels["live"] - 1]
-        draft = any(live[field] != self.newest[field] for field in ("text", "temperature"))
-        if publish and draft:
+        changes = self.changed(patch)
+        if publish and (changes or self.versions[self.labels["live"] - 1] != self.newest):
             self.versions.append(self.newest)
             self.labels["live"] = self.version
         receipt = self.dispatch(ChangeThing(kind=Prompt, id=self.id, patch=patch, publish=publish))
@@ -136,8 +134,7 @@ class ConfigurationMachine(RuleBasedStateMachine):
     def roll_back(self, which: int) -> None:
         version = which % self.version + 1
         old, live = self.versions[version - 1], self.versions[self.labels["live"] - 1]
-        draft = any(live[field] != self.newest[field] for field in ("text", "temperature"))
-        if old != self.newest or draft:
+        if old != self.newest or live != self.newest:
             self.versions.append(old)
             self.labels["live"] = self.version
         assert self.dispatch(RollBack(kind=Prompt, id=self.id, version=version)).version == self.version

@@ -1,5 +1,7 @@
 """What all configuration things do alike, shown on prompts and providers."""
 
+import pytest
+
 from domain.errors import Archived, Conflict, Invalid, StaleVersion
 from domain.prompt import Prompt
 from domain.provider import Provider
@@ -96,6 +98,27 @@ def test_publishing_with_a_change_points_live_at_the_version_left_behind():
     changed(prompt, text="Hi")
     given(prompt).when(lambda p: p.publish_newest()).then((Prompt.Published, {"version": 3}))
     assert not prompt.is_draft
+
+
+@pytest.mark.parametrize("words", [["Hello"], ["Hi", "Hello"]])
+def test_publishing_with_a_change_of_how_it_is_shown_or_back_to_what_runs_points_live_there_too(words: list[str]):
+    prompt = a_prompt(text="Hello")
+    for text in words:
+        changed(prompt, text=text, title=f"{text}!")
+    left_behind = prompt.version + 1
+    given(prompt).when(lambda p: p.publish_newest()).then((Prompt.Published, {"version": left_behind}))
+    live = prompt.labels["live"]
+    assert (live["version"], live["definition"]["title"]) == (prompt.version, "Hello!")
+    prompt.collect_events()
+    given(prompt).when(lambda p: p.publish_newest()).then_nothing()
+
+
+def test_a_rollback_takes_back_how_it_is_shown_where_only_that_differs_from_live():
+    prompt = a_prompt()
+    changed(prompt, title="Greeting")
+    prompt.collect_events()
+    given(prompt).when(lambda p: p.roll_back(to_version=2, definition=p.definition)).then((Prompt.RolledBack, {}))
+    assert prompt.labels["live"]["version"] == prompt.version == 3
 
 
 def test_a_rollback_is_a_new_version_equal_to_the_old_one_and_live_at_once():
