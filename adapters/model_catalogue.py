@@ -1,9 +1,9 @@
 """What a call to a model needs: the model, its provider and their secrets, as they are now."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
@@ -14,11 +14,12 @@ from adapters.keyring import SealBroken
 from adapters.postgres import sql
 from adapters.postgres.reading import rows_of
 from adapters.secrets import KeyringSecretBox
-from commands.models.model_calls import NoModel
+from commands.models.model_calls import ModelCallFailed, NoModel
 from domain.definition import parse
 from domain.errors import Archived, Conflict, NotFound, Unavailable
 from domain.model import DefaultModel, Model, ModelDefinition
 from domain.provider import Provider, ProviderDefinition
+from domain.retrieval import space_name
 
 SQL = sql.load("adapters", "model_catalogue.sql")
 CACHED = 1000
@@ -27,7 +28,12 @@ CACHED = 1000
 ROUNDS = 10
 """How often a call looks again when things change under its hands."""
 
-Load = Callable[[UUID], Awaitable[tuple[Aggregate, int] | None]]
+
+class Load(Protocol):
+    """Reads a thing out of the log."""
+
+    def __call__(self, id: UUID, upto: int = ..., /) -> Awaitable[tuple[Aggregate, int] | None]:
+        """Return the thing, as it is now or was at a version, and the position of its last event."""
 
 
 class ModelInactive(Conflict):
@@ -108,6 +114,7 @@ class ModelCatalogue:
         self._heads = heads
         self._box = box
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
+        self._former: OrderedDict[str, Model] = OrderedDict()
 
     async def route(self, model: UUID | None, kind: str) -> list[CalledModel]:
         """Return the model to call (None: the default of the kind), then its fallbacks that can be called.
@@ -122,6 +129,36 @@ class ModelCatalogue:
             for id in newer:
                 await self._read(id)
         raise Unavailable("Models and providers are changing all the time: try again in a moment.")
+
+    async def route_into(self, space: str, route: Sequence[CalledModel]) -> list[CalledModel]:
+        """Return the route of an embedding model as it was when the vectors of a space were made.
+
+        Raises ModelCallFailed where the model never had the name that they are of.
+        """
+        first, *others = route
+        if space_name(first.id, first.definition.model) == space:
+            return [first, *others]
+        former = self._former.get(space) or await self._find_former(first, space)
+        definition = parse(ModelDefinition, former.definition)
+        provider = await self.provider(UUID(definition.provider))
+        return [replace(first, version=former.version, definition=definition, provider=provider), *others]
+
+    async def _find_former(self, model: CalledModel, space: str) -> Model:
+        """Return a model as it was last when it had the name that a space's vectors are of, or raise ModelCallFailed."""
+        for version in range(model.version - 1, 0, -1):
+            loaded = await self._load(model.id, version)
+            if loaded is None or not isinstance(former := loaded[0], Model):
+                break
+            if space_name(former.id, former.definition["model"]) == space:
+                self._former[space] = former
+                while len(self._former) > CACHED:
+                    self._former.popitem(last=False)
+                return former
+        raise ModelCallFailed(
+            "The embedding model has another name at its provider than the one that these vectors are of.",
+            code="embedding_model_changed",
+            details={"provider": model.provider.name, "upstream_status": None},
+        )
 
     async def provider(self, id: UUID) -> CalledProvider:
         """Return a provider, or raise NotFound or Archived."""

@@ -45,9 +45,11 @@ class OpenAIModels:
         route = await self._catalogue.route(request.model, "chat")
         return await (await self._calls()).chat.complete(route, request)
 
-    async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
         """Return the texts' vectors."""
         route = await self._catalogue.route(model, "embedding")
+        if space is not None:
+            route = await self._catalogue.route_into(space, route)
         return await (await self._calls()).embeddings.embed(route, texts)
 
     async def rerank(self, request: RerankRequest) -> Reranked:

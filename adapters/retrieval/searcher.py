@@ -30,10 +30,10 @@ from adapters.retrieval.statements import MOST, SQL, ready_statement
 from adapters.retrieval.survey import Area, areas_of, must_be_there
 from adapters.retrieval.weighing import by_source, weighing, weights
 from adapters.retrieval.words import words_of
-from commands.models.model_calls import Embedded, EmbeddingModels, ModelCallFailed, NoModel
+from commands.models.model_calls import Embedded, EmbeddingModels, ModelCallFailed
 from commands.retrieval.vector_store import VectorStore, VectorStoreUnavailable
 from domain import filters
-from domain.errors import DomainError, Unavailable
+from domain.errors import DomainError
 from domain.filters import FieldTypes, Filter
 from domain.retrieval import Explained, Found, Mode, Passage, Search
 
@@ -243,7 +243,7 @@ class PostgresSearcher:
         known = progress.vectors.keys() | progress.failed
         wanted = [area for area in areas if area.in_vectors and area.space not in known]
         answers = await asyncio.gather(
-            *(self._models.embed(area.model, search.queries) for area in wanted), return_exceptions=True
+            *(self._models.embed(area.model, search.queries, area.space) for area in wanted), return_exceptions=True
         )
         refusals: list[DomainError] = []
         for area, answer in zip(wanted, answers, strict=True):
@@ -253,7 +253,7 @@ class PostgresSearcher:
                 if isinstance(answer, BaseException):
                     raise answer
                 progress.vectors[area.space] = _usable(answer, area)
-            except (ModelCallFailed, NoModel, Unavailable) as error:
+            except DomainError as error:
                 log.warning("query_not_embedded", code=error.error_code, space=area.space)
                 progress.failed.add(area.space)
                 progress.notes.append(f"Searched by words only: the query could not be embedded ({error.error_code}).")

@@ -11,7 +11,7 @@ from adapters.retrieval.narrowing import LARGE, THOROUGH, USUAL, Narrowing
 from adapters.retrieval.survey import Area
 from commands.models.model_calls import ModelCallFailed
 from domain.references import identify
-from domain.retrieval import Search, space_name
+from domain.retrieval import Search, passage_id, space_name
 from domain.unspaced import SIGNS
 from tests.support.knowledge import MODEL, SPACE, Knowledge, knowledge
 from tests.support.postgres import Database
@@ -262,14 +262,22 @@ async def test_searches_during_a_rebuild_and_a_new_index_never_fail_and_never_mi
     await known.side.caught_up("passages_v1")
     stop = asyncio.Event()
 
-    async def searching(mode: str) -> list[tuple[int, int]]:
+    async def searching(mode: str) -> list[int]:
         seen = []
         while not stop.is_set():
-            found = await known.search("needle", mode=mode, limit=100, settled=False)
+            found = await known.search("needle number 7", mode=mode, limit=100, settled=False)
             assert found.retrieval == mode
             assert found.notes == []
             assert len(found.passages) == len(texts), "a search found less while an index was switched"
-            seen.append((found.indexes[str(source.id)], len(found.embeddings)))
+            best = found.passages[0]
+            index = found.indexes[str(source.id)]
+            assert best.id == passage_id(known.documents["handbook", "7"].id, 1, index, 0)
+            if mode == "lexical":
+                assert not found.embeddings
+            else:
+                assert best.scores["vector"] == pytest.approx(1, abs=0.01)
+                assert found.embeddings
+            seen.append(index)
         return seen
 
     searches = [asyncio.create_task(searching(mode)) for mode in ("hybrid", "vector", "lexical")]
@@ -288,9 +296,18 @@ async def test_searches_during_a_rebuild_and_a_new_index_never_fail_and_never_mi
     finally:
         stop.set()
         seen = await asyncio.gather(*searches)
-    assert {index for each in seen for index, _ in each} == {1, 2}
-    assert SPACE != OTHER_SPACE
-    assert known.models.asked == {MODEL, OTHER_MODEL}
+    assert [set(each) for each in seen] == [{1, 2}] * 3
+    assert known.models.asked == {(MODEL, SPACE), (OTHER_MODEL, OTHER_SPACE)}
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector"])
+async def test_a_model_that_has_another_name_by_now_embeds_the_query_as_it_did_the_index(known: Knowledge, mode: str):
+    await known.source()
+    for number in range(30):
+        await known.add("handbook", f"{number}", f"needle number {number}")
+    known.models.names[MODEL] = "tiny-33"
+    best, *_ = (await known.search("needle number 7", mode=mode, limit=100)).passages
+    assert (best.external_id, best.scores["vector"]) == ("7", pytest.approx(1, abs=0.01))
 
 
 async def test_a_large_index_is_walked_more_thoroughly_and_only_by_the_search_that_needs_it(

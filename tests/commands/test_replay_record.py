@@ -110,7 +110,7 @@ class Embeddings:
 
     failure: Exception
 
-    async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
         raise self.failure
 
 

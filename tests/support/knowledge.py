@@ -37,35 +37,42 @@ DIMENSIONS = 32
 SPACE = space_name(MODEL, "tiny-32")
 
 
-def vector(text: str, dimensions: int = DIMENSIONS) -> list[float]:
-    """Return a vector of a text: texts that share words are near each other."""
+def vector(text: str, dimensions: int = DIMENSIONS, space: str = SPACE) -> list[float]:
+    """Return a vector of a text: those of texts that share words are near each other in a space, and in no other."""
     sums = [0.0] * dimensions
     for word in text.lower().split():
         digest = sha256(word.strip(".,?!").encode()).digest()
         for place in range(dimensions):
             sums[place] += digest[place % 32] - 127.5 + place // 32
     length = sqrt(sum(number * number for number in sums)) or 1.0
-    return [number / length for number in sums]
+    turns = sha256(space.encode()).digest()
+    return [(-number if turns[place % 32] & 1 else number) / length for place, number in enumerate(sums)]
 
 
 class TinyEmbeddings:
-    """An embedding model behind the port, without a provider; counts its calls, and may fail."""
+    """Embedding models behind the port, without a provider; counts their calls, and may fail.
+
+    `names` are those that models have now at their provider, where it is not the one of the first space.
+    """
 
     def __init__(self, dimensions: int = DIMENSIONS) -> None:
         self.dimensions = dimensions
         self.calls: list[Sequence[str]] = []
-        self.asked: set[UUID | None] = set()
+        self.asked: set[tuple[UUID | None, str | None]] = set()
+        self.names: dict[UUID | None, str] = {}
         self.failure: Exception | None = None
 
-    async def embed(self, model: UUID | None, texts: Sequence[str]) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
         self.calls.append(texts)
-        self.asked.add(model)
+        self.asked.add((model, space))
         if self.failure is not None:
             raise self.failure
+        id, name = model or MODEL, self.names.get(model, "tiny-32")
+        space = space or space_name(id, name)
         return Embedded(
-            vectors=[pack(f"<{self.dimensions}f", *vector(text, self.dimensions)) for text in texts],
+            vectors=[pack(f"<{self.dimensions}f", *vector(text, self.dimensions, space)) for text in texts],
             dimensions=self.dimensions,
-            model=ModelUsed(id=MODEL, name="tiny", version=1, model="tiny-32", provider="none"),
+            model=ModelUsed(id=id, name="tiny", version=1, model=name, provider="none"),
             usage=Usage(),
             cost=Cost(amount=Decimal(0), currency=None, unknown=False),
         )
@@ -177,7 +184,7 @@ class Knowledge:
 
     async def store(self, space: str | None, chunks: Sequence[str], language: str | None = None) -> bytes:
         """Store texts and their vectors as ingestion does; return the chunking's id."""
-        vectors = None if space is None else {text: vector(text, self.models.dimensions) for text in chunks}
+        vectors = None if space is None else {text: vector(text, self.models.dimensions, space) for text in chunks}
         return await store_chunks(self.owner, space, chunks, vectors, language)
 
     async def record(self, *names: str) -> None:

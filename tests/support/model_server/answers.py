@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.model_server.records import Received
 from tests.support.model_server.steps import Reply
-from tests.support.model_server.vectors import MODES
+from tests.support.model_server.vectors import MODES, of_model
 
 PIECES = re.compile(r"\s*\S+|\s+")
 
@@ -76,8 +76,8 @@ def events(request: Received, reply: Reply) -> Iterator[bytes]:
         yield b"data: [DONE]\n\n"
 
 
-def embeddings(request: Received, mode: str, dimensions: int) -> bytes:
-    """Return the vectors of the texts, in the form that was asked for."""
+def embeddings(request: Received, mode: str, dimensions: int, *, apart: bool) -> bytes:
+    """Return the vectors of the texts, in the form that was asked for; `apart`: each model has its own."""
     given = request.body["input"]
     texts = [given] if isinstance(given, str) else given
     length = request.body.get("dimensions") or dimensions
@@ -85,7 +85,7 @@ def embeddings(request: Received, mode: str, dimensions: int) -> bytes:
     make = MODES[mode]
     items = []
     for number, text in enumerate(texts):
-        vector = make(text, length)
+        vector = make(of_model(text, request.model or "") if apart else text, length)
         shown = json.dumps(vector.tolist()) if plain else f'"{base64.b64encode(vector.tobytes()).decode()}"'
         items.append(f'{{"object":"embedding","index":{number},"embedding":{shown}}}')
     read = sum(map(tokens, texts))

@@ -23,9 +23,9 @@ class ModelServer:
     `vectors` is `hash` (no text is near another) or `words` (texts that share words are near). Scripted steps
     answer the next requests for chat, embeddings and scores in their order, whoever asks; those of `script_for` only
     the requests for one model, and go before. `default` answers the rest: an echo, real vectors. Requests to
-    embed a text that holds `refuses` are answered 400. `keys`, where
-    set, are the only credentials that are let in. One that does not remember keeps no requests: it can serve for
-    long.
+    embed a text that holds `refuses` are answered 400, those to embed by one of the models that it `lacks` 404;
+    where they are `apart`, each model has vectors of its own. `keys`, where set, are the only credentials that are let
+    in. One that does not remember keeps no requests: it can serve for long.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class ModelServer:
         self.keys = keys
         self.default = default
         self.refuses = ""
+        self.lacks: set[str] = set()
+        self.apart = False
         self.requests: list[Received] = []
         self.connections: set[Connection] = set()
         self.port = port
@@ -185,7 +187,9 @@ class ModelServer:
             step = self._scripted(request, chat=True)
             if self.refuses and any(self.refuses in text for text in request.body["input"]):
                 return refused(400, "invalid_input", "This text is not allowed.")
-            return step or Raw(body=answers.embeddings(request, self.vectors, self.dimensions))
+            if request.model in self.lacks:
+                return refused(404, "model_not_found", "There is no such model.")
+            return step or Raw(body=answers.embeddings(request, self.vectors, self.dimensions, apart=self.apart))
         if request.path.endswith("/moderations"):
             return self._scripted(request, chat=True) or refused(404, "not_found", "This has no moderation.")
         if request.path.endswith("/rerank"):

@@ -31,6 +31,11 @@ def by_words(text: str, dimensions: int) -> Vector:
 MODES: Mapping[str, Callable[[str, int], Vector]] = {"hash": by_hash, "words": by_words}
 
 
+def of_model(text: str, model: str) -> str:
+    """Return a text of other words, which no other model has: its vectors can't be compared with theirs."""
+    return WORD.sub(rf"{model.encode().hex()}\g<0>", text)
+
+
 def _unit(vector: Vector) -> Vector:
     length = np.float32(np.linalg.norm(vector)) or np.float32(1)
     return (vector / length).astype("<f4")
