@@ -19,13 +19,13 @@ from commands.configuration import (
     Restore,
     RollBack,
 )
+from commands.conversations.cancelling import CancelTurn, turn_cancelled
 from commands.conversations.closing import CloseIdle, closed_idle, settle_conduct
 from commands.conversations.conversation import (
     BeginConversation,
     CloseConversation,
     ConversationHandlers,
     Decide,
-    Decline,
     EndTurn,
     ForkConversation,
     GiveFeedback,
@@ -56,7 +56,7 @@ from commands.conversations.conversation_notes import (
     titled,
 )
 from commands.conversations.conversation_processing import EndProcessing, processing_ended
-from commands.conversations.conversation_queue import RefuseMessage, WithdrawMessage, refused, withdrawn
+from commands.conversations.conversation_queue import RefuseMessage, refused
 from commands.conversations.conversation_research import (
     NoteFindings,
     NotePlan,
@@ -171,7 +171,6 @@ def handlers(
         ForkConversation: conversations.begin,
         StartTurn: conversations.start_turn,
         Decide: conversations.decide,
-        Decline: conversations.decline,
         NoteAction: conversations.note_action,
         NoteBegun: begun_noted,
         NoteTopic: topic_noted,
@@ -185,7 +184,7 @@ def handlers(
         InterruptTurn: conversations.interrupt,
         GiveFeedback: conversations.give_feedback,
         CloseConversation: conversations.close,
-        WithdrawMessage: withdrawn,
+        CancelTurn: turn_cancelled,
         RefuseMessage: refused,
         CloseIdle: closed_idle,
         EndProcessing: processing_ended,

@@ -188,8 +188,10 @@ async def cancel(call: Call) -> Response:
     body, reason, raw = await call.body(required=False)
     nothing_else(body)
     context = call.context(reason=reason, raw=raw)
-    ended = await call.container.turns.cancel(conversation_of(call), turn_of(call), context)
-    return turn_streams.message(turn_streams.told_to(call, ended))
+    ended, repeated = await call.container.turns.cancel(
+        conversation_of(call), turn_of(call), context, expected=call.if_match()
+    )
+    return turn_streams.message(turn_streams.told_to(call, ended), repeated=repeated)
 
 
 async def give_feedback(call: Call) -> Response:

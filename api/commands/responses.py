@@ -222,12 +222,11 @@ async def cancel_response(call: Call) -> Response:
     if turn["run_id"] != str(run):
         raise TurnEnded
     context = call.context(reason=reason, raw=raw, channel=CHANNEL)
-    ended = await call.container.turns.cancel(conversation.id, UUID(turn["id"]), context)
-    return answer(
-        of_turn(ended, origin_of(conversation, run)),
-        position=ended["position"],
-        headers={"x-request-id": call.request_id},
-    )
+    ended, repeated = await call.container.turns.cancel(conversation.id, UUID(turn["id"]), context)
+    headers = {"x-request-id": call.request_id}
+    if repeated:
+        headers["Idempotent-Replay"] = "true"
+    return answer(of_turn(ended, origin_of(conversation, run)), position=ended["position"], headers=headers)
 
 
 async def delete_response(call: Call) -> Response:

@@ -117,11 +117,6 @@ class Decide(ByOwner):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decline(ByOwner):
-    """End the turn that waits for a person, by declining what it waits for."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class NoteAction(OnConversation):
     """Note what the agent did."""
 
@@ -264,14 +259,6 @@ class ConversationHandlers:
         unit.save(conversation)
         waits = {"waits": conversation.undecided(turn)}
         return Done(aggregate=conversation, shown={**leg_shown(conversation.turn(turn), begins=False), **waits})
-
-    async def decline(self, command: Decline, unit: Unit) -> Done:
-        """Decline what waits."""
-        conversation = await own(unit, command)
-        conversation.decline()
-        turn_over(unit, conversation)
-        unit.save(conversation)
-        return Done(aggregate=conversation)
 
     @staticmethod
     def _leg(

@@ -4,18 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from commands.bus import Done
-from commands.conversations.conversation import ByOwner, OnConversation, own
+from commands.conversations.conversation import OnConversation
 from commands.conversations.conversation_jobs import turn_over
 from commands.ports import Unit
 from domain.conversation import Conversation
 from domain.conversation_queue import withdraw
-
-
-@dataclass(frozen=True, kw_only=True)
-class WithdrawMessage(ByOwner):
-    """Take back a message that waits; nothing happens where its turn has begun."""
-
-    turn: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +17,6 @@ class RefuseMessage(OnConversation):
 
     turn: str
     error: Mapping[str, str]
-
-
-async def withdrawn(command: WithdrawMessage, unit: Unit) -> Done:
-    """Take it back."""
-    conversation = await own(unit, command)
-    withdraw(conversation, command.turn)
-    unit.save(conversation)
-    return Done(aggregate=conversation)
 
 
 async def refused(command: RefuseMessage, unit: Unit) -> Done:

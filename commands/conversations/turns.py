@@ -11,16 +11,15 @@ from uuid import UUID
 from commands.agents.agent_brief import must_differ
 from commands.bus import Bus, Command
 from commands.choosing import Chosen, choose
+from commands.conversations.cancelling import CancelTurn
 from commands.conversations.conversation import (
     Decide,
-    Decline,
     EndTurn,
     InterruptTurn,
     StartTurn,
     owned,
     principal_of,
 )
-from commands.conversations.conversation_queue import WithdrawMessage
 from commands.conversations.turn_answering import TurnAnswering
 from commands.conversations.turn_ends import ShuttingDown, TurnNotCancelled, abandoned, details_of, told
 from commands.conversations.turn_following import Places, TurnFollowing, started
@@ -224,22 +223,19 @@ class Turns:
         return last
 
     async def cancel(
-        self, conversation: UUID, turn: UUID, context: Context, *, patience: float = 5.0
-    ) -> Mapping[str, Any]:
-        """Stop a turn, whichever process carries it out, and return what its end shows.
+        self, conversation: UUID, turn: UUID, context: Context, *, expected: int | None = None, patience: float = 5.0
+    ) -> tuple[Mapping[str, Any], bool]:
+        """Stop a turn, whichever process carries it out; return what its end shows, and whether this key asked before.
 
-        Nothing happens where it was cancelled before; raise TurnEnded where it had ended otherwise.
+        Nothing happens where it was cancelled before; raise TurnEnded where it had ended otherwise, StaleVersion
+        unless the conversation is as `expected`.
         """
         principal = principal_of(context.actor)
-        found = owned(await self._things.newest(Conversation, conversation), principal).turn(str(turn))
+        command = CancelTurn(id=conversation, principal=principal, expected=expected, turn=str(turn))
+        receipt = await self._bus.dispatch(command, context)
+        found = (await self._things.newest(Conversation, conversation)).turn(str(turn))
         state, run = found["state"], UUID(found["run_id"])
-        if state == "awaiting_confirmation":
-            await self._bus.dispatch(Decline(id=conversation, principal=principal), context)
-            state = "cancelled"
-        elif state == "queued":
-            await self._bus.dispatch(WithdrawMessage(id=conversation, principal=principal, turn=str(turn)), context)
-            return await self.cancel(conversation, turn, context, patience=patience)
-        elif state == "running":
+        if state == "running":
             await self._end_running(conversation, turn, context)
             try:
                 async with asyncio.timeout(patience):
@@ -250,7 +246,7 @@ class Turns:
             state = last.data["turn"]["state"]
         if state != "cancelled":
             raise TurnEnded(details={"turn": {"id": str(turn), "state": state}})
-        return (await self.following.end(conversation, turn, run))[-1][1]
+        return (await self.following.end(conversation, turn, run))[-1][1], receipt.replayed
 
     def stop(self, turn: UUID) -> bool:
         """Stop a turn that this process carries out; return whether it does."""

@@ -13,7 +13,7 @@ from adapters import failpoints
 from tests.api.test_prompt_runs import events_in
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.server import Running, serving
-from tests.support.talks import Events, Talks, said, types
+from tests.support.talks import ACTIONS, Events, Talks, said, types
 
 SEARCH = [ToolCalled(name="find_passages", arguments={"query": "holidays"}, id="c1")]
 
@@ -323,13 +323,66 @@ async def test_retry_answers_what_was_said_in_the_newest_turn(talk: Talks, serve
 
 
 async def test_if_match_of_an_older_version_is_a_412(talk: Talks, server: ModelServer):
+    actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
+    await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"actions": actions})
     path = await talk.begin()
-    server.script_for("chat-model", Reply(text="One."))
-    await talk.say(path, "First?")
-    for route, body in (("messages", {"content": "Second?"}), ("close", None)):
-        answer = await talk.call("POST", f"{path}/{route}", body, If_Match='"1"')
-        assert (answer.status_code, answer.json()["current_version"]) == (412, 3)
-    assert (await talk.see(path))["version"] == 3
+    server.script_for("chat-model", Reply(tool_calls=[ToolCalled(name="shout", arguments={"word": "a"}, id="c")]))
+    waits = await talk.say(path, "First?")
+    assert waits["turn"]["state"] == "awaiting_confirmation"
+    bodies = {
+        "messages": {"content": "Second?"},
+        "confirmations": {"id": waits["confirmations"][0]["id"], "approved": True},
+        "turns/{turn}/retry": None,
+        "turns/{turn}/cancel": None,
+        "feedback": {"message_id": waits["message"]["id"], "rating": "up"},
+        "close": None,
+        "fork": None,
+        "title": {"title": "A title"},
+        "notes": {"text": "A note"},
+        "copied": {"message_id": waits["message"]["id"]},
+        "tokens": None,
+    }
+    prefix = "/v1/conversations/{id}/"
+    paths = (await talk.magnet.get("/openapi.json"))["paths"]
+    assert {*bodies, "replay"} == {  # a replay leaves the conversation as it is
+        address.removeprefix(prefix)
+        for address, ways in paths.items()
+        if address.startswith(prefix) and ways.get("post", {}).get("tags") == ["commands: conversations"]
+    }
+    for route, body in bodies.items():
+        address = f"{path}/{route.replace('{turn}', waits['turn']['id'])}"
+        stale = await talk.call("POST", address, body, If_Match='"1"')
+        assert (route, stale.status_code) == (route, 412)
+        assert stale.json()["current_version"] == waits["version"]
+        malformed = await talk.call("POST", address, body, If_Match="1")
+        assert (route, malformed.status_code, malformed.json()["code"]) == (route, 422, "invalid_if_match")
+    seen = await talk.see(path)
+    assert (seen["version"], seen["state"]) == (waits["version"], "awaiting_confirmation")
+
+
+async def test_a_running_turn_goes_on_where_cancel_speaks_of_an_older_version(talk: Talks, server: ModelServer):
+    path, gate = await talk.begin(), Gate()
+    server.script_for("chat-model", held(gate=gate))
+    turn = await talk.start(path, "First?")
+    await asked(server)
+    stale = await talk.call("POST", f"{turn}/cancel", If_Match='"1"')
+    assert (stale.status_code, stale.json()["current_version"]) == (412, 2)
+    gate.open()
+    assert one_end(await talk.follow(turn))[0] == "turn.completed"
+
+
+async def test_a_cancel_with_the_same_key_gives_its_first_answer_again_and_says_so(talk: Talks, server: ModelServer):
+    path = await talk.begin()
+    server.script_for("chat-model", held())
+    turn = await talk.start(path, "First?")
+    await asked(server)
+    version = (await talk.see(path))["version"]
+    headers = {"Idempotency_Key": "k", "If_Match": f'"{version}"'}
+    first = await talk.call("POST", f"{turn}/cancel", **headers)
+    assert (first.status_code, first.json()["turn"]["state"]) == (200, "cancelled")
+    assert "Idempotent-Replay" not in first.headers
+    again = await talk.call("POST", f"{turn}/cancel", **headers)
+    assert (again.status_code, again.content, again.headers["Idempotent-Replay"]) == (200, first.content, "true")
 
 
 async def test_an_action_already_done_is_in_the_record_also_when_the_limit_is_reached(talk: Talks, server: ModelServer):
