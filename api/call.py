@@ -271,6 +271,11 @@ def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | N
     return Response(body, status, dict(headers or {}), media_type="application/json")
 
 
+def replay_header(replayed: bool) -> dict[str, str]:
+    """Return the header that says of an answer that an earlier request with this key gave it."""
+    return {"Idempotent-Replay": "true"} if replayed else {}
+
+
 def answer(value: Any, *, position: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a query's answer."""
     return json_response(orjson.dumps(value), headers={"Magnet-Position": str(position), **(headers or {})})

@@ -1,12 +1,12 @@
 """Runs over HTTP: a plain answer, or a stream with the same accounting and exactly one terminal event."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
 
-from api.call import Call, answer
+from api.call import Call, answer, replay_header
 from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, numbered
 from commands.models.model_calls import TextPiece
@@ -16,14 +16,14 @@ from commands.runs.execution import RunAnswer, RunBegan, Told
 
 def answered(run: RunAnswer) -> Response:
     """Return a run's answer."""
-    return answer(run.body, position=run.position, headers={"Idempotent-Replay": "true"} if run.replayed else {})
+    return answer(run.body, position=run.position, headers=replay_header(run.replayed))
 
 
 async def streamed(call: Call, name: str, pieces: AsyncGenerator[Any, None]) -> Response:
     """Return a run as a stream; what is refused before it began is a problem document."""
     began = await anext(pieces)
     assert isinstance(began, RunBegan)
-    headers = {"Magnet-Position": str(began.position)}
+    headers = {"Magnet-Position": str(began.position), **replay_header(began.replayed)}
     return EventStream(numbered(events(call, name, began, pieces)), headers)
 
 
@@ -43,7 +43,18 @@ async def events(
                     case Told():
                         yield StreamEvent(type=piece.type, data=piece.data)
                     case RunAnswer():
+                        if piece.replayed:
+                            for told in whole(piece.body):
+                                yield told
                         yield StreamEvent(type=f"{name}.completed", data=piece.body)
         except Exception as error:  # a defect as well: whoever waits for the end of a stream is told
             problem = problem_document(error, request_id=call.request_id, instance=call.request.url.path)
             yield StreamEvent(type=f"{name}.failed", data={"run_id": str(began.run_id), "error": problem})
+
+
+def whole(body: Mapping[str, Any]) -> Iterator[StreamEvent]:
+    """Yield what an earlier request's answer says, at once."""
+    if body.get("text"):
+        yield StreamEvent(type="message.delta", data={"text": body["text"]})
+    for citation in body.get("citations", ()):
+        yield StreamEvent(type="citation", data={"citation": citation})

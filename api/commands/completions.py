@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from api.body import read_object
-from api.call import Call, Operation, answer
+from api.call import Call, Operation, answer, replay_header
 from api.openai_forms.answers import completion, embeddings
 from api.openai_forms.refusals import refused
 from api.openai_forms.requests import ChatBody, EmbeddingsBody
@@ -57,7 +57,8 @@ async def create_chat_completion(call: Call) -> Response:
     usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     making = Chunks(began, command.created, asked.model, usage=usage, by_functions=asked.by_functions)
     sent = chunks(pieces, making, request_id=call.request_id, instance=call.request.url.path)
-    return EventStream(sent, {"Magnet-Position": str(began.position), "x-request-id": call.request_id})
+    headers = {"Magnet-Position": str(began.position), "x-request-id": call.request_id}
+    return EventStream(sent, headers | replay_header(began.replayed))
 
 
 async def create_embeddings(call: Call) -> Response:
@@ -71,9 +72,7 @@ async def create_embeddings(call: Call) -> Response:
 
 def answered(call: Call, ran: RunAnswer, value: Any) -> Response:
     """Return a run's answer in its OpenAI form."""
-    headers = {"x-request-id": call.request_id}
-    if ran.replayed:
-        headers["Idempotent-Replay"] = "true"
+    headers = {"x-request-id": call.request_id, **replay_header(ran.replayed)}
     return answer(value, position=ran.position, headers=headers)
 
 

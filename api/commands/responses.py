@@ -9,7 +9,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from api.body import read_object
-from api.call import Call, Operation, answer
+from api.call import Call, Operation, answer, replay_header
 from api.commands.attachments import LARGEST_JSON
 from api.commands.completions import CHANNEL, ROOTS, answered, openai_operation
 from api.commands.configurations import nothing_else
@@ -134,9 +134,7 @@ async def turn_delivered(call: Call, asked: ResponseBody, made: Begun) -> Respon
     conversation = await call.container.store.newest(Conversation, made.conversation)
     background = bool(asked.background)
     origin = origin_of(conversation, made.run_id, metadata=asked.metadata, background=background, echo=asked.echo)
-    headers = {"x-request-id": call.request_id}
-    if made.repeated:
-        headers["Idempotent-Replay"] = "true"
+    headers = {"x-request-id": call.request_id, **replay_header(made.repeated)}
     if asked.stream:
         sent = turn_events(turns.follow(made), ResponseEvents(origin), origin)
         return EventStream(sent, {**headers, "Magnet-Position": str(made.receipt.position)})
@@ -190,7 +188,8 @@ async def run_delivered(call: Call, asked: ResponseBody, pieces: AsyncGenerator[
     assert isinstance(began, RunBegan)
     of = origin(began.run_id, int(time.time()))
     sent = run_events(pieces, ResponseEvents(of), of, request_id=call.request_id, instance=call.request.url.path)
-    return EventStream(sent, {"Magnet-Position": str(began.position), "x-request-id": call.request_id})
+    headers = {"Magnet-Position": str(began.position), "x-request-id": call.request_id}
+    return EventStream(sent, headers | replay_header(began.replayed))
 
 
 async def in_these_terms(pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
@@ -223,9 +222,7 @@ async def cancel_response(call: Call) -> Response:
         raise TurnEnded
     context = call.context(reason=reason, raw=raw, channel=CHANNEL)
     ended, repeated = await call.container.turns.cancel(conversation.id, UUID(turn["id"]), context)
-    headers = {"x-request-id": call.request_id}
-    if repeated:
-        headers["Idempotent-Replay"] = "true"
+    headers = {"x-request-id": call.request_id, **replay_header(repeated)}
     return answer(of_turn(ended, origin_of(conversation, run)), position=ended["position"], headers=headers)
 
 

@@ -14,10 +14,11 @@ from domain.run import Kind
 
 @dataclass(frozen=True, kw_only=True)
 class RunBegan:
-    """The run is on record."""
+    """The run is on record; `replayed` where an earlier request with this key began it."""
 
     run_id: UUID
     position: int
+    replayed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Execution:
         )
         if receipt.replayed and context.idempotency is not None:
             earlier = await self.earlier.wait(context.idempotency, receipt.id)
-            yield RunBegan(run_id=receipt.id, position=receipt.position)
+            yield RunBegan(run_id=receipt.id, position=receipt.position, replayed=True)
             yield RunAnswer(body=earlier, position=receipt.position, replayed=True)
             return
         async with recording.guarded():

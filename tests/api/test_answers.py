@@ -224,8 +224,17 @@ async def test_the_same_key_answers_once_and_the_same_bytes_and_a_stream_of_it_e
     assert sum(each.path.endswith("/chat/completions") for each in server.requests) == 1
     other = await books.call(ASK, {"question": "Another?"}, Idempotency_Key="k")
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    streaming = {**body, "stream": True}
+    server.script_for("chat-model", Reply(text="Thirty days [1]."))
+    told, repeat = [await books.call(ASK, streaming, Idempotency_Key="s") for _ in range(2)]
+    assert ("Idempotent-Replay" in told.headers, repeat.headers["Idempotent-Replay"]) == (False, "true")
+    first, second = events_in(told.text), events_in(repeat.text)
+    assert {**first[-1][1], "sequence": 0} == {**second[-1][1], "sequence": 0}
+    assert [type for type, _ in second] == ["answer.started", "message.delta", "citation", "answer.completed"]
+    assert second[1][1]["text"] == "".join(data["text"] for type, data in first if type == "message.delta")
+    assert [second[2][1]["citation"]] == [data["citation"] for type, data in first if type == "citation"]
     runs = await books.magnet.get("/v1/runs?kind=answer")
-    assert len(runs["items"]) == 1
+    assert len(runs["items"]) == 2
 
 
 async def test_settings_are_tried_before_they_are_saved(books: Library, server: ModelServer):

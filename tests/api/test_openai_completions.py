@@ -478,7 +478,11 @@ async def test_the_same_key_runs_once_and_answers_the_same_bytes(books: Library,
     streaming = {**body, "stream": True}
     whole = [await books.call("/v1/chat/completions", streaming, Idempotency_Key="s") for _ in range(2)]
     assert ['"content":"' in each.text and each.text.endswith("[DONE]\n\n") for each in whole] == [True, True]
-    assert len(server.requests) == 2
+    assert [each.headers.get("Idempotent-Replay") for each in whole] == [None, "true"]
+    responding = {"model": "chat", "input": "How many holidays?", "stream": True}
+    whole = [await books.call("/v1/responses", responding, Idempotency_Key="r") for _ in range(2)]
+    assert [each.headers.get("Idempotent-Replay") for each in whole] == [None, "true"]
+    assert len(server.requests) == 3
     other = await books.call("/v1/chat/completions", {**body, "n": 1}, Idempotency_Key="k")
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
 

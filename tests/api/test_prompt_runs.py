@@ -204,6 +204,16 @@ async def test_the_same_key_runs_once_and_answers_the_same_bytes(magnet: Running
     assert other.status_code == 422
 
 
+async def test_a_stream_of_the_same_key_says_that_it_is_one_again_and_has_the_text(magnet: Running):
+    body = {"variables": {"name": "Ada"}, "stream": True}
+    told, again = [await magnet.call("POST", "/v1/prompts/greet/run", body, Idempotency_Key="k") for _ in range(2)]
+    assert ("Idempotent-Replay" in told.headers, again.headers["Idempotent-Replay"]) == (False, "true")
+    first, second = events_in(told.text), events_in(again.text)
+    assert {**first[-1][1], "sequence": 0} == {**second[-1][1], "sequence": 0}
+    assert [type for type, _ in second] == ["run.started", "message.delta", "run.completed"]
+    assert second[1][1]["text"] == first[-1][1]["text"]
+
+
 async def test_an_answer_that_does_not_fit_its_schema_is_asked_for_once_more(magnet: Running, models: ScriptedModels):
     schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
     form = {"type": "json_schema", "schema": schema}
