@@ -14,7 +14,7 @@ from pydantic import Field
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
 from adapters.connectors.pages import as_told, links_of, normal, sitemap_of, title_of
 from adapters.connectors.selection import Glob
-from adapters.connectors.web import AddressRefused, Answer, Ask, Web, at_home, must_be_address
+from adapters.connectors.web import GONE, REFUSAL, AddressRefused, Answer, Ask, Web, at_home, must_be_address
 from adapters.reading.kinds import kind_of
 from commands.at_once import at_once
 from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
@@ -187,13 +187,14 @@ class Walk:
             return Seen(listed=None)
         except NotFetched:
             return Seen(listed=Listed(external_id=url, version=None))  # is told as failed when it is fetched
-        if first:
-            answer.of_source()
-        if answer.status >= 500:
-            return Seen(listed=Listed(external_id=url, version=None))
         here = normal(answer.url)
-        if answer.status >= 300 or not at_home(here, self.settings.url):
+        elsewhere = not at_home(here, self.settings.url)
+        if first or (answer.status == 401 and self.place.secrets and not elsewhere):
+            answer.of_source()
+        if elsewhere or answer.status in GONE:
             return Seen(listed=None)
+        if answer.status >= REFUSAL:  # it may be there for others, or later, and is told as failed when it is fetched
+            return Seen(listed=Listed(external_id=here, version=None) if self._wanted(here) else None)
         media_type, charset = media_type_of(answer)
         links = await asyncio.to_thread(links_of, here, answer.body, charset) if media_type in HTML else None
         wanted = self._wanted(here) and readable(media_type, here) and (links is None or links.indexed)

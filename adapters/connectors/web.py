@@ -24,6 +24,7 @@ from domain.provider import web_origin
 ATTEMPTS = 5
 REDIRECTS = 5
 REFUSAL = 300
+GONE = (404, 410)
 MOST_TOLD = 300
 REDIRECTED = frozenset({301, 302, 303, 307, 308})
 AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -92,7 +93,7 @@ class Answer:
     def of_document(self) -> Self:
         """Return it, or raise NotFetched where it is a refusal that concerns this document only."""
         self._must_be_let_in()
-        if self.status in (404, 410):
+        if self.status in GONE:
             raise NotFetched(f"{place(self.url)} is not there ({self.status}).", code="gone")
         if self.status >= REFUSAL:
             raise NotFetched(f"{place(self.url)} answered {self.status}{self._told()}.")

@@ -100,6 +100,32 @@ async def test_robots_and_their_marks_on_pages_are_honoured(connector: UrlConnec
         await listed(connector, there)
 
 
+@pytest.mark.parametrize("status", [400, 403, 406, 451])
+async def test_a_page_of_a_crawl_that_is_refused_is_not_gone(connector: UrlConnector, there: Site, status: int):
+    site_map = {
+        "/docs/": page("a.html", "b.html", "gone.html"),
+        "/docs/b.html": page(),
+        "/docs/gone.html": Answer(status=410),
+    }
+    pages(there, site_map | {"/docs/a.html": Answer(status=status)})
+    assert await listed(connector, there) == (["/docs/", "/docs/a.html", "/docs/b.html"], 1)
+    assert await listed(connector, there, include=["*/b.html"]) == (["/docs/b.html"], 3)
+    with pytest.raises(NotFetched, match=str(status)):
+        await connector.fetch(Place(source=uuid4(), config={"url": f"{there.url}/docs/"}), f"{there.url}/docs/a.html")
+
+
+async def test_a_crawl_whose_credentials_end_in_the_middle_is_refused_and_one_without_goes_on(
+    connector: UrlConnector, there: Site
+):
+    pages(there, {"/docs/": page("a.html", "b.html"), "/docs/a.html": Answer(status=401), "/docs/b.html": page()})
+    assert await listed(connector, there) == (["/docs/", "/docs/a.html", "/docs/b.html"], 0)
+    config = {"url": f"{there.url}/docs/", "mode": "crawl"}
+    guarded = Place(source=uuid4(), config=config, secrets={"token": "canary"})
+    with pytest.raises(SourceUnavailable) as refused:
+        [each async for each in connector.list(guarded)]
+    assert refused.value.error_code == "credentials_refused"
+
+
 async def test_globs_say_which_pages_are_taken_and_which_are_not_even_asked(connector: UrlConnector, there: Site):
     pages(there, {
         "/docs/": page("a.html", "b.html", "old/c.html"),

@@ -20,7 +20,7 @@ from tests.support.worlds.s3 import S3World
 from tests.support.worlds.salesforce import SalesforceWorld
 from tests.support.worlds.sharepoint import SharePointWorld
 from tests.support.worlds.sql import SqlWorld, relay
-from tests.support.worlds.url import UrlWorld
+from tests.support.worlds.url import CrawlWorld, UrlWorld
 from tests.support.worlds.vector_store import ChromaWorld, PgvectorWorld, QdrantWorld
 
 Make = Callable[[Path, Database], AbstractAsyncContextManager[World]]
@@ -80,7 +80,8 @@ WORLDS: dict[str, Make] = {
     "confluence-data-center": on_a_site(DataCenterWorld),
     "folder": a_folder,
     "http_json": on_a_site(HttpJsonWorld),
-    "url": on_a_site(UrlWorld),
+    "url-sitemap": on_a_site(UrlWorld),
+    "url-crawl": on_a_site(CrawlWorld),
     "notion": on_a_site(NotionWorld),
     "hubspot": on_a_site(HubSpotWorld),
     "salesforce": on_a_site(SalesforceWorld),

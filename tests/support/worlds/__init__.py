@@ -21,6 +21,9 @@ class World(ABC):
     plugins: str = ""
     """What MAGNET_PLUGINS has to name."""
 
+    left_out: int = 0
+    """How many things it lists that are no documents."""
+
     @property
     @abstractmethod
     def config(self) -> dict[str, Any]: ...

@@ -1,4 +1,4 @@
-"""A website with an index of sitemaps, one of them packed, and pages behind a password."""
+"""A website behind a password: with an index of sitemaps, one of them packed, or with a page of links."""
 
 import base64
 import gzip
@@ -44,3 +44,23 @@ class UrlWorld(SiteWorld):
             return Answer(status=404)
         page = f"<html><head><title>About {name}</title></head><body><p>{self.documents[name]}</p></body></html>"
         return Answer(body=page.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
+
+
+class CrawlWorld(UrlWorld):
+    """Its first page is no document itself."""
+
+    left_out = 1
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {"url": f"{self.site.url}/pages/", "mode": "crawl"}
+
+    def asks_for(self, asked: Asked) -> str | None:
+        return super().asks_for(asked) or None
+
+    def answer(self, asked: Asked) -> Answer:
+        if asked.path != "/pages/":
+            return super().answer(asked)
+        links = "".join(f'<a href="{name}">{name}</a>' for name in sorted(self.documents))
+        page = f'<html><head><meta name="robots" content="noindex"></head><body>{links}</body></html>'
+        return Answer(body=page.encode(), headers={"Content-Type": "text/html"})
