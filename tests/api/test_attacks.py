@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from api import body as bodies
 from api import protocol
 from domain.outside_json import BRACKETS
 from tests.api.test_access import key_of
@@ -39,6 +40,20 @@ async def test_a_head_that_never_ends_is_refused(magnet: Running):
 async def test_a_head_that_does_not_arrive_is_given_up(magnet: Running, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(protocol, "SLOWEST_HEAD", 0.05)
     assert problem_in(await exchange(magnet, b"GET /v1/prompts HTTP/1.1\r\nHost: local")) == (408, "head_timeout")
+
+
+async def test_a_body_that_comes_byte_by_byte_is_given_up(magnet: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bodies, "SLOWEST", 0.2)
+    head = b"POST /v1/prompts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", magnet.port)
+    writer.write(head + b"{")
+    async with asyncio.timeout(20):
+        answered = asyncio.create_task(reader.readuntil(b"}"))
+        while not (await asyncio.wait({answered}, timeout=0.05))[0]:
+            writer.write(b" ")
+    assert problem_in(await answered) == (408, "body_timeout")
+    writer.close()
+    assert await magnet.container.log.head() == 0
 
 
 async def test_what_is_no_http_gets_a_problem_document(magnet: Running):

@@ -81,6 +81,15 @@ def test_one_side_alone_serves_only_its_routes(magnet):
     ):
         assert client.post("/v1/prompts", json={"name": "a", "text": "x"}).status_code in (404, 405)
         assert client.get("/v1/events").status_code == 200
+    with (
+        magnet.running("serve", "--side", "commands") as server,
+        httpx2.Client(base_url=server.url, trust_env=False) as client,
+    ):
+        assert client.post("/v1/prompts", json={"name": "a", "text": "x"}).status_code == 201
+        for path in ("/v1/prompts", "/v1/prompts/a", "/v1/events"):
+            assert client.get(path).status_code in (404, 405)
+        assert client.post("/v1/prompts:preview", json={"prompt": "a"}).status_code in (404, 405)
+        assert client.get("/health/ready").status_code == client.get("/metrics").status_code == 200
 
 
 def test_another_address_than_loopback_needs_a_key_first(magnet):
