@@ -6,17 +6,20 @@ a name that changes its address in between leads elsewhere.
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import httpcore2
 
 Address = IPv4Address | IPv6Address
-NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
-SITE_LOCAL = ip_network("fec0::/10")
-COMPATIBLE = ip_network("::/96")
+NAT64 = ip_network("64:ff9b::/96")
+NEVER_PUBLIC = (
+    ip_network("fec0::/10"),  # site-local
+    ip_network("::/96"),  # compatible with IPv4
+    ip_network("64:ff9b:1::/48"),  # NAT64 of a network's own, which may hold the IPv4 anywhere (RFC 8215, RFC 6052)
+)
 
 
 class EgressRefused(OSError):
@@ -24,9 +27,13 @@ class EgressRefused(OSError):
 
 
 class Egress:
-    """Says where user-set addresses may lead; `allow` names networks or host:port besides."""
+    """Says where user-set addresses may lead; `allow` names networks or host:port besides.
 
-    def __init__(self, allow: Iterable[str] = ()) -> None:
+    `loopback` says whether this machine's own addresses may be reached as things are now.
+    """
+
+    def __init__(self, allow: Iterable[str] = (), *, loopback: Callable[[], Awaitable[bool]] | None = None) -> None:
+        self._loopback = loopback
         self._networks = []
         self._places = set()
         for part in allow:
@@ -44,19 +51,26 @@ class Egress:
         except UnicodeError as error:
             raise OSError("this is no name of a host") from error
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        if (host.lower().rstrip("."), port) not in self._places:
-            for address in addresses:
-                if not self._may_reach(address):
-                    raise EgressRefused(
-                        "The host is at an address that is not public: if it is meant, let MAGNET_EGRESS_ALLOW name it."
-                    )
+        await self.check(host, port, addresses)
         return addresses
 
-    def _may_reach(self, text: str) -> bool:
+    async def check(self, host: str, port: int, addresses: Iterable[str]) -> None:
+        """Raise EgressRefused where any of the addresses that a host stands for must not be reached."""
+        if (host.lower().rstrip("."), port) in self._places:
+            return
+        for address in addresses:
+            if not await self._may_reach(address):
+                raise EgressRefused(
+                    "The host is at an address that is not public: if it is meant, let MAGNET_EGRESS_ALLOW name it."
+                )
+
+    async def _may_reach(self, text: str) -> bool:
         if "%" in text:
             return False
         address = ip_address(text)
-        return is_public(address) or any(address in network for network in self._networks)
+        if is_public(address) or any(address in network for network in self._networks):
+            return True
+        return address.is_loopback and self._loopback is not None and await self._loopback()
 
 
 def is_public(address: Address) -> bool:
@@ -64,7 +78,7 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
         if held := held_in(address):
             return is_public(held)
-        if address in SITE_LOCAL or address in COMPATIBLE or address.teredo is not None:
+        if address.teredo is not None or any(address in network for network in NEVER_PUBLIC):
             return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
@@ -75,7 +89,7 @@ def held_in(address: IPv6Address) -> IPv4Address | None:
         return address.ipv4_mapped
     if address.sixtofour is not None:
         return address.sixtofour
-    if any(isinstance(network, IPv6Network) and address in network for network in NAT64):
+    if address in NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 

@@ -182,6 +182,7 @@ async def open_container(
         embedders, rerankers = plugins.of(EMBEDDERS), plugins.of(RERANKERS)
         models = OpenAIModels(
             ModelCatalogue(pool, store.load, store.heads, secret_box),
+            egress=Egress(settings.model_egress, loopback=credentials.none_exist),
             plugins=[*embedders.values(), *rerankers.values()],
         )
         stack.push_async_callback(models.close)

@@ -15,6 +15,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.provider import web_origin
+
 ENV_FILE = ".env"
 OTHERS = ("MAGNET_FAILPOINTS", "MAGNET_BENCH_", "MAGNET_TESTS_")
 """How variables of tests and benchmarks begin."""
@@ -45,6 +47,12 @@ def _is_a_database(value: SecretStr | None) -> SecretStr | None:
             raise ValueError("no connection string") from error
         if not parts.get("user") or not parts.get("dbname"):
             raise ValueError("no user or no database")
+    return value
+
+
+def _has_an_origin(value: str | None) -> str | None:
+    if value is not None:
+        web_origin(value)
     return value
 
 
@@ -98,7 +106,9 @@ class Settings(BaseSettings):
     database_url: Database = Field(None, alias="DATABASE_URL", description=DATABASE)
     migration_database_url: Database = Field(None, alias="MIGRATION_DATABASE_URL", description=DATABASE)
     openai_api_key: SecretStr | None = Field(None, alias="OPENAI_API_KEY", description="a key")
-    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL", pattern=HTTP_URL, description=WEB)
+    openai_base_url: Annotated[str | None, AfterValidator(_has_an_origin)] = Field(
+        None, alias="OPENAI_BASE_URL", pattern=HTTP_URL, description=f"{WEB}, without user and password"
+    )
     vector_db_type: str = Field(
         "pgvector", alias="VECTOR_DB_TYPE", pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
         description="pgvector, qdrant, chroma, or the name of a plugin of the group magnet.vector_stores",
@@ -212,6 +222,12 @@ class Settings(BaseSettings):
     def egress(self) -> list[str]:
         """Networks and places that requests to user-set addresses may reach although private."""
         return _listed(self.egress_allow)
+
+    @property
+    def model_egress(self) -> list[str]:
+        """What models' providers may reach although private: where OPENAI_BASE_URL leads too, which no user has set."""
+        own = [] if self.openai_base_url is None else [web_origin(self.openai_base_url).partition("://")[2]]
+        return [*self.egress, *own]
 
     @property
     def proxies(self) -> list[str]:

@@ -1,8 +1,9 @@
 """Everything that calls providers, put together; importing it imports openai."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+from adapters.egress import Egress
 from adapters.local_embeddings.models import LocalEmbeddings
 from adapters.model_catalogue import CalledProvider
 from adapters.openai.chat import ChatCalls
@@ -21,9 +22,9 @@ from adapters.plugins.models import PluginModels
 class Calls:
     """Chat, embeddings and reranking over one wire or on this machine, under one policy."""
 
-    def __init__(self, timing: Timing, allowed: Callable[[str], bool] | None, plugins: Iterable[Plugin]) -> None:
+    def __init__(self, timing: Timing, egress: Egress, plugins: Iterable[Plugin]) -> None:
         policy, oddities = Policy(timing), Oddities()
-        self.wire, self.local = Wire(allowed), LocalEmbeddings()
+        self.wire, self.local = Wire(egress), LocalEmbeddings()
         self._here: RunHere = {"local": self.local, "plugin": PluginModels(plugins)}
         self.chat = ChatCalls(self.wire, policy, oddities)
         self.embeddings = EmbeddingCalls(self.wire, self._here, policy, oddities)

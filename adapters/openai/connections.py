@@ -4,13 +4,16 @@ A call took 1.9 ms of the processor instead of 2.7 over httpx2's own, and a stre
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import httpx2
+from aiohttp.abc import ResolveResult
 from yarl import URL
+
+from adapters.egress import Egress, EgressRefused
 
 IDLE = 5.0
 """Seconds that a connection is kept which nothing is sent over: less than providers keep theirs."""
@@ -25,13 +28,41 @@ OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that would be added where a request has none: it says itself what goes out."""
 
 
+NOT_PUBLIC = (
+    "is at an address that is not public: if it is meant, let MAGNET_EGRESS_ALLOW name it "
+    "(a provider on this machine too, once an API key exists)"
+)
+NO_ADDRESS = "is at what is no address: is the host in its base_url right?"
+
+
+class NotAllowed(httpx2.ConnectError):
+    """This address is not asked; the words follow the provider's name."""
+
+
+class CheckedConnector(aiohttp.TCPConnector):
+    """Connects to checked addresses only; a connection that is kept is not checked again.
+
+    All that aiohttp connects to comes out of this method, also what it asks no resolver for: a host that is an address.
+    """
+
+    def __init__(self, egress: Egress, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._egress = egress
+
+    async def _resolve_host(self, host: str, port: int, traces: Sequence[Any] | None = None) -> list[ResolveResult]:
+        found = await super()._resolve_host(host, port, traces)
+        await self._egress.check(host, port, [each["host"] for each in found])
+        return found
+
+
 class Connections(httpx2.AsyncBaseTransport):
     """Sends requests; what goes wrong is told in httpx2's errors, with aiohttp's as the cause.
 
     A list of models, which changes nothing, is asked for once more where its connection breaks off (RFC 9112, 9.3.1).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
         self._trusted = httpx2.create_ssl_context(trust_env=False)
         self._session: aiohttp.ClientSession | None = None
 
@@ -59,7 +90,7 @@ class Connections(httpx2.AsyncBaseTransport):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE, ssl=self._trusted),
+                connector=CheckedConnector(self._egress, limit=0, keepalive_timeout=IDLE, ssl=self._trusted),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=OURS,
                 auto_decompress=False,
@@ -113,8 +144,10 @@ def sending(request: httpx2.Request) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError as error:
         raise httpx2.ConnectTimeout(str(error), request=request) from error
     except aiohttp.ClientConnectorError as error:
+        if isinstance(error.os_error, EgressRefused):
+            raise NotAllowed(NOT_PUBLIC, request=request) from error
         raise httpx2.ConnectError(str(error), request=request) from error
     except aiohttp.InvalidURL as error:
-        raise httpx2.UnsupportedProtocol(str(error), request=request) from error
+        raise NotAllowed(NO_ADDRESS, request=request) from error
     except aiohttp.ClientError as error:
         raise httpx2.RemoteProtocolError(str(error), request=request) from error

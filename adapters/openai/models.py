@@ -1,11 +1,12 @@
 """Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/models/model_calls.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from adapters.egress import Egress
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai.policy import Timing
 from adapters.plugins.checking import Plugin
@@ -16,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class OpenAIModels:
-    """Calls the models of all providers. `allowed` says of an address whether it may be reached."""
+    """Calls the models of all providers, where `egress` lets them be reached."""
 
     def __init__(
         self,
         catalogue: ModelCatalogue,
         *,
+        egress: Egress,
         timing: Timing | None = None,
-        allowed: Callable[[str], bool] | None = None,
         plugins: Iterable[Plugin] = (),
     ) -> None:
         self._catalogue = catalogue
         self._timing = timing or Timing()
-        self._allowed = allowed
+        self._egress = egress
         self._plugins = tuple(plugins)
         self._made: Calls | None = None
 
@@ -75,7 +76,7 @@ class OpenAIModels:
     async def _calls(self) -> "Calls":
         if self._made is None:
             kind = await asyncio.to_thread(_import_calls)
-            self._made = self._made or kind(self._timing, self._allowed, self._plugins)
+            self._made = self._made or kind(self._timing, self._egress, self._plugins)
         return self._made
 
 

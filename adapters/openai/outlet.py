@@ -1,6 +1,6 @@
-"""Where requests leave: the exact headers, and whether the address may be reached at all."""
+"""Where requests leave: with the exact headers of a provider, and with no more of a refusal than tells what is wrong."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import cast
 
 import httpx2
@@ -19,10 +19,6 @@ NOT_SETTABLE = frozenset(
 REFUSAL = 300
 LONGEST_REFUSAL = 100_000
 """Bytes that are read of an answer that is none: the client reads it whole before it looks at it."""
-
-
-class NotAllowed(httpx2.ConnectError):
-    """This address may not be reached."""
 
 
 class Beginning(httpx2.AsyncByteStream):
@@ -45,22 +41,14 @@ class Beginning(httpx2.AsyncByteStream):
 
 
 class Outlet(httpx2.AsyncBaseTransport):
-    """Gives requests the headers of one provider, and sends those that are allowed."""
+    """Gives requests the headers of one provider."""
 
-    def __init__(
-        self,
-        transport: httpx2.AsyncBaseTransport,
-        headers: Mapping[str, str],
-        allowed: Callable[[str], bool] | None,
-    ) -> None:
+    def __init__(self, transport: httpx2.AsyncBaseTransport, headers: Mapping[str, str]) -> None:
         self._transport = transport
         self._headers = {name: value for name, value in headers.items() if name not in NOT_SETTABLE}
-        self._allowed = allowed
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, or raise NotAllowed."""
-        if self._allowed is not None and not self._allowed(str(request.url)):
-            raise NotAllowed("This address may not be reached.", request=request)
+        """Send a request."""
         kept = {name: request.headers[name] for name in KEPT if name in request.headers}
         request.headers = httpx2.Headers({**ALWAYS, **self._headers, **FRAMING, **kept})
         response = await self._transport.handle_async_request(request)

@@ -5,7 +5,7 @@ This module imports openai, which takes its time: import it when the first call 
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -16,11 +16,12 @@ import httpx2
 import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AsyncStream, RequestOptions
 
+from adapters.egress import Egress
 from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import failures, unreached
-from adapters.openai.connections import BODY, Body, Connections
+from adapters.openai.connections import BODY, NO_ADDRESS, Body, Connections, NotAllowed
 from adapters.openai.failures import Failure, Kind
-from adapters.openai.outlet import NotAllowed, Outlet
+from adapters.openai.outlet import Outlet
 from adapters.openai.pace import Pace
 from adapters.openai.patience import Due, Patience
 from commands.deadline import Deadline
@@ -37,9 +38,8 @@ TRANSPORT_ERRORS = (httpx2.HTTPError, httpx2.StreamError, OSError)
 class Wire:
     """Sends requests to providers, and gives back their answers byte by byte."""
 
-    def __init__(self, allowed: Callable[[str], bool] | None = None) -> None:
-        self._allowed = allowed
-        self._transport = Connections()
+    def __init__(self, egress: Egress) -> None:
+        self._transport = Connections(egress)
         self._clients: OrderedDict[tuple[Any, int], AsyncOpenAI] = OrderedDict()
 
     def post(self, model: CalledModel, path: str, body: bytes, patience: Patience) -> "Exchange":
@@ -65,7 +65,10 @@ class Wire:
         key = (provider.id, provider.version)
         client = self._clients.get(key)
         if client is None:
-            client = self._clients[key] = self._made(provider)
+            try:
+                client = self._clients[key] = self._made(provider)
+            except httpx2.InvalidURL:
+                raise not_allowed(NO_ADDRESS) from None
             if len(self._clients) > CLIENTS:
                 self._clients.popitem(last=False)
         self._clients.move_to_end(key)
@@ -73,7 +76,7 @@ class Wire:
 
     def _made(self, provider: CalledProvider) -> AsyncOpenAI:
         definition = provider.definition
-        outlet = Outlet(self._transport, headers_of(provider), self._allowed)
+        outlet = Outlet(self._transport, headers_of(provider))
         # The outlet sets every header itself: what the client takes from the environment stays here.
         settled: dict[str, Any] = {
             "api_key": "set-by-the-outlet",
@@ -195,16 +198,17 @@ class Exchange(AbstractAsyncContextManager["Exchange"]):
     def _unreached(self, error: openai.APIConnectionError) -> Failure:
         cause = error.__cause__
         if isinstance(cause, NotAllowed):
-            return Failure(
-                kind=Kind.FORBIDDEN,
-                code="address_not_allowed",
-                message="is at an address that may not be reached from here",
-            )
+            return not_allowed(str(cause))
         if isinstance(cause, httpx2.ConnectTimeout):
             return failures.timed_out("connect", self._patience.connect)
         if isinstance(cause, httpx2.ConnectError):
             return failures.broken(unreached.reason(cause))
         return failures.broken("broke off the connection before it answered")
+
+
+def not_allowed(message: str) -> Failure:
+    """Return the failure of an address that is not asked."""
+    return Failure(kind=Kind.FORBIDDEN, code="address_not_allowed", message=message)
 
 
 def secrets_of(provider: CalledProvider) -> frozenset[str]:

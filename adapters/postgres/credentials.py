@@ -85,6 +85,10 @@ class Credentials:
             self._exist = (now, exist)
         return exist
 
+    async def none_exist(self) -> bool:
+        """Return whether no key was ever made: whoever calls is on this machine, and its administrator."""
+        return not await self.any_exist()
+
     def note_use(self, id: UUID) -> None:
         """Note, beside the request, that a key was used: at most once a minute."""
         now = time.monotonic()

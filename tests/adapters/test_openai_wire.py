@@ -1,9 +1,13 @@
 """Where requests go and what they carry: addresses, keys and headers, of each kind of provider."""
 
+import asyncio
+import socket
+from functools import partial
 from typing import Any
 
 import pytest
 
+from adapters.egress import Egress
 from commands.models.model_calls import ModelCallFailed
 from tests.support.called_models import Caller, calling, model_of, provider_at
 from tests.support.model_server import ModelServer, Raw, refused
@@ -117,12 +121,76 @@ async def test_the_connection_of_an_answer_that_was_read_to_its_end_is_used_agai
         await server.until(lambda: server.open_connections == 0)
 
 
-async def test_an_address_that_is_not_allowed_is_not_asked():
+@WAYS
+async def test_an_address_that_is_not_allowed_is_not_asked(stream: bool):
     with ModelServer() as server:
-        async with calling(model_of(provider_at(server.url)), allowed=lambda url: False) as caller:
+        for kind in ("chat", "embedding", "rerank"):
+            async with calling(model_of(provider_at(server.url), kind=kind), egress=Egress()) as caller:
+                called = {
+                    "chat": partial(caller.chat, stream=stream),
+                    "embedding": partial(caller.embed, ["a"]),
+                    "rerank": partial(caller.rerank, "a", ["b"]),
+                }
+                with pytest.raises(ModelCallFailed) as failure:
+                    await called[kind]()
+            assert failure.value.error_code == "address_not_allowed"
+            assert "MAGNET_EGRESS_ALLOW" in str(failure.value)
+    assert (server.requests, server.open_connections) == ([], 0)
+
+
+def names_lead_to(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Have each look-up of a name find the next of these lists of addresses; return the names that were asked for."""
+    asked: list[str] = []
+
+    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        found = answers[min(len(asked), len(answers)) - 1]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    return asked
+
+
+async def test_a_name_that_changes_its_address_after_the_check_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch):
+    asked = names_lead_to(monkeypatch, ["127.0.0.1"], ["10.0.0.1"])
+    with ModelServer() as server:
+        provider = provider_at(f"http://models.example:{server.port}/v1")
+        async with calling(model_of(provider), egress=Egress(["127.0.0.0/8"])) as caller:
+            await caller.chat()
+    assert asked == ["models.example"]
+    assert server.last.headers["host"] == f"models.example:{server.port}"
+
+
+async def test_a_name_with_one_private_address_is_not_asked(monkeypatch: pytest.MonkeyPatch):
+    names_lead_to(monkeypatch, ["93.184.216.34", "127.0.0.1"])
+    with ModelServer() as server:
+        async with calling(model_of(provider_at(f"http://models.example:{server.port}/v1")), egress=Egress()) as caller:
             failure = await failing(caller)
     assert failure.error_code == "address_not_allowed"
-    assert server.requests == []
+    assert (server.requests, server.open_connections) == ([], 0)
+
+
+async def test_what_may_be_reached_is_asked_for_each_connection_and_not_for_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    names_lead_to(monkeypatch, ["127.0.0.1"])
+    keyless, asked = True, 0
+
+    async def loopback() -> bool:
+        nonlocal asked
+        asked += 1
+        return keyless
+
+    with ModelServer() as server:
+        provider = provider_at(f"http://models.example:{server.port}/v1")
+        async with calling(model_of(provider, retries=0), egress=Egress(loopback=loopback)) as caller:
+            await caller.chat()
+            keyless = False
+            server.script(Raw(body=b"{", closes=True))
+            broken = await failing(caller)
+            assert (broken.error_code, asked) == ("connection_broken", 1)
+            failure = await failing(caller)  # although the name is remembered
+    assert (failure.error_code, asked, len(server.requests)) == ("address_not_allowed", 2, 2)
 
 
 async def test_nothing_that_is_told_of_a_failure_holds_a_secret():

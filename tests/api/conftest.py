@@ -40,9 +40,9 @@ def database(request: pytest.FixtureRequest, postgres: EmbeddedPostgres) -> Iter
 
 
 @pytest.fixture
-async def magnet(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
-    """Magnet on a database of its own, over a real socket, without any key yet."""
-    async with serving(database, tmp_path) as running:
+async def magnet(database: Database, tmp_path: Path, models_port: int) -> AsyncIterator[Running]:
+    """Magnet on a database of its own, over a real socket, without any key yet; with one, `server` is still reached."""
+    async with serving(database, tmp_path, MAGNET_EGRESS_ALLOW=f"127.0.0.1:{models_port}") as running:
         yield running
 
 

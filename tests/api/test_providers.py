@@ -117,15 +117,14 @@ async def test_an_address_that_can_not_be_reached_is_told_with_its_reason(magnet
             assert words in problem["detail"], problem
 
 
-async def test_only_who_may_configure_or_operate_calls_providers(magnet: Running):
-    with ModelServer() as server:
-        await a_provider(magnet, server.url)
-        admin = await key_of(magnet, "admin", "admin")
-        for role, status in (("editor", 200), ("operator", 200), ("user", 403), ("auditor", 403)):
-            key = await key_of(magnet, role, role, admin=admin)
-            for method, path in (("POST", "test"), ("GET", "available-models")):
-                answer = await magnet.call(method, f"/v1/providers/house/{path}", X_API_Key=key)
-                assert answer.status_code == status, answer.text
+async def test_only_who_may_configure_or_operate_calls_providers(magnet: Running, server: ModelServer):
+    await a_provider(magnet, server.url)
+    admin = await key_of(magnet, "admin", "admin")
+    for role, status in (("editor", 200), ("operator", 200), ("user", 403), ("auditor", 403)):
+        key = await key_of(magnet, role, role, admin=admin)
+        for method, path in (("POST", "test"), ("GET", "available-models")):
+            answer = await magnet.call(method, f"/v1/providers/house/{path}", X_API_Key=key)
+            assert answer.status_code == status, answer.text
 
 
 async def test_a_trial_with_a_key_is_made_once(magnet: Running):

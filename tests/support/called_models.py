@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
+from adapters.egress import Egress
 from adapters.model_catalogue import CalledModel, CalledProvider
 from adapters.openai import OpenAIModels, Timing
 from commands.models.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
@@ -106,6 +107,7 @@ async def calling(*models: CalledModel, clock: Clock | None = None, **more: Any)
     """Call these models, the first with the others as fallbacks; in the end no task is left behind."""
     before = asyncio.all_tasks()
     clock = clock or Clock()
+    more.setdefault("egress", Egress(["127.0.0.0/8", "::1/128"]))
     opened = OpenAIModels(Routes(*models), timing=clock.timing(), **more)  # type: ignore[arg-type]
     try:
         yield Caller(models=opened, clock=clock)
