@@ -52,8 +52,8 @@ def repeated(request: Received) -> Reply:
 
 
 @pytest.fixture
-def server() -> Any:
-    with ModelServer(vectors="words", default=repeated) as running:
+def server(models_port: int) -> Any:
+    with ModelServer(vectors="words", default=repeated, port=models_port) as running:
         yield running
 
 

@@ -38,7 +38,7 @@ def plugin() -> Simple:
 async def magnet(database: Database, tmp_path: Path, plugin: Simple) -> AsyncIterator[Running]:
     with module_of("vector_plugins", {VECTOR_STORES: [plugin, Failing]}) as module:
         named = {"VECTOR_DB_TYPE": "simple", "VECTOR_DB_CONFIG": '{"where": "there"}', "MAGNET_PLUGINS": module}
-        async with serving(database, tmp_path, **named) as running:
+        async with serving(database, tmp_path, MAGNET_EGRESS_ALLOW="127.0.0.0/8", **named) as running:
             yield running
 
 
