@@ -108,8 +108,9 @@ BUCKETS = ("hour", "day", "week", "month")
 
 @dataclass(frozen=True, kw_only=True)
 class UsageQuery:
-    """What usage may ask for; without a bucket, one row for the whole time."""
+    """What usage may ask for, `limit` rows at most; without a bucket, one row for the whole time."""
 
+    limit: int
     bucket: str | None
     by: Sequence[str]
     since: datetime | None

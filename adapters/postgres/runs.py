@@ -103,6 +103,7 @@ class PostgresRunsView:
             "filters": orjson.dumps(dict(query.filters)).decode(),
             "calls": bool(by_call & {*query.by, *query.filters}),
             "talks": bool({*FOUND} & {*query.by, *query.filters}),
+            "limit": query.limit,
         }
         return [usage_row(row) for row in await rows_of(self._pool, SQL["usage"], values)]
 

@@ -228,4 +228,4 @@ SELECT g.place, count(*), count(*) FILTER (WHERE wrong), count(DISTINCT subject)
     sum(reasoning)::bigint, bool_or(estimated), coalesce((SELECT amounts FROM money m WHERE m.place = g.place), '{}'),
     bool_or(unknown),
     percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_ms)
-FROM grouped AS g GROUP BY g.place ORDER BY g.place LIMIT 10000
+FROM grouped AS g GROUP BY g.place ORDER BY g.place LIMIT %(limit)s

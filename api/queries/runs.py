@@ -26,6 +26,9 @@ PERIOD = (
     Parameter(name="since", schema=TIME, description="Started at this time or later."),
     Parameter(name="until", schema=TIME, description="Started before this time."),
 )
+MOST_ROWS = 10_000
+"""Rows of usage in one answer."""
+
 OUTCOMES = ("running", "completed", "failed", "cancelled", "interrupted")
 FILTERS = (
     Parameter(
@@ -123,6 +126,7 @@ async def usage(call: Call) -> Response:
         known = ", ".join((*DIMENSIONS, f"{ATTRIBUTE}NAME"))
         raise Invalid(f"Usage is grouped by {known}; {len(strange)} of these are none of them.", pointer="/by")
     query = UsageQuery(
+        limit=MOST_ROWS + 1,
         bucket=bucket,
         by=by,
         since=call.time("since"),
@@ -131,6 +135,12 @@ async def usage(call: Call) -> Response:
         filters={name: value for name in DIMENSIONS if (value := call.text(name)) is not None},
     )
     items = list(await call.container.runs_view.usage(query))
+    if len(items) > MOST_ROWS:
+        raise Invalid(
+            f"This has more than {MOST_ROWS:,} rows: group by less or a longer bucket, or narrow it by since, until or a filter.",
+            code="too_many_rows",
+            pointer="/by",
+        )
     if call.choice("format", ("json", "csv")) == "csv":
         return Response(
             as_csv(items, by, bucket),

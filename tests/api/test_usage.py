@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.queries import runs as queries
 from tests.support.model_server import ModelServer, server_error
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
@@ -62,6 +63,21 @@ async def test_usage_is_told_by_all_that_runs_are_told_apart_by(magnet: Running)
     assert await counts(magnet, "since=2100-01-01T00:00:00Z") == {}
     latency = (await magnet.get("/v1/usage"))["items"][0]["latency_ms"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_usage_of_more_rows_than_one_answer_holds_is_refused_and_not_cut(
+    magnet: Running, monkeypatch: pytest.MonkeyPatch, form: str
+):
+    monkeypatch.setattr(queries, "MOST_ROWS", 3)
+    whole = await magnet.call("GET", f"/v1/usage?by=subject&format={form}")
+    assert whole.status_code == 200
+    monkeypatch.setattr(queries, "MOST_ROWS", 2)
+    refused = await magnet.call("GET", f"/v1/usage?by=subject&format={form}")
+    assert (refused.status_code, refused.json()["code"]) == (422, "too_many_rows")
+    assert refused.json()["errors"][0]["pointer"] == "/by"
+    narrowed = await magnet.call("GET", f"/v1/usage?by=subject&target=cheap&format={form}")
+    assert narrowed.status_code == 200
 
 
 async def test_usage_is_told_by_what_headers_say_of_calls(magnet: Running):
