@@ -77,10 +77,14 @@ class RunsWriter(FindingsWriter, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunsQuery:
-    """What a list of runs may ask for, the newest first; `only`: those of this principal's id, `found`: by FOUND."""
+    """What a list of runs may ask for; `only`: those of this principal's id, `found`: by FOUND.
+
+    `after` is the position of the last one of the page before, in either order.
+    """
 
     limit: int
-    before: int | None = None
+    after: int | None = None
+    newest_first: bool = True
     kind: str | None = None
     target: str | None = None
     outcome: str | None = None
@@ -123,7 +127,7 @@ class RunsView(Protocol):
     """The read model for queries."""
 
     async def page(self, query: RunsQuery) -> tuple[Sequence[Mapping[str, Any]], int | None]:
-        """Return runs in their public form, and the position before which the next ones stand."""
+        """Return runs in their public form, and the position after which the next ones stand."""
 
     async def get(self, id: UUID) -> Mapping[str, Any] | None:
         """Return a run in its public form, without its steps."""

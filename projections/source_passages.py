@@ -53,6 +53,7 @@ class PassagesQuery:
     groups: frozenset[str] | None
     limit: int
     after: Cursor | None = None
+    backwards: bool = False
     document: UUID | None = None
     text: str | None = None
     disabled: bool | None = None

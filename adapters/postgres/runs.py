@@ -21,6 +21,12 @@ from projections.run_findings import FOUND, ConversationFound, TurnFeedback, Tur
 from projections.runs import CallRow, RunBegin, RunEnd, RunsQuery, UsageQuery
 
 SQL = sql.load("adapters.postgres", "runs.sql")
+LISTS = {
+    True: SQL["list"],
+    False: SQL["list"].replace("position <", "position >").replace("position DESC", "position"),
+}
+"""By whether the newest come first."""
+
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
@@ -75,13 +81,13 @@ class PostgresRunsView:
         self._pool = pool
 
     async def page(self, query: RunsQuery) -> tuple[Sequence[Mapping[str, Any]], int | None]:
-        """Return runs in their public form, and the position before which the next ones stand."""
+        """Return runs in their public form, and the position after which the next ones stand."""
         values = asdict(query) | {
             "limit": query.limit + 1,
             "attributes": orjson.dumps(query.attributes).decode(),
             "found": orjson.dumps(query.found).decode(),
         }
-        rows = await rows_of(self._pool, SQL["list"], values, row_factory=dict_row)
+        rows = await rows_of(self._pool, LISTS[query.newest_first], values, row_factory=dict_row)
         shown = rows[: query.limit]
         following = shown[-1]["position"] if len(rows) > query.limit else None
         return [run_document(row) for row in shown], following

@@ -157,9 +157,9 @@ SELECT md5(
 -- name: get
 SELECT r.* FROM runs_v1.runs AS r WHERE id = %(id)s
 
--- name: list
+-- name: list  -- the newest first
 SELECT r.* FROM runs_v1.runs AS r
-WHERE (%(before)s::bigint IS NULL OR position < %(before)s::bigint)
+WHERE (%(after)s::bigint IS NULL OR position < %(after)s::bigint)
     AND (%(kind)s::text IS NULL OR kind = %(kind)s::text)
     AND (%(target)s::text IS NULL OR target = %(target)s::text OR target_id::text = %(target)s::text)
     AND (%(outcome)s::text IS NULL OR coalesce(outcome, 'running') = %(outcome)s::text)

@@ -117,9 +117,9 @@ async def conversations(call: Call, subject: str) -> AsyncGenerator[Any, None]:
 
 async def runs(call: Call, subject: str) -> AsyncGenerator[Any, None]:
     """Yield the subject's runs with their steps, the newest first."""
-    before = None
+    after = None
     while True:
-        rows, before = await call.container.runs_view.page(RunsQuery(limit=AT_ONCE, before=before, subject=subject))
+        rows, after = await call.container.runs_view.page(RunsQuery(limit=AT_ONCE, after=after, subject=subject))
         for row in rows:
             run = UUID(row["id"])
             shown = await call.container.run_reader.read(run, with_texts=True)
@@ -127,7 +127,7 @@ async def runs(call: Call, subject: str) -> AsyncGenerator[Any, None]:
                 going = await call.container.store.newest(PipelineRun, PipelineRun.id_of(run))
                 shown = {**(shown or {}), "pipeline_run": pipeline_results.document(going)}
             yield shown
-        if before is None:
+        if after is None:
             return
 
 

@@ -31,6 +31,7 @@ async def page(call: Call) -> Response:
         groups=groups_of(call.actor),
         limit=call.integer("limit", 50, 1, 500) or 50,
         after=None if cursor is None else after_cursor(cursor),
+        backwards=call.choice("order", ("asc", "desc")) == "desc",
         document=None if document is None else UUID(document),
         text=call.text("q"),
         orphaned=call.flag("orphaned"),
@@ -138,6 +139,11 @@ OPERATIONS = (
         parameters=(
             LIMIT,
             CURSOR,
+            Parameter(
+                name="order",
+                schema={"type": "string", "enum": ["asc", "desc"], "default": "asc"},
+                description="As they follow each other, or from the last to the first.",
+            ),
             Parameter(name="document", schema={"type": "string", "format": "uuid"}, description="Only its passages."),
             Parameter(name="q", schema=TEXT, description="Part of the text."),
             _flag("disabled", "Only those that are, or are not."),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
 from api.permissions import allowed
-from api.queries.configurations import CURSOR, LIMIT
+from api.queries.configurations import CURSOR, LIMIT, ORDER
 from api.schemas import list_schema
 from domain.errors import Invalid, NotFound
 from domain.references import UUID_FORM
@@ -78,12 +78,13 @@ def dimension(name: str) -> bool:
 
 
 async def page(call: Call) -> Response:
-    """Return a page of runs, the newest first."""
+    """Return a page of runs."""
     position = await call.wait_for_read_model(READ_MODEL)
     cursor = call.query.get("cursor")
     query = RunsQuery(
         limit=call.integer("limit", 50, 1, 500) or 50,
-        before=None if cursor is None else after_cursor(cursor),
+        after=None if cursor is None else after_cursor(cursor),
+        newest_first=call.choice("order", ("desc", "asc")) == "desc",
         since=call.time("since"),
         until=call.time("until"),
         **{name: call.text(name) for name in ("kind", "target", "outcome", "subject", "principal", "channel")},
@@ -190,7 +191,7 @@ OPERATIONS = (
         "list_runs",
         "List runs",
         page,
-        parameters=(LIMIT, CURSOR, *FILTERS, *TELLING, ATTRIBUTES, *PERIOD),
+        parameters=(LIMIT, CURSOR, ORDER, *FILTERS, *TELLING, ATTRIBUTES, *PERIOD),
     ),
     _query("/v1/runs/{id}", "runs", "get_run", "Read a run with its steps", one, answer={"type": "object"}),
     _query(

@@ -69,6 +69,10 @@ async def test_passages_are_written_listed_changed_and_removed(reading: Running)
     page = await reading.get(f"{SOURCE}/passages?limit=2")
     rest = await reading.get(f"{SOURCE}/passages?limit=2&cursor={page['next_cursor']}")
     assert [each["text"] for each in page["items"] + rest["items"]] == ["one line", "another line", "by hand"]
+    back = await reading.get(f"{SOURCE}/passages?limit=2&order=desc")
+    end = await reading.get(f"{SOURCE}/passages?limit=2&order=desc&cursor={back['next_cursor']}")
+    assert back["items"] + end["items"] == (page["items"] + rest["items"])[::-1]
+    assert end["next_cursor"] is None
     first = page["items"][0]
     assert await reading.get(f"{SOURCE}/passages/{first['id']}") == first
     assert first["document"]["external_id"] == "a" and first["tokens"] == 2

@@ -214,6 +214,18 @@ async def test_a_stream_of_the_same_key_says_that_it_is_one_again_and_has_the_te
     assert second[1][1]["text"] == first[-1][1]["text"]
 
 
+async def test_runs_are_listed_in_either_order_page_by_page(magnet: Running):
+    made = [
+        (await magnet.do("POST", "/v1/prompts/greet/run", {"variables": {"name": "Ada"}}))["run_id"] for _ in range(3)
+    ]
+    for order, expected in (("", made[::-1]), ("&order=desc", made[::-1]), ("&order=asc", made)):
+        first = await magnet.get(f"/v1/runs?limit=2{order}")
+        rest = await magnet.get(f"/v1/runs?limit=2&cursor={first['next_cursor']}{order}")
+        assert [run["id"] for run in first["items"] + rest["items"]] == expected
+        assert rest["next_cursor"] is None
+    assert (await magnet.call("GET", "/v1/runs?order=up")).status_code == 422
+
+
 async def test_an_answer_that_does_not_fit_its_schema_is_asked_for_once_more(magnet: Running, models: ScriptedModels):
     schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
     form = {"type": "json_schema", "schema": schema}
