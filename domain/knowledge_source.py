@@ -182,6 +182,8 @@ class KnowledgeSource(Configuration):
     LABELLED = False
     FIXED = frozenset({"type"})
     FURTHER = ("index", "indexes")
+    answered = 0
+    """The newest index that ever answered since it was complete; here for snapshots from before that was noted."""
 
     class ConfigChanged(Changed):
         """Its connector was set differently."""
@@ -263,6 +265,7 @@ class KnowledgeSource(Configuration):
 
         def apply(self, aggregate: Any) -> None:
             aggregate.index = self.index
+            aggregate.answered = max(aggregate.answered, self.index)
 
     def __init__(self, name: str, definition: dict[str, Any]) -> None:
         super().__init__(name, definition)
@@ -314,6 +317,11 @@ class KnowledgeSource(Configuration):
             chunking = self.cutting | ({} if tokenizer is None else {"tokenizer": tokenizer})
             wanted = {"chunking": chunking, "embedding_model": embedding_model, "space": space}
             self.trigger_event(self.IndexStarted, index=(self.newest_index or 0) + 1, **wanted)
+
+    def complete_index(self, index: int) -> None:
+        """Let the newest index answer, once: one that has answered before, and does not now, was taken back by somebody."""
+        if index == self.newest_index and index > self.answered:
+            self.switch_index(index)
 
     def switch_index(self, index: int) -> None:
         """Let another index answer; nothing happens where it does already."""

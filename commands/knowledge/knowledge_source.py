@@ -56,7 +56,7 @@ class SwitchIndex(OnThing):
 
 @dataclass(frozen=True, kw_only=True)
 class CompleteIndex:
-    """Let an index answer that is complete now; nothing happens where a newer one is being built."""
+    """Let an index answer that is complete now; nothing happens where a newer one is being built, or it was taken back."""
 
     id: UUID
     index: int
@@ -136,8 +136,7 @@ class IndexHandlers:
     async def complete(self, command: CompleteIndex, unit: Unit) -> Done:
         """Let a new index answer."""
         source = await unit.load(KnowledgeSource, command.id)
-        if command.index == source.newest_index:
-            source.switch_index(command.index)
+        source.complete_index(command.index)
         unit.save(source)
         return Done(aggregate=source)
 

@@ -233,7 +233,22 @@ async def test_an_index_is_taken_back_and_gets_what_was_given_meanwhile(indexing
     await indexing.settled()
     await indexing.container.bus.dispatch(SwitchIndex(kind=KnowledgeSource, id=indexing.source, index=1), ASKED)
     await indexing.settled()
+    assert (await indexing.thing()).index == 1
     assert sorted(await indexing.found("text")) == ["first text", "second text"]
+
+
+async def test_an_index_that_is_taken_back_answers_until_another_one_is_asked_for(indexing: Indexing):
+    await indexing.add({"a": "first text"})
+    await indexing.settled()
+    await indexing.change(chunking={"size": 128, "overlap": 0})
+    await indexing.settled()
+    for back in (1, 2, 1):
+        await indexing.container.bus.dispatch(SwitchIndex(kind=KnowledgeSource, id=indexing.source, index=back), ASKED)
+        await indexing.settled()
+        assert (await indexing.thing()).index == back
+    await indexing.change(chunking={"size": 256, "overlap": 0})
+    await indexing.settled()
+    assert (await indexing.thing()).index == 3
 
 
 async def test_a_document_that_is_removed_while_it_is_indexed_stays_removed(indexing: Indexing):
