@@ -10,9 +10,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from api.app import operations, route
+from api.app import Endpoint, create_app, operations, route
 from api.call import Operation
+from api.cross_origin import Preflight
 from api.permissions import PERMISSIONS, PUBLIC, ROLES, allowed
+from api.routing import Directly
 from domain.values import moment
 from tests.support.server import Running, serving
 
@@ -163,6 +165,32 @@ async def test_every_role_may_do_on_every_route_what_its_permissions_say(magnet:
             assert answer.status_code < 500
         answer = await answered(magnet, method, path)
         assert (answer.status_code == 401) == (operation.permission != PUBLIC), (method, path)
+
+
+OPEN_OPERATIONS = {
+    "health_live",
+    "health_ready",
+    # These check a signature, or the origin of a page that a channel knows.
+    "take_slack_event",
+    "take_slack_interaction",
+    "take_channel_message",
+    "visit_web_chat",
+    "get_web_chat",
+}
+OPEN_PATHS = {"/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/docs/static/{name}", "/chat.js"}
+"""What is not an operation: documents about the API, and a script; they tell nothing of what is kept here."""
+
+
+async def test_every_route_of_the_application_needs_a_permission_but_for_these(magnet: Running):
+    served = create_app(magnet.container)
+    assert isinstance(served, Directly)
+    found = [route for each in served._app.router.routes for route in getattr(each, "routes", [each])]
+    asked = [route.endpoint._operation for route in found if isinstance(route.endpoint, Endpoint)]
+    assert sorted(each.name for each in asked) == sorted(each.name for each in operations()), "as in the test above"
+    assert {each.name for each in asked if each.permission == PUBLIC} == OPEN_OPERATIONS
+    bare = [route for route in found if not isinstance(route.endpoint, Endpoint | Preflight)]
+    assert {route.path for route in bare} == OPEN_PATHS
+    assert {method for route in bare for method in route.methods} == {"GET", "HEAD"}
 
 
 async def test_a_route_without_a_permission_stops_the_start(magnet: Running):
