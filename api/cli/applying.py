@@ -27,9 +27,9 @@ async def carry_out(step: Step, connection: Connection, message: str | None) -> 
                 body = {"version": version, "label": operation.label, **reason}
                 receipt = await connection.command("POST", f"{path}/publish", body, if_match=version)
             case "restore":
-                receipt = await connection.command("POST", f"{path}/restore", if_match=version)
+                receipt = await connection.command("POST", f"{path}/restore", reason or None, if_match=version)
             case "archive":
-                receipt = await connection.command("DELETE", path, if_match=version)
+                receipt = await connection.command("DELETE", path, reason or None, if_match=version)
         version = receipt["version"]
     assert version is not None
     return version

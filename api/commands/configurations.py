@@ -90,19 +90,27 @@ class ConfigurationCommands:
 
     async def remove_label(self, call: Call) -> Response:
         """Take a label away."""
+        message, raw = await self._reason(call)
         command = RemoveLabel(kind=self._kind, id=self._id(call), label=call.path("label"), if_match=call.if_match())
-        return call.receipt(await call.dispatch(command))
+        return call.receipt(await call.dispatch(command, reason=message, raw=raw))
 
     async def archive(self, call: Call) -> Response:
         """Archive a thing, or revoke a key."""
-        return call.receipt(await call.dispatch(Archive(kind=self._kind, id=self._id(call), if_match=call.if_match())))
+        message, raw = await self._reason(call)
+        command = Archive(kind=self._kind, id=self._id(call), if_match=call.if_match())
+        return call.receipt(await call.dispatch(command, reason=message, raw=raw))
 
     async def restore(self, call: Call) -> Response:
         """Take a thing back from the archive."""
-        body, message, raw = await call.body(required=False)
-        nothing_else(body)
+        message, raw = await self._reason(call)
         command = Restore(kind=self._kind, id=self._id(call), if_match=call.if_match())
         return call.receipt(await call.dispatch(command, reason=message, raw=raw))
+
+    async def _reason(self, call: Call) -> tuple[str | None, bytes]:
+        """Return the message of a body that may be left out and has nothing else, and the body's bytes."""
+        body, message, raw = await call.body(required=False)
+        nothing_else(body)
+        return message, raw
 
     def _id(self, call: Call) -> UUID:
         return identify(self._kind.TOPIC, call.path("ref"))
@@ -159,6 +167,10 @@ def operations(
             **{"if_match": True, **more},
         )
 
+    why = {
+        "body": {"type": "object", "properties": {"message": message}, "additionalProperties": False},
+        "body_required": False,
+    }
     found = [
         operation(
             "POST",
@@ -185,6 +197,7 @@ def operations(
             "revoke" if keys else "archive",
             f"{'Revoke' if keys else 'Archive'} {word}",
             handlers.archive,
+            **why,
         ),
     ]
     if keys:
@@ -202,8 +215,7 @@ def operations(
             "restore",
             f"Take {word} back from the archive",
             handlers.restore,
-            body={"type": "object", "properties": {"message": message}, "additionalProperties": False},
-            body_required=False,
+            **why,
         ),
         operation(
             "POST",
@@ -232,6 +244,7 @@ def operations(
                 "remove_label_of",
                 f"Take a label of {word} away",
                 handlers.remove_label,
+                **why,
             ),
         ]
     return found

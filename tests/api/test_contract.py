@@ -233,6 +233,18 @@ async def test_every_refusal_is_a_problem_document(subtests: pytest.Subtests, ma
             assert {"type", "title", "status", "detail", "instance"} <= set(problem)
 
 
+async def test_what_is_archived_or_taken_away_says_why_and_takes_no_other_field(magnet: Running):
+    await a_prompt(magnet)
+    await magnet.do("POST", "/v1/prompts/greeting/publish", {"version": 1, "label": "beta"})
+    for path in ("/v1/prompts/greeting/labels/beta", "/v1/prompts/greeting"):
+        refused = await magnet.call("DELETE", path, {"mesage": "why"})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/mesage")
+        await magnet.do("DELETE", path, {"message": "nobody says it"})
+    archived, removed, *_ = (await magnet.get("/v1/prompts/greeting/history"))["items"]
+    assert [each["type"] for each in (archived, removed)] == ["prompt.archived", "prompt.label_removed"]
+    assert archived["reason"] == removed["reason"] == "nobody says it"
+
+
 async def test_a_name_is_never_given_twice(magnet: Running):
     await a_prompt(magnet)
     await magnet.do("DELETE", "/v1/prompts/greeting")

@@ -83,7 +83,9 @@ def test_a_past_state_is_exported_and_what_is_gone_is_pruned_when_asked(magnet, 
     (directory / "a-prompts.yaml").write_text("kind: prompt\nname: footer\ntext: Bye\n")
     kept = magnet.ok("apply", str(directory), "--yes", "--json").json
     assert kept["changed"] == 1
-    pruned = magnet.ok("apply", str(directory), "--yes", "--prune", "--json").json
+    pruned = magnet.ok("apply", str(directory), "--yes", "--prune", "-m", "nobody says it", "--json").json
+    archived = magnet.ok("events", "--json").lines[-1]
+    assert (archived["type"], archived["reason"]) == ("prompt.archived", "nobody says it")
     assert [step["name"] for step in pruned["steps"] if step["action"] == "archive"] == ["hello"]
     magnet.ok("export", str(tmp_path / "then"), "--as-of", then)
     magnet.ok("export", str(tmp_path / "now"), "--as-of", then)
@@ -97,6 +99,10 @@ def test_a_past_state_is_exported_and_what_is_gone_is_pruned_when_asked(magnet, 
     assert "prompts/hello.yaml" in texts(tmp_path / "then")
     assert "text: Bye" in texts(tmp_path / "now")["prompts/footer.yaml"]
     assert "prompts/hello.yaml" not in texts(tmp_path / "now")
+    (directory / "a-prompts.yaml").write_text(PROMPTS)
+    magnet.ok("apply", str(directory), "--yes", "-m", "missed")
+    reasons = [each["reason"] for each in magnet.ok("events", "--json").lines if each["type"] == "prompt.restored"]
+    assert reasons == ["missed"]
 
 
 def test_apply_asks_first_and_checks_all_before_it_changes_anything(magnet, directory):
