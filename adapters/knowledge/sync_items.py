@@ -53,7 +53,7 @@ class PostgresSyncItems:
         return [Item(document=document, external_id=name, sha256=sha256) for document, name, sha256 in rows]
 
     async def settle(self, source: UUID, settled: Sequence[Settled]) -> None:
-        """Note what became of items; the versions of those that failed count as not taken."""
+        """Note what became of items; the versions of those that failed or are gone count as not taken."""
         values = {
             "source": source,
             "documents": uuids([each.document for each in settled]),
@@ -63,7 +63,7 @@ class PostgresSyncItems:
         await execute(self._pool, SQL["settle"], values)
 
     async def gone(self, source: UUID, sync: UUID, limit: int) -> Sequence[UUID]:
-        """Return documents that were taken of a source, and that it no longer lists."""
+        """Return documents that were taken of a source, and that it no longer lists or has."""
         rows = await rows_of(self._pool, SQL["gone"], {"source": source, "sync": sync, "limit": limit})
         return [row[0] for row in rows]
 

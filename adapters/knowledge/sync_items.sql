@@ -23,14 +23,14 @@ ORDER BY document LIMIT %(limit)s
 
 -- name: settle
 UPDATE magnet.sync_items i SET outcome = v.outcome,
-    version = CASE WHEN v.outcome = 'failed' THEN i.version ELSE i.listed_version END,
+    version = CASE WHEN v.outcome IN ('failed', 'gone') THEN i.version ELSE i.listed_version END,
     sha256 = coalesce(v.sha256, i.sha256)
 FROM unnest(%(documents)s, %(outcomes)s, %(hashes)s) AS v (document, outcome, sha256)
 WHERE i.source = %(source)s AND i.document = v.document
 
 -- name: gone
 SELECT document FROM magnet.sync_items
-WHERE source = %(source)s AND listed_by <> %(sync)s AND version IS NOT NULL
+WHERE source = %(source)s AND (listed_by <> %(sync)s OR outcome = 'gone') AND version IS NOT NULL
 ORDER BY document LIMIT %(limit)s
 
 -- name: remove

@@ -38,6 +38,9 @@ from domain.sync import TOTALS, Sync
 TAKEN = ("added", "changed", "unchanged")
 """What became of documents that the source has, and that are here."""
 
+GONE = "gone"
+"""What became of documents that were taken before, and that the source lists and does not have."""
+
 FETCHED_AT_ONCE = 8
 MOST_DOCUMENTS = 50
 LOOK_EVERY = 1000
@@ -58,7 +61,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What became of an item: added, changed, unchanged or failed, and what was taken."""
+    """What became of an item: added, changed, unchanged, failed or gone, and what was taken."""
 
     document: UUID
     outcome: str
@@ -81,10 +84,10 @@ class SyncItems(Protocol):
         """Return items of a sync of which nothing became yet."""
 
     async def settle(self, source: UUID, settled: Sequence[Settled]) -> None:
-        """Note what became of items; the versions of those that failed count as not taken."""
+        """Note what became of items; the versions of those that failed or are gone count as not taken."""
 
     async def gone(self, source: UUID, sync: UUID, limit: int) -> Sequence[UUID]:
-        """Return documents that were taken of a source, and that it no longer lists."""
+        """Return documents that were taken of a source, and that it no longer lists or has."""
 
     async def remove(self, source: UUID, sync: UUID, documents: Sequence[UUID]) -> None:
         """Note that documents were removed by a sync."""
@@ -159,7 +162,7 @@ class Syncer:
         if self.sync.listed is None:
             await self._list()
         counted = Counter(await self.work.items.totals(self.source.id, self.sync.id))
-        totals = Counter({name: counted[name] for name in TOTALS})
+        totals = Counter({name: counted[name] for name in (*TOTALS, GONE)})
         reason = "The errors of this sync say why."
         while items := await self._next():
             settled, errors = await self._take(items)
@@ -169,6 +172,9 @@ class Syncer:
             reason = errors[0]["reason"] if errors else reason
         if totals["failed"] and not any(totals[name] for name in TAKEN):
             raise SourceUnavailable(f"Nothing of what the source lists could be taken. {reason}", code="nothing_taken")
+        if totals[GONE]:
+            known = await self.work.items.known(self.source.id)
+            self._must_believe(sum(totals[name] for name in (*TAKEN, "failed")), known)
         while gone := await self._gone():
             for document in gone:
                 await self._remove(document)
@@ -181,16 +187,20 @@ class Syncer:
         """Ask the source what it has; one that has next to nothing, where it had much, is not believed."""
         listed, left_out = await self._all_there_is()
         known = await self.work.items.known(self.source.id)
-        if not self.sync.believes(listed=len(listed), known=known):
-            raise SourceUnavailable(
-                f"The source lists {len(listed)} documents, where it had {known}: nothing was removed. "
-                "If that is right, sync it with allow_mass_removal.",
-                code="too_few_listed",
-            )
+        self._must_believe(len(listed), known)
         await self.work.items.list(self.source.id, self.sync.id, listed)
         waiting = (await self.work.items.totals(self.source.id, self.sync.id)).get("", 0)
         command = NoteListing(id=self.sync.id, documents=len(listed), to_fetch=waiting, left_out=left_out)
         await self.work.bus.dispatch(command, context_of(self.sync.id))
+
+    def _must_believe(self, listed: int, known: int) -> None:
+        """Raise SourceUnavailable where a source that had `known` documents can't well have `listed` ones."""
+        if not self.sync.believes(listed=listed, known=known):
+            raise SourceUnavailable(
+                f"The source has {listed} documents, where it had {known}: nothing was removed. "
+                "If that is right, sync it with allow_mass_removal.",
+                code="too_few_listed",
+            )
 
     async def _all_there_is(self) -> tuple[Sequence[Listed], int]:
         """Return what the source lists, each document once, and how many things it leaves out.
@@ -241,9 +251,11 @@ class Syncer:
             if size >= MOST_BYTES:
                 break
         settled = await self._give(fetched, failed) if fetched else []
-        settled += [Settled(document=item.document, outcome="failed") for item, _ in failed]
+        settled += [Settled(document=item.document, outcome=failure_of(item, error)) for item, error in failed]
         return settled, [
-            {"external_id": item.external_id, "code": error.error_code, "reason": str(error)} for item, error in failed
+            {"external_id": item.external_id, "code": error.error_code, "reason": str(error)}
+            for item, error in failed
+            if failure_of(item, error) != GONE
         ]
 
     async def _fetch(self, items: Sequence[Item]) -> list[tuple[Item, GivenDocument | NotFetched]]:
@@ -299,6 +311,11 @@ def outcome_of(item: Item, sha256: str) -> str:
     if item.sha256 is None:
         return "added"
     return "unchanged" if item.sha256 == sha256 else "changed"
+
+
+def failure_of(item: Item, error: DomainError) -> str:
+    """Return what became of an item that could not be taken: one that never was there has failed."""
+    return GONE if item.sha256 is not None and error.error_code == "gone" else "failed"
 
 
 def context_of(sync: UUID) -> Context:
