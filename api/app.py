@@ -1,6 +1,6 @@
 """The HTTP application: every operation as a route, each with its permission."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from http import HTTPStatus
@@ -52,7 +52,7 @@ from api.mcp_server import exchange as mcp_exchange
 from api.middleware import RequestMiddleware
 from api.openai_forms import refusals as openai_refusals
 from api.openapi import openapi_document
-from api.permissions import PERMISSIONS, PUBLIC, WATCHED
+from api.permissions import OWN_PERMISSIONS, PERMISSIONS, PUBLIC, WATCHED
 from api.queries import accesses as access_queries
 from api.queries import audit as audit_queries
 from api.queries import chunking_previews, dead_letters, event_stream, openai_models, searches
@@ -106,11 +106,6 @@ COLLECTIONS: Sequence[tuple[type[Configuration], str]] = (
     (Channel, "channels"),
 )
 CONFIGURATION = ("configuration:read", "configuration:write")
-OWN_PERMISSIONS: Mapping[type[Configuration], tuple[str, str]] = {
-    ApiKey: ("keys:read", "keys:manage"),
-    Webhook: ("webhooks:read", "webhooks:manage"),
-}
-"""To read and to change kinds that not everybody may read or change who may do so with other things."""
 
 
 @cache
@@ -136,7 +131,7 @@ def operations() -> Sequence[Operation]:
     ]
     for kind, collection in COLLECTIONS:
         keys = kind is ApiKey
-        read, write = OWN_PERMISSIONS.get(kind, CONFIGURATION)
+        read, write = OWN_PERMISSIONS.get(kind.TOPIC, CONFIGURATION)
         queries = ApiKeyQueries if keys else configuration_queries.ConfigurationQueries
         found += configuration_commands.operations(kind, collection, keys=keys, permission=write)
         found += configuration_queries.operations(kind, collection, permission=read, queries=queries)

@@ -15,7 +15,7 @@ from commands.channels.channels import BadSignature
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from commands.knowledge.reading import ReaderDown, TooLarge, Unreadable, UnsupportedMediaType
 from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut, ModelLimitReached, NoModel
-from domain.errors import DEFECT, Conflict, DomainError, Invalid, NotFound, StaleVersion, Unavailable
+from domain.errors import DEFECT, Conflict, DomainError, Forbidden, Invalid, NotFound, StaleVersion, Unavailable
 from domain.rendering import RendererDown
 from projections.documents import rfc3339
 
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (NotFound, 404),
     (BadSignature, 401),
+    (Forbidden, 403),
     (StaleVersion, 412),
     (Unavailable, 503),
     (RendererDown, 503),

@@ -47,6 +47,12 @@ PERMISSIONS: Mapping[str, str] = {
 WATCHED = frozenset({"log:read"})
 """Permissions whose use is noted in the access log, every time and before an answer leaves."""
 
+OWN_PERMISSIONS: Mapping[str, tuple[str, str]] = {
+    "api_key": ("keys:read", "keys:manage"),
+    "webhook": ("webhooks:read", "webhooks:manage"),
+}
+"""To read and to change kinds that not everybody may read or change who may do so with other things."""
+
 USING = frozenset(
     {
         "configuration:read",

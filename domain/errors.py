@@ -70,6 +70,12 @@ class Busy(Conflict):
     code = "busy"
 
 
+class Forbidden(DomainError):
+    """Whoever asks may not do this."""
+
+    code = "forbidden"
+
+
 class StaleVersion(DomainError):
     """The thing has changed since the version named in If-Match."""
 

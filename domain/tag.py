@@ -5,6 +5,7 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import Aggregate
 
 from domain.configuration import Snapshot
+from domain.errors import StaleVersion
 from domain.references import NAMESPACE
 
 
@@ -35,6 +36,11 @@ class Tag(Aggregate):
 
     def __init__(self, tag: str) -> None:
         self.tag = tag
+
+    def must_be_at(self, version: int | None) -> None:
+        """Raise StaleVersion unless no version is asked for or it is the present one; 1 before any renaming."""
+        if version not in (None, self.version):
+            raise StaleVersion(details={"current_version": self.version})
 
     def rename(self, to: str, *, things: int) -> None:
         """Note that so many things carry another tag now."""

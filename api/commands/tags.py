@@ -3,22 +3,27 @@
 from starlette.responses import Response
 
 from api.call import Call, Operation
-from api.commands.configurations import nothing_else
-from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT
+from api.permissions import OWN_PERMISSIONS, allowed
+from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
 from commands.tag import RenameTag
-from domain.errors import Invalid
+from domain.definition import Strict, Tag, parse
+
+
+class RenameBody(Strict):
+    """The tag's new name."""
+
+    to: Tag
 
 
 async def rename(call: Call) -> Response:
     """Give everything that carries a tag another one."""
     body, message, raw = await call.body()
-    to = body.pop("to", None)
-    nothing_else(body)
-    if not isinstance(to, str) or not to:
-        raise Invalid("The tag's new name is needed.", code="missing", pointer="/to")
-    return call.receipt(await call.dispatch(RenameTag(tag=call.path("tag"), to=to), reason=message, raw=raw))
+    others = {kind: write for kind, (_, write) in OWN_PERMISSIONS.items() if not allowed(call.actor.roles, write)}
+    command = RenameTag(tag=call.path("tag"), to=parse(RenameBody, body).to, others=others, if_match=call.if_match())
+    return call.receipt(await call.dispatch(command, reason=message, raw=raw))
 
 
+SCHEMA = body_schema(RenameBody)
 OPERATIONS = (
     Operation(
         method="POST",
@@ -29,12 +34,8 @@ OPERATIONS = (
         summary="Rename a tag on everything that carries it",
         permission="configuration:write",
         handler=rename,
-        body={
-            "type": "object",
-            "required": ["to"],
-            "properties": {"to": {"type": "string", "minLength": 1, "maxLength": 64}, "message": MESSAGE},
-            "additionalProperties": False,
-        },
+        body={**SCHEMA, "properties": {**SCHEMA["properties"], "message": MESSAGE}},
         answer=PROBLEM_FREE_RECEIPT,
+        if_match=True,
     ),
 )

@@ -260,6 +260,39 @@ async def test_tags_are_counted_and_renamed_everywhere_at_once(magnet: Running):
     assert len((await magnet.get("/v1/prompts?tag=new"))["items"]) == 2
 
 
+async def test_a_tag_is_renamed_at_the_version_that_is_asked_for_and_to_a_name_that_can_be_one(magnet: Running):
+    await a_prompt(magnet, tags=["old"])
+    same = await magnet.do("POST", "/v1/tags/old/rename", {"to": "old"})
+    assert (same["things"], same["version"]) == (1, 1)
+    types = [each["type"] for each in (await magnet.get("/v1/events"))["items"]]
+    assert types == ["prompt.created"], "one renamed to itself changes nothing"
+    made = await magnet.do("POST", "/v1/tags/old/rename", {"to": "new"}, If_Match='"1"')
+    await magnet.do("PATCH", "/v1/prompts/greeting", {"tags": ["old"]})
+    stale = await magnet.call("POST", "/v1/tags/old/rename", {"to": "newer"}, If_Match='"1"')
+    assert (stale.status_code, stale.json()["current_version"]) == (412, made["version"])
+    assert (await magnet.get("/v1/tags"))["items"] == [{"tag": "old", "count": 1}]
+    for body in ({}, {"to": ""}, {"to": 5}, {"to": "a\nb"}, {"to": "x" * 65}):
+        wrong = await magnet.call("POST", "/v1/tags/old/rename", body)
+        assert (wrong.status_code, [each["pointer"] for each in wrong.json()["errors"]]) == (422, ["/to"])
+    await magnet.do("POST", "/v1/tags/old/rename", {"to": "newer"}, If_Match=f'"{made["version"]}"')
+
+
+async def test_a_tag_is_not_renamed_on_things_that_one_may_not_change(magnet: Running):
+    await a_prompt(magnet, tags=["shared", "mine"])
+    made = await magnet.do("POST", "/v1/api-keys", {"name": "root", "roles": ["admin"], "tags": ["shared"]})
+    root = {"X_API_Key": made["key"]}
+    key = (await magnet.do("POST", "/v1/api-keys", {"name": "ed", "roles": ["editor"]}, **root))["key"]
+    hook = {"name": "hook", "url": "https://example.com/hook", "tags": ["shared"]}
+    await magnet.do("POST", "/v1/webhooks", hook, **root)
+    head = await magnet.container.log.head()
+    refused = await magnet.call("POST", "/v1/tags/shared/rename", {"to": "x"}, X_API_Key=key)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert "api_key: keys:manage, webhook: webhooks:manage" in refused.json()["detail"]
+    assert await magnet.container.log.head() == head
+    await magnet.do("POST", "/v1/tags/mine/rename", {"to": "ours"}, X_API_Key=key)
+    assert (await magnet.do("POST", "/v1/tags/shared/rename", {"to": "x"}, **root))["things"] == 3
+
+
 @pytest.mark.parametrize("tag", ["team/billing", "a/", "/b", "a//b?c#d%2Fe", "ü /é"])
 async def test_a_tag_with_slashes_is_renamed_by_its_encoded_name(magnet: Running, tag: str):
     await a_prompt(magnet, tags=[tag])
