@@ -121,7 +121,7 @@ class PromptRuns:
         self, recording: Recording, chosen: Chosen, command: RunPrompt, messages: list[Mapping[str, Any]]
     ) -> AsyncGenerator[TextPiece | Result, None]:
         recording.versions["prompt"] = chosen.document()
-        async with aclosing(self._said(recording, asking(chosen.definition, messages, command))) as pieces:
+        async with aclosing(self.said(recording, asking(chosen.definition, messages, command))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Checked):
                     said = piece
@@ -137,11 +137,16 @@ class PromptRuns:
         }
         yield Result(body={**body, "tool_calls": calls} if calls else body, output=output)
 
-    async def _said(self, recording: Recording, request: ChatRequest) -> AsyncGenerator[TextPiece | Checked, None]:
-        """Yield pieces, and last the answer; one that has to fit a schema comes whole, once it does."""
+    async def said(
+        self, recording: Recording, request: ChatRequest, *, parent: int | None = None
+    ) -> AsyncGenerator[TextPiece | Checked, None]:
+        """Yield pieces, and last the answer; one that has to fit a schema comes whole, once it does.
+
+        What does not fit is asked for once more, then raised as InvalidOutput; `parent` is the step that it is part of.
+        """
         form, told = request.response_format or {"type": "text"}, request.messages
         for last_try in (False, True):
-            async with aclosing(say(recording, self.models, request)) as pieces:
+            async with aclosing(say(recording, self.models, request, parent=parent)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, ChatAnswer):
                         answer = piece

@@ -10,10 +10,9 @@ from uuid import UUID
 from commands.agents.tool_actions import ToolActions
 from commands.choosing import choose
 from commands.conversations.attachments import SearchFiles
-from commands.models.model_calls import ChatAnswer, ToolCall
-from commands.models.saying import say
+from commands.models.model_calls import ToolCall
 from commands.ports import Things
-from commands.prompt_run import PromptRuns, RunPrompt, request_of
+from commands.prompt_run import Checked, PromptRuns, RunPrompt, request_of
 from commands.retrieval.answering import Answered, Answerer, numbered_passages
 from commands.runs.runs import Recording
 from domain.agent import TOOLS, Agent
@@ -253,9 +252,9 @@ class Actions:
                 messages = await self.prompts.messages(prompt, asked)
                 request = request_of(prompt.definition, messages)
                 text = ""
-                async for said in say(recording, self.prompts.models, request, parent=parent):
-                    if isinstance(said, ChatAnswer):
-                        text = said.text
+                async for said in self.prompts.said(recording, request, parent=parent):
+                    if isinstance(said, Checked):
+                        text = said.answer.text
                 return ActionResult(told=text, said=text)
 
     async def _read_on(self, passage: Passage, given: list[Passage]) -> ActionResult:

@@ -13,6 +13,7 @@ from commands.prompt_run import InvalidOutput
 from domain.agent import Agent
 from domain.errors import Invalid
 from domain.pricing import Cost
+from domain.prompt import Prompt
 from tests.support.scripted_agents import SHOUT, Agents, calls, reply_in
 
 SCHEMA = {"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]}
@@ -88,6 +89,20 @@ async def test_an_answer_that_does_not_fit_is_asked_for_once_more_and_forgotten(
     assert "/days" in agents.model.told()[-1][1]
     with pytest.raises(InvalidOutput):
         await agents.ask("desk", "Days?", steps=["thirty", "thirty"])
+
+
+async def test_a_prompts_answer_to_an_agent_fits_the_prompts_schema_or_is_asked_for_once_more():
+    agents = an_agent()
+    agents.make(Prompt, "shout", text="Shout!", response_format=JSON)
+    steps = [calls("shout"), '{"days": "30"}', '{"days": 30}', "Thirty.", calls("shout"), "thirty", "30 days", "Hm."]
+    for said in ("Thirty.", "Hm."):
+        assert reply_in(await agents.ask("desk", "Days?", steps=steps)).content == said
+        steps = agents.model.steps[:]
+    assert [(done.outcome, done.told) for done in agents.done[:1]] == [("completed", '{"days": 30}')]
+    assert agents.done[1].outcome == "invalid_output" and agents.done[1].told.startswith("Error: ")
+    action = next(step for step in agents.recording.steps if step.kind == "action")
+    inside = [step.kind for step in agents.recording.steps if step.parent == action.number]
+    assert inside == ["model_call", "model_call"], "both are part of the action's step"
 
 
 async def test_a_number_in_brackets_is_no_citation_in_json():
