@@ -27,12 +27,12 @@ class Capabilities(Strict):
 
 
 class Routing(Strict):
-    """How calls are limited, retried and passed on."""
+    """How calls are limited, retried and passed on; each process of Magnet counts limits for itself."""
 
     fallbacks: list[Reference] = Field(default_factory=list, max_length=10, description="Models, in order.")
-    max_concurrency: int | None = Field(None, ge=1, le=10_000)
-    requests_per_minute: int | None = Field(None, ge=1, le=10_000_000)
-    tokens_per_minute: int | None = Field(None, ge=1, le=10_000_000_000)
+    max_concurrency: int | None = Field(None, ge=1, le=10_000, description="Calls at once, from each process.")
+    requests_per_minute: int | None = Field(None, ge=1, le=10_000_000, description="From each process.")
+    tokens_per_minute: int | None = Field(None, ge=1, le=10_000_000_000, description="Of each process.")
     timeout: float | None = Field(None, gt=0, le=86_400, description="Seconds; null = the provider's.")
     retries: int = Field(2, ge=0, le=10)
 

@@ -1,4 +1,4 @@
-"""Circuit breakers: a provider that fails again and again is left alone for a while."""
+"""Circuit breakers: a provider that fails again and again is left alone for a while, by this process."""
 
 OPENS_AFTER = 5
 """Failures in a row."""
