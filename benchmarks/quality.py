@@ -68,8 +68,8 @@ async def _measured(
                 return [Row(what=f"{what}, by words", ours=lexical, unit="")]
             hybrid, vector = await rank("hybrid"), await rank("vector")
     return [
-        Row(what=f"{what}, by both", ours=hybrid, unit="", compared="by words alone", theirs=lexical, least=1),
-        Row(what=f"{what}, by both", ours=hybrid, unit="", compared="by meaning alone", theirs=vector, least=1),
+        Row(what=f"{what}, by both", ours=hybrid, unit="", compared="by words alone", theirs=lexical, above=1),
+        Row(what=f"{what}, by both", ours=hybrid, unit="", compared="by meaning alone", theirs=vector, above=1),
     ]
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -152,9 +153,14 @@ def squad(file: Path) -> QuestionSet:
     return QuestionSet(file.stem, list(numbers), questions, relevant)
 
 
+def json_lines(file: Path) -> list[Any]:
+    """Return what stands in a file's lines; they end with a line feed only: texts may hold other ends of lines as they are."""
+    return [json.loads(line) for line in file.read_text("utf-8").split("\n") if line.strip()]
+
+
 def beir(folder: Path) -> QuestionSet:
     """Read BEIR's form: corpus.jsonl, queries.jsonl and qrels/test.tsv."""
-    corpus = [json.loads(line) for line in (folder / "corpus.jsonl").read_text("utf-8").splitlines() if line]
+    corpus = json_lines(folder / "corpus.jsonl")
     numbers = {each["_id"]: number for number, each in enumerate(corpus)}
     passages = [f"{each.get('title', '')}\n{each['text']}".strip() for each in corpus]
     wanted: dict[str, set[int]] = {}
@@ -162,7 +168,7 @@ def beir(folder: Path) -> QuestionSet:
         for row in csv.DictReader(file, delimiter="\t"):
             if int(row["score"]) > 0:
                 wanted.setdefault(row["query-id"], set()).add(numbers[row["corpus-id"]])
-    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text("utf-8").splitlines() if line]
+    queries = json_lines(folder / "queries.jsonl")
     asked = [each for each in queries if each["_id"] in wanted]
     relevant = [frozenset(wanted[each["_id"]]) for each in asked]
     return QuestionSet(folder.name, passages, [each["text"] for each in asked], relevant)

@@ -14,8 +14,8 @@ from pathlib import Path
 class Row:
     """One line of the table.
 
-    `least` is the ratio ours / theirs that is wanted; without one, `most` or `floor` bounds our own
-    figure, and theirs stands for information.
+    `least` is the ratio ours / theirs that is wanted, `above` one that is to be exceeded; without either, `most` or
+    `floor` bounds our own figure, and theirs stands for information.
     """
 
     what: str
@@ -24,6 +24,7 @@ class Row:
     compared: str = ""
     theirs: float | None = None
     least: float | None = None
+    above: float | None = None
     most: float | None = None
     floor: float | None = None
 
@@ -37,6 +38,7 @@ class Row:
         """Say whether every bound holds."""
         return (
             (self.least is None or (self.ratio is not None and self.ratio >= self.least))
+            and (self.above is None or (self.ratio is not None and self.ratio > self.above))
             and (self.most is None or self.ours < self.most)
             and (self.floor is None or self.ours >= self.floor)
         )
@@ -46,6 +48,8 @@ class Row:
         bounds = []
         if self.least is not None:
             bounds.append(f">= {self.least:g} x")
+        if self.above is not None:
+            bounds.append(f"> {self.above:g} x")
         if self.most is not None:
             bounds.append(f"< {self.most:g} {self.unit}")
         if self.floor is not None:

@@ -4,6 +4,7 @@ from benchmarks.__main__ import BENCHMARKS
 from benchmarks.applications import parts
 from benchmarks.results import page
 from benchmarks.results import parts as parts_of
+from benchmarks.table import Row
 from commands.configuration import CreateThing
 from commands.ports import SYSTEM, Context
 from domain.prompt import Prompt
@@ -25,6 +26,12 @@ def test_a_benchmark_that_is_measured_alone_replaces_its_own_figures_and_keeps_a
     again = page(parts_of(first) | {"http": "now\n\n| 3 |"}, ["save", "http", "search"])
     assert parts_of(again) == {"save": "then\n\n| 1 |", "http": "now\n\n| 3 |"}
     assert page(parts_of(again), ["save", "http"]) == again
+
+
+def test_a_bound_that_is_to_be_exceeded_is_not_met_by_a_tie():
+    rows = [Row(what="", ours=ours, unit="", theirs=0.5, above=1) for ours in (0.4, 0.5, 0.6)]
+    assert [row.met for row in rows] == [False, False, True]
+    assert rows[1].cells()[-2:] == ["> 1 x", "NO"]
 
 
 def test_the_model_server_calls_tools_that_take_something_and_tools_that_take_nothing():

@@ -33,6 +33,16 @@ def test_a_folder_of_beirs_form_is_read(tmp_path: Path):
     assert made.relevant == [{0}]
 
 
+def test_lines_of_beirs_form_end_where_json_lines_do(tmp_path: Path):
+    (tmp_path / "qrels").mkdir()
+    text = "One\u2028two\u2029three\u0085four"
+    for name, id in (("corpus", "a"), ("queries", "1")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"_id": id, "text": text}, ensure_ascii=False) + "\n")
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\ta\t1\n")
+    made = read(tmp_path)
+    assert (made.passages, made.questions, made.relevant) == ([text], [text], [{0}])
+
+
 def test_recall_and_reciprocal_ranks_are_as_they_are_defined():
     relevant = [frozenset({3}), frozenset({1, 2}), frozenset({9})]
     rankings = [[5, 3], [1, 7, 8, 6, 5, 2], [1, 2, 3, 4, 5, 9]]
