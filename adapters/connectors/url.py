@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from urllib.robotparser import RobotFileParser
 from pydantic import Field
 
 from adapters.connectors.credentials import HTTP_SECRETS, http_credentials
+from adapters.connectors.edit_times import version_of
 from adapters.connectors.pages import as_told, links_of, normal, sitemap_of, title_of
 from adapters.connectors.selection import Glob
 from adapters.connectors.web import GONE, REFUSAL, AddressRefused, Answer, Ask, Web, at_home, must_be_address
@@ -29,6 +31,9 @@ MOST_RULES = 512_000
 
 AT_ONCE = 8
 MOST_SITEMAPS = 1000
+SETTLED = timedelta(minutes=5)
+"""How long ago a page of a sitemap has to be edited: until then it may be edited again within what is told."""
+
 HTML = ("text/html", "application/xhtml+xml")
 Address = Annotated[str, Field(min_length=1, max_length=2000)]
 
@@ -146,10 +151,11 @@ class Walk:
             seen.update(found.sitemaps)
             if len(seen) > MOST_SITEMAPS:
                 raise SourceUnavailable(f"There are more than {MOST_SITEMAPS} sitemaps.")
-            for page, version in found.pages:
+            for page, edited in found.pages:
                 if page not in pages:
                     pages.add(page)
                     self._must_be_few(pages)
+                    version = version_of(edited or "", SETTLED)
                     yield Listed(external_id=page, version=version) if self._wanted(page) else None
 
     async def crawl(self) -> AsyncIterator[Listed | None]:

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -284,6 +285,15 @@ async def test_a_sitemap_s_entry_that_is_no_address_fails_alone(connector: UrlCo
     for wrong in listed[1:]:
         with pytest.raises(NotFetched):
             await connector.fetch(place, wrong)
+
+
+async def test_a_sitemap_s_day_is_no_version_before_it_is_over(connector: UrlConnector, there: Site):
+    today = datetime.now(UTC).date().isoformat()
+    entries = "".join(f"<url><loc>/{day}</loc><lastmod>{day}</lastmod></url>" for day in ("2020-05-01", today))
+    pages(there, {"/sitemap.xml": Answer(body=f"<urlset>{entries}</urlset>".encode())})
+    place = Place(source=uuid4(), config={"url": f"{there.url}/sitemap.xml", "mode": "sitemap"})
+    listed = [each.version async for each in connector.list(place) if each is not None]
+    assert listed == ["2020-05-01", None]
 
 
 async def test_rules_that_are_too_many_are_not_read(connector: UrlConnector, there: Site):

@@ -5,19 +5,27 @@ import gzip
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tests.support.site import Answer, Asked
+from tests.support.site import Answer, Asked, Site
 from tests.support.worlds import CANARY, SiteWorld
 
 INDEX = (
     '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><sitemap><loc>{}</loc></sitemap></sitemapindex>'
 )
-ENTRY = "<url><loc>{}</loc></url>"
+ENTRY = "<url><loc>{}</loc><lastmod>2026-01-01T00:{:02}:00+00:00</lastmod></url>"
 PAGES = '<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{}</urlset>'
 
 
 class UrlWorld(SiteWorld):
     type = "url"
     secrets: ClassVar[Mapping[str, str]] = {"basic": f"user:{CANARY}"}
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.edits: dict[str, int] = {}
+
+    async def put(self, name: str, text: str) -> None:
+        await super().put(name, text)
+        self.edits[name] = self.edits.get(name, 0) + 1
 
     @property
     def config(self) -> dict[str, Any]:
@@ -37,7 +45,7 @@ class UrlWorld(SiteWorld):
         if asked.path == "/sitemap.xml":
             return Answer(body=INDEX.format("/pages.xml.gz").encode())
         if asked.path == "/pages.xml.gz":
-            entries = "".join(ENTRY.format(self.external_id(name)) for name in sorted(self.documents))
+            entries = "".join(ENTRY.format(self.external_id(name), self.edits[name]) for name in sorted(self.documents))
             return Answer(body=gzip.compress(PAGES.format(entries).encode()))
         name = self.asks_for(asked)
         if name not in self.documents:
