@@ -77,6 +77,7 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("KAFKA_BOOTSTRAP_SERVERS", "hush-hush"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:99999"),
         ("OPENAI_BASE_URL", "ftp://hush-hush"),
+        ("OPENAI_BASE_URL", "http://hush:hush@models.example/v1"),
         ("MAGNET_HOST", "hush hush"),
         ("MAGNET_PORT", "hush-hush"),
         ("MAGNET_PORT", "65536"),
