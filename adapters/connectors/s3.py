@@ -196,8 +196,9 @@ def listed(entry: Mapping[str, str], settings: S3Config) -> Listed | None:
     key, size = entry["Key"], entry.get("Size", "")
     if not key.startswith(settings.prefix) or key.endswith("/") or size == "0" or not wanted(key, settings):
         return None
-    version = entry.get("ETag", "").strip('"') or entry.get("LastModified", "")
-    return Listed(external_id=key, version=f"{version}-{size}" if version else None)
+    # the ETag is of the content only: what is stored with it changes by a copy of the object onto itself
+    told = [entry.get("ETag", "").strip('"'), entry.get("LastModified", "")]
+    return Listed(external_id=key, version="-".join([*told, size]) if any(told) else None)
 
 
 def document_of(answer: Answer, key: str, settings: S3Config) -> GivenDocument:

@@ -201,6 +201,19 @@ def page(*keys: str, more: str = "", truncated: bool = False, encoded: bool = Fa
     ).encode()
 
 
+async def test_an_object_that_was_copied_onto_itself_with_other_metadata_is_another_version(
+    connector: S3Connector, door: Site
+):
+    def at(modified: str) -> bytes:
+        return page("a.txt").replace(
+            b"</ETag>", f"</ETag><LastModified>{modified}</LastModified><Size>4</Size>".encode()
+        )
+
+    door.next = [Answer(body=at(f"2026-05-01T10:00:0{second}.000Z")) for second in (0, 0, 7)]
+    first, same, copied = [await listed(connector, elsewhere(door)) for _ in range(3)]
+    assert first == same != copied
+
+
 def elsewhere(door: Site, **config: Any) -> Place:
     secrets = {"access_key": "AKIA", "secret_key": "canary", "session_token": "token"}
     return Place(source=uuid4(), config={"url": f"{door.url}/gate/", "bucket": "b", **config}, secrets=secrets)
