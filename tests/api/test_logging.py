@@ -10,18 +10,15 @@ import pytest
 import structlog
 
 from api.logging import HIDDEN, configure, hidden
+from tests.support.logs import logging_of_its_own
 
 SECRET = "hush-hush-0123456789"
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, config = root.handlers, root.level, structlog.get_config()
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.configure(**config)
-    structlog.contextvars.clear_contextvars()
+    with logging_of_its_own():
+        yield
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -1,6 +1,10 @@
 """A secret planted in every field that takes one, and in every field that does not, comes out nowhere."""
 
 import base64
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 import psycopg
@@ -8,12 +12,14 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from api.app import COLLECTIONS
+from api.logging import configure
 from domain.channel import Channel
 from domain.configuration import Configuration
 from domain.knowledge_source import KnowledgeSource
 from domain.provider import Provider
 from domain.tool_server import ToolServer
 from domain.webhook import Webhook
+from tests.support.logs import logging_of_its_own
 from tests.support.postgres import Database
 from tests.support.server import Running
 
@@ -73,6 +79,22 @@ def dumped(database: Database) -> dict[str, bytes]:
         return tables
 
 
+@pytest.fixture(autouse=True)
+def log() -> Iterator[StringIO]:
+    """All that is logged, in full."""
+    with logging_of_its_own():
+        with redirect_stderr(StringIO()) as lines:
+            configure("DEBUG", "json")
+        yield lines
+
+
+def requests_in(log: StringIO) -> set[str]:
+    """Return the routes whose requests were logged."""
+    events = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert "debug" in {event["level"] for event in events}
+    return {event["route"] for event in events if event["event"] == "request"}
+
+
 @pytest.fixture
 async def planted(magnet: Running) -> dict[str, str]:
     """Secrets in every field that takes one: made, changed, and told again to a repeated command. Name -> answer."""
@@ -90,23 +112,30 @@ async def planted(magnet: Running) -> dict[str, str]:
         answer = await magnet.call("PATCH", f"{path}/it", with_secrets(kind, CANARY[::-1] + "x"))
         assert answer.status_code == 200, answer.text
         answers[f"PATCH {collection}"] = answer.text
-        for query in ("", "/it", "/it/history", "/it?version=1", "/it/diff?from=1"):
-            answer = await magnet.call("GET", path + query)
-            answers[f"GET {path}{query}"] = answer.text
+        queries = ("", "/it", "/it/history", "/it?version=1", "/it/diff?from=1&to=2", "/it/usages")
+        answers |= {f"GET {path}{query}": await asked(magnet, path + query) for query in queries}
     for query in ("/v1/events", "/v1/events?limit=1", "/metrics", "/openapi.json", "/v1/dead-letters"):
-        answers[f"GET {query}"] = (await magnet.call("GET", query)).text
+        answers[f"GET {query}"] = await asked(magnet, query)
     return answers
 
 
+async def asked(magnet: Running, query: str) -> str:
+    answer = await magnet.call("GET", query)
+    assert answer.status_code == 200, (query, answer.text)
+    return answer.text
+
+
 async def test_a_secret_planted_in_every_secret_field_is_in_no_answer_table_or_log(
-    magnet: Running, planted: dict[str, str], capfd: pytest.CaptureFixture[str]
+    magnet: Running, planted: dict[str, str], log: StringIO, capfd: pytest.CaptureFixture[str]
 ):
     key = (await magnet.do("POST", "/v1/api-keys", {"name": "admin", "roles": ["admin"]}))["key"]
     secrets = (CORE, CORE[::-1])
     for name, answer in planted.items():
         assert_nowhere(answer.encode(), name, *secrets)
     output = capfd.readouterr()
-    assert_nowhere((output.out + output.err).encode(), "the log", *secrets, key)
+    assert_nowhere((log.getvalue() + output.out + output.err).encode(), "the log", *secrets, key)
+    kinds = {collection for kind, collection in COLLECTIONS if kind.DEFINITION.SECRETS}
+    assert {"/metrics", "/v1/events", *(f"/v1/{each}/{{ref}}/diff" for each in kinds)} <= requests_in(log)
     tables = dumped(magnet.database)
     assert "magnet.secrets" in tables and "magnet.magnet_events" in tables
     for name, rows in tables.items():
@@ -114,7 +143,7 @@ async def test_a_secret_planted_in_every_secret_field_is_in_no_answer_table_or_l
 
 
 async def test_a_secret_in_a_place_where_none_belongs_is_not_repeated_by_the_refusal(
-    magnet: Running, capfd: pytest.CaptureFixture[str]
+    magnet: Running, log: StringIO, capfd: pytest.CaptureFixture[str]
 ):
     refusals = 0
     for kind, collection in COLLECTIONS:
@@ -127,5 +156,6 @@ async def test_a_secret_in_a_place_where_none_belongs_is_not_repeated_by_the_ref
                     assert CORE not in answer.text.replace(f"/{CANARY}", ""), (path, field, answer.text)
     assert refusals > 100
     output = capfd.readouterr()
-    assert CORE not in output.out + output.err
+    assert CORE not in log.getvalue() + output.out + output.err
+    assert {f"/v1/{collection}" for _, collection in COLLECTIONS} <= requests_in(log)
     assert CORE.encode() not in dumped(magnet.database)["magnet.magnet_events"]
