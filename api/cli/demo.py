@@ -26,15 +26,17 @@ def demo(
     """Show the main job on real documents: ingest, ask, cite, trace, and a prompt's life. Data stay."""
     from api.cli.connection import run
     from api.cli.demo_answers import tell_answers
+    from api.cli.demo_farewell import farewell
     from api.cli.demo_story import tell
     from api.cli.telling import Teller
 
     async def work(connection: "Connection") -> None:
-        teller = Teller(connection, quiet=as_json)
+        teller, made = Teller(connection, quiet=as_json), list[str]()
         if only in (None, Part.ANSWERS):
-            await tell_answers(teller)
+            made += await tell_answers(teller)
         if only in (None, Part.PROMPTS):
-            await tell(teller)
+            made += await tell(teller)
+        await farewell(teller, made)
         if as_json:
             show_json({"steps": teller.steps})
 

@@ -72,8 +72,8 @@ QUESTIONS = (
 )
 
 
-async def tell_answers(teller: Teller) -> None:
-    """Tell it; what an earlier demo has made is used again."""
+async def tell_answers(teller: Teller) -> list[str]:
+    """Tell it, and return the addresses of what it made; what an earlier demo has made is used again."""
     for number, (collection, body) in enumerate(THINGS):
         if number == 0:
             teller.chapter("Real documents in", "The documentation strings of this machine's Python, uploaded as text.")
@@ -85,6 +85,7 @@ async def tell_answers(teller: Teller) -> None:
     turns = (await teller.get(f"/v1/conversations/{conversation}", show={}))["turns"]
     await trace(teller, turns[0])
     await look_back(teller, conversation, turns)
+    return [f"/v1/conversations/{conversation}", f"/v1/runs/{turns[0]['run_id']}", f"/v1/agents/{AGENT}"]
 
 
 async def made(teller: Teller, collection: str, body: Mapping[str, Any]) -> None:
@@ -163,4 +164,6 @@ async def look_back(teller: Teller, conversation: str, turns: Sequence[Mapping[s
     teller.say(
         f"as of {time} the conversation had {len(then['turns'])} turns, the last one {then['turns'][-1]['state']}"
     )
+    last = then["messages"][-1]
+    teller.block(f"the last message then, by the {last['role']}", last["content"])
     teller.hint("Go on with: magnet ask 'How do I sort a list by two keys?'")

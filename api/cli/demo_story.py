@@ -4,7 +4,6 @@ from typing import Any
 
 from api.cli.connection import NotThere
 from api.cli.telling import Teller
-from api.settings import load
 
 NAME = "support-reply"
 
@@ -42,8 +41,8 @@ MAIL: dict[str, Any] = {
 }
 
 
-async def tell(teller: Teller) -> None:
-    """Tell it."""
+async def tell(teller: Teller) -> list[str]:
+    """Tell it, and return the addresses of what it made."""
     name = await free_name(teller)
     path = f"/v1/prompts/{name}"
 
@@ -110,7 +109,7 @@ async def tell(teller: Teller) -> None:
     for event in log["items"]:
         teller.say(f"position {event['position']:<5} {event['type']:<28} sha256 {event['hash'][:16]}…")
 
-    await farewell(teller, path, int(back["version"]))
+    return [path, f"{path}?version={back['version'] - 1}", f"{path}/history", "/v1/events?kind=prompt"]
 
 
 async def preview(teller: Teller, name: str, label: str) -> str:
@@ -130,14 +129,3 @@ async def free_name(teller: Teller) -> str:
         except NotThere:
             return name
         number += 1
-
-
-async def farewell(teller: Teller, path: str, version: int) -> None:
-    """Say what to do next."""
-    port = load().port or 8080
-    keys = (await teller.connection.get("/v1/api-keys", {"limit": 1, "archived": "true"}))["items"]
-    credential = ' -H "Authorization: Bearer $MAGNET_API_KEY"' if keys else ""
-    teller.chapter("Now you", "The data of this demo stay. Serve them with 'make run' (or 'magnet serve'), then:")
-    teller.hint(f"open http://127.0.0.1:{port}/docs in a browser, or")
-    for part in (path, f"{path}?version={version - 1}", f"{path}/history", "/v1/events?kind=prompt"):
-        teller.hint(f"curl -s{credential} 'http://127.0.0.1:{port}{part}'")

@@ -39,6 +39,20 @@ def assert_can_be_traced(http: httpx2.Client, conversation: Any) -> None:
     assert_is_past(got(f"/v1/conversations/{conversation['id']}", as_of=turns[-1]["started_at"]))
 
 
+def assert_points_at_what_it_made(http: httpx2.Client, told: str) -> None:
+    """Each address that it ends with answers; the conversation's says what was said last, as the demo did."""
+    addresses = re.findall(r"^ +curl -s .*'http://[^/]+(/[^']+)'$", told, re.MULTILINE)
+    collections = [address.split("/")[2].partition("?")[0] for address in addresses]
+    assert collections == ["conversations", "runs", "agents", "prompts", "prompts", "prompts", "events"]
+    for address in addresses:
+        assert http.get(address).status_code == 200, address
+    [time] = re.findall(r"=> as of (\S+) the conversation had", told)
+    [last] = http.get(f"{addresses[0]}?as_of={time}").json()["messages"][-1:]
+    said_then = told.partition(f"as of {time}")[2].partition("Go on with")[0]
+    assert last["role"] in said_then
+    assert set(last["content"].split()[:5]) <= set(said_then.split())
+
+
 def test_the_demo_ingests_answers_with_citations_traces_and_reads_the_past_and_can_be_run_again():
     with TemporaryDirectory(prefix="magnet-demo-", dir=short_lived()) as directory:
         magnet = Magnet(home=Path(directory) / "home", more={"LOG_LEVEL": "ERROR"})
@@ -61,6 +75,7 @@ def test_the_demo_ingests_answers_with_citations_traces_and_reads_the_past_and_c
         assert_is_past(next(step["answer"] for step in steps if "as_of" in step["path"]))
 
         with magnet.running("serve") as server, httpx2.Client(base_url=server.url, trust_env=False) as http:
+            assert_points_at_what_it_made(http, first.out)
             listed = [each["id"] for each in http.get("/v1/conversations").json()["items"]]
             assert len(listed) == 2 and conversation["id"] in listed
             for each in listed:
