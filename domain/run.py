@@ -19,6 +19,7 @@ Kind = Literal[
     "completion",
     "embedding",
     "indexing",
+    "sync",
     "title",
     "post_processing",
     "sample_questions",

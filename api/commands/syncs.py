@@ -10,6 +10,7 @@ from api.call import Call, Operation
 from api.commands.configurations import nothing_else
 from api.commands.documents import source_of
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
+from commands.conversations.conversation import principal_of
 from commands.knowledge.sync import BeginSync, CancelSync
 from domain.definition import Strict, parse
 from domain.errors import NotFound
@@ -29,8 +30,16 @@ async def begin(call: Call) -> Response:
     body, message, raw = await call.body(required=False)
     asked = parse(SyncBody, body)
     source = source_of(call)
-    command = BeginSync(source=source, allow_mass_removal=asked.allow_mass_removal, if_match=call.if_match())
-    receipt = await call.dispatch(command, reason=message, raw=raw)
+    context = call.context(reason=message, raw=raw)
+    command = BeginSync(
+        source=source,
+        allow_mass_removal=asked.allow_mass_removal,
+        if_match=call.if_match(),
+        principal=principal_of(call.actor),
+        channel=context.channel,
+        attributes=context.attributes,
+    )
+    receipt = await call.container.bus.dispatch(command, context)
     location = f"/v1/knowledge-sources/{source}/syncs/{receipt.id}"
     return call.receipt(receipt, status=202, location=location)
 

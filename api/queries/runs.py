@@ -34,7 +34,8 @@ FILTERS = (
     Parameter(
         name="kind",
         schema=TEXT,
-        description="prompt, search, answer, turn, completion, embedding, indexing, sample_questions, pipeline or evaluation.",
+        description="prompt, search, answer, turn, completion, embedding, indexing, sync, sample_questions, pipeline or "
+        "evaluation.",
     ),
     Parameter(name="target", schema=TEXT, description="Name or id of what was run."),
     Parameter(name="outcome", schema={"type": "string", "enum": list(OUTCOMES)}, description="How it ended."),

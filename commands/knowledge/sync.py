@@ -1,15 +1,18 @@
 """Syncs: begun, cancelled and ended by commands; carried out by a durable job."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from commands.bus import Done
 from commands.knowledge.connectors import Connectors, connector_of, must_fit
-from commands.ports import Things, Unit
+from commands.knowledge.sync_runs import begun, end_of, run_of
+from commands.ports import SYSTEM, Things, Unit
 from domain.errors import Archived, NotFound
 from domain.knowledge_source import KnowledgeSource
+from domain.run import Run
 from domain.sync import Outcome, Sync, Syncing
 
 SYNC = "sync"
@@ -18,11 +21,19 @@ SYNC = "sync"
 
 @dataclass(frozen=True, kw_only=True)
 class BeginSync:
-    """Sync a source; `allow_mass_removal`: also where it lists next to nothing now."""
+    """Sync a source; `allow_mass_removal`: also where it lists next to nothing now.
+
+    `principal`, `channel` and `attributes` are what its run tells of whoever asked.
+    """
 
     source: UUID
     allow_mass_removal: bool = False
     if_match: int | None = None
+    principal: Mapping[str, str] = field(
+        default_factory=lambda: {"type": SYSTEM.type, "id": SYSTEM.id, "name": SYSTEM.name}
+    )
+    channel: str = "worker"
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stream(self) -> UUID:
@@ -69,10 +80,11 @@ class NoteProgress(OnSync):
 
 @dataclass(frozen=True, kw_only=True)
 class EndSync(OnSync):
-    """Note how a sync ended, and let another begin; `error` is {code, reason}."""
+    """Note how a sync ended, and let another begin; `error` is {code, reason}, `used` its source: {id, name, version}."""
 
     outcome: Outcome
     error: Mapping[str, Any] | None = None
+    used: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +93,7 @@ class SyncHandlers:
 
     things: Things
     connectors: Connectors
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def begin(self, command: BeginSync, unit: Unit) -> Done:
         """Begin a sync, or raise SyncInProgress, NotSyncable, Archived or Invalid."""
@@ -95,8 +108,9 @@ class SyncHandlers:
         syncing.begin(sync.id)
         unit.effect("job", kind=SYNC, key=str(sync.id))
         unit.effect("needs", kind=KnowledgeSource.TOPIC, id=str(source.id), pointer="/source")
-        unit.save(sync, syncing)
-        return Done(aggregate=sync, also=[syncing], shown={"sync": {"id": str(sync.id), "state": sync.state}})
+        run = begun(sync.id, source, command.principal, command.channel, command.attributes)
+        unit.save(sync, syncing, run)
+        return Done(aggregate=sync, also=[syncing, run], shown={"sync": {"id": str(sync.id), "state": sync.state}})
 
     async def cancel(self, command: CancelSync, unit: Unit) -> Done:
         """Have a sync stop."""
@@ -123,10 +137,15 @@ class SyncHandlers:
         return Done(aggregate=sync)
 
     async def end(self, command: EndSync, unit: Unit) -> Done:
-        """Note how a sync ended."""
+        """Note how a sync ended, with its run; one that began before syncs were runs has none."""
         sync = await unit.load(Sync, command.id)
         syncing = await unit.load(Syncing, Syncing.create_id(sync.source))
         sync.end(command.outcome, command.error)
         syncing.end(sync.id)
-        unit.save(sync, syncing)
-        return Done(aggregate=sync, also=[syncing])
+        ended: list[Syncing | Run] = [syncing]
+        run = await unit.find(Run, run_of(sync.id))
+        if run is not None and not run.is_over:
+            run.finish(end_of(sync, command.outcome, command.error, command.used, self.now()))
+            ended.append(run)
+        unit.save(sync, *ended)
+        return Done(aggregate=sync, also=ended)

@@ -30,6 +30,7 @@ from commands.knowledge.document import Documents
 from commands.knowledge.document_checks import line
 from commands.knowledge.reading import Unreadable
 from commands.knowledge.sync import SYNC, EndSync, NoteListing, NoteProgress
+from commands.knowledge.sync_runs import document_of
 from commands.ports import SYSTEM, Context, Things
 from domain.errors import Archived, DomainError, Invalid, NotFound
 from domain.knowledge_source import KnowledgeSource
@@ -136,14 +137,17 @@ class SyncSources:
             finally:
                 connector.end(place)
         except Stopped:
-            await self._end(id, "cancelled")
+            await self._end(id, "cancelled", used=document_of(source))
         except (SourceUnavailable, Archived, Invalid, NotSyncable) as error:
-            await self._end(id, "failed", {"code": error.error_code, "reason": str(error)})
+            error_told = {"code": error.error_code, "reason": str(error)}
+            await self._end(id, "failed", error_told, used=document_of(source))
         else:
-            await self._end(id, "completed")
+            await self._end(id, "completed", used=document_of(source))
 
-    async def _end(self, id: UUID, outcome: Any, error: Mapping[str, str] | None = None) -> None:
-        await self.bus.dispatch(EndSync(id=id, outcome=outcome, error=error), context_of(id))
+    async def _end(
+        self, id: UUID, outcome: Any, error: Mapping[str, str] | None = None, used: Mapping[str, Any] | None = None
+    ) -> None:
+        await self.bus.dispatch(EndSync(id=id, outcome=outcome, error=error, used=used), context_of(id))
 
 
 @dataclass(frozen=True, kw_only=True)
