@@ -1,4 +1,4 @@
-"""The README's minutes, carried out as they are written: from a folder to a cited answer, and an agent with an API."""
+"""The README's minutes, carried out as they are written: a folder and a cited answer, an agent with an API, a prompt."""
 
 import json
 import re
@@ -6,12 +6,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.api.cli.conftest import ROOT, Magnet
 from tests.support.model_server import ModelServer, Received, Reply, ToolCalled
 
 README = (ROOT / "README.md").read_text("utf-8")
 FIVE = "Five minutes: from a folder to a cited answer"
+ANOTHER_FIVE = "Another five: a prompt, changed and rolled back"
 TWO = "Two minutes: an agent with an API, and a person who agrees"
 SERVED = "http://127.0.0.1:8080"
 
@@ -78,3 +80,30 @@ def test_the_two_minutes_lead_to_an_order_that_a_person_agreed_to(magnet: Magnet
     )
     [call] = answer["message"]["tool_calls"]
     assert (call["function"], call["arguments"], call["outcome"]) == ("order", '{"item": "teapot"}', "completed")
+
+
+def test_the_other_five_minutes_lead_from_a_first_version_to_one_that_was_rolled_back(magnet: Magnet, tmp_path: Path):
+    [shell] = blocks(ANOTHER_FIVE, "")
+    waits = "curl -s -o /dev/null -H 'Magnet-Min-Position: 2' $M/prompts/welcome  #"  # a busy machine takes its time
+    with magnet.running("serve") as server:
+        commands = shell.replace(SERVED, server.url).replace("sleep 0.1 ", waits)
+        told = carried_out(["bash", "-euc", commands], magnet, tmp_path)
+    assert told.returncode == 0, (told.stdout, told.stderr)
+    made, changed, draft, live, diff, preview, published, back, history, second, now = values_in(told.stdout)
+    assert (made["version"], changed["version"], draft["draft"], draft["live_version"]) == (1, 2, True, 1)
+    hello, hi = "Hello {{ name }}, how can I help?", "Hi {{ name }}!"
+    assert (draft["text"], live["text"], second["text"], now["text"]) == (hi, hello, hi, hello)
+    assert diff["changes"] == [{"path": "/text", "op": "replace", "before": hello, "after": hi}]
+    assert "Hi Ada!" in json.dumps(preview)
+    assert published["position"] < back["position"] and now["live_version"] == now["version"] == back["version"]
+    assert [each["reason"] for each in history["items"] if each["reason"]] == ["too short", "shorter", "first version"]
+
+
+def values_in(text: str) -> list[Any]:
+    """Return the JSON values that stand one after the other."""
+    found, decoder = [], json.JSONDecoder()
+    while text:
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:].lstrip()
+    return found
