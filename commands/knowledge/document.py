@@ -43,7 +43,10 @@ class Added:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedDocument:
-    """A given document whose content is stored: it is named by its SHA-256. `written`: it is a passage as it is."""
+    """A given document whose content is stored: it is named by its SHA-256.
+
+    `written`: it is a passage as it is; `known`: a sync took the same before, so where it was removed since, it stays so.
+    """
 
     id: UUID
     external_id: str
@@ -55,6 +58,7 @@ class NamedDocument:
     metadata: Mapping[str, Any]
     acl: Sequence[str] | None
     written: bool = False
+    known: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +124,7 @@ class DocumentHandlers:
                 if each.written:
                     document.write()
                 made.append(str(document.id))
-            if take(document, each):
+            if not (each.known and document.removed) and take(document, each):
                 waiting.append(str(document.id))
             documents.append(document)
             shown.append(document_receipt(document))
@@ -207,7 +211,9 @@ def document_receipt(document: Document) -> dict[str, Any]:
     }
 
 
-def name_document(source: UUID, given: GivenDocument, sha256: str, *, written: bool = False) -> NamedDocument:
+def name_document(
+    source: UUID, given: GivenDocument, sha256: str, *, written: bool = False, known: bool = False
+) -> NamedDocument:
     """Return a given document, its content named by its hash."""
     return NamedDocument(
         id=Document.create_id(str(source), given.external_id),
@@ -220,6 +226,7 @@ def name_document(source: UUID, given: GivenDocument, sha256: str, *, written: b
         metadata=given.metadata,
         acl=given.acl,
         written=written,
+        known=known,
     )
 
 
@@ -250,11 +257,19 @@ class Documents:
     things: Things
 
     async def add(
-        self, source: UUID, documents: Sequence[GivenDocument], context: Context, *, written: bool = False
+        self,
+        source: UUID,
+        documents: Sequence[GivenDocument],
+        context: Context,
+        *,
+        written: bool = False,
+        before: Mapping[str, str | None] | None = None,
     ) -> Added:
         """Take documents of a source, all or none; or raise Invalid, NotFound, Archived, TooLarge or ExternalIdTaken.
 
         The same content again is no new version; they are indexed afterwards, by jobs. What is `written` is never cut.
+        `before` is the SHA-256 of what a sync took before, by external id: where that is the same, and somebody removed
+        the document since, it stays removed.
         """
         given = [checked(each, f"/documents/{number}") for number, each in enumerate(documents)]
         must_be_distinct(given)
@@ -263,7 +278,11 @@ class Documents:
             raise Archived("This knowledge source is archived: restore it first.")
         hashes = await asyncio.to_thread(lambda: [sha256(each.content).hexdigest() for each in given])
         await self.contents.keep({name: each.content for name, each in zip(hashes, given, strict=True)})
-        named = [name_document(source, each, name, written=written) for name, each in zip(hashes, given, strict=True)]
+        known = before or {}
+        named = [
+            name_document(source, each, name, written=written, known=known.get(each.external_id) == name)
+            for name, each in zip(hashes, given, strict=True)
+        ]
         job_id = uuid4()
         await self.uploads.note(job_id, source, [each.id for each in named], context.actor)
         command = AddDocuments(source=source, job_id=job_id, documents=named, groups=groups_in(context))

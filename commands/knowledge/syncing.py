@@ -279,7 +279,10 @@ class Syncer:
         """Give documents; where one is refused, each alone, so that it harms no other."""
         try:
             added = await self.work.documents.add(
-                self.source.id, [given for _, given in fetched], context_of(self.sync.id)
+                self.source.id,
+                [given for _, given in fetched],
+                context_of(self.sync.id),
+                before={item.external_id: item.sha256 for item, _ in fetched},
             )
         except (Invalid, Unreadable) as error:
             if len(fetched) == 1:

@@ -19,6 +19,12 @@ class Table(SyncedSource):
     """A server whose source `docs` is a table with two rows."""
 
     config: dict[str, Any]
+    file: Path
+
+    def do(self, statement: str) -> None:
+        with sqlite3.connect(self.file) as shop:
+            shop.execute(statement)
+        shop.close()
 
     async def settings(self, **more: Any) -> None:
         await self.magnet.do("PATCH", SOURCE, {"config": more})
@@ -42,7 +48,7 @@ async def table(database: Database, tmp_path: Path) -> AsyncIterator[Table]:
     config = {"url": f"sqlite:///{file}", "query": "SELECT * FROM notes", "text": "body", "version": "changed"}
     async with serving(database, tmp_path / "home", reader=PlainReader(), MAGNET_FOLDERS=str(tmp_path)) as magnet:
         await magnet.do("POST", "/v1/knowledge-sources", {"name": "docs", "type": "sql", "config": config})
-        yield Table(magnet=magnet, config=config)
+        yield Table(magnet=magnet, config=config, file=file)
 
 
 async def test_a_setting_that_shapes_documents_reaches_those_that_were_taken_before(table: Table):
@@ -65,3 +71,26 @@ async def test_a_setting_that_shapes_nothing_has_nothing_fetched_again(table: Ta
     fetched = await table.sync()
     assert (fetched["counts"], fetched["progress"]) == (counts(listed=2, unchanged=2), {"done": 2, "total": 2})
     assert await table.events() == before, "what is fetched again and is the same leaves no event"
+
+
+async def test_a_document_that_somebody_removed_stays_away_until_the_source_has_another_version(table: Table):
+    await table.sync()
+    [removed] = [
+        each for each in (await table.magnet.get(f"{SOURCE}/documents"))["items"] if each["external_id"] == "a"
+    ]
+    await table.magnet.do("DELETE", f"{SOURCE}/documents/{removed['id']}")
+    assert (await table.sync())["counts"] == counts(listed=2, unchanged=2)
+    await table.settings(title="name")
+    fetched = await table.sync()
+    assert (fetched["counts"], fetched["progress"]) == (counts(listed=2, unchanged=2), {"done": 2, "total": 2})
+    assert await table.details() == [("b", "Two", None)], "fetched again for other reasons, it stays away"
+    table.do("UPDATE notes SET body = 'other', changed = 2 WHERE id = 'a'")
+    assert (await table.sync())["counts"] == counts(listed=2, unchanged=1, changed=1)
+    assert await table.details() == [("a", "One", None), ("b", "Two", None)]
+    table.do("DELETE FROM notes WHERE id = 'a'")
+    await table.sync()
+    table.do("INSERT INTO notes VALUES ('a', 'other', 'One', 'staff', 2)")
+    assert (await table.sync())["counts"] == counts(listed=2, unchanged=1, added=1), (
+        "what the source took away comes back"
+    )
+    assert await table.details() == [("a", "One", None), ("b", "Two", None)]
