@@ -91,6 +91,7 @@ from commands.pipelines.pipeline_run import (
 from commands.plugin_settings import ProviderSettings, Settables
 from commands.ports import PromptRenderer, SecretBox, Things
 from commands.prompt import Templates
+from commands.retrieval.answering_prompt import RagToolRule
 from commands.runs.retention import DestroyRunTexts, RetentionHandlers
 from commands.runs.run_handlers import RunHandlers
 from commands.runs.runs import FinishRun, InterruptRun, StartRun
@@ -139,7 +140,7 @@ def handlers(
             Provider: ProviderSettings(embedders=embedders or {}, rerankers=rerankers or {}),
             KnowledgeSource: indexes,
             RetrievalTool: ModelKinds(things=things),
-            RagTool: ModelKinds(things=things),
+            RagTool: RagToolRule(things=things),
             ToolServer: tool_servers,
             Prompt: Templates(renderer=renderer),
             ApiKey: Credentials(box=secrets),

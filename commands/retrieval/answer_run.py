@@ -11,6 +11,7 @@ from commands.models.model_calls import TextPiece
 from commands.models.model_kinds import must_be_able
 from commands.ports import Context, Things
 from commands.retrieval.answering import Answered, Answerer, Cited, Searched
+from commands.retrieval.answering_prompt import must_ask_for_text, prompt_asked
 from commands.retrieval.post_processing import Processed
 from commands.retrieval.retrieval import groups_of
 from commands.retrieval.searching import asked_of
@@ -20,7 +21,6 @@ from commands.unsaved import must_refer
 from domain import variants
 from domain.citations import passage_document
 from domain.configuration import Configuration
-from domain.prompt import Prompt
 from domain.rag_tool import RagTool
 from domain.retrieval import Explained, Found, Passage, Place, Search
 from domain.retrieval_tool import RetrievalTool
@@ -207,10 +207,8 @@ class AnswerRuns:
 
     async def _observability(self, chosen: Chosen, subject: str) -> str:
         """Return what is recorded of an answer: as much as the tool's own prompt lets be recorded of its runs."""
-        if chosen.definition["prompt"] is None:
-            return "full"
-        prompt = await choose(self.things, Prompt, UUID(chosen.definition["prompt"]), subject=subject)
-        return str(prompt.definition["observability"])
+        prompt = await prompt_asked(self.things, chosen.definition, subject)
+        return "full" if prompt is None else str(prompt.definition["observability"])
 
     async def _check(self, chosen: Chosen, command: AnswerQuestion, subject: str) -> None:
         """Raise Invalid where the tool that a RAG tool searches by does not take the filter, or the indexes."""
@@ -233,6 +231,8 @@ class AnswerRuns:
             )
         await must_refer(self.things, choice.kind, choice.definition, "/definition")
         await must_be_able(self.things, choice.kind.TOPIC, choice.definition, "/definition")
+        if choice.kind is RagTool:
+            await must_ask_for_text(self.things, choice.definition, "/definition")
         variant = choice.variant or variants.choose(choice.id, choice.definition["variants"], subject)
         definition = variants.apply(choice.definition, variant)
         return Chosen(

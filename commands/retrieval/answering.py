@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from commands.choosing import Chosen, choose
+from commands.choosing import Chosen
 from commands.knowledge.languages import LanguageDetector
 from commands.models.model_calls import ChatAnswer, ChatModels, ChatRequest, NoModel, TextPiece
 from commands.models.saying import say
 from commands.ports import Things
 from commands.prompt_run import PromptRuns, RunPrompt, request_of
+from commands.retrieval.answering_prompt import prompt_asked
 from commands.retrieval.grounding import GroundingChecks
 from commands.retrieval.post_processing import PostProcessing, Processed
 from commands.retrieval.searching import ToolSearches
@@ -19,7 +20,6 @@ from commands.runs.runs import Recording, model_document
 from domain import extractive
 from domain.citations import CitationFilter, citations_of
 from domain.definition import parse
-from domain.prompt import Prompt
 from domain.rag_tool import Grounding, Languages
 from domain.retrieval import Found, Passage
 
@@ -218,11 +218,12 @@ class Answerer:
         subject: str,
         language: Mapping[str, str | None] | None,
     ) -> ChatRequest:
-        """Return what the model is asked: by the tool's own prompt, or the built-in one."""
+        """Return what the model is asked: by the tool's own prompt, or the built-in one; or raise PromptNotText."""
         model = definition["model"]
         numbered = numbered_passages(passages, first)
         wanted = (language or {}).get("answer")
-        if definition["prompt"] is None:
+        prompt = await prompt_asked(self.things, definition, subject)
+        if prompt is None:
             system = SYSTEM.format(
                 citing=CITING if definition["citations"] else "",
                 no_answer=definition["no_answer"],
@@ -233,7 +234,6 @@ class Answerer:
                 model=None if model is None else UUID(model),
                 messages=[{"role": "system", "content": system}, {"role": "user", "content": user}],
             )
-        prompt = await choose(self.things, Prompt, UUID(definition["prompt"]), subject=subject)
         recording.versions["prompt"] = prompt.document()
         variables = {
             "question": question,
