@@ -44,6 +44,10 @@ SELECT size, root, note FROM magnet.checkpoints WHERE size >= %(size)s ORDER BY 
 SELECT size, root, note, made_at FROM magnet.checkpoints
 WHERE size < %(before)s ORDER BY size DESC LIMIT %(limit)s
 
+-- name: checkpoints_after
+SELECT size, root, note, made_at FROM magnet.checkpoints
+WHERE size > %(after)s ORDER BY size LIMIT %(limit)s
+
 -- name: all_notes
 SELECT note FROM magnet.checkpoints ORDER BY size
 

@@ -61,9 +61,15 @@ class Proofs:
             "public_key": encoded(self._signer.public_key),
         }
 
-    async def checkpoints(self, before: int, limit: int) -> list[dict[str, Any]]:
-        """Return checkpoints in their public form, the newest first."""
-        rows = await rows_of(self._pool, SQL["checkpoints_before"], {"before": before, "limit": limit})
+    async def checkpoints(
+        self, *, after: int | None = None, newest_first: bool = True, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return checkpoints in their public form: those that come after a size, in either order."""
+        if newest_first:
+            query, values = "checkpoints_before", {"before": 2**62 if after is None else after}
+        else:
+            query, values = "checkpoints_after", {"after": after or 0}
+        rows = await rows_of(self._pool, SQL[query], {**values, "limit": limit})
         return [self._public(note) for _, _, note, _ in rows]
 
     def _public(self, note: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The access log: who read the event log or was refused something, noted before an answer leaves."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from projections.accesses import ALLOWED, Access
 from projections.documents import rfc3339
 
 SQL = sql.load("adapters.postgres", "access_log.sql")
+OLDEST_FIRST = {name: re.sub(r"(a\.(?:id|outcome|actor_\w+)) DESC", r"\1", query) for name, query in SQL.items()}
 SINGLY = 20
 """Attempts of nobody known that are noted one by one in a span, for each address."""
 
@@ -53,9 +55,18 @@ class AccessLog:
             return
         await self._write(access)
 
-    async def page(self, *, before: int, limit: int, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return accesses before an id, the newest first, by the filters actor, outcome, since and until."""
-        rows = await rows_of(self._pool, statement(filters), {"before": before, "limit": limit, **filters})
+    async def page(
+        self, *, after: int | None = None, newest_first: bool = True, limit: int, filters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return accesses that come after an id in either order, by the filters actor, outcome, since and until."""
+        given = after is not None
+        values = {
+            "above": after if given and not newest_first else 0,
+            "before": after if given and newest_first else 2**62,
+            "limit": limit,
+            **filters,
+        }
+        rows = await rows_of(self._pool, statement(filters, newest_first=newest_first), values)
         return [shown(row) for row in rows]
 
     async def close(self) -> None:
@@ -97,12 +108,13 @@ class AccessLog:
                 await connection.execute(SQL["note"], vars(access))
 
 
-def statement(filters: Mapping[str, Any]) -> statements.Composed:
+def statement(filters: Mapping[str, Any], *, newest_first: bool = True) -> statements.Composed:
     """Return the query for these filters: whoever asked leads to few rows, else what was not allowed does."""
     rare = filters["outcome"] not in (None, ALLOWED)
-    chosen = SQL["by_actor" if filters["actor"] is not None else "by_outcome" if rare else "by_id"]
-    fits = statements.SQL(SQL["fits"])
-    return statements.SQL(SQL["page"]).format(chosen=statements.SQL(chosen).format(fits=fits))
+    queries = SQL if newest_first else OLDEST_FIRST
+    chosen = queries["by_actor" if filters["actor"] is not None else "by_outcome" if rare else "by_id"]
+    fits = statements.SQL(queries["fits"])
+    return statements.SQL(queries["page"]).format(chosen=statements.SQL(chosen).format(fits=fits))
 
 
 def note_command(dsn: str, *, name: str, command: str, asked: str) -> None:

@@ -7,8 +7,8 @@ VALUES (%(actor_type)s, %(actor_id)s, %(actor_name)s, %(credential)s, %(address)
 -- name: page  -- the accesses that were chosen, the newest first
 WITH bounds AS MATERIALIZED (
     -- Ids grow as times do, but for rows written at once and clocks that were put right: an hour is more than that.
-    SELECT coalesce((SELECT a.id FROM magnet.access_log a WHERE a.at < %(since)s::timestamptz - interval '1 hour'
-            ORDER BY a.at DESC LIMIT 1), 0) AS low,
+    SELECT greatest(%(above)s::bigint, (SELECT a.id FROM magnet.access_log a
+            WHERE a.at < %(since)s::timestamptz - interval '1 hour' ORDER BY a.at DESC LIMIT 1)) AS low,
         least(%(before)s::bigint, coalesce((SELECT a.id FROM magnet.access_log a
             WHERE a.at > %(until)s::timestamptz + interval '1 hour' ORDER BY a.at LIMIT 1), %(before)s::bigint)) AS high
 ),

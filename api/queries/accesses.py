@@ -1,9 +1,11 @@
 """Who read the log over HTTP: the access log, which notes this very reading too."""
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
-from api.queries.configurations import CURSOR, LIMIT
+from api.queries.configurations import CURSOR, LIMIT, ORDER
 from api.schemas import list_schema
 from projections.accesses import OUTCOMES
 
@@ -11,7 +13,7 @@ TIME = {"type": "string", "format": "date-time"}
 
 
 async def accesses(call: Call) -> Response:
-    """Return accesses, the newest first."""
+    """Return accesses."""
     limit = call.integer("limit", 50, 1, 500) or 50
     filters = {
         "actor": call.text("actor"),
@@ -19,8 +21,12 @@ async def accesses(call: Call) -> Response:
         "since": call.time("since"),
         "until": call.time("until"),
     }
-    before = call.integer("cursor", 2**62, 1, 2**62) or 2**62
-    items = await call.container.access_log.page(before=before, limit=limit + 1, filters=filters)
+    items = await call.container.access_log.page(
+        after=call.integer("cursor", None, 1, 2**62),
+        newest_first=call.choice("order", ("desc", "asc")) == "desc",
+        limit=limit + 1,
+        filters=filters,
+    )
     following = str(items[limit - 1]["id"]) if len(items) > limit else None
     return answer({"items": items[:limit], "next_cursor": following}, position=await call.container.log.head())
 
@@ -38,6 +44,7 @@ OPERATIONS = (
         parameters=(
             LIMIT,
             CURSOR,
+            replace(ORDER, description="The newest or the oldest first."),
             Parameter(name="actor", schema={"type": "string"}, description="Id or name of who asked."),
             Parameter(
                 name="outcome", schema={"type": "string", "enum": list(OUTCOMES)}, description="What came of it."

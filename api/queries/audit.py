@@ -1,13 +1,13 @@
 """Evidence over HTTP: verification of the whole log, checkpoints, and proofs that anyone can check."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
 from api.commands.configurations import nothing_else
-from api.queries.configurations import LIMIT
+from api.queries.configurations import CURSOR, LIMIT, ORDER
 from api.schemas import list_schema
 from domain.errors import Invalid
 
@@ -46,10 +46,13 @@ async def verify_against(call: Call) -> Response:
 
 
 async def checkpoints(call: Call) -> Response:
-    """Return checkpoints, the newest first, and the key that signed them."""
+    """Return checkpoints, and the key that signed them."""
     limit = call.integer("limit", 50, 1, 500) or 50
-    before = call.integer("cursor", 2**62, 1, 2**62) or 2**62
-    items = await call.container.evidence.proofs.checkpoints(before, limit)
+    items = await call.container.evidence.proofs.checkpoints(
+        after=call.integer("cursor", None, 1, 2**62),
+        newest_first=call.choice("order", ("desc", "asc")) == "desc",
+        limit=limit,
+    )
     body = {
         "items": items,
         "next_cursor": str(items[-1]["size"]) if len(items) == limit else None,
@@ -115,7 +118,8 @@ OPERATIONS = (
         checkpoints,
         parameters=(
             LIMIT,
-            Parameter(name="cursor", schema={"type": "string"}, description="`next_cursor` of the page before."),
+            CURSOR,
+            replace(ORDER, description="The newest or the oldest first."),
         ),
         answer=list_schema({"type": "object"}),
     ),

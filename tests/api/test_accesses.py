@@ -109,6 +109,9 @@ async def test_accesses_are_read_in_pages_and_by_filters(magnet: Running):
     page = await magnet.get("/v1/audit/accesses?limit=4")
     rest = await magnet.get(f"/v1/audit/accesses?cursor={page['next_cursor']}&outcome=allowed")
     assert [item["query"] for item in page["items"] + rest["items"]] == [f"limit={n}" for n in (0, 5, 4, 3, 2, 1)]
+    back = await magnet.get("/v1/audit/accesses?limit=4&order=asc")
+    more = await magnet.get(f"/v1/audit/accesses?limit=2&order=asc&cursor={back['next_cursor']}")
+    assert [item["query"] for item in back["items"] + more["items"]] == [f"limit={n}" for n in (1, 2, 3, 4, 5, 0)]
     assert len((await magnet.get("/v1/audit/accesses?outcome=refused"))["items"]) == 1
     assert (await magnet.get("/v1/audit/accesses?actor=nobody"))["items"] == []
     assert (await magnet.get("/v1/audit/accesses?until=2020-01-01T00:00:00Z"))["items"] == []

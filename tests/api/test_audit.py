@@ -51,6 +51,10 @@ async def test_a_whole_log_is_verified_against_what_was_sealed(magnet: Running):
     assert (await magnet.do("POST", "/v1/audit/verify", {"checkpoints": notes[:1]}))["checkpoints"] == 1
     page = await magnet.get("/v1/audit/checkpoints?limit=1&cursor=6")
     assert [each["size"] for each in page["items"]] == [5]
+    oldest = await magnet.get("/v1/audit/checkpoints?limit=1&order=asc")
+    rest = await magnet.get(f"/v1/audit/checkpoints?limit=2&order=asc&cursor={oldest['next_cursor']}")
+    assert [each["size"] for each in oldest["items"] + rest["items"]] == [5, 6]
+    assert rest["next_cursor"] is None
 
 
 async def test_what_the_owner_of_the_database_changed_is_named(magnet: Running):
