@@ -192,15 +192,15 @@ class Walk:
                 raise SourceUnavailable(f"{url} may not be asked: let MAGNET_EGRESS_ALLOW name it.") from None
             return Seen(listed=None)
         except NotFetched:
-            return Seen(listed=Listed(external_id=url, version=None))  # is told as failed when it is fetched
+            return unseen(url)
         here = normal(answer.url)
         elsewhere = not at_home(here, self.settings.url)
         if first or (answer.status == 401 and self.place.secrets and not elsewhere):
             answer.of_source()
         if elsewhere or answer.status in GONE:
             return Seen(listed=None)
-        if answer.status >= REFUSAL:  # it may be there for others, or later, and is told as failed when it is fetched
-            return Seen(listed=Listed(external_id=here, version=None) if self._wanted(here) else None)
+        if answer.status >= REFUSAL:  # it may be there for others, or later
+            return unseen(here) if self._wanted(here) else Seen(listed=None)
         media_type, charset = media_type_of(answer)
         links = await asyncio.to_thread(links_of, here, answer.body, charset) if media_type in HTML else None
         wanted = self._wanted(here) and readable(media_type, here) and (links is None or links.indexed)
@@ -233,6 +233,11 @@ class Walk:
                 f"There are more than {self.settings.most_pages:,} pages: set `most_pages` higher, or exclude some.",
                 code="too_many_pages",
             )
+
+
+def unseen(url: str) -> Seen:
+    """Return a page that could not be seen: it is told as failed when it is fetched."""
+    return Seen(listed=Listed(external_id=url, version=None, leads=False))
 
 
 def media_type_of(answer: Answer) -> tuple[str, str]:

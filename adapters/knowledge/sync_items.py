@@ -43,6 +43,11 @@ class PostgresSyncItems:
             }
             await execute(self._pool, SQL["list"], values)
 
+    async def keep(self, source: UUID, sync: UUID, unseen: Sequence[str]) -> int:
+        """Have all that was taken count as listed where one of these was; return how many are so that were not listed."""
+        documents = uuids([Document.create_id(str(source), each) for each in unseen])
+        return len(await rows_of(self._pool, SQL["keep"], {"source": source, "sync": sync, "documents": documents}))
+
     async def totals(self, source: UUID, sync: UUID) -> Mapping[str, int]:
         """Return how many documents of a sync there are by what became of them; '': nothing yet."""
         return dict(await rows_of(self._pool, SQL["totals"], {"source": source, "sync": sync}))

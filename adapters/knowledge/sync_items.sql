@@ -12,6 +12,13 @@ ON CONFLICT (source, document) DO UPDATE SET listed_by = excluded.listed_by,
     listed_version = excluded.listed_version,
     outcome = CASE WHEN i.version = excluded.listed_version THEN 'unchanged' END
 
+-- name: keep
+UPDATE magnet.sync_items SET listed_by = %(sync)s, listed_version = version, outcome = 'unchanged'
+WHERE source = %(source)s AND listed_by <> %(sync)s AND version IS NOT NULL AND EXISTS (
+    SELECT FROM magnet.sync_items u
+    WHERE u.source = %(source)s AND u.document = ANY (%(documents)s) AND u.version IS NOT NULL)
+RETURNING document
+
 -- name: totals
 SELECT coalesce(outcome, ''), count(*) FROM magnet.sync_items
 WHERE source = %(source)s AND listed_by = %(sync)s GROUP BY 1

@@ -37,11 +37,13 @@ class NotSyncable(Conflict):
 class Listed:
     """A document that a source has; another `version` means that it may have changed.
 
-    `version` None: the source tells none, so it is fetched each time, and compared by its content.
+    `version` None: the source tells none, so it is fetched each time, and compared by its content. `leads` False: it
+    could not be seen whether it leads to others; where it was taken before, nothing counts as no longer listed.
     """
 
     external_id: str
     version: str | None
+    leads: bool = True
 
 
 FINDS: Final = object()

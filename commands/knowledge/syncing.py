@@ -6,7 +6,7 @@ before it is marked there, so that one that is done again is counted once.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -77,6 +77,9 @@ class SyncItems(Protocol):
 
     async def list(self, source: UUID, sync: UUID, listed: Sequence[Listed]) -> None:
         """Note what a source has; what has the version that was taken is unchanged."""
+
+    async def keep(self, source: UUID, sync: UUID, unseen: Sequence[str]) -> int:
+        """Have all that was taken count as listed where one of these was; return how many are so that were not listed."""
 
     async def totals(self, source: UUID, sync: UUID) -> Mapping[str, int]:
         """Return how many documents of a sync there are by what became of them; '': nothing yet."""
@@ -193,8 +196,10 @@ class Syncer:
         known = await self.work.items.known(self.source.id)
         self._must_believe(len(listed), known)
         await self.work.items.list(self.source.id, self.sync.id, listed)
+        unseen = [each.external_id for each in listed if not each.leads]
+        kept = await self.work.items.keep(self.source.id, self.sync.id, unseen) if unseen else 0
         waiting = (await self.work.items.totals(self.source.id, self.sync.id)).get("", 0)
-        command = NoteListing(id=self.sync.id, documents=len(listed), to_fetch=waiting, left_out=left_out)
+        command = NoteListing(id=self.sync.id, documents=len(listed) + kept, to_fetch=waiting, left_out=left_out)
         await self.work.bus.dispatch(command, context_of(self.sync.id))
 
     def _must_believe(self, listed: int, known: int) -> None:
@@ -221,7 +226,7 @@ class Syncer:
                     left_out += 1
                 else:
                     version = None if each.version is None else f"{each.version} {shape}"
-                    listed[each.external_id] = Listed(external_id=each.external_id, version=version)
+                    listed[each.external_id] = replace(each, version=version)
                 if (len(listed) + left_out) % LOOK_EVERY == 0:
                     await self._must_go_on()
         except NotFetched as error:  # a part of the list itself, so that not all is told

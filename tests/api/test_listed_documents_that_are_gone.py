@@ -13,6 +13,7 @@ from tests.support.site import Answer, Asked, Site, site
 from tests.support.synced import SOURCE, SyncedSource, counts
 
 PLAIN = {"Content-Type": "text/plain"}
+HTML = {"Content-Type": "text/html"}
 
 
 @dataclass
@@ -75,3 +76,26 @@ async def test_a_source_in_which_nearly_all_is_gone_is_not_believed(pages: Pages
     allowed = await pages.sync(allow_mass_removal=True)
     assert (allowed["state"], allowed["counts"]) == ("completed", counts(listed=3, removed=3))
     assert await pages.stand() == set()
+
+
+async def test_what_lies_behind_a_page_that_can_not_be_seen_stays(pages: Pages):
+    def links(*names: str) -> Answer:
+        shown = " ".join(f'<a href="{name}">{name}</a>' for name in names)
+        return Answer(body=f"It leads to {shown}.".encode(), headers=HTML)
+
+    pages.there |= {"docs/": links("hub", "new"), "docs/hub": links("leaf"), "docs/leaf": links()}
+    config = {"url": f"{pages.site.url}/docs/", "mode": "crawl", "pages": []}
+    await pages.magnet.do("PATCH", SOURCE, {"config": config})
+    await pages.sync()
+    assert await pages.stand() == pages.ids("docs/", "docs/hub", "docs/leaf")
+    pages.there |= {"docs/hub": Answer(status=403)}
+    refused = await pages.sync()
+    assert (refused["state"], refused["counts"]) == ("completed", counts(listed=3, unchanged=2, failed=1, left_out=1))
+    assert refused["progress"] == {"done": 1, "total": 1}
+    assert await pages.stand() == pages.ids("docs/", "docs/hub", "docs/leaf")
+    pages.there |= {"docs/hub": links(), "docs/new": Answer(status=403)}
+    seen = await pages.sync()
+    assert seen["counts"] == counts(listed=3, unchanged=1, changed=1, failed=1, removed=1)
+    assert await pages.stand() == pages.ids("docs/", "docs/hub"), (
+        "behind a page that never was there lies nothing known"
+    )
