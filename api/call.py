@@ -219,11 +219,13 @@ class Call:
     def receipt(self, receipt: Receipt, *, status: int = 200, location: str | None = None) -> Response:
         """Return a receipt's response."""
         body = {"id": str(receipt.id), "version": receipt.version, "position": receipt.position}
-        headers = {"ETag": f'"{receipt.version}"', "Magnet-Position": str(receipt.position)}
+        headers = {
+            "ETag": f'"{receipt.version}"',
+            "Magnet-Position": str(receipt.position),
+            **replay_header(receipt.replayed),
+        }
         if location is not None:
             headers["Location"] = self.container.settings.root_path + location
-        if receipt.replayed:
-            headers["Idempotent-Replay"] = "true"
         return json_response(orjson.dumps(body | dict(receipt.shown)), status, headers)
 
     # Queries -----------------------------------------------------------------

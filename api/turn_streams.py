@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from api.call import Call, json_response
+from api.call import Call, json_response, replay_header
 from api.errors import problem_document
 from api.streaming import EventStream, StreamEvent, encoded
 from api.visitors import event_for_visitor, failure_for_visitor
@@ -45,9 +45,11 @@ def message(
     body: Mapping[str, Any], *, status: int = 200, repeated: bool = False, location: str | None = None
 ) -> Response:
     """Return a message with its receipt."""
-    headers = {"ETag": f'"{body["version"]}"', "Magnet-Position": str(body["position"])}
-    if repeated:
-        headers["Idempotent-Replay"] = "true"
+    headers = {
+        "ETag": f'"{body["version"]}"',
+        "Magnet-Position": str(body["position"]),
+        **replay_header(repeated),
+    }
     if location is not None:
         headers["Location"] = location
     return json_response(orjson.dumps(body), status, headers)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from api import turn_streams
-from api.call import Call, Operation
+from api.call import Call, Operation, replay_header
 from api.commands.attachments import FORM, AttachmentBody, files_in, message_body
 from api.commands.configurations import nothing_else
 from api.cross_origin import origins_of_conversation
@@ -176,9 +176,7 @@ async def delivered(call: Call, asked: DeliveryBody, made: Begun) -> Response:
     if asked.background:
         return turn_streams.begun(call, made)
     if asked.stream:
-        headers = {"Magnet-Position": str(made.receipt.position)}
-        if made.repeated:
-            headers["Idempotent-Replay"] = "true"
+        headers = {"Magnet-Position": str(made.receipt.position), **replay_header(made.repeated)}
         return turn_streams.streamed(call, turns.follow(made), made.leg, headers)
     return turn_streams.answered(call, await turns.end(made), repeated=made.repeated)
 

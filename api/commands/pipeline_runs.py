@@ -9,7 +9,7 @@ import orjson
 from pydantic import Field
 from starlette.responses import Response
 
-from api.call import Call, Operation, json_response
+from api.call import Call, Operation, json_response, replay_header
 from api.commands.configurations import nothing_else
 from api.errors import problem_document
 from api.schemas import MESSAGE, PROBLEM_FREE_RECEIPT, body_schema
@@ -103,8 +103,7 @@ def told(call: Call, event: PipelineEvent) -> dict[str, Any]:
 
 
 def _headers(receipt: Receipt) -> dict[str, str]:
-    replayed = {"Idempotent-Replay": "true"} if receipt.replayed else {}
-    return {"Magnet-Position": str(receipt.position), **replayed}
+    return {"Magnet-Position": str(receipt.position), **replay_header(receipt.replayed)}
 
 
 RECEIPT: dict[str, Any] = {

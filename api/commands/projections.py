@@ -6,7 +6,7 @@ import orjson
 from starlette.responses import Response
 
 from api.body import read_object
-from api.call import Call, Operation, json_response
+from api.call import Call, Operation, json_response, replay_header
 from api.commands.configurations import nothing_else
 from commands.ports import IdempotencyKey
 from domain.errors import NotFound
@@ -44,7 +44,7 @@ async def key_of(call: Call) -> IdempotencyKey | None:
 
 def queued(body: dict[str, object], position: int, *, repeated: bool) -> Response:
     """Return the answer for work that is done later."""
-    headers = {"Magnet-Position": str(position)} | ({"Idempotent-Replay": "true"} if repeated else {})
+    headers = {"Magnet-Position": str(position)} | replay_header(repeated)
     return json_response(orjson.dumps(body), 202, headers)
 
 

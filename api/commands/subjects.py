@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
-from api.call import READ_PATIENCE, Call, Operation
+from api.call import READ_PATIENCE, Call, Operation, replay_header
 from api.errors import HttpProblem
 from api.schemas import PROBLEM_FREE_RECEIPT, body_schema
 from commands.pipelines.pipeline_run import PIPELINE
@@ -54,7 +54,7 @@ async def export(call: Call) -> Response:
     headers = {
         "Magnet-Position": str(receipt.position),
         "Content-Disposition": 'attachment; filename="subject.json"',
-        **({"Idempotent-Replay": "true"} if receipt.replayed else {}),
+        **replay_header(receipt.replayed),
     }
     return StreamingResponse(document(call, subject, receipt), media_type="application/json", headers=headers)
 

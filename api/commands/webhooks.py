@@ -4,7 +4,7 @@ import orjson
 from starlette.responses import Response
 
 from api.body import read_object
-from api.call import Call, Operation, json_response
+from api.call import Call, Operation, json_response, replay_header
 from api.commands.configurations import nothing_else
 from domain.errors import Invalid
 from domain.references import identify
@@ -27,7 +27,7 @@ async def replay(call: Call) -> Response:
     key = call.context(raw=raw).idempotency
     asked = await call.container.webhooks.replay(webhook.id, begin, key)
     answer = {"id": str(webhook.id), "version": webhook.version, "position": head, "from": asked.position + 1}
-    headers = {"Magnet-Position": str(head)} | ({"Idempotent-Replay": "true"} if asked.repeated else {})
+    headers = {"Magnet-Position": str(head)} | replay_header(asked.repeated)
     return json_response(orjson.dumps(answer), 202, headers)
 
 
