@@ -142,7 +142,7 @@ def handlers(
             RetrievalTool: ModelKinds(things=things),
             RagTool: RagToolRule(things=things),
             ToolServer: tool_servers,
-            Prompt: Templates(renderer=renderer),
+            Prompt: Templates(renderer=renderer, things=things),
             ApiKey: Credentials(box=secrets),
             Webhook: WebhookRules(box=secrets),
             Channel: ChannelRules(box=secrets),

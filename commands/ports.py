@@ -166,3 +166,6 @@ class PromptRenderer(Protocol):
 
     async def check(self, templates: Sequence[Template]) -> list[set[str]]:
         """Return the undeclared variables of each template, or raise what domain.rendering names."""
+
+    async def needs(self, templates: Sequence[Template]) -> list[tuple[set[str], set[str]]]:
+        """Return (undeclared variables, included names as written) of each template, or raise likewise."""

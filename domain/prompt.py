@@ -12,12 +12,13 @@ from domain import variants
 from domain.configuration import Configuration
 from domain.configuration_events import Changed
 from domain.definition import JSON, Definition, Reference, Strict
-from domain.references import identify
+from domain.references import escaped, identify
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 INCLUDE = re.compile(
-    r"""\{%[-+]?\s*include\s+(["'])(?P<name>[a-z0-9][a-z0-9_.-]*)(?:@(?P<label>[a-z0-9][a-z0-9_.-]*))?\1"""
+    r"""\{%[-+]?\s*include\s+(["'])(?P<written>(?P<name>[a-z0-9][a-z0-9_.-]*)(?:@(?P<label>[a-z0-9][a-z0-9_.-]*))?)\1"""
 )
+"""The only form of an include: what the template language would take besides is refused when a prompt is saved."""
 
 
 class Message(Strict):
@@ -160,8 +161,8 @@ class Prompt(Configuration):
     def references(self) -> set[tuple[str, str, UUID]]:
         """Return what it refers to, the prompts that its texts include among it."""
         definitions = [self.definition, *(label["definition"] for label in self.labels.values())]
-        included = {name for each in definitions for name, _ in includes(each)}
-        return super().references() | {("/includes", "prompt", identify("prompt", name)) for name in included}
+        included = {(pointer, name) for each in definitions for pointer, name, _ in inclusions(each)}
+        return super().references() | {(pointer, self.TOPIC, identify(self.TOPIC, name)) for pointer, name in included}
 
 
 def messages(definition: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -171,16 +172,30 @@ def messages(definition: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"role": "user", "content": definition["text"]}]
 
 
+def templates(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (JSON pointer, source) of each template of a definition, variants' too."""
+    for prefix, settings in (
+        ("", definition),
+        *((f"/variants/{escaped(name)}", variant) for name, variant in definition.get("variants", {}).items()),
+    ):
+        if settings.get("messages") is not None:
+            for index, message in enumerate(messages(settings)):
+                yield f"{prefix}/messages/{index}/content", message["content"]
+        elif settings.get("text") is not None:
+            yield f"{prefix}/text", settings["text"]
+
+
+def inclusions(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield (JSON pointer, prompt name, label) of each prompt that a text includes, variants' texts too."""
+    for pointer, source in templates(definition):
+        if "include" in source:
+            for found in INCLUDE.finditer(source):
+                yield pointer, found["name"], found["label"] or "live"
+
+
 def includes(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (prompt name, label) of each prompt that the texts include, variants' texts too."""
-    for settings in (definition, *definition.get("variants", {}).values()):
-        if settings.get("text") is None and settings.get("messages") is None:
-            continue
-        for message in messages(settings):
-            if "include" not in message["content"]:
-                continue
-            for found in INCLUDE.finditer(message["content"]):
-                yield found["name"], found["label"] or "live"
+    return ((name, label) for _, name, label in inclusions(definition))
 
 
 def check_schema(schema: dict[str, JSON]) -> dict[str, JSON]:

@@ -233,6 +233,41 @@ async def test_every_refusal_is_a_problem_document(subtests: pytest.Subtests, ma
             assert {"type", "title", "status", "detail", "instance"} <= set(problem)
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({"text": "{% include 'nope' %}"}, "/text", "unknown_reference"),
+        (
+            {"messages": [{"role": "user", "content": "{% include 'nope' %}"}]},
+            "/messages/0/content",
+            "unknown_reference",
+        ),
+        ({"text": "a", "variants": {"b": {"text": "{% include 'nope' %}"}}}, "/variants/b/text", "unknown_reference"),
+        ({"text": '{% include ("greeting") %}'}, "/text", "template_forbidden"),
+        ({"text": "{% include'greeting' %}"}, "/text", "template_forbidden"),
+        ({"text": "{% include 'Greeting' ignore missing %}"}, "/text", "template_forbidden"),
+        ({"text": "{% include 'closing' %}"}, "/text", "self_reference"),
+    ],
+)
+async def test_a_wrong_include_is_refused_where_it_stands(
+    magnet: Running, body: dict[str, Any], pointer: str, code: str
+):
+    await a_prompt(magnet)
+    refused = await magnet.call("POST", "/v1/prompts", {"name": "closing", **body})
+    [error] = refused.json()["errors"]
+    assert (refused.status_code, error["pointer"], error["code"]) == (422, pointer, code)
+
+
+async def test_prompts_that_would_include_each_other_are_refused_when_they_are_saved(magnet: Running):
+    await a_prompt(magnet)
+    for name, included in (("body", "greeting"), ("letter", "body@live")):
+        await magnet.do("POST", "/v1/prompts", {"name": name, "text": f"{{% include '{included}' %}}"})
+    refused = await magnet.call("PATCH", "/v1/prompts/greeting", {"text": "{% include 'letter' %}"})
+    [error] = refused.json()["errors"]
+    assert (refused.status_code, error["pointer"], error["code"]) == (422, "/text", "recursive_include")
+    await magnet.do("PATCH", "/v1/prompts/letter", {"text": "{% include 'body' %}{% include 'greeting' %}"})
+
+
 async def test_what_is_archived_or_taken_away_says_why_and_takes_no_other_field(magnet: Running):
     await a_prompt(magnet)
     await magnet.do("POST", "/v1/prompts/greeting/publish", {"version": 1, "label": "beta"})

@@ -170,7 +170,7 @@ def test_references_are_those_of_the_newest_and_of_every_labelled_version():
     changed(prompt, model=other, text="{% include 'footer@staging' %}")
     assert {(pointer, kind) for pointer, kind, _ in prompt.references()} == {
         ("/model", "model"),
-        ("/includes", "prompt"),
+        ("/text", "prompt"),
     }
     assert {str(target) for _, _, target in prompt.references()} == {
         model,

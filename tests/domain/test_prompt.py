@@ -6,7 +6,7 @@ import pytest
 
 from domain import variants
 from domain.errors import Invalid, NotFound
-from domain.prompt import Prompt, includes
+from domain.prompt import Prompt, inclusions
 
 
 def errors_of(**definition: Any) -> set[str]:
@@ -63,14 +63,18 @@ def test_a_variant_may_say_something_else_altogether():
     assert variants.apply(prompt.definition, "b")["messages"] == [{"role": "user", "content": "c"}]
 
 
-def test_includes_are_found_in_every_text_with_their_label():
-    found = includes(
+def test_includes_are_found_in_every_text_with_their_label_and_place():
+    found = inclusions(
         {
             "messages": [{"role": "user", "content": "{% include 'head' %} {%- include \"foot@v2\" -%}"}],
-            "variants": {"b": {"text": "{% include 'other@beta' %}"}},
+            "variants": {"b/c": {"text": "{% include 'other@beta' %}"}},
         }
     )
-    assert sorted(found) == [("foot", "v2"), ("head", "live"), ("other", "beta")]
+    assert sorted(found) == [
+        ("/messages/0/content", "foot", "v2"),
+        ("/messages/0/content", "head", "live"),
+        ("/variants/b~1c/text", "other", "beta"),
+    ]
 
 
 def test_a_subject_always_gets_the_same_variant_and_all_get_their_share():

@@ -30,6 +30,9 @@ class PlainRenderer:
     async def check(self, templates: Sequence[Template]) -> list[set[str]]:
         return [set() for _ in templates]
 
+    async def needs(self, templates: Sequence[Template]) -> list[tuple[set[str], set[str]]]:
+        return [(set(), set()) for _ in templates]
+
 
 class NoAnswers:
     """Keeps no answers: only for tests without idempotency keys."""
