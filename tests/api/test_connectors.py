@@ -88,6 +88,17 @@ async def test_what_is_new_changed_renamed_and_gone_is_taken_over(
     }  # fmt: skip
     assert (await found(source, world, "gamma"))["gamma"] == [world.external_id("zeta")]
 
+    if isinstance(world, SiteWorld) and world.renames:
+        ids = set(await source.documents())
+        await world.rename("delta", "Otherwise")
+        renamed = await source.sync()
+        assert (renamed["state"], renamed["progress"]["total"]) == ("completed", 1), renamed
+        items = (await source.magnet.get(f"{SOURCE}/documents"))["items"]
+        assert {each["external_id"] for each in items} == ids
+        [title] = [each["title"] for each in items if each["external_id"] == world.external_id("delta")]
+        assert title.removesuffix(".txt") == "Otherwise"
+        assert await found(source, world, "delta") == only(world, "delta")
+
     shown = await source.magnet.get(SOURCE)
     assert {name: each["set"] for name, each in shown.get("secrets", {}).items()} == dict.fromkeys(world.secrets, True)
     for table, rows in dumped(database).items():

@@ -21,6 +21,9 @@ class World(ABC):
     plugins: str = ""
     """What MAGNET_PLUGINS has to name."""
 
+    renames: ClassVar[bool] = False
+    """Whether documents have lasting ids, so that they may be called otherwise."""
+
     left_out: int = 0
     """How many things it lists that are no documents."""
 
@@ -73,6 +76,7 @@ class SiteWorld(GuardedWorld):
         super().__init__()
         self.site = site
         self.documents: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
         self.left: int | None = None
         site.answers = self._answers
         self.allow = site.place
@@ -99,6 +103,14 @@ class SiteWorld(GuardedWorld):
 
     async def remove(self, name: str) -> None:
         del self.documents[name]
+
+    async def rename(self, name: str, title: str) -> None:
+        """Let a document be called otherwise, where it `renames`."""
+        self.titles[name] = title
+        await self.put(name, self.documents[name])
+
+    def title(self, name: str) -> str:
+        return self.titles.get(name, f"About {name}")
 
     async def leave(self, *, after: int = 0) -> None:
         self.left = after

@@ -35,6 +35,7 @@ class ConfluenceWorld(SiteWorld):
     """What both have in common: who is let in, and who may read what."""
 
     type = "confluence"
+    renames = True
     flavour: ClassVar[str]
     wiki: ClassVar[str]
     """The path that all is below."""
@@ -53,7 +54,7 @@ class ConfluenceWorld(SiteWorld):
         await super().put(name, text)
         id = self.ids.setdefault(name, str(next(self.numbers)))
         version = self.things[id].version + 1 if id in self.things else 1
-        self.things[id] = Thing(id, f"About {name}", f"<p>{text}</p>", version=version)
+        self.things[id] = Thing(id, self.title(name), f"<p>{text}</p>", version=version)
 
     async def remove(self, name: str) -> None:
         await super().remove(name)

@@ -25,6 +25,7 @@ def refused(status: int, category: str) -> Answer:
 
 class HubSpotWorld(SiteWorld):
     type = "hubspot"
+    renames = True
     secrets: ClassVar[Mapping[str, str]] = {"token": CANARY}
 
     def __init__(self, site: Any) -> None:
@@ -76,11 +77,11 @@ class HubSpotWorld(SiteWorld):
         id, moment, text = str(self.ids[name]), f"2026-01-01T00:{self.edits[name]:02}:00.000Z", self.documents[name]
         if self.is_post(name):
             return {
-                "id": id, "name": f"About {name}", "htmlTitle": f"About {name}", "postBody": f"<p>{text}</p>",
+                "id": id, "name": self.title(name), "htmlTitle": self.title(name), "postBody": f"<p>{text}</p>",
                 "currentlyPublished": True, "state": "PUBLISHED", "created": "2026-01-01T00:00:00Z", "updated": moment,
                 "url": f"https://blog.example.com/{name}", "archivedAt": "1970-01-01T00:00:00Z", "password": "",
             }  # fmt: skip
-        known = {"content": text, "subject": f"About {name}", "hs_pipeline_stage": "1"}
+        known = {"content": text, "subject": self.title(name), "hs_pipeline_stage": "1"}
         return {
             "id": id,
             "properties": {each: known.get(each) for each in properties.split(",") if each},

@@ -43,6 +43,7 @@ def page_of(found: list[Any], cursor: str | None, size: int = PAGE) -> Answer:
 
 class NotionWorld(SiteWorld):
     type = "notion"
+    renames = True
     secrets: ClassVar[Mapping[str, str]] = {"token": CANARY}
 
     def __init__(self, site: Any) -> None:
@@ -91,6 +92,6 @@ class NotionWorld(SiteWorld):
             "in_trash": False,
             "archived": False,
             "parent": {"type": "workspace", "workspace": True},
-            "properties": {"title": {"id": "title", "type": "title", "title": said(f"About {name}")}},
+            "properties": {"title": {"id": "title", "type": "title", "title": said(self.title(name))}},
             "url": f"https://www.notion.so/{notion_id(name).replace('-', '')}",
         }

@@ -29,6 +29,7 @@ def refused(status: int, code: str) -> Answer:
 
 class SalesforceWorld(SiteWorld):
     type = "salesforce"
+    renames = True
     secrets: ClassVar[Mapping[str, str]] = {"client_secret": CANARY}
 
     def __init__(self, site: Any) -> None:
@@ -81,7 +82,7 @@ class SalesforceWorld(SiteWorld):
         return {
             "attributes": {"type": "Case", "url": f"/services/data/v62.0/sobjects/Case/{self.ids[name]}"},
             "Id": self.ids[name],
-            "Subject": f"About {name}",
+            "Subject": self.title(name),
             "Description": self.documents[name],
             "Owner": {"attributes": {"type": "User"}, "Name": "Ann"},
             "SystemModstamp": f"2026-01-01T00:00:{self.edits[name]:02}.000+0000",

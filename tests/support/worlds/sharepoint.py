@@ -39,6 +39,7 @@ class Thing:
 
 class SharePointWorld(SiteWorld):
     type = "sharepoint"
+    renames = True
     secrets: ClassVar[Mapping[str, str]] = {"client_secret": CANARY}
 
     def __init__(self, site: Site) -> None:
@@ -69,7 +70,7 @@ class SharePointWorld(SiteWorld):
         await super().put(name, text)
         id = self.ids.setdefault(name, f"01ITEM{len(self.ids)}")
         changes = self.things[id].changes + 1 if id in self.things else 1
-        self.add(Thing(id, f"{name}.txt", text.encode(), changes=changes))
+        self.add(Thing(id, f"{self.titles.get(name, name)}.txt", text.encode(), changes=changes))
 
     async def remove(self, name: str) -> None:
         await super().remove(name)
