@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,27 @@ async def test_a_source_that_goes_away_in_the_middle_keeps_what_was_taken_and_de
     failed = await read(folder, id)
     assert (failed["state"], failed["error"]) == ("failed", {"code": "source_unavailable", "reason": "it went away"})
     assert set(await folder.documents()) == {"a.txt", "b.txt"}
+
+
+async def test_a_folder_that_goes_away_in_the_middle_deletes_nothing(folder: Folder, monkeypatch: pytest.MonkeyPatch):
+    folder.write(a="one", b="two")
+    await folder.sync()
+    (folder.path / "a.txt").unlink()
+    folder.write(b="two, changed", c="three")
+    read, away = FolderConnector._read, folder.path.with_name("away")
+
+    def after_it_went(self: FolderConnector, path: Path, external_id: str) -> Any:
+        with suppress(FileNotFoundError):
+            folder.path.rename(away)
+        return read(self, path, external_id)
+
+    monkeypatch.setattr(FolderConnector, "_read", after_it_went)
+    failed = await folder.sync()
+    assert failed["error"] == {"code": "source_unavailable", "reason": "The folder is gone."}
+    assert set(await folder.documents()) == {"a.txt", "b.txt"}
+    monkeypatch.undo()
+    away.rename(folder.path)
+    assert (await folder.sync())["counts"] == counts(listed=2, added=1, changed=1, removed=1)
 
 
 async def test_a_cancelled_sync_stops_after_what_is_under_way_and_another_may_begin(folder: Folder, counting: Counting):
