@@ -42,8 +42,11 @@ class NotAllowed(httpx2.ConnectError):
 class CheckedConnector(aiohttp.TCPConnector):
     """Connects to checked addresses only; a connection that is kept is not checked again.
 
-    All that aiohttp connects to comes out of this method, also what it asks no resolver for: a host that is an address.
+    All that aiohttp connects to comes out of `_resolve_host`, also what it asks no resolver for: a host that is an address.
     """
+
+    OVERRIDDEN = aiohttp.TCPConnector._resolve_host
+    """Nothing starts with an aiohttp that has it no more, instead of everything going out unchecked."""
 
     def __init__(self, egress: Egress, **settings: Any) -> None:
         super().__init__(**settings)
