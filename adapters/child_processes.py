@@ -7,6 +7,8 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
+from ctypes import CDLL
 from pathlib import Path
 
 LENGTH = struct.Struct("!I")
@@ -19,6 +21,12 @@ KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 def kept_environment() -> dict[str, str]:
     """Return what of the environment reaches the children."""
     return {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+
+
+def end_with_parent(by: signal.Signals) -> None:
+    """Have the system send this process a signal when the one that started it is gone, however that ended (Linux only)."""
+    if sys.platform == "linux":
+        CDLL(None).prctl(PR_SET_PDEATHSIG, by)
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:

@@ -7,10 +7,9 @@ log, and ends. What comes meanwhile, and the switch, are its starter's. Exit sta
 import asyncio
 import os
 import sys
-from ctypes import CDLL
 from signal import SIGKILL
 
-from adapters.child_processes import PR_SET_PDEATHSIG
+from adapters.child_processes import end_with_parent
 from adapters.event_store.log import EventLog
 from adapters.event_store.mapper import EventMapper
 from adapters.postgres.pools import pool_of
@@ -43,8 +42,7 @@ async def build(dsn: str, name: str, fence: int) -> None:
 
 def main() -> int:
     """Build what the arguments say."""
-    if sys.platform == "linux":
-        CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)  # it does not outlive who started it
+    end_with_parent(SIGKILL)
     os.nice(NICE)
     calm_collector()
     try:

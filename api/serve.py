@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -15,6 +16,7 @@ import psycopg
 import uvicorn
 import uvloop
 
+from adapters.child_processes import end_with_parent
 from api.app import create_app
 from api.bootstrap import open_container
 from api.container import Container
@@ -141,15 +143,15 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 def _serve_in_many(
     settings: Settings, dsns: Dsns, listening: socket.socket, counts: Path, *, side: str, worker: bool, ready: Any
 ) -> int:
-    """Fork processes that share the listening socket; one that dies ends all, so that it is noticed."""
-    import os  # noqa: PLC0415
-
+    """Fork processes that share the listening socket; one that dies ends all, so that it is noticed, and so does this one."""
     children: dict[int, int] = {}
+    own = os.getpid()
     for number in range(settings.workers):
         pid = os.fork()
         if pid == 0:
             status = 0
             try:
+                _end_with(own)
                 count_in(counts)
                 _run(run(settings, dsns, listening, side=side, worker=worker))
             except KeyboardInterrupt:
@@ -179,3 +181,10 @@ def _serve_in_many(
             if failed:
                 stop()
     return int(failed)
+
+
+def _end_with(parent: int) -> None:
+    """Have this process told to end when its parent is gone, however that ended."""
+    end_with_parent(signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before that
+        raise KeyboardInterrupt

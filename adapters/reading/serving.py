@@ -15,12 +15,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from ctypes import CDLL
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from types import ModuleType
 from typing import Any
 
-from adapters.child_processes import PR_SET_PDEATHSIG, address_space, first_to_go_when_memory_is_short, received
+from adapters.child_processes import address_space, end_with_parent, first_to_go_when_memory_is_short, received
 from adapters.reading.wire import frame
 from commands.knowledge.reading import ReadingLimit, Unreadable
 
@@ -89,8 +88,8 @@ def find_no_more_modules() -> None:
 
 def be_limited() -> None:
     """Take from this process what reading needs not: memory, files, connections, further processes."""
+    end_with_parent(signal.SIGKILL)
     if sys.platform == "linux":
-        CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         limit = address_space() + MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     first_to_go_when_memory_is_short()

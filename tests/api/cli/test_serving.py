@@ -188,6 +188,14 @@ def test_of_several_processes_one_that_dies_ends_all(magnet):
         assert not any(child.is_running() for child in children)
 
 
+def test_several_processes_end_with_the_one_that_began_them_also_where_that_is_killed(magnet):
+    with magnet.running("serve", MAGNET_WORKERS="2") as server:
+        children = psutil.Process(server.process.pid).children()
+        server.process.kill()
+        _, alive = psutil.wait_procs(children, LIMIT)
+        assert alive == [], "the port is free for who begins it anew"
+
+
 def create(url: str, name: str) -> Any:
     with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
         return client.post("/v1/prompts", json={"name": name, "text": "x"}).raise_for_status().json()
