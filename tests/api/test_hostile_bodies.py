@@ -3,6 +3,9 @@
 import asyncio
 import json
 
+from api.app import operations
+from api.openapi import openapi_document
+from tests.support.hostile import REQUIRED, a_thing_of_each_kind, json_body, resolved
 from tests.support.server import Running
 
 CANARY = "canary-4711"
@@ -52,6 +55,40 @@ async def test_what_is_refused_is_stored_nowhere_and_repeated_nowhere(magnet: Ru
         assert CANARY not in answer.text, name
         answer.content.decode("utf-8")
         assert await magnet.container.log.head() == 0, name
+
+
+SERVER_SETS = {
+    "id": "x",
+    "version": 7,
+    "position": 7,
+    "actor": {"id": "x"},
+    "created_at": "x",
+    "hash": "x",
+    "usage": {},
+}
+
+
+async def test_what_only_the_server_sets_is_taken_from_nobody(magnet: Running):
+    await a_thing_of_each_kind(magnet)
+    document = openapi_document(operations())
+    for collection, needed in REQUIRED.items():
+        address = f"/v1/{collection}/thing"
+        thing = await magnet.get(address)
+        body = json_body(document["paths"][f"/v1/{collection}"]["post"])
+        assert body is not None
+        taken = resolved(document, body)["properties"]
+        given = {field: value or "x" for field, value in (SERVER_SETS | thing).items() if field not in taken}
+        assert {"id", "version", "position", "archived", "updated_at"} <= given.keys()
+        for method, path, rest in (
+            ("POST", f"/v1/{collection}", {"name": "other", **needed}),
+            ("PATCH", address, {}),
+        ):
+            refused = await magnet.call(method, path, rest | given)
+            assert refused.status_code == 422, (method, path, refused.text)
+            assert {each["pointer"] for each in refused.json()["errors"]} == {f"/{field}" for field in given}
+        assert (await magnet.call("GET", f"/v1/{collection}/other")).status_code == 404
+        now = await magnet.get(address)
+        assert now | {"last_used_at": None} == thing | {"last_used_at": None}
 
 
 KEPT = [
