@@ -285,6 +285,13 @@ class KnowledgeSource(Configuration):
         return max((int(number) for number in self.indexes), default=None)
 
     @property
+    def building(self) -> Mapping[str, Any] | None:
+        """The index that answers as soon as it is complete; None where none is being built."""
+        newest = self.newest_index
+        is_built = newest is None or newest <= max(self.answered, self.index or 0)
+        return None if is_built else self.indexes[str(newest)]
+
+    @property
     def cutting(self) -> dict[str, Any]:
         """How its texts become chunks, with what is made of these; nothing is told of what there is none.
 
@@ -320,7 +327,7 @@ class KnowledgeSource(Configuration):
 
     def complete_index(self, index: int) -> None:
         """Let the newest index answer, once: one that has answered before, and does not now, was taken back by somebody."""
-        if index == self.newest_index and index > self.answered:
+        if index == self.newest_index and self.building is not None:
             self.switch_index(index)
 
     def switch_index(self, index: int) -> None:

@@ -12,7 +12,6 @@ from commands.ports import SYSTEM, Context
 from commands.runs.runs import Recording, Runs
 from domain.errors import DomainError
 from domain.knowledge_source import KnowledgeSource
-from domain.retrieval import space_name
 
 BATCH = 1024
 """Texts of one call, which may make several requests of it."""
@@ -47,12 +46,6 @@ class Vectors(Protocol):
 
     async def dimensions(self, space: str) -> int | None:
         """Return how long the vectors of a space are; None: there are none yet."""
-
-
-class SpaceGone(DomainError):
-    """The embedding model is another now, whose vectors can't be compared with those of this index."""
-
-    code = "embedding_model_changed"
 
 
 class VectorsDiffer(DomainError):
@@ -125,13 +118,11 @@ class Embedder:
         with recording.step("embed", "chunks") as step:
             step.note["texts"] = len(texts)
             try:
-                found = await self.models.embed(model, list(texts.values()))
+                found = await self.models.embed(model, list(texts.values()), space)
             except ModelCallFailed as error:
                 recording.called("embedding", error, step.number)
                 raise
             recording.called("embedding", found, step.number)
-            if space_name(model, found.model.model) != space:
-                raise SpaceGone
             await self.vectors.keep(space, dict(zip(texts, found.vectors, strict=True)), found.dimensions)
 
 

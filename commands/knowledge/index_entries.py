@@ -119,8 +119,8 @@ class Part:
     failures: dict[tuple[UUID, int], DomainError] = field(default_factory=dict)
     """Documents that can't be put into an index as they are."""
 
-    refusals: dict[UUID, str] = field(default_factory=dict)
-    """Documents that are to be tried again, and why."""
+    refusals: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    """Documents that are to be tried again for an index, and why; another index takes them meanwhile."""
 
     made: dict[tuple[UUID, int], bytes] = field(default_factory=dict)
     """Under what their chunks are kept, where they are others than the text was cut into."""
@@ -135,9 +135,7 @@ class Part:
     @property
     def going(self) -> list[Entry]:
         """Entries of documents that nothing speaks against."""
-        return [
-            each for each in self.entries if each.key not in self.failures and each.document.id not in self.refusals
-        ]
+        return [each for each in self.entries if each.key not in self.failures and each.key not in self.refusals]
 
 
 READ_AS = {

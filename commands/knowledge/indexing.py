@@ -9,16 +9,17 @@ from uuid import UUID
 from commands.bus import Bus, Done
 from commands.jobs import Failed, Finished, Job, Outcome
 from commands.knowledge.document import INDEX_DOCUMENT
-from commands.knowledge.embedding_texts import Embedder, SpaceGone
+from commands.knowledge.embedding_texts import Embedder
 from commands.knowledge.index_entries import Contents, Cut, Entry, Part, Texts
 from commands.knowledge.reading import Text, Unreadable
 from commands.knowledge.revising import revise
 from commands.knowledge.tokenizing import Cutter
 from commands.knowledge.transforming import Transformer
+from commands.models.model_calls import ModelCallFailed
 from commands.ports import SYSTEM, Context, Things, Unit
 from commands.retrieval.recent_searches import RecentSearches
 from domain.document import Blame, Document
-from domain.errors import DomainError
+from domain.errors import DomainError, Unavailable
 from domain.knowledge_source import KnowledgeSource
 
 MOST_BYTES = 8_000_000
@@ -116,7 +117,7 @@ class IndexDocuments:
         refusals: dict[UUID, str] = {}
         for part in self._parts(documents.values(), sources):
             await self._index(part)
-            refusals |= part.refusals
+            refusals |= {document: error for (document, _), error in part.refusals.items()}
         return {
             job.id: Failed(error=refusals[UUID(job.key)]) if UUID(job.key) in refusals else Finished() for job in jobs
         }
@@ -256,7 +257,7 @@ class IndexDocuments:
                 if isinstance(error, Unreadable):
                     part.failures[each.key] = error
                 else:
-                    part.refusals[each.document.id] = str(error)
+                    part.refusals[each.key] = str(error)
 
     # Vectors ----------------------------------------------------------------
 
@@ -275,13 +276,11 @@ class IndexDocuments:
             model = UUID(first.source.indexes[str(first.index)]["embedding_model"])
             try:
                 length, refused = await self.embedder.embed(first.source, model, space, list(owners))
-            except SpaceGone as error:
-                # An index that is being replaced is left as it is: they are found once the next one answers.
-                part.entries = [each for each in part.entries if each not in entries or is_newest(each)]
-                part.refusals |= {each.document.id: str(error) for each in entries if is_newest(each)}
-                continue
             except DomainError as error:
-                part.refusals |= {each.document.id: str(error) for each in entries}
+                # An index that is being replaced is left as it is: they are found once the next one answers.
+                left = [each for each in entries if is_left(each, error)]
+                part.entries = [each for each in part.entries if each not in left]
+                part.refusals |= {each.key: str(error) for each in entries if each not in left}
                 continue
             if length is not None:
                 dimensions[space] = length
@@ -295,6 +294,9 @@ def wanting(document: Document, source: KnowledgeSource) -> list[int]:
     return [index for index in sorted(indexes) if document.needs(index)]
 
 
-def is_newest(entry: Entry) -> bool:
-    """Return whether an entry is for the index that new documents go into."""
-    return entry.index == entry.source.newest_index
+def is_left(entry: Entry, error: DomainError) -> bool:
+    """Return whether an index that is being replaced does without: its model has another name now, or can't be called at all."""
+    newest = entry.source.building
+    if newest is None or newest["space"] == entry.space:
+        return False
+    return newest["embedding_model"] == entry.model or not isinstance(error, ModelCallFailed | Unavailable)

@@ -124,7 +124,7 @@ class Transformer:
                 # Each document that is not through yet is told of it.
                 for each in entries:
                     if each.source.id == source.id and each.key not in part.transformed:
-                        part.refusals.setdefault(each.document.id, str(error))
+                        part.refusals.setdefault(each.key, str(error))
 
     async def _source(self, part: Part, source: KnowledgeSource, entries: Sequence[Entry]) -> None:
         cuts = await self.texts.kept({part.final(each) for each in entries})

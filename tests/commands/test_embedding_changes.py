@@ -10,9 +10,10 @@ import pytest
 
 from commands.configuration import Archive, ChangeThing
 from commands.knowledge.document import INDEX_DOCUMENT
-from commands.knowledge.knowledge_source import FOLLOW_MODELS
+from commands.knowledge.knowledge_source import FOLLOW_MODELS, SwitchIndex
 from commands.models.model_calls import ModelCallFailed
 from domain.errors import Archived
+from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.provider import Provider
 from domain.retrieval import Found, Search
@@ -138,3 +139,52 @@ async def test_vectors_of_a_name_that_a_model_never_had_are_compared_with_none(i
         await embeddings.embed(model, [MEAL], space="0123456789abcdef")
     assert refused.value.error_code == "embedding_model_changed"
     assert indexing.server.requests == []
+
+
+async def test_documents_given_after_a_models_name_was_changed_are_found_in_the_index_that_answers(indexing: Indexing):
+    model = await indexing.models()
+    await indexing.add({"a": "Holidays are thirty days."})
+    await indexing.settled()
+    indexing.server.lacks = {"better-1"}
+    await name_another(indexing, model)
+    await tried_in_vain(indexing)
+    [id] = await indexing.add({"b": MEAL})
+    async with asyncio.timeout(20):
+        while "2" not in (await indexing.document(id)).indexed:
+            await asyncio.sleep(0.01)
+    assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), 20)
+    found = await searched(indexing)
+    assert found.indexes == {str(indexing.source): 2}
+    assert is_by_the_right_model(found)
+
+
+async def test_an_index_of_a_models_former_name_that_is_taken_back_gets_what_is_given_then(indexing: Indexing):
+    model = await indexing.models()
+    await indexing.add({"a": "Holidays are thirty days."})
+    await indexing.settled()
+    await name_another(indexing, model)
+    await indexing.settled()
+    await indexing.container.bus.dispatch(SwitchIndex(kind=KnowledgeSource, id=indexing.source, index=2), ASKED)
+    await indexing.add({"b": MEAL})
+    await indexing.settled()
+    found = await searched(indexing)
+    assert found.indexes == {str(indexing.source): 2}
+    assert is_by_the_right_model(found)
+
+
+@pytest.mark.parametrize("change", [name_another, make_another])
+async def test_an_index_whose_model_is_gone_keeps_none_from_the_one_that_replaces_it(indexing: Indexing, change: Any):
+    model = await indexing.models()
+    await indexing.add({"a": "Holidays are thirty days."})
+    await indexing.settled()
+    indexing.server.lacks = {"better-1"}
+    await change(indexing, model)
+    if change is make_another:
+        await indexing.container.bus.dispatch(Archive(kind=Model, id=model), ASKED)
+    await tried_in_vain(indexing)
+    indexing.server.lacks = {"embedding-1"}
+    [id] = await indexing.add({"b": MEAL})
+    await indexing.settled()
+    assert (await indexing.thing()).index == 3
+    assert is_by_the_right_model(await searched(indexing))
+    assert (await indexing.document(id)).status == "indexed"
