@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.egress import Egress
 from adapters.model_catalogue import CalledModel
 from adapters.openai import OpenAIModels
 from commands.agents.agent_talk import NO_TOOLS, ClientTools
@@ -259,7 +260,8 @@ async def turns_at(server: ModelServer) -> AsyncIterator[Callable[[str], list[Tu
 
     def made(stage: str) -> list[Turn]:
         turns = [a_turn(stage, fault, server) for fault in FAULTS]
-        models = OpenAIModels(ByModel(*(turn.model for turn in turns)), timing=Clock().timing())  # type: ignore[arg-type]
+        routes: Any = ByModel(*(turn.model for turn in turns))
+        models = OpenAIModels(routes, egress=Egress(["127.0.0.0/8"]), timing=Clock().timing())
         opened.append(models)
         for turn in turns:
             turn.agents = Agents(Books(), models=models)
