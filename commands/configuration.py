@@ -249,6 +249,11 @@ def write_uses(thing: Configuration, used: Uses, unit: Unit) -> None:
     unit.effect("uses", id=str(thing.id), kind=thing.TOPIC, name=thing.name, targets=targets)
 
 
+def _a_kind(target: str) -> str:
+    """Return how a sentence calls what a reference means; what a client says there is not repeated."""
+    return f"a thing of the kind that '{target[1:]}' says" if target[0] == "@" else f"a {target.replace('_', ' ')}"
+
+
 def resolved(kind: type[Configuration], definition: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Put ids where the definition refers by name, or by `{id, name}` as reads show it.
 
@@ -261,7 +266,7 @@ def resolved(kind: type[Configuration], definition: dict[str, Any], prefix: str 
                 value = value.get("id") or value.get("name")
             if not isinstance(value, str) or not value or len(value) > 64:
                 raise Invalid(
-                    f"A reference is the id or the name of a {named.replace('_', ' ')}.",
+                    f"A reference is the id or the name of {_a_kind(target)}.",
                     code="invalid_reference",
                     pointer=prefix + pointer,
                 )

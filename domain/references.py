@@ -24,7 +24,7 @@ def identify(kind: str, reference: str) -> UUID:
     """
     if UUID_FORM.match(reference):
         return UUID(reference)
-    if len(reference) <= LONGEST_NAME:
+    if max(len(kind), len(reference)) <= LONGEST_NAME:  # what a client says may be long: it is not kept
         return _named(kind, reference)
     return named_id(NAMESPACE, f"{kind}:{reference}".encode())
 
