@@ -1,10 +1,12 @@
 """Hostile values in all fields of a thing at once: each field is named by the refusal, or holds what was sent."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import httpx
 import pytest
 
 from api.app import operations
@@ -12,8 +14,11 @@ from api.body import parse
 from api.openapi import openapi_document
 from domain.definition import same
 from domain.errors import DomainError
-from tests.support.hostile import CANARY, REQUIRED, VALUES, Path, a_thing_of_each_kind, json_body, slots
+from tests.support.hostile import CALLS_OUT, CANARY, REQUIRED, VALUES, Path, a_thing_of_each_kind, json_body, slots
 from tests.support.server import Running
+
+ROUNDS = 3
+"""Requests of one value at most where it is not known what is needed: after each, what was refused is left out."""
 
 GIVEN = ("name",)
 """Not hostile here: it is said once for each thing, and in each request another."""
@@ -67,6 +72,13 @@ def kept(sent: Any, found: Any) -> bool:
     return sent is None or same(sent, found) or (sent == "" and found is None)  # an empty secret
 
 
+def refused_fields(answer: httpx.Response) -> set[str]:
+    """Return the fields of the body that a refusal points at."""
+    if answer.is_success:
+        return set()
+    return {each["pointer"].split("/")[1] for each in answer.json().get("errors", ()) if each["pointer"]}
+
+
 async def tried(magnet: Running, method: str, path: str, body: dict[str, Any], needed: Mapping[str, Any]) -> set[str]:
     """Send a body, without what was refused of it, until it is taken; return the fields that were met."""
     left, met = dict(body), set[str]()
@@ -89,7 +101,7 @@ async def tried(magnet: Running, method: str, path: str, body: dict[str, Any], n
                 assert field not in found or kept(value, found[field]), (where, field)
             return met | left.keys()
         assert CANARY not in answer.text, where
-        refused = {each["pointer"].split("/")[1] for each in answer.json().get("errors", ()) if each["pointer"]}
+        refused = refused_fields(answer)
         if not refused & left.keys():  # a rule for all of them together, which is asked once each is right
             return met | left.keys()
         met |= refused & left.keys()
@@ -115,3 +127,33 @@ async def test_each_field_of_each_kind_meets_a_third_of_all_values(magnet: Runni
                     fields = await tried(magnet, "PATCH", f"{collection}/thing", body, {})
                 met.update({(collection, slot): slot[0] in fields for slot in layer})
     assert {slot: count for slot, count in met.items() if count < every} == {}
+
+
+async def test_all_fields_at_once_of_whatever_else_takes_a_body(magnet: Running, pytestconfig: pytest.Config):
+    await a_thing_of_each_kind(magnet)
+    document = openapi_document(operations())
+    values = list(readable())
+    every = len(values) if pytestconfig.getoption("long") else len(VALUES) // 3
+    turns, seen = itertools.cycle(values), set[Any]()
+    for path, methods in document["paths"].items():
+        if CALLS_OUT.search(path) or path.removeprefix("/v1/").removesuffix("/{ref}") in REQUIRED:
+            continue
+        address = re.sub(r"\{[a-z]+\}", "thing", path)
+        for method, operation in methods.items():
+            found = tuple(slots(document, json_body(operation) or {}))
+            alike = (method, path.rpartition("/")[2], found)
+            if alike in seen:  # the same of another kind
+                continue
+            seen.add(alike)
+            for layer in layers(found):
+                for value in itertools.islice(turns, every):
+                    left = filled(layer, value)
+                    for _ in range(ROUNDS):
+                        answer = await magnet.client.request(method, address, json=left)
+                        where = (method, path, str(left)[:300], answer.status_code, answer.text[:500])
+                        assert answer.status_code < 500, where
+                        assert answer.is_success or CANARY not in answer.text, where
+                        refused = refused_fields(answer) & left.keys()
+                        left = {field: each for field, each in left.items() if field not in refused}
+                        if not refused or not left:
+                            break
