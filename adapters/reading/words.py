@@ -113,9 +113,9 @@ class Words:
             assert tokens is not None  # so are pieces made
         ends, sums, long = index
         sizes = list(map(len, words))
-        if max(sizes) > LONG:
+        if max(sizes) >= LONG:  # with the space before it, one of that many is too long, too
             places = accumulate(map(add, sizes, repeat(1)), initial=ends[-1])
-            long.extend(place for place, size in zip(places, sizes, strict=False) if size > LONG)
+            long.extend(place for place, size in zip(places, sizes, strict=False) if size >= LONG)
         sizes[0] += ends[-1] - 1
         ends.extend(accumulate(map(add, sizes, repeat(1))))
         tokens[0] += sums[-1]

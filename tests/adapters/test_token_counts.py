@@ -138,6 +138,15 @@ def test_the_tokens_of_each_part_of_a_text_are_those_of_the_part_alone(
             assert found == number or (found > most and number > most)
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("around", ["{}", "a {}", "a {} b", "a  {} b", "a  {}"])
+def test_a_word_of_about_as_many_characters_as_are_counted_as_a_whole_is_counted(around: str, more: int):
+    ours, theirs = counts()
+    assert isinstance(ours, Words)
+    text = around.format("ab" * ((words.LONG + more) // 2) + "c" * ((words.LONG + more) % 2))
+    assert ours.within(text)(0, len(text), None) == theirs(text)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(PARTS | st.sampled_from(["\n\n", ". ", " ", " word"]), max_size=120).map("".join),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import magnet
+from tests.api.conftest import magnet, models_port
 from tests.api.test_confirmations import SHOUT
 from tests.api.test_conversations import asks
 from tests.support.browser import Tab, browsing
@@ -22,7 +22,7 @@ from tests.support.server import Running
 from tests.support.site import Answer, Site, site
 from tests.support.talks import ACTIONS, talks
 
-__all__ = ["magnet"]
+__all__ = ["magnet", "models_port"]
 
 pytestmark = pytest.mark.browser
 HOSTILE = (
