@@ -19,6 +19,7 @@ from adapters.replay.copying import BESIDE
 from tests.api.test_subjects import say_everything
 from tests.support.homes import short_lived
 from tests.support.model_server import ModelServer
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database, fresh_database, server
 from tests.support.server import Running, serving
 from tests.support.talks import ACTIONS, talks
@@ -79,7 +80,7 @@ async def play(database: Database, home: Path) -> dict[str, str | None]:
             head = await magnet.container.log.head()
             status = await magnet.container.administration.status(checksums=False)
             for each in status:
-                assert await magnet.container.reached(each.name, head, 30)
+                assert await magnet.container.reached(each.name, head, PATIENCE)
             return {each.name: each.checksum for each in await magnet.container.administration.status()}
 
 

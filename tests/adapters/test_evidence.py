@@ -23,6 +23,7 @@ from adapters.evidence.sealing import Sealing, Tampered
 from adapters.evidence.verifying import Verdict, verify_on
 from domain.errors import Busy, Invalid, Unavailable
 from domain.merkle import leaf, root_of
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 EVENTS = 600
@@ -333,7 +334,7 @@ async def test_a_refusal_does_not_end_sealing_and_what_was_not_told_is_told_in_t
     sealing.tell = tell
     await sealing.open()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert await told.get() == 3
     finally:
         await sealing.close()

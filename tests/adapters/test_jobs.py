@@ -15,6 +15,7 @@ from adapters.jobs import Jobs
 from adapters.postgres.arrays import uuids
 from commands.jobs import Failed, Finished, Job, Outcome, Postponed
 from domain.errors import Unavailable
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 KEYS = [f"k{number:03}" for number in range(100)]
@@ -69,7 +70,7 @@ async def working(pool: AsyncConnectionPool, work: Errands, **settings: Any) -> 
 
 async def none_left(jobs: Jobs, kind: str = "errand") -> None:
     """Wait until every job is done or given up."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while kind in await jobs.depth():
             await asyncio.sleep(0.01)
 
@@ -144,7 +145,7 @@ async def test_why_a_job_waits_to_be_tried_again_can_be_read(pool: AsyncConnecti
     work = Errands(answer=lambda job: Failed(error="The provider is away."))
     async with working(pool, work, first_pause=60) as jobs:
         await jobs.ask("errand", ["a"])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (found := (await jobs.waiting("errand", ["a"]))["a"]).error is None:
                 await asyncio.sleep(0.01)
     assert (found.attempts, found.error, found.running) == (1, "The provider is away.", False)
@@ -262,7 +263,7 @@ async def test_the_database_away_for_a_while_costs_no_job(database: Database, po
                     " WHERE datname = current_database() AND usename = 'magnet_app'"
                 )
                 await asyncio.sleep(0.02)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     if "errand" not in await jobs.depth():
@@ -286,7 +287,7 @@ async def test_leases_are_renewed_in_the_order_in_which_jobs_end_so_that_neither
         values = {"ids": uuids([job.id for job in taken]), "owner": jobs._owner, "seconds": 20.0}
         renewing = asyncio.create_task(jobs.rows("renew", values, returns=False))
         waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
-        async with pool.connection() as connection, asyncio.timeout(30):
+        async with pool.connection() as connection, asyncio.timeout(PATIENCE):
             while await (await connection.execute(waits, [ending.info.backend_pid])).fetchone() != (1,):
                 await asyncio.sleep(0.01)
         await ending.execute("SELECT FROM magnet.jobs WHERE key = 'b' FOR UPDATE NOWAIT")

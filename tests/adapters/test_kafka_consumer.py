@@ -22,6 +22,7 @@ from adapters.kafka.joining import join
 from adapters.postgres.reading import rows_of
 from tests.support.commands import Done, run
 from tests.support.kafka import Broker
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -68,7 +69,7 @@ async def test_what_is_sent_is_what_the_asyncapi_document_says(magnet: Running):
     await reader.start()
     try:
         seen = 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             async for record in reader:
                 event = json.loads(record.value)
                 payload = described[event["type"]]["payload"]
@@ -117,7 +118,7 @@ async def test_a_broker_that_does_not_answer_yet_is_waited_for(magnet: Running, 
         there, back = await asyncio.open_connection(host, int(port))
         await asyncio.gather(piped(reader, back), piped(there, writer))
 
-    async with await asyncio.start_server(forward, "127.0.0.1", free), asyncio.timeout(60):
+    async with await asyncio.start_server(forward, "127.0.0.1", free), asyncio.timeout(PATIENCE):
         while await counted(magnet, late._group) != {"prompt.created": PROMPTS, "prompt.text_changed": PROMPTS}:
             assert not taking.done()
             await asyncio.sleep(0.05)

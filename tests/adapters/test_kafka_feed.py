@@ -18,6 +18,7 @@ from api.read_models import READ_MODELS
 from projections.integration_events import source
 from tests.support.commands import start
 from tests.support.kafka import Broker
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -80,7 +81,7 @@ async def fed(magnet: Running) -> None:
 
 async def alike(magnet: Running) -> None:
     """Wait until the rows are the same: a partition whose owner was killed may come after the one with the head."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         for model in FED:
             live = await checksum(magnet, model, model.name)
             while await checksum(magnet, model, f"{model.name}__{GROUP}") != live:
@@ -142,7 +143,7 @@ async def set_aside(magnet: Running, model: ReadModel, besides: bytes, count: in
     query = """SELECT message_value, reason, count(*) FROM magnet.foreign_messages
         WHERE consumer = %(consumer)s AND message_value <> %(besides)s GROUP BY 1, 2"""
     values = {"consumer": f"{model.name}__{GROUP}", "besides": besides}
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             rows = await rows_of(magnet.container.pool, query, values)
             found = {(bytes(value), reason): times for value, reason, times in rows}

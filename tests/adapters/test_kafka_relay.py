@@ -22,9 +22,9 @@ from tests.support.kafka import Broker, some_broker
 from tests.support.kafka.kills import Relays, killed
 from tests.support.kafka.messages import Message, Tally, messages, tally
 from tests.support.log import ReadSide, read_side
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database, fresh_database
 
-PATIENCE = 60.0
 KILLS, LONG_KILLS = 2, 50
 
 

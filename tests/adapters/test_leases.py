@@ -13,6 +13,7 @@ from adapters import jobs
 from adapters.leases import EVERY, Leases
 from commands.runs.runs import LEASE
 from domain.errors import Unavailable
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 INTERRUPTED_WITHIN = 30
@@ -59,7 +60,7 @@ async def looking(pool: AsyncConnectionPool, owner: UUID, interrupt: Interrupt) 
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await condition():
             await asyncio.sleep(0.01)
 
@@ -102,7 +103,7 @@ async def test_a_process_shows_that_it_lives_however_long_it_takes_to_end_what_o
         return (await left(pool))[mine] > LEASE - 1
 
     async with looking(pool, me, interrupt):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await begun.wait()
         async with pool.connection() as connection:
             await connection.execute("UPDATE magnet.leases SET until = clock_timestamp() + '1 s' WHERE id = %s", [mine])

@@ -9,6 +9,7 @@ import pytest
 from adapters.event_store import log
 from domain.prompt import Prompt
 from tests.support.log import ReadSide, read_side
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 
@@ -36,7 +37,7 @@ def held(side: ReadSide, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Event]
 
 async def reading(held: list[asyncio.Event], count: int) -> None:
     """Return once that many sections have been read."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(held) < count:
             await asyncio.sleep(0.001)
 

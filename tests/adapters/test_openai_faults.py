@@ -4,12 +4,11 @@ import pytest
 
 from commands.models.model_calls import ModelCallFailed
 from domain.pricing import Usage
-from tests.support.called_models import PATIENT, calling, model_of, nobody_connected, provider_at
-from tests.support.faults import OUTCOMES
+from tests.support.called_models import calling, model_of, nobody_connected, provider_at
+from tests.support.faults import OUTCOMES, timeouts
 from tests.support.model_server import FAULTS, ModelServer, Reply
 
 WAYS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-SHORT = PATIENT | {"idle": 0.5}
 RETRIES = 2
 OF_CHAT = {name for name, step in FAULTS.items() if isinstance(step, Reply)} | {"long_line"}
 """Faults that only an answer in words can have."""
@@ -29,9 +28,10 @@ def test_what_must_come_of_each_fault_is_known():
 @WAYS
 async def test_a_fault_is_a_typed_refusal_or_a_right_answer(fault: str, stream: bool):
     expected = OUTCOMES[fault]
-    timeouts = SHORT | ({"first_token" if stream else "total": 0.5} if fault == "hang_before_headers" else {})
     with ModelServer() as server:
-        model = model_of(provider_at(server.url, timeouts=timeouts), retries=RETRIES, max_concurrency=1)
+        model = model_of(
+            provider_at(server.url, timeouts=timeouts(fault, stream=stream)), retries=RETRIES, max_concurrency=1
+        )
         async with calling(model) as caller:
             server.script(*[FAULTS[fault]] * (RETRIES + 1))
             code = expected.code(stream=stream)
@@ -62,7 +62,7 @@ async def test_a_fault_is_a_typed_refusal_or_a_right_answer(fault: str, stream: 
 async def test_a_fault_that_passes_is_answered_with_all_attempts_accounted_for(stream: bool):
     passing = [name for name, outcome in OUTCOMES.items() if outcome.again[stream] and "hang" not in name]
     with ModelServer() as server:
-        async with calling(model_of(provider_at(server.url, timeouts=SHORT), retries=RETRIES)) as caller:
+        async with calling(model_of(provider_at(server.url), retries=RETRIES)) as caller:
             for fault in passing:
                 server.script(FAULTS[fault], Reply(text="After all"))
                 answer = await caller.chat(stream=stream)
@@ -74,9 +74,13 @@ async def test_a_fault_that_passes_is_answered_with_all_attempts_accounted_for(s
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in OF_CHAT])
 async def test_a_fault_met_by_embeddings_is_a_typed_refusal(fault: str):
-    timeouts = SHORT | {"total": 0.5 if fault.startswith("hang") else 20}
     with ModelServer() as server:
-        model = model_of(provider_at(server.url, timeouts=timeouts), kind="embedding", retries=0, max_concurrency=1)
+        model = model_of(
+            provider_at(server.url, timeouts=timeouts(fault, stream=False)),
+            kind="embedding",
+            retries=0,
+            max_concurrency=1,
+        )
         async with calling(model) as caller:
             server.script(FAULTS[fault])
             with pytest.raises(ModelCallFailed) as refused:
@@ -88,9 +92,10 @@ async def test_a_fault_met_by_embeddings_is_a_typed_refusal(fault: str):
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in OF_CHAT])
 async def test_a_fault_met_by_reranking_is_a_typed_refusal_with_its_attempts_and_what_they_took(fault: str):
-    timeouts = SHORT | {"total": 0.5 if fault.startswith("hang") else 20}
     with ModelServer() as server:
-        model = model_of(provider_at(server.url, timeouts=timeouts), kind="rerank", retries=1, max_concurrency=1)
+        model = model_of(
+            provider_at(server.url, timeouts=timeouts(fault, stream=False)), kind="rerank", retries=1, max_concurrency=1
+        )
         async with calling(model) as caller:
             server.script(FAULTS[fault], FAULTS[fault])
             with pytest.raises(ModelCallFailed) as refused:

@@ -16,6 +16,7 @@ from adapters.openai.policy import Policy, Timing
 from commands.models.model_calls import ChatRequest, ModelCallFailed, ModelCallTimedOut, ModelLimitReached
 from domain.pricing import Usage
 from tests.support.called_models import HELLO, PATIENT, Caller, calling, model_of, provider_at
+from tests.support.faults import BRIEF
 from tests.support.model_server import (
     Gate,
     Hang,
@@ -296,7 +297,7 @@ async def test_no_more_calls_run_at_once_than_max_concurrency_allows():
 async def test_who_waits_too_long_for_a_place_is_told_so_and_a_fallback_is_tried():
     gate = Gate()
     with ModelServer() as server:
-        patient = provider_at(server.url, timeouts=PATIENT | {"first_token": 0.4})
+        patient = provider_at(server.url, timeouts=PATIENT | {"first_token": BRIEF})
         limited = model_of(patient, max_concurrency=1)
         async with calling(limited) as caller:
             server.script(Reply(text="one two", gate=gate))
@@ -368,13 +369,13 @@ def impatient(server: ModelServer, **timeouts: float) -> Any:
 @pytest.mark.parametrize(
     ("timeouts", "reply", "stream", "phase"),
     [
-        ({"first_token": 0.4}, Hang(), True, "first_token"),
-        ({"first_token": 0.4}, Reply(text="one two", first_after=60), True, "first_token"),
-        ({"idle": 0.4}, Reply(text="one two", stop_after=1, ending="hang"), True, "idle"),
-        ({"idle": 0.4}, Reply(text="one two", stop_after=1, ending="hang"), False, "idle"),
-        ({"total": 0.4}, Hang(), False, "total"),
-        ({"total": 0.4}, Hang(), True, "total"),
-        ({"total": 0.4}, Reply(text="w " * 500, between=0.01), True, "total"),
+        ({"first_token": BRIEF}, Hang(), True, "first_token"),
+        ({"first_token": BRIEF}, Reply(text="one two", first_after=60), True, "first_token"),
+        ({"idle": BRIEF}, Reply(text="one two", stop_after=1, ending="hang"), True, "idle"),
+        ({"idle": BRIEF}, Reply(text="one two", stop_after=1, ending="hang"), False, "idle"),
+        ({"total": BRIEF}, Hang(), False, "total"),
+        ({"total": BRIEF}, Hang(), True, "total"),
+        ({"total": BRIEF}, Reply(text="w " * 500, between=0.02), True, "total"),
     ],
 )
 async def test_each_time_out_is_told_by_its_name(timeouts: Any, reply: Any, stream: bool, phase: str):

@@ -8,6 +8,7 @@ from adapters.projection_runner.batch import Fenced
 from adapters.projection_runner.ownership import Ownership, Session
 from tests.support.knowledge import PASSAGES
 from tests.support.log import CONFIGURATIONS, read_side, running
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 HELD = """SELECT count(DISTINCT pid), count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7331
@@ -17,7 +18,7 @@ HELD = """SELECT count(DISTINCT pid), count(*) FROM pg_locks WHERE locktype = 'a
 async def test_all_read_models_of_a_process_are_owned_by_one_session(database: Database):
     async with read_side(database) as side, running(side.runner([CONFIGURATIONS, PASSAGES])):
         for model in (CONFIGURATIONS, PASSAGES):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while model.name not in side.positions.followed:
                     await asyncio.sleep(0.01)
         async with await psycopg.AsyncConnection.connect(database.owner_dsn) as owner:
@@ -40,7 +41,7 @@ async def test_what_fails_is_left_to_another_process_and_what_goes_well_is_kept(
         taken.set()
         await asyncio.Event().wait()
 
-    async with Ownership(database.app_dsn) as one, Ownership(database.app_dsn) as other, asyncio.timeout(20):
+    async with Ownership(database.app_dsn) as one, Ownership(database.app_dsn) as other, asyncio.timeout(PATIENCE):
         tasks = [asyncio.create_task(one.keep("first", goes_well)), asyncio.create_task(one.keep("second", fails))]
         await failed.wait()
         tasks.append(asyncio.create_task(other.keep("second", takes)))

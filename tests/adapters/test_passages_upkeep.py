@@ -12,6 +12,7 @@ from adapters.postgres.passages import upkeep
 from adapters.postgres.passages.spaces import LONGEST_INLINE
 from adapters.projection_runner import upkeep as tending
 from tests.support.knowledge import SPACE, Knowledge, knowledge
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 SCHEMA = "passages_v1"
@@ -152,7 +153,7 @@ async def test_the_owner_looks_again_at_what_it_left(database: Database, monkeyp
     async with knowledge(database) as known:
         await known.source()
         await filled(known, 30)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             # What came after the index was built may wait, up to MOST_FRESH.
             while not ((seen := await tables(known))[2] and seen[0] <= 5 and seen[0] + seen[1] == 30):
                 await asyncio.sleep(0.01)
@@ -266,7 +267,7 @@ async def test_upkeep_that_is_left_in_the_middle_of_an_index_leaves_the_searches
         await blocking.execute(f"SELECT 1 FROM {SCHEMA}.sources FOR UPDATE")  # the build waits for what is under way
         await blocking.execute(f"DELETE FROM {SCHEMA}.main_{SPACE} WHERE false")
         keeping = asyncio.create_task(upkeep.keep_passages(known.side.pool, SCHEMA))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await tables(known))[2] is None:
                 await asyncio.sleep(0.01)
         assert len(await known.texts("needle", mode="vector", limit=100)) == 30
@@ -326,7 +327,7 @@ async def test_room_of_what_was_moved_that_somebody_may_still_see_is_given_back_
     await known.side.caught_up(SCHEMA)
     async with somebody_who_sees_all_that_there_is(known):
         building = asyncio.create_task(upkeep.keep_passages(known.side.pool, SCHEMA))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await tables(known))[:2] != (0, 30):
                 await asyncio.sleep(0.01)
     assert await building == {}

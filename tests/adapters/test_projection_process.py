@@ -20,6 +20,7 @@ from domain.model import Model
 from domain.prompt import Prompt
 from domain.provider import Provider
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.rebuilding import build_anew
 
@@ -69,7 +70,7 @@ async def worker(side: ReadSide, failpoints: str = "") -> AsyncIterator[asyncio.
 async def reached(side: ReadSide, position: int) -> None:
     """Wait until the read model has passed a position, whichever process keeps it."""
     side.listener.on("magnet_read", side.positions.heard)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await side.positions.wait(NAME, position, 0.2):
             side.positions.moved(NAME, await administration(side).position(NAME))
 
@@ -96,7 +97,7 @@ async def test_a_reader_before_the_first_build_is_told_to_come_back(side: ReadSi
 @pytest.mark.parametrize("place", ["project.before_commit", "project.after_commit"])
 async def test_a_worker_that_dies_at_a_commit_is_followed_by_one_that_goes_on_exactly_there(side: ReadSide, place: str):
     prompts = await many_events(side)
-    async with worker(side, f"{place}=exit@3") as dying, asyncio.timeout(60):
+    async with worker(side, f"{place}=exit@3") as dying, asyncio.timeout(PATIENCE):
         assert await dying.wait() == 137
     assert 0 < await administration(side).position(NAME) < EVENTS
     async with running(side.runner()):
@@ -126,7 +127,7 @@ async def test_a_worker_that_dies_at_the_switch_has_switched_all_or_nothing(side
         await side.caught_up()
         before = await checksum(side)
     await administration(side).rebuild(NAME)
-    async with worker(side, f"switch.{moment}=exit") as dying, asyncio.timeout(60):
+    async with worker(side, f"switch.{moment}=exit") as dying, asyncio.timeout(PATIENCE):
         assert await dying.wait() == 137
     [status] = await administration(side).status()
     assert (status.position, status.checksum) == (head, before)
@@ -149,7 +150,7 @@ async def test_a_rebuild_that_dies_leaves_the_old_rows_and_is_made_good(side: Re
         await side.caught_up()
         before = await checksum(side)
     await administration(side).rebuild(NAME)
-    async with worker(side, "project.after_commit=exit@2") as dying, asyncio.timeout(60):
+    async with worker(side, "project.after_commit=exit@2") as dying, asyncio.timeout(PATIENCE):
         assert await dying.wait() == 137
     [status] = await administration(side).status(checksums=False)
     assert status.rebuilt is not None and 0 < status.rebuilt < EVENTS, "how far it is can be seen"

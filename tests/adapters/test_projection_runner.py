@@ -19,6 +19,7 @@ from projections.configurations import ConfigurationsProjection
 from projections.recorded import Recorded
 from tests.support.dying import killed_at
 from tests.support.log import CONFIGURATIONS, ReadSide, read_side, running
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.rebuilding import build_anew
 
@@ -116,8 +117,8 @@ async def test_two_runners_at_once_apply_each_event_once(side: ReadSide):
         head = await side.log.head()
         await asyncio.wait(
             [
-                asyncio.create_task(side.positions.wait(NAME, head, 20)),
-                asyncio.create_task(other.wait(NAME, head, 20)),
+                asyncio.create_task(side.positions.wait(NAME, head, PATIENCE)),
+                asyncio.create_task(other.wait(NAME, head, PATIENCE)),
             ],
             return_when=asyncio.FIRST_COMPLETED,
         )
@@ -266,7 +267,7 @@ async def test_a_rebuild_holds_up_nobody_who_waits_for_the_live_read_model(
         rebuilding = asyncio.create_task(rebuilt(side))
         await sifted.wait()
         position = await side.record(Prompt.create(name="meanwhile", definition={"text": "a"}))
-        assert await side.positions.wait(NAME, position, 30)
+        assert await side.positions.wait(NAME, position, PATIENCE)
         assert not rebuilding.done()
         goes_on.set()
         await rebuilding

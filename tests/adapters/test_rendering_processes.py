@@ -19,6 +19,7 @@ from adapters.rendering import child
 from adapters.rendering.renderer import SandboxedRenderer, Zygote
 from commands.ports import Template
 from domain.rendering import RendererDown
+from tests.support.patience import PATIENCE
 from tests.support.processes import emptied, parts, processes_of, what_it_holds
 from tests.support.rendering import BOMBS, renderer
 
@@ -172,7 +173,7 @@ async def test_a_request_process_can_open_nothing_and_is_limited() -> None:
     async with renderer() as one:
         await one.check([Template(name="t", source="{{ a + 1 }}")])
         zygote = zygote_of(one).process.pid
-        async with asyncio.timeout(20):  # one that has just been forked limits itself first
+        async with asyncio.timeout(PATIENCE):  # one that has just been forked limits itself first
             while not any(is_limited(pid) for pid in processes_of(zygote) if pid != zygote):
                 await asyncio.sleep(0.01)
 

@@ -18,6 +18,7 @@ from adapters.event_store.requests import APPEND, Request, parameters
 from adapters.event_store.subscription import Subscription, Subscriptions
 from domain.prompt import Prompt
 from tests.support.log import ReadSide, read_side
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 WRITERS = 16
@@ -41,7 +42,7 @@ def request(side: ReadSide, prompt: Prompt) -> Request:
 async def taken(subscription: Subscription, count: int) -> list[int]:
     """Return the positions of the next events, at least so many."""
     positions: list[int] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         async for batch in subscription:
             positions += [entry.position for entry in batch]
             if len(positions) >= count:

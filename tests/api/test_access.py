@@ -16,6 +16,7 @@ from api.cross_origin import Preflight
 from api.permissions import PERMISSIONS, PUBLIC, ROLES, allowed
 from api.routing import Directly
 from domain.values import moment
+from tests.support.patience import PATIENCE
 from tests.support.server import Running, serving
 
 
@@ -101,7 +102,7 @@ async def test_a_revocation_reaches_other_processes_without_waiting(magnet: Runn
         told = asyncio.Event()
         elsewhere.container.listener.on("magnet_credentials", lambda _: told.set())
         await magnet.do("DELETE", "/v1/api-keys/other", X_API_Key=admin)
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(told.wait(), PATIENCE)
         assert (await elsewhere.client.get("/v1/prompts", headers={"X-API-Key": key})).status_code == 401
 
 

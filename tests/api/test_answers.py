@@ -10,6 +10,7 @@ from tests.api.test_prompt_runs import events_in
 from tests.support.handbook import HOLIDAYS
 from tests.support.library import Library, library
 from tests.support.model_server import Gate, ModelServer, Reply, server_error
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 ASK = "/v1/rag-tools/ask/answer"
@@ -223,7 +224,7 @@ async def test_a_client_that_leaves_ends_the_call_upstream_and_the_run_says_so(b
             if line.startswith("event: message.delta"):
                 break
     await server.until(lambda: server.last.ended == "left")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (run := await books.last_run())["outcome"] == "running":
             await asyncio.sleep(0.01)
     assert run["outcome"] == "cancelled"

@@ -7,6 +7,7 @@ from domain.conversation_files import MOST_FILES, MOST_TEXT, SHOWN
 from tests.api.test_access import key_of
 from tests.api.test_subjects import CANARY, database_holds, erase
 from tests.support.model_server import ModelServer, Reply, ToolCalled
+from tests.support.patience import PATIENCE
 from tests.support.talks import Talks
 
 SEARCH = ToolCalled(name="search_files", arguments={"query": "Where is the archive?"}, id="c1")
@@ -107,7 +108,7 @@ async def test_a_longer_file_is_searched_for_the_message_and_by_the_model_and_ci
     assert await rows(talk) == 1, "of who was erased nothing is left"
     closed = await talk.call("POST", f"{other}/close")
     assert closed.status_code == 200, closed.text
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await rows(talk):
             await asyncio.sleep(0.02)
     [theirs] = (await talk.see(other))["messages"][0]["attachments"]

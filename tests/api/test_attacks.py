@@ -10,6 +10,7 @@ from api import body as bodies
 from api import protocol
 from domain.outside_json import BRACKETS
 from tests.api.test_access import key_of
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 
@@ -19,7 +20,7 @@ async def exchange(magnet: Running, sent: bytes) -> bytes:
     try:
         writer.write(sent)
         await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), PATIENCE)
     finally:
         writer.close()
 
@@ -47,7 +48,7 @@ async def test_a_body_that_comes_byte_by_byte_is_given_up(magnet: Running, monke
     head = b"POST /v1/prompts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", magnet.port)
     writer.write(head + b"{")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         answered = asyncio.create_task(reader.readuntil(b"}"))
         while not (await asyncio.wait({answered}, timeout=0.05))[0]:
             writer.write(b" ")

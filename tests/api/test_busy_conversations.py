@@ -11,6 +11,7 @@ import pytest
 from tests.api.test_access import key_of
 from tests.api.test_turns import asked, held, one_end
 from tests.support.model_server import Gate, ModelServer, Reply
+from tests.support.patience import PATIENCE
 from tests.support.server import Running, serving
 from tests.support.talks import Talks, said, talks
 
@@ -109,7 +110,7 @@ async def test_the_end_of_a_turn_in_the_background_is_told_by_the_event_stream(t
     begun = await talk.post(path, "How many?", background=True)
     after = begun.json()["position"]
     heard = f"/v1/events/stream?after={after}&type=conversation.turn_completed&aggregate={path[-36:]}"
-    async with talk.magnet.client.stream("GET", heard) as stream, asyncio.timeout(20):
+    async with talk.magnet.client.stream("GET", heard) as stream, asyncio.timeout(PATIENCE):
         async for line in stream.aiter_lines():
             if line.startswith("data:"):
                 break

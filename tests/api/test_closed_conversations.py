@@ -9,6 +9,7 @@ import pytest
 from tests.api.test_subjects import CANARY, database_holds, erase
 from tests.support.model_server import ModelServer, Reply, ToolCalled, server_error
 from tests.support.model_server.steps import refused
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 from tests.support.talks import Talks, talks
 
@@ -31,7 +32,7 @@ async def test_a_conversation_is_closed_when_nothing_was_said_for_as_long_as_its
     earlier = await talk.begin()
     server.script_for("chat-model", Reply(text="Thirty."))
     await talk.say(earlier, "How many?")
-    assert await talk.magnet.container.reached("conversations_v1", await talk.magnet.container.log.head(), 10)
+    assert await talk.magnet.container.reached("conversations_v1", await talk.magnet.container.log.head(), PATIENCE)
     await set_agent(talk, close_after=1)
     later = await talk.begin()
     for path in (earlier, later):
@@ -91,7 +92,7 @@ async def test_of_who_was_erased_nothing_is_looked_at_and_nothing_is_tried_again
     await set_agent(talk, post_processing={})
     await erase(talk, "ada")
     await talk.magnet.do("POST", f"{path}/close")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await talk.magnet.container.jobs.waiting("post_processing", [path[-36:]]):
             await asyncio.sleep(0.01)
     assert (await talk.see(path))["processing"] is None

@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 PROMPT = {"name": "greeting", "text": "Hello {{ name }}"}
@@ -499,7 +500,7 @@ async def test_who_waits_for_a_read_model_of_another_process_tells_that_process(
     magnet.container.listener.on("magnet_read", heard.put_nowait)
     magnet.container.positions.followed.clear()  # as where another process brings them on
     assert not await magnet.container.reached("configurations_v1", 1, 0.01)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await heard.get() != "wanted":
             pass
 

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from commands.knowledge.reading import Scanned
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.rebuilding import build_anew
@@ -54,7 +55,7 @@ async def upload(magnet: Running, *files: tuple[str, bytes], headers: Any = None
 
 async def finished(magnet: Running, job: str) -> Any:
     """Return a job once it is done."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (found := await magnet.get(f"/v1/jobs/{job}"))["state"] != "finished":
             await asyncio.sleep(0.02)
     magnet.position = await magnet.container.log.head()
@@ -320,10 +321,10 @@ async def test_a_rebuild_gives_the_same_documents(reading: Running):
     await reading.do("DELETE", f"{DOCUMENTS}/{made['documents'][2]['id']}")
     await reading.do("PATCH", "/v1/knowledge-sources/handbook", {"acl": []})
     administration = reading.container.administration
-    assert await reading.container.reached("documents_v1", reading.position, 5)
+    assert await reading.container.reached("documents_v1", reading.position, PATIENCE)
     before = {each.name: each.checksum for each in await administration.status()}["documents_v1"]
     await build_anew(administration, "documents_v1")
-    assert await reading.container.reached("documents_v1", reading.position, 5)
+    assert await reading.container.reached("documents_v1", reading.position, PATIENCE)
     assert {each.name: each.checksum for each in await administration.status()}["documents_v1"] == before
 
 
@@ -390,7 +391,7 @@ async def test_an_upload_is_told_to_who_gave_it_and_to_who_may_find_some_of_it(r
     ]
     made = await reading.do("POST", DOCUMENTS, {"documents": given}, X_API_Key=keys["giver"])
     job = f"/v1/jobs/{made['job_id']}"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await reading.get(job, X_API_Key=keys["root"]))["state"] != "finished":
             await asyncio.sleep(0.02)
     for name, told in (("root", {"staff", "closed"}), ("giver", {"staff", "closed"}), ("staff", {"staff"})):
@@ -593,7 +594,7 @@ async def raw(magnet: Running, head: bytes, *pieces: bytes) -> bytes:
         writer.write(piece)
         await writer.drain()
     writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 30)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     return answer
 

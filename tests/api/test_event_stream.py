@@ -13,6 +13,7 @@ from adapters.event_store.choosing import LogFilter
 from api import streaming
 from tests.api.test_access import key_of
 from tests.support.event_streams import consuming, next_of, rest_of, write_prompts
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -100,7 +101,7 @@ async def test_the_events_of_one_thing_are_followed(magnet: Running):
 
 async def test_silence_is_broken_by_signs_of_life(magnet: Running, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(streaming, "HEARTBEAT", 0.01)
-    async with magnet.client.stream("GET", "/v1/events/stream") as answer, asyncio.timeout(20):
+    async with magnet.client.stream("GET", "/v1/events/stream") as answer, asyncio.timeout(PATIENCE):
         lines = answer.aiter_lines()
         comments = [line for line in [await anext(lines) for _ in range(6)] if line]
     assert comments == [": events after 0", ": still here", ": still here"]
@@ -148,7 +149,7 @@ async def test_the_local_administrators_stream_ends_with_the_first_key(magnet: R
 
 async def test_a_server_that_stops_ends_streams_and_waiting_requests_at_once(database: Database, tmp_path: Path):
     async with (
-        asyncio.timeout(15),
+        asyncio.timeout(PATIENCE),
         httpx.AsyncClient(timeout=30, trust_env=False) as client,
         asyncio.TaskGroup() as group,
     ):
@@ -156,7 +157,7 @@ async def test_a_server_that_stops_ends_streams_and_waiting_requests_at_once(dat
             await write_prompts(database.app_dsn, 1)
             waiting = group.create_task(client.get(f"{magnet.url}/v1/events?after=1&wait=60"))
             streamed = group.create_task(client.get(f"{magnet.url}/v1/events/stream"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while followed(magnet) != [1, 1]:
                     await asyncio.sleep(0)
         assert (await waiting).json()["items"] == []
@@ -169,7 +170,7 @@ async def test_waiting_for_events_answers_as_soon_as_there_is_one(magnet: Runnin
         assert answer.status_code == 200, answer.text
         return answer
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         waiting = asyncio.create_task(ask("after=0&wait=60&type=prompt.text_changed"))
         await magnet.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
         await magnet.do("PATCH", "/v1/prompts/p", {"text": "b"})

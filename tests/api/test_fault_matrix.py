@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from tests.api.test_prompt_runs import events_in
-from tests.support.faults import OUTCOMES
+from tests.support.faults import OUTCOMES, timeouts
 from tests.support.library import library
 from tests.support.model_server import FAULTS, ModelServer
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
 RETRIES = 1
-PATIENT = {"connect": 20, "first_token": 20, "idle": 20, "total": 60}
 PRICES = [{"input": "3", "output": "7"}]
 STATUS = {
     "model_limit_reached": 429,
@@ -44,12 +44,6 @@ class Case:
         """What its provider, model and tools are called."""
         return f"{self.fault.replace('_', '-')}-{'stream' if self.stream else 'plain'}"
 
-    def timeouts(self, *, streams: bool) -> Mapping[str, float]:
-        """Return short ones for the phase that the fault keeps waiting, whether or not the call streams."""
-        if self.fault == "hang_before_headers":
-            return PATIENT | {"first_token" if streams else "total": 0.3}
-        return PATIENT | ({"idle": 0.3} if self.fault == "hang_between_tokens" else {})
-
 
 CASES = [Case(fault=fault, stream=stream) for fault in FAULTS for stream in (False, True)]
 
@@ -71,7 +65,7 @@ async def called(database: Database, tmp_path: Path) -> AsyncIterator[tuple[Runn
             for case in CASES:
                 provider = {"name": case.name, "type": "openai_compatible", "base_url": server.url}
                 # Everything is streamed from the provider, however it is told.
-                await magnet.do("POST", "/v1/providers", provider | {"timeouts": case.timeouts(streams=True)})
+                await magnet.do("POST", "/v1/providers", provider | {"timeouts": timeouts(case.fault, stream=True)})
                 model = {"name": case.name, "provider": case.name, "model": case.name, "kind": "chat"}
                 await magnet.do("POST", "/v1/models", model | {"prices": PRICES, "routing": {"retries": RETRIES}})
             yield magnet, server
@@ -145,7 +139,7 @@ async def check_usage(magnet: Running, runs: list[Mapping[str, Any]]) -> None:
 async def check_calm(magnet: Running, server: ModelServer, before: set[Any]) -> None:
     """Nothing is left running: no task, no request upstream, no lease."""
     await server.until(lambda: all(request.ended for request in server.requests))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while asyncio.all_tasks() - before:
             await asyncio.sleep(0.01)
     async with magnet.container.pool.connection() as connection:

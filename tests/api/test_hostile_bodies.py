@@ -6,6 +6,7 @@ import json
 from api.app import operations
 from api.openapi import openapi_document
 from tests.support.hostile import REQUIRED, a_thing_of_each_kind, json_body, resolved
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 CANARY = "canary-4711"
@@ -187,7 +188,7 @@ async def raw(magnet: Running, *pieces: bytes) -> bytes:
     for piece in pieces:
         writer.write(piece)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE)
     writer.close()
     return answer
 

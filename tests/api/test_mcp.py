@@ -20,6 +20,7 @@ from api.mcp_server import exchange
 from api.mcp_server.offers import LONGEST_NAME, TAKEN, name_of
 from tests.api.test_access import key_of
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled, server_error
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 from tests.support.talks import Talks
@@ -343,7 +344,7 @@ async def test_two_clients_at_once_get_what_is_theirs(talk: Talks, server: Model
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -387,7 +388,7 @@ async def test_a_client_that_goes_leaves_nothing_running(
     await until(lambda: len([each for each in server.requests if "messages" in each.body]) == 1)
     calling.cancel()
     await asyncio.wait([calling])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await outcomes(talk.magnet) != ["cancelled"]:
             await asyncio.sleep(0.01)
     gate.open()
@@ -402,7 +403,7 @@ async def test_a_call_that_is_cancelled_ends_and_its_client_goes_on(talk: Talks,
         await until(lambda: len([each for each in server.requests if "messages" in each.body]) == 1)
         calling.cancel()
         await asyncio.wait([calling])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await outcomes(talk.magnet) != ["cancelled"]:
                 await asyncio.sleep(0.01)
         assert text_of(await client.call_tool("prompt_shout", {"words": "ho"})) == "HO!"

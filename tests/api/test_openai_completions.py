@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletio
 from tests.support.handbook import HOLIDAYS
 from tests.support.library import Library, library
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled, refused, server_error
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 ASKED: Any = [{"role": "user", "content": "Hello there"}]
@@ -446,7 +447,7 @@ async def test_a_client_that_leaves_ends_the_call_upstream_and_the_run_says_so(
                 if chunk.choices[0].delta.content:
                     break
         await server.until(lambda: server.last.ended == "left")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (run := await books.last_run())["outcome"] == "running":
             pass
     assert run["outcome"] == "cancelled"

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from tests.support.library import Library
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled, server_error
+from tests.support.patience import PATIENCE
 from tests.support.server import Running, serving
 from tests.support.talks import ACTIONS, Talks, talks
 
@@ -463,7 +464,7 @@ async def test_a_response_in_the_background_is_polled_until_it_has_ended(
     following = asyncio.ensure_future(anext(aiter(await client.responses.retrieve(begun.id, stream=True))))
     assert (await following).type == "response.created"
     gate.open()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (done := await client.responses.retrieve(begun.id)).status == "in_progress":
             pass
     assert (done.status, done.output_text) == ("completed", "one two three")
@@ -498,7 +499,7 @@ async def test_a_client_that_leaves_does_not_stop_a_turn(client: AsyncOpenAI, ta
         begun = await anext(stream)
     gate.open()
     assert begun.type == "response.created"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (done := await client.responses.retrieve(begun.response.id)).status == "in_progress":
             pass
     assert done.output_text == "one two three"
@@ -739,7 +740,7 @@ async def test_the_same_key_answers_once_and_the_same_bytes(talk: Talks, server:
     ):
         first = await talk.books.call("/v1/responses", body, Idempotency_Key=f"k{number}")
         asked = first.json()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             path = f"/v1/responses/{asked['id']}"
             while (await talk.magnet.get(path))["status"] == "in_progress":
                 pass

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.server import Running, serving
@@ -27,7 +28,7 @@ async def reading(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
 
 async def indexed(magnet: Running, added: Any) -> None:
     """Wait until what was given can be found."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await magnet.get(f"/v1/jobs/{added['job_id']}"))["state"] != "finished":
             await asyncio.sleep(0.02)
     magnet.position = await magnet.container.log.head()

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from adapters.plugins.checking import CHUNKERS, TOOLS
 from tests.api.test_secrets import assert_nowhere, dumped
+from tests.support.patience import PATIENCE
 from tests.support.plugin_modules import module_of
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
@@ -120,7 +121,7 @@ async def test_texts_are_cut_where_a_plugin_says_and_one_that_it_fails_at_fails_
 
 async def indexed(magnet: Running, count: int) -> dict[str, Any]:
     """Return by name what became of the documents, once all are worked on."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             items = (await magnet.get(f"{SOURCES}/talks/documents"))["items"]
             if len(items) == count and all(each["status"] != "pending" for each in items):

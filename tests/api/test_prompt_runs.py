@@ -19,6 +19,7 @@ from commands.models.model_calls import (
     TextPiece,
 )
 from domain.pricing import Cost, Usage
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -175,8 +176,8 @@ async def test_a_client_that_leaves_ends_the_call_upstream_and_the_run_says_so(m
         async for line in answer.aiter_lines():
             if line.startswith("event: message.delta"):
                 break
-    await asyncio.wait_for(models.closed.wait(), 5)
-    async with asyncio.timeout(5):
+    await asyncio.wait_for(models.closed.wait(), PATIENCE)
+    async with asyncio.timeout(PATIENCE):
         while True:
             head = await magnet.container.log.head()
             runs = await magnet.get("/v1/runs", Magnet_Min_Position=str(head))
@@ -192,7 +193,7 @@ async def test_the_same_key_runs_once_and_answers_the_same_bytes(magnet: Running
     calls = [
         asyncio.create_task(magnet.call("POST", "/v1/prompts/greet/run", body, Idempotency_Key="k")) for _ in range(5)
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not models.requests:
             await asyncio.sleep(0)
     gate.set()
@@ -260,7 +261,7 @@ async def test_a_run_whose_process_is_gone_is_interrupted(magnet: Running, model
     gate = asyncio.Event()
     models.script = ["Hel", gate]
     call = asyncio.create_task(magnet.call("POST", "/v1/prompts/greet/run", {"variables": {"name": "Ada"}}))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not models.requests:
             await asyncio.sleep(0)
     async with magnet.container.pool.connection() as connection:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.test_access import key_of
+from tests.support.faults import BRIEF
 from tests.support.model_server import Hang, ModelServer, Raw, Reset, html, rate_limited, refused, server_error
 from tests.support.server import Running
 
@@ -77,7 +78,7 @@ async def test_what_is_wrong_with_a_provider_is_said_in_words(
     magnet: Running, step: Any, status: int, code: str, upstream: int | None, words: str
 ):
     with ModelServer() as server:
-        await a_provider(magnet, server.url, timeouts={"total": 0.5})
+        await a_provider(magnet, server.url, **({"timeouts": {"total": BRIEF}} if isinstance(step, Hang) else {}))
         for method, path in (("POST", "test"), ("GET", "available-models")):
             # What breaks off is asked once more, since nothing changes by it.
             server.script_for("models", *([step] * (2 if isinstance(step, Reset) else 1)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.faults import BRIEF, timeouts
 from tests.support.library import Library, library
 from tests.support.model_server import (
     FAULTS,
@@ -162,7 +163,7 @@ async def test_a_reranker_that_fails_leaves_the_order_and_says_so(
 
 
 async def test_a_reranker_that_does_not_answer_in_time_leaves_the_order(books: Library, server: ModelServer):
-    await books.magnet.do("PATCH", "/v1/models/rerank", {"routing": {"timeout": 0.2}})
+    await books.magnet.do("PATCH", "/v1/models/rerank", {"routing": {"timeout": BRIEF}})
     await set_to(books, rerank={"model": "rerank"})
     server.script(FAULTS["hang_before_headers"])
     found = await books.search("needle")
@@ -329,9 +330,6 @@ async def test_a_provider_that_is_down_is_not_asked_again_and_searches_go_on(boo
     assert len(server.requests) == 5
 
 
-HASTY = {"connect": 20, "first_token": 20, "idle": 0.3, "total": 20}
-
-
 @pytest.mark.parametrize("kind", ["rerank", "chat"])
 async def test_whatever_fault_a_reranker_has_no_passage_is_lost_and_what_it_took_sums_up(
     books: Library, server: ModelServer, kind: str
@@ -341,8 +339,8 @@ async def test_whatever_fault_a_reranker_has_no_passage_is_lost_and_what_it_took
     ]
     for name in faults:
         named = {"name": name.replace("_", "-")}
-        timeouts = HASTY | ({"total": 0.3} if name == "hang_before_headers" else {})
-        provider = {**named, "type": "openai_compatible", "base_url": server.url, "timeouts": timeouts}
+        waits = {"timeouts": timeouts(name, stream=False)}
+        provider = {**named, "type": "openai_compatible", "base_url": server.url} | waits
         await books.magnet.do("POST", "/v1/providers", provider)  # of its own: none meets the breaker of another
         model = {**named, "provider": provider["name"], "model": name, "kind": kind, "prices": PRICES}
         await books.magnet.do("POST", "/v1/models", {**model, "routing": {"retries": 0}})

@@ -12,6 +12,7 @@ from commands.models.model_calls import ModelCallFailed, ModelCallTimedOut, Mode
 from domain.errors import Unavailable
 from tests.api.test_prompt_runs import ScriptedModels, events_in
 from tests.support.model_server import Gate, Hang, ModelServer, Reply
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 
@@ -39,7 +40,7 @@ async def newest_run(magnet: Running) -> dict[str, Any]:
 
 
 async def until_ended(magnet: Running) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (run := await newest_run(magnet))["outcome"] == "running":
             pass
     return run
@@ -92,7 +93,7 @@ async def test_who_asks_again_for_a_run_that_its_caller_left_is_told_so_at_once(
             if line.startswith("event: message.delta"):
                 break
     await until_ended(magnet)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         again = await magnet.call("POST", PATH, {**BODY, "stream": True}, Idempotency_Key="k")
     assert (again.status_code, again.json()["code"]) == (409, "run_cancelled")
 
@@ -103,11 +104,11 @@ async def test_who_asks_again_for_a_run_that_was_interrupted_is_told_so_at_once(
     gate = asyncio.Event()
     models.script = ["Hel", gate]
     call = asyncio.create_task(magnet.call("POST", PATH, BODY, Idempotency_Key="k"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not models.requests:
             await asyncio.sleep(0)
     await _let_leases_run_out(magnet)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         again = await magnet.call("POST", PATH, BODY, Idempotency_Key="k")
     assert (again.status_code, again.json()["code"]) == (409, "run_interrupted")
     gate.set()

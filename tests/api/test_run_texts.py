@@ -12,6 +12,7 @@ from adapters.event_store.data_keys import DataKeys
 from commands.runs.retention import RETENTION, EndRunTexts, period
 from domain.run import TEXTS
 from tests.support.model_server import ModelServer, Reply
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import serving
 from tests.support.talks import Talks, talks
@@ -66,7 +67,7 @@ async def test_after_so_many_days_a_run_shows_what_it_took_and_not_what_was_said
 
 
 async def test_a_worker_looks_by_itself_and_again_later(talk: Talks):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             waiting = await talk.magnet.container.jobs.waiting(RETENTION, [RETENTION])
             if waiting and not waiting[RETENTION].running:

@@ -18,6 +18,7 @@ from commands.knowledge.knowledge_source import SCHEDULE
 from commands.knowledge.scheduling import HOUR, SyncBySchedule
 from domain.errors import Unavailable
 from domain.knowledge_source import KnowledgeSource
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.server import Running, serving
@@ -74,7 +75,7 @@ class Clock:
         return outcome.delay if isinstance(outcome, Postponed) else None
 
     async def syncs(self, name: str) -> int:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 found = (await self.magnet.get(f"/v1/knowledge-sources/{name}/syncs"))["items"]
                 if all(each["ended_at"] is not None for each in found):
@@ -156,7 +157,7 @@ async def test_a_schedule_is_looked_at_from_when_it_is_set_and_by_every_worker_t
     key, jobs = str(KnowledgeSource.create_id("docs")), clock.magnet.container.jobs
     assert list(await jobs.waiting(SCHEDULE, [key])) == [key]
     await clock.magnet.do("PATCH", "/v1/knowledge-sources/docs", {"schedule": None})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while await jobs.waiting(SCHEDULE, [key]):
             await asyncio.sleep(0.02)
     await clock.magnet.do("PATCH", "/v1/knowledge-sources/docs", {"schedule": "0 0 1 1 *"})
@@ -164,7 +165,7 @@ async def test_a_schedule_is_looked_at_from_when_it_is_set_and_by_every_worker_t
         await connection.execute("DELETE FROM magnet.jobs")
     await clock.magnet.get("/v1/knowledge-sources")  # the read model has seen it
     await jobs.ask(SCHEDULE, [SCHEDULE])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while key not in await jobs.waiting(SCHEDULE, [key]):
             await asyncio.sleep(0.02)
 

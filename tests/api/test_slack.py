@@ -12,6 +12,7 @@ import pytest
 
 from tests.api.test_confirmations import SHOUT
 from tests.support.model_server import Gate, ModelServer, Reply, refused
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import serving
 from tests.support.slack import PLACE, SECRET, TOKEN, Workspace, workspace
@@ -30,7 +31,7 @@ class Team:
 
     async def until(self, condition: Callable[[list[dict[str, Any]]], object]) -> list[dict[str, Any]]:
         """Wait until the thread is as a condition says, and return its messages of the app."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not condition(self.slack.messages):
                 await asyncio.sleep(0.01)
         return self.slack.messages
@@ -124,7 +125,7 @@ async def test_what_may_have_arrived_is_looked_for_and_not_sent_twice(team: Team
     slack.fails = [None]  # kept by Slack, but its answer was lost
     team.models.script_for("chat-model", Reply(text="Once."))
     await slack.event("Say it", FIRST)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (delivered := await team.events("conversation.delivered")):
             await asyncio.sleep(0.02)
     assert [each["text"] for each in slack.messages] == ["Once."]

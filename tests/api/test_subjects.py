@@ -17,6 +17,7 @@ from projections.integration_events import cloud_event
 from tests.api.test_turns import asked, held
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.model_server.steps import refused
+from tests.support.patience import PATIENCE
 from tests.support.server import Running, serving
 from tests.support.talks import ACTIONS, Talks, talks
 
@@ -92,7 +93,7 @@ async def everything_about(talk: Talks, path: str, subject: str) -> str:
 async def erase(talk: Talks, subject: str = SUBJECT) -> Any:
     """Erase a subject, and wait until nothing is left to be done."""
     receipt = await talk.magnet.do("POST", f"/v1/subjects/{subject}/erase", {"message": "as asked"})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not (await talk.magnet.get("/v1/events?type=subject.answers_removed"))["items"]:
             await asyncio.sleep(0.02)
     return receipt
@@ -196,7 +197,7 @@ async def test_others_are_left_alone_the_log_still_verifies_and_is_rebuilt_to_th
     assert await checksums(talk) == before
     for name in before:
         await talk.magnet.do("POST", f"/v1/projections/{name}/rebuild")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while any(each.state != "live" for each in await talk.magnet.container.administration.status(checksums=False)):
             await asyncio.sleep(0.02)
     assert await checksums(talk) == before
@@ -207,7 +208,7 @@ async def checksums(talk: Talks) -> dict[str, str]:
     head = await talk.magnet.container.log.head()
     names = ("conversations_v1", "runs_v1")
     for name in names:
-        assert await talk.magnet.container.reached(name, head, 20)
+        assert await talk.magnet.container.reached(name, head, PATIENCE)
     status = await talk.magnet.container.administration.status(checksums=True)
     return {each.name: str(each.checksum) for each in status if each.name in names}
 

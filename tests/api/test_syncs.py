@@ -17,6 +17,7 @@ from adapters.knowledge.sync_items import PostgresSyncItems
 from commands.knowledge.connectors import NotFetched, Place, SourceUnavailable
 from commands.knowledge.syncing import MOST_DOCUMENTS
 from domain.errors import Unavailable
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.rebuilding import build_anew
@@ -338,7 +339,7 @@ async def test_a_rebuild_gives_the_same_syncs(folder: Folder):
     administration = folder.magnet.container.administration
     before = {each.name: each.checksum for each in await administration.status()}["syncs_v1"]
     await build_anew(administration, "syncs_v1")
-    assert await folder.magnet.container.reached("syncs_v1", folder.magnet.position, 5)
+    assert await folder.magnet.container.reached("syncs_v1", folder.magnet.position, PATIENCE)
     assert {each.name: each.checksum for each in await administration.status()}["syncs_v1"] == before
 
 

@@ -285,7 +285,7 @@ async def test_a_call_that_is_not_answered_in_time_may_have_been_done_and_says_s
     with socket.create_server(("127.0.0.1", 0)) as silent:
         base = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         async with serving(database, tmp_path, MAGNET_EGRESS_ALLOW="127.0.0.0/8") as magnet:
-            await magnet.do("POST", SERVERS, store.settings(base_url=base, timeout=0.2))
+            await magnet.do("POST", SERVERS, store.settings(base_url=base, timeout=1))
             status, code, detail = await refused(magnet, ORDER)
             assert (status, code) == (504, "tool_timed_out")
             assert "not known whether this was done" in detail

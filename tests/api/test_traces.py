@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.library import library
 from tests.support.model_server import ModelServer, Reply, server_error
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 from tests.support.webhook_receiver import Receiver, receiving
@@ -57,7 +58,7 @@ def spans_in(collector: Receiver) -> list[Span]:
 
 async def spans(collector: Receiver, count: int) -> list[Span]:
     """Wait for so many spans, and return them."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while len(found := spans_in(collector)) < count:
             await collector.got(len(collector.deliveries) + 1)
     return found
@@ -114,7 +115,7 @@ async def test_what_a_collector_did_not_take_is_sent_again_once_it_does(
             await magnet.do("POST", "/v1/prompts/greet/run", {"variables": {"name": "x"}})
         await spans(collector, 9)
         head = await magnet.container.log.head()
-        assert await magnet.container.positions.wait("otlp_traces_v1", head, 20)
+        assert await magnet.container.positions.wait("otlp_traces_v1", head, PATIENCE)
         listed = (await magnet.get("/v1/projections"))["items"]
     refused, *taken = collector.deliveries
     ids = [span.span_id for span in spans_in(Receiver(deliveries=taken))]

@@ -12,6 +12,7 @@ import pytest
 from adapters import failpoints
 from tests.api.test_prompt_runs import events_in
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
+from tests.support.patience import PATIENCE
 from tests.support.server import Running, serving
 from tests.support.talks import ACTIONS, Events, Talks, said, types
 
@@ -61,7 +62,7 @@ async def test_20_messages_at_once_are_all_kept_or_told_409(talk: Talks, server:
     server.script_for("chat-model", held(gate=gate))
     sending = [asyncio.create_task(talk.post(path, f"Message {number}")) for number in range(20)]
     waiting = set(sending)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(waiting) > 1:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     gate.open()
@@ -393,7 +394,7 @@ async def test_an_action_already_done_is_in_the_record_also_when_the_limit_is_re
     assert answer["message"]["content"] == "I know enough."
     assert server.last.body["tool_choice"] == "none"
     assert (await talk.see(path))["turns"][0]["actions"][0]["outcome"] == "completed"
-    await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"limits": {"seconds": 0.5}})
+    await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"limits": {"seconds": 4}})
     server.script_for("chat-model", Reply(tool_calls=SEARCH), held())
     late = await talk.post(path, "And now?")
     assert (late.status_code, late.json()["code"]) == (502, "turn_timed_out")

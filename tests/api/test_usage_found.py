@@ -17,6 +17,7 @@ from projections.runs import RunsProjection
 from tests.api.test_subjects import CANARY
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer, Reply, ToolCalled
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.rebuilding import build_anew
 from tests.support.server import Running, serving
@@ -93,7 +94,7 @@ async def usage(magnet: Running, by: str, query: str = "") -> dict[Any, int]:
 
 
 async def checksum(magnet: Running) -> str:
-    assert await magnet.container.reached("runs_v1", await magnet.container.log.head(), 20)
+    assert await magnet.container.reached("runs_v1", await magnet.container.log.head(), PATIENCE)
     status = await magnet.container.administration.status()
     return next(str(each.checksum) for each in status if each.name == "runs_v1")
 
@@ -230,7 +231,7 @@ async def test_a_read_model_of_an_earlier_version_is_completed_with_what_was_rec
             answer = await magnet.call("GET", query)
             assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
     async with serving(database, tmp_path) as magnet:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while await checksum(magnet) != live:
                 await asyncio.sleep(0.02)
         assert await usage(magnet, "feedback") == {"up": 2, None: 3}

@@ -12,6 +12,7 @@ import pytest
 from adapters.webhooks import dispatcher, feed, sending
 from tests.api.test_access import key_of
 from tests.support.event_streams import write_prompts
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.server import Running, serving
 from tests.support.webhook_receiver import Receiver, receiving
@@ -42,7 +43,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def delivery(magnet: Running, **wanted: Any) -> dict[str, Any]:
     """Wait until the first webhook's delivery is as wanted, and return it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             found: dict[str, Any] = await magnet.get("/v1/webhooks/w/delivery")
             if all(found[name] == value for name, value in wanted.items()):
@@ -155,7 +156,7 @@ async def test_what_is_never_taken_is_set_aside_while_the_rest_flows_and_can_be_
     for attempts in (5, None):
         answer = await sender.call("POST", f"/v1/dead-letters/{letter['id']}/requeue")
         assert answer.status_code == 202
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while [each["attempts"] for each in (await sender.get("/v1/dead-letters"))["items"]] != (
                 [attempts] if attempts else []
             ):
@@ -204,7 +205,7 @@ async def test_a_private_address_is_refused_unless_it_is_allowed(magnet: Running
 
 
 async def letters(magnet: Running) -> list[Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not (found := (await magnet.get("/v1/dead-letters"))["items"]):
             await asyncio.sleep(0.01)
     return list(found)
@@ -256,7 +257,7 @@ async def test_whoever_sends_may_be_ended_at_any_time_and_nothing_is_lost(
             for number in range(1, 6):
                 await write_prompts(database.app_dsn, 20)
                 await receiver.got(20 * number - 10)
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE):
                     while not await (await owner.execute(END_THE_OWNER)).fetchall():
                         await asyncio.sleep(0.01)  # who was ended before has not been followed yet
         await delivery(other, lag=0)

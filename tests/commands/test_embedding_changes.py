@@ -19,6 +19,7 @@ from domain.provider import Provider
 from domain.retrieval import Found, Search
 from tests.support.indexing import ASKED, GIVEN, Indexing, installed
 from tests.support.model_server import ModelServer
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 MEAL = "Lunch is at noon."
@@ -54,7 +55,7 @@ async def make_another(indexing: Indexing, _: UUID) -> None:
 
 async def tried_in_vain(indexing: Indexing) -> None:
     """Wait until a document could not be put into the newest index."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while FOLLOW_MODELS in await indexing.container.jobs.depth():
             await asyncio.sleep(0.01)
         while not indexing.rows(f"SELECT FROM magnet.jobs WHERE kind = '{INDEX_DOCUMENT}' AND last_error IS NOT NULL"):
@@ -149,10 +150,10 @@ async def test_documents_given_after_a_models_name_was_changed_are_found_in_the_
     await name_another(indexing, model)
     await tried_in_vain(indexing)
     [id] = await indexing.add({"b": MEAL})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "2" not in (await indexing.document(id)).indexed:
             await asyncio.sleep(0.01)
-    assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), 20)
+    assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), PATIENCE)
     found = await searched(indexing)
     assert found.indexes == {str(indexing.source): 2}
     assert is_by_the_right_model(found)

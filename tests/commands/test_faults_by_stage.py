@@ -22,19 +22,14 @@ from domain.prompt import Prompt
 from domain.turn import Pause, Reply
 from tests.commands.test_research import Books
 from tests.domain.test_conversation import AGENT, a_conversation
-from tests.support.called_models import PATIENT, Clock, Routes, model_of, provider_at
-from tests.support.faults import OUTCOMES
+from tests.support.called_models import Clock, Routes, model_of, provider_at
+from tests.support.faults import OUTCOMES, timeouts
 from tests.support.model_server import FAULTS, ModelServer, Received, ToolCalled
 from tests.support.model_server import Reply as Says
 from tests.support.scripted_agents import Agents, only
 
 RETRIES = 1
 FINE = "Fine."
-WAITS: Mapping[str, dict[str, float]] = {
-    "hang_before_headers": {"first_token": 0.3},
-    "hang_between_tokens": {"idle": 0.3},
-}
-"""Short time-outs for the phase that a fault keeps waiting."""
 
 Body = Mapping[str, Any]
 
@@ -249,7 +244,7 @@ class Turn:
 
 
 def a_turn(stage: str, fault: str, server: ModelServer) -> Turn:
-    provider = provider_at(server.url, name=fault, timeouts=PATIENT | WAITS.get(fault, {}))
+    provider = provider_at(server.url, name=fault, timeouts=timeouts(fault, stream=True))
     model = model_of(provider, name=fault, model=f"{stage}:{fault}", retries=RETRIES)
     return Turn(stage, fault, model, Agents())
 
@@ -279,7 +274,7 @@ async def test_a_turn_that_meets_a_fault_has_one_end_and_keeps_what_was_done(
 ):
     before = asyncio.all_tasks()
     turns = turns_at(stage)
-    waiting = [turn for turn in turns if turn.fault in WAITS]  # apart: what is well is in time then
+    waiting = [turn for turn in turns if turn.fault.startswith("hang")]  # apart: what is well is in time then
     for some in ([turn for turn in turns if turn not in waiting], waiting):
         await asyncio.gather(*(turn.take() for turn in some))
     for turn in turns:

@@ -20,6 +20,7 @@ from domain.knowledge_source import KnowledgeSource
 from domain.retrieval_tool import RetrievalTool
 from tests.support.indexing import ASKED, GIVEN, Indexing, embedded, installed
 from tests.support.model_server import server_error
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.rebuilding import build_anew
 
@@ -112,7 +113,7 @@ async def test_a_new_version_replaces_the_old_one_only_when_it_is_indexed(indexi
     await indexing.settled()
     indexing.reader.failure = ReaderDown("The processes can't be started.")
     [id] = await indexing.add({"a": "the new text"})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)]))[str(id)].error:
             await asyncio.sleep(0.01)
     assert (await indexing.document(id)).status == "pending"
@@ -154,7 +155,7 @@ async def test_what_embedding_took_is_a_run_whose_cost_is_that_of_its_calls(inde
     await indexing.add(GIVEN)
     await indexing.settled()
     head = await indexing.container.log.head()
-    assert await indexing.container.reached("runs_v1", head, 20)
+    assert await indexing.container.reached("runs_v1", head, PATIENCE)
     runs = indexing.rows("SELECT kind, outcome, input, amount > 0 FROM runs_v1.runs WHERE kind = 'indexing'")
     assert [row[:2] for row in runs] == [("indexing", "completed")]
     assert runs[0][2] > 0 and runs[0][3]
@@ -201,10 +202,10 @@ async def test_a_new_index_answers_once_its_vectors_are_where_searches_are_fast(
         for name, value in {"SMALL": 3, "MOST_FRESH": 1}.items():
             monkeypatch.setattr(upkeep, name, value)
         await indexing.models("other")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not (row := await indexing.job(FILL_INDEX)) or not row.get("looks"):
                 await asyncio.sleep(0.01)
-        assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), 20)
+        assert await indexing.container.reached("passages_v1", await indexing.container.log.head(), PATIENCE)
         thing = await indexing.thing()
         assert (thing.index, thing.newest_index) == (before, before + 1)
         await upkeep.keep_passages(indexing.container.pool, "passages_v1")
@@ -265,7 +266,7 @@ async def test_vectors_of_another_length_than_before_are_refused_in_words(indexi
     await indexing.settled()
     indexing.server.dimensions = 16
     [id] = await indexing.add({"b": "other text"})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)]))[str(id)].error:
             await asyncio.sleep(0.01)
     [error] = [each.error for each in (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)])).values()]

@@ -16,6 +16,7 @@ from domain.knowledge_source import KnowledgeSource
 from domain.retrieval import Search
 from projections.source_passages import PassagesQuery, SourcePassage
 from tests.support.indexing import ASKED, Indexing, embedded, installed, worker
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 from tests.support.rebuilding import build_anew
@@ -184,7 +185,7 @@ async def test_an_edit_waits_for_the_provider_and_the_old_text_is_found_meanwhil
     indexing.server.refuses = "poison"
     at = Addressed(source=indexing.source, document=id, passage=found.name)
     await indexing.container.passages.change(at, {"text": "poison"}, ASKED)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)]))[str(id)].error:
             await asyncio.sleep(0.01)
     assert await indexing.found("paid", mode="lexical") == ["They are paid."]

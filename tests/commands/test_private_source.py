@@ -28,6 +28,7 @@ from domain.turn import Reply
 from tests.domain.test_conversation import asked
 from tests.domain.test_conversation_files import a_file
 from tests.support.model_server.vectors import by_words
+from tests.support.patience import PATIENCE
 from tests.support.reading import PlainReader
 from tests.support.scripted_agents import MODEL, Agents, calls, reply_in
 
@@ -192,7 +193,7 @@ async def test_a_turn_does_not_wait_for_ever_for_files_that_nobody_indexes():
     world = World()
     world.works = False
     conversation, turn = world.put(CELLAR)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         files = await files_of(world, conversation, turn)
     assert world.asked == [str(conversation.id)] and "cellar" in files.found[0].text
     assert {each["status"] for each in (await world.sources.states(conversation)).values()} == {"pending"}

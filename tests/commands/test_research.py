@@ -24,6 +24,7 @@ from domain.agent import Agent
 from domain.research import note_research, plan_research
 from domain.retrieval import Found, Passage
 from tests.domain.test_turn_effects import AGENT, talking
+from tests.support.patience import PATIENCE
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, reply_in
 
 ROOT = UUID(int=7)
@@ -63,7 +64,7 @@ class Books:
         return self
 
     async def by_tool(self, recording: Any, tool: UUID, query: str, *, groups: Any, **more: Any) -> Found:
-        async with asyncio.timeout(5), self._barrier:
+        async with asyncio.timeout(PATIENCE), self._barrier:
             self.asked.append(query)
             self.groups.add(groups)
         return Found(

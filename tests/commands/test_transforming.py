@@ -19,6 +19,7 @@ from domain.retrieval import Search
 from projections.source_passages import PassagesQuery
 from tests.support.indexing import ASKED, Indexing, embedded, installed
 from tests.support.model_server import Received, Reply
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 TEXT = "It hums.\nIt stands still."
@@ -99,7 +100,7 @@ async def test_what_transforming_took_is_a_run_with_its_cost(indexing: Indexing)
     await indexing.change(transformation={})
     await indexing.add({"a": TEXT})
     await indexing.settled()
-    assert await indexing.container.reached("runs_v1", await indexing.container.log.head(), 20)
+    assert await indexing.container.reached("runs_v1", await indexing.container.log.head(), PATIENCE)
     runs = indexing.rows(
         "SELECT outcome, output > 0, amount > 0 FROM runs_v1.runs WHERE kind = 'indexing' AND output > 0"
     )
@@ -111,7 +112,7 @@ async def test_a_document_waits_and_says_why_where_what_it_may_cost_is_spent(ind
     [id] = await indexing.add({"a": "One line."})
     await indexing.settled()
     [late] = await indexing.add({"b": "It hums."})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (error := (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(late)]))[str(late)].error):
             await asyncio.sleep(0.01)
     assert "cost_limit" in error and "0.00001" in error
@@ -142,7 +143,7 @@ async def test_a_passage_that_is_edited_is_transformed_as_what_it_says_then(inde
 async def test_a_limit_needs_a_price(indexing: Indexing):
     await indexing.change(transformation={"cost_limit": {"amount": "1", "currency": "EUR"}})
     [id] = await indexing.add({"a": "It hums."})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (error := (await indexing.container.jobs.waiting(INDEX_DOCUMENT, [str(id)]))[str(id)].error):
             await asyncio.sleep(0.01)
     assert "no price in EUR" in error

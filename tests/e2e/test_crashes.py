@@ -24,6 +24,7 @@ from adapters.postgres.postmaster import Postmaster
 from api.database import APP_ROLE
 from tests.support.commands import Command, start
 from tests.support.homes import short_lived
+from tests.support.patience import PATIENCE
 
 WRITERS = 16
 ROUNDS = 4
@@ -132,7 +133,7 @@ class Writer:
 
 
 async def ready(url: str, revive: Callable[[], None] = lambda: None) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) as client, asyncio.timeout(60):
+    async with httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) as client, asyncio.timeout(PATIENCE):
         while True:
             revive()
             try:
@@ -146,7 +147,7 @@ async def ready(url: str, revive: Callable[[], None] = lambda: None) -> None:
 async def die_at_a_switch(made: Installation, url: str, moment: str) -> None:
     """Have the only worker build a read model anew, and die as it puts that in the place of the old one."""
     worker = made.start("worker", failpoints=f"switch.{moment}=exit")
-    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client, asyncio.timeout(60):
+    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client, asyncio.timeout(PATIENCE):
         path, key = "/v1/projections/configurations_v1/rebuild", {"Idempotency-Key": str(uuid4())}
         while (await client.post(path, headers=key)).status_code != 202:
             await asyncio.sleep(0.05)

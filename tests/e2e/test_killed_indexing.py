@@ -21,6 +21,7 @@ from domain.model import Model
 from domain.provider import Provider
 from tests.e2e.test_crashes import Installation, installation
 from tests.support.model_server import ModelServer
+from tests.support.patience import PATIENCE
 
 ASKED = Context(actor=SYSTEM)
 DOCUMENTS = 400
@@ -86,7 +87,7 @@ async def test_documents_whose_worker_is_killed_are_indexed_by_another_each_once
             site.start("worker")
             await until(site, "SELECT count(*) FROM magnet.jobs", lambda row: row[0] == 0)
             assert count(site, INDEXED) == (DOCUMENTS, DOCUMENTS)
-            assert await container.reached("passages_v1", await container.log.head(), 30)
+            assert await container.reached("passages_v1", await container.log.head(), PATIENCE)
             assert count(site, "SELECT count(*) FROM passages_v1.passages") == (DOCUMENTS,)
             assert count(site, "SELECT count(*) FROM magnet.embeddings") == (DOCUMENTS,)
 

@@ -24,6 +24,7 @@ from domain.tool_server import ToolServer
 from tests.e2e.test_crashes import Installation, installation
 from tests.e2e.test_killed_indexing import asking, make
 from tests.support.model_server import Hang, ModelServer, Received, Reply
+from tests.support.patience import PATIENCE
 from tests.support.shop import SPEC
 
 ADMIN = Context(actor=Actor(type="local", id="local", name="local", roles=frozenset({"admin"})))
@@ -83,13 +84,13 @@ async def test_a_pipeline_that_was_killed_goes_on_where_it_was(monkeypatch: pyte
             begun = await container.pipeline_runs.begin(RunPipeline(pipeline=pipeline, inputs={}), ADMIN)
             doomed = site.start("worker")
             await server.until(lambda: said["slow"] == 1)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not orders:
                     await asyncio.sleep(0.01)
             site.kill(doomed)
             leases_run_out(site)
             site.start("worker")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE):
                 while not (going := await container.store.newest(PipelineRun, begun.id)).is_over:
                     await asyncio.sleep(0.05)
             assert (going.state, going.output) == ("completed", "QUICK")

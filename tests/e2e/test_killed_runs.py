@@ -13,6 +13,7 @@ import pytest
 from tests.api.test_prompt_runs import events_in
 from tests.e2e.test_crashes import Installation, installation, ready
 from tests.support.model_server import ModelServer, Received, Reply
+from tests.support.patience import PATIENCE
 
 RUNNERS = 6
 HANGING = 4
@@ -87,7 +88,7 @@ async def configure(url: str, server: ModelServer) -> None:
 
 async def all_ended(client: httpx.AsyncClient) -> list[Mapping[str, Any]]:
     """Wait until no run goes on, and return all of them; what is read next shows all that was recorded so far."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             recorded = (await client.get("/v1/event-types")).headers["Magnet-Position"]
             client.headers["Magnet-Min-Position"] = recorded
@@ -124,7 +125,7 @@ async def a_round(made: Installation, server: ModelServer, failpoints: str) -> t
         await asyncio.to_thread(process.wait, 60)
         made.processes.remove(process)
     else:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while sum(len(runner.told) for runner in runners) < 3 * RUNNERS:
                 await asyncio.sleep(0.01)
         made.kill(process)

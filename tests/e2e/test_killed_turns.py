@@ -13,6 +13,7 @@ from tests.api.test_prompt_runs import events_in
 from tests.e2e.test_crashes import Installation, installation, ready
 from tests.e2e.test_killed_runs import all_ended, configure, exact, leases_run_out
 from tests.support.model_server import ModelServer, Received, Reply, ToolCalled
+from tests.support.patience import PATIENCE
 
 TALKERS = 4
 FAILPOINTS = ("", "append.before=exit@40", "append.after=exit@40", "append.after=exit@41", "append.before=exit@42")
@@ -47,7 +48,7 @@ async def begin(client: httpx.AsyncClient) -> str:
 
 async def until(client: httpx.AsyncClient, path: str, condition: Callable[[Any], object]) -> Any:
     """Wait until a conversation is as a condition says, and return it."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not condition(seen := (await client.get(path)).json()):
             await asyncio.sleep(0.05)
     return seen
@@ -96,7 +97,7 @@ async def a_round(made: Installation, failpoints: str) -> list[Talker]:
         await asyncio.to_thread(process.wait, 60)
         made.processes.remove(process)
     else:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while sum(len(talker.told) for talker in talkers) < 4 * TALKERS:
                 await asyncio.sleep(0.01)
         made.kill(process)

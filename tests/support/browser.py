@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.patience import PATIENCE
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     *("--headless=new", "--remote-debugging-port=0", "--no-first-run", "--no-default-browser-check", "--disable-gpu"),
@@ -28,7 +30,6 @@ FLAGS = (
     ),
 )
 KEYS = {"Escape": 27, "Enter": 13, "Tab": 9}
-PATIENCE = 20.0
 
 
 def found() -> str | None:

@@ -1,7 +1,7 @@
 """Models at a model server, called without a log behind them: settings as they are given, and time that tests hold."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +18,8 @@ from tests.support.model_server import ModelServer
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 PRICES = [{"input": "2", "cached_input": "0.5", "cache_write": "3", "output": "8", "reasoning": "10"}]
-PATIENT = {"connect": 5, "first_token": 20, "idle": 20, "total": 20}
+PATIENT: Mapping[str, float] = {"connect": 20, "first_token": 60, "idle": 60, "total": 60}
+"""Time-outs in seconds that nothing meets which answers at all, on a busy machine either."""
 
 
 @dataclass

@@ -16,9 +16,8 @@ from adapters.event_store.mapper import EventMapper
 from adapters.event_store.requests import Request
 from domain import AGGREGATES
 from domain.prompt import Prompt
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
-
-PATIENCE = 60
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from domain.pricing import Usage
+from tests.support.called_models import PATIENT
+
+BRIEF = 1.0
+"""Seconds until a call that a fault leaves waiting is given up: what answers well does so sooner on a busy machine too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +108,10 @@ OUTCOMES: Mapping[str, Outcome] = {
     "error_in_answer": Outcome(plain="provider_error", stream="provider_error", again=(True, True), begun=(True, True)),
 }
 """For every fault of `tests.support.model_server.FAULTS`."""
+
+
+def timeouts(fault: str, *, stream: bool) -> dict[str, float]:
+    """Return a provider's time-outs, in seconds: brief for the phase in which a fault leaves a call waiting only."""
+    if fault == "hang_before_headers":
+        return PATIENT | {"first_token" if stream else "total": BRIEF}
+    return PATIENT | ({"idle": BRIEF} if fault == "hang_between_tokens" else {})

@@ -16,6 +16,7 @@ from adapters.postgres.embedded import EmbeddedPostgres
 from api.read_models import READ_MODELS
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database, fresh_database
 from tests.support.server import serving
 
@@ -49,7 +50,7 @@ async def _write(database: Database, home: Path, port: int) -> None:
         await write_handbook(books, ModelServer(port=port))
         head = await magnet.container.log.head()
         for model in READ_MODELS:
-            assert await magnet.container.positions.wait(model.name, head, 20), model.name
+            assert await magnet.container.positions.wait(model.name, head, PATIENCE), model.name
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from domain.model import Model
 from domain.provider import Provider
 from domain.retrieval import Search
 from tests.support.model_server import ModelServer
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 from tests.support.reading import PlainReader
 
@@ -66,10 +67,10 @@ class Indexing:
 
     async def settled(self) -> None:
         """Wait until no job is left, and searches know of all that was done."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while {INDEX_DOCUMENT, FILL_INDEX, FOLLOW_MODELS} & set(await self.container.jobs.depth()):
                 await asyncio.sleep(0.01)
-        assert await self.container.reached("passages_v1", await self.container.log.head(), 20)
+        assert await self.container.reached("passages_v1", await self.container.log.head(), PATIENCE)
 
     async def document(self, id: UUID) -> Document:
         return await self.container.store.newest(Document, id)

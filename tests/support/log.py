@@ -18,6 +18,7 @@ from adapters.projection_runner.batch import ReadModel
 from adapters.projection_runner.runner import Positions, ProjectionRunner
 from domain import AGGREGATES
 from projections.configurations import ConfigurationsProjection
+from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
 CONFIGURATIONS = ReadModel(projection=ConfigurationsProjection(), writer=PostgresConfigurationsWriter)
@@ -63,7 +64,7 @@ class ReadSide:
 
     async def caught_up(self, name: str = "configurations_v1") -> None:
         """Wait until a read model has passed the head of the log."""
-        assert await self.positions.wait(name, await self.log.head(), 20)
+        assert await self.positions.wait(name, await self.log.head(), PATIENCE)
 
 
 @asynccontextmanager

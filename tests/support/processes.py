@@ -4,6 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
+from tests.support.patience import PATIENCE
+
 
 def what_it_holds(pid: int) -> str:
     """The environment and the open files of a process; nothing where it has just ended."""
@@ -41,7 +43,7 @@ async def emptied(group: int) -> None:
             continue
         ended = asyncio.Event()
         loop.add_reader(process, ended.set)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await ended.wait()
         loop.remove_reader(process)
         os.close(process)

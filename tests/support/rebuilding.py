@@ -3,6 +3,7 @@
 import asyncio
 
 from adapters.projection_runner.administration import ProjectionAdministration
+from tests.support.patience import PATIENCE
 
 
 async def build_anew(administration: ProjectionAdministration, name: str) -> None:
@@ -11,7 +12,7 @@ async def build_anew(administration: ProjectionAdministration, name: str) -> Non
     One that nobody owns is `stopped`, with its rebuild still before it: whoever takes it over does what was asked.
     """
     await administration.rebuild(name)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while await _state(administration, name) in ("rebuilding", "stopped"):
             await asyncio.sleep(0.01)
 

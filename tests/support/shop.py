@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from json import dumps
 from typing import Any
 
+from tests.support.patience import PATIENCE
 from tests.support.site import Answer, Asked, Site, site
 
 SPEC: dict[str, Any] = {
@@ -67,7 +68,7 @@ class Shop:
 
     async def until_asked(self, count: int) -> None:
         """Wait until it was asked so often."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(self.site.asked) < count:
                 await asyncio.sleep(0.01)
 

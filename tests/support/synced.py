@@ -15,6 +15,7 @@ from commands.jobs import Job
 from commands.knowledge.connectors import Connector, Connectors, GivenDocument, Listed, Place
 from commands.knowledge.sync import SYNC
 from commands.knowledge.syncing import SyncSources
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 SOURCE = "/v1/knowledge-sources/docs"
@@ -34,7 +35,7 @@ class SyncedSource:
 
     async def ended(self, id: str) -> Any:
         """Return a sync once it has ended and its documents are indexed."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while await self.magnet.container.jobs.depth():  # asking over HTTP all the while would take half the time
                 await asyncio.sleep(0.02)
             while (found := await self.magnet.get(f"{SOURCE}/syncs/{id}"))["ended_at"] is None:

@@ -12,6 +12,7 @@ from tests.api.test_prompt_runs import events_in
 from tests.support.handbook import write_handbook
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer
+from tests.support.patience import PATIENCE
 from tests.support.server import Running
 
 Events = list[tuple[str, dict[str, Any]]]
@@ -77,7 +78,7 @@ class Talks:
 
     async def until(self, path: str, condition: Callable[[Any], object]) -> Any:
         """Wait until a conversation is as a condition says, and return it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not condition(seen := await self.see(path)):
                 await asyncio.sleep(0.01)
         return seen

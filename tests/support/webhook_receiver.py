@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from commands.webhook import PREFIX
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Receiver:
 
     async def got(self, count: int) -> list[Delivery]:
         """Wait for so many deliveries, and return them."""
-        async with asyncio.timeout(30), self._came:
+        async with asyncio.timeout(PATIENCE), self._came:
             await self._came.wait_for(lambda: len(self.deliveries) >= count)
         return self.deliveries
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-PATIENCE = 60.0
+from tests.support.patience import PATIENCE
+
 Message = tuple[int, str, dict[str, Any]]
 
 

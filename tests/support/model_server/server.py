@@ -12,9 +12,7 @@ from tests.support.model_server import answers
 from tests.support.model_server.connection import Connection
 from tests.support.model_server.records import Received
 from tests.support.model_server.steps import Hang, Raw, Reply, Reset, Step, refused
-
-PATIENCE = 10.0
-"""Seconds that a test waits for something that is bound to happen."""
+from tests.support.patience import PATIENCE
 
 
 class ModelServer:
