@@ -4,7 +4,7 @@ import pytest
 
 from commands.models.model_calls import ModelCallFailed
 from domain.pricing import Usage
-from tests.support.called_models import calling, model_of, nobody_connected, provider_at
+from tests.support.called_models import Clock, calling, model_of, nobody_connected, provider_at
 from tests.support.faults import OUTCOMES, timeouts
 from tests.support.model_server import FAULTS, ModelServer, Reply
 
@@ -32,7 +32,7 @@ async def test_a_fault_is_a_typed_refusal_or_a_right_answer(fault: str, stream: 
         model = model_of(
             provider_at(server.url, timeouts=timeouts(fault, stream=stream)), retries=RETRIES, max_concurrency=1
         )
-        async with calling(model) as caller:
+        async with calling(model, clock=Clock(runs=True)) as caller:
             server.script(*[FAULTS[fault]] * (RETRIES + 1))
             code = expected.code(stream=stream)
             if code is None:
@@ -96,7 +96,7 @@ async def test_a_fault_met_by_reranking_is_a_typed_refusal_with_its_attempts_and
         model = model_of(
             provider_at(server.url, timeouts=timeouts(fault, stream=False)), kind="rerank", retries=1, max_concurrency=1
         )
-        async with calling(model) as caller:
+        async with calling(model, clock=Clock(runs=True)) as caller:
             server.script(FAULTS[fault], FAULTS[fault])
             with pytest.raises(ModelCallFailed) as refused:
                 await caller.rerank("a", ["b"])

@@ -1,6 +1,7 @@
 """Models at a model server, called without a log behind them: settings as they are given, and time that tests hold."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,10 +25,11 @@ PATIENT: Mapping[str, float] = {"connect": 20, "first_token": 60, "idle": 60, "t
 
 @dataclass
 class Clock:
-    """Time that passes only where a call sleeps, or a test says so."""
+    """Time that passes where a call sleeps, or a test says so; as it really does too only where it `runs`."""
 
     time: float = 1000.0
     day: date = date(2026, 6, 1)
+    runs: bool = False
     slept: list[float] = field(default_factory=list)
 
     async def sleep(self, seconds: float) -> None:
@@ -35,9 +37,13 @@ class Clock:
         self.time += seconds
         await asyncio.sleep(0)
 
+    def now(self) -> float:
+        """Return the seconds that have passed since some moment."""
+        return self.time + (time.monotonic() if self.runs else 0.0)
+
     def timing(self) -> Timing:
         """Return it as a call needs it; pauses are not spread by chance."""
-        return Timing(now=lambda: self.time, sleep=self.sleep, chance=lambda: 1.0, today=lambda: self.day)
+        return Timing(now=self.now, sleep=self.sleep, chance=lambda: 1.0, today=lambda: self.day)
 
 
 def provider_at(url: str, **more: Any) -> CalledProvider:
