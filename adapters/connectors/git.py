@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -122,8 +122,12 @@ class GitConnector:
         name = f"{copy.commit}:{external_id}"
         try:
             content = await git(copy.directory, NO_WAY, "cat-file", "blob", name, seconds=QUICK, most=MOST_BYTES)
-        except GitFailed:
-            raise NotFetched(f"There is no such file at commit {copy.commit}.", code="gone") from None
+        except GitFailed as error:
+            with suppress(GitFailed):  # what git says is the same where the tree can't be read
+                tree = ("ls-tree", "-z", "--full-tree", copy.commit, "--", external_id)
+                if not await git(copy.directory, NO_WAY, *tree, seconds=QUICK, most=MOST_LISTED):
+                    raise NotFetched(f"There is no such file at commit {copy.commit}.", code="gone") from None
+            raise NotFetched(f"It can't be read out of the copy of the repository: {error}.") from None
         if len(content) > MOST_BYTES:
             raise NotFetched(f"It has more than {MOST_BYTES:,} bytes.", code="too_large")
         if content.startswith(LFS_POINTER):

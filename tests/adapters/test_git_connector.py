@@ -78,8 +78,24 @@ async def test_files_are_documents_with_the_commit_they_are_of(connector: GitCon
     then = found.metadata["committed_at"].replace("Z", "+00:00")
     assert then == "2026-01-02T03:04:05+00:00"
     assert found.metadata == {**found.metadata, "path": "a b/ü.md", "ref": "HEAD", "commit": commit}
-    with pytest.raises(NotFetched, match=f"no such file at commit {commit}"):
+    with pytest.raises(NotFetched, match=f"no such file at commit {commit}") as missing:
         await connector.fetch(where, "missing.md")
+    assert missing.value.error_code == "gone"
+
+
+async def test_a_file_that_can_not_be_read_out_of_the_copy_is_not_gone(
+    connector: GitConnector, docs: Repository, door: Site, tmp_path: Path
+):
+    docs.write("a.md", "a")
+    docs.commit()
+    where = place(f"{door.url}/docs")
+    assert list(await listed(connector, where)) == ["a.md"]
+    for part in (tmp_path / "home").rglob("objects/**/*"):
+        if part.is_file():
+            part.unlink()
+    with pytest.raises(NotFetched) as unread:
+        await connector.fetch(where, "a.md")
+    assert unread.value.error_code == "not_fetched", "what is gone is taken away"
 
 
 async def test_a_version_is_that_of_the_content(connector: GitConnector, docs: Repository, door: Site):
