@@ -46,8 +46,12 @@ class Remembered:
         """Return an item; where none of the visit is kept, `listing` is walked, which keeps them."""
         async with self._listing.setdefault(visit, asyncio.Lock()):
             if visit not in self._items:
-                async for _ in listing():
-                    pass
+                try:
+                    async for _ in listing():
+                        pass
+                except NotFetched as error:  # a part of the list, so that what is not kept may well be there
+                    self.forget(visit)
+                    raise SourceUnavailable(str(error), code=error.error_code) from None
         packed = self._items.get(visit, {}).get(id)
         if packed is None:
             raise NotFetched("It is no longer in the list.", code="gone")

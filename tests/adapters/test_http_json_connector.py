@@ -102,6 +102,22 @@ async def test_a_sync_that_goes_on_elsewhere_lists_once_more(connector: HttpJson
     assert len(there.asked) == asked == 3
 
 
+async def test_items_of_a_list_that_breaks_off_when_it_is_listed_once_more_are_not_gone(
+    connector: HttpJsonConnector, there: Site
+):
+    def breaking_off(asked: Asked) -> Answer:
+        if "after" in asked.query:
+            return Answer(status=302, headers={"Location": asked.target})
+        return by_link(asked)
+
+    there.answers = breaking_off
+    place = place_of(there)
+    for id in ("0", "3"):
+        with pytest.raises(SourceUnavailable) as told:
+            await connector.fetch(place, id)
+        assert told.value.error_code == "too_many_redirects"
+
+
 @pytest.mark.parametrize(("answer", "config"), [
     (Answer(body=b"<html>"), {}), (Answer(body={"items": []}), {}), (Answer(body=[{"name": "x"}]), {}),
     (Answer(body=[{"id": None}]), {}), (Answer(body=[{"id": {}}]), {}), (Answer(body=[], headers={"Link": '</items>; rel="next"'}), {}),
