@@ -114,7 +114,7 @@ class ModelCatalogue:
         self._heads = heads
         self._box = box
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
-        self._former: OrderedDict[str, Model] = OrderedDict()
+        self._former: OrderedDict[tuple[str, int], Model] = OrderedDict()
 
     async def route(self, model: UUID | None, kind: str) -> list[CalledModel]:
         """Return the model to call (None: the default of the kind), then its fallbacks that can be called.
@@ -138,7 +138,7 @@ class ModelCatalogue:
         first, *others = route
         if space_name(first.id, first.definition.model) == space:
             return [first, *others]
-        former = self._former.get(space) or await self._find_former(first, space)
+        former = self._former.get((space, first.version)) or await self._find_former(first, space)
         definition = parse(ModelDefinition, former.definition)
         provider = await self.provider(UUID(definition.provider))
         return [replace(first, version=former.version, definition=definition, provider=provider), *others]
@@ -150,7 +150,7 @@ class ModelCatalogue:
             if loaded is None or not isinstance(former := loaded[0], Model):
                 break
             if space_name(former.id, former.definition["model"]) == space:
-                self._former[space] = former
+                self._former[space, model.version] = former
                 while len(self._former) > CACHED:
                     self._former.popitem(last=False)
                 return former

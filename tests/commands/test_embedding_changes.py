@@ -16,7 +16,7 @@ from domain.errors import Archived
 from domain.knowledge_source import KnowledgeSource
 from domain.model import Model
 from domain.provider import Provider
-from domain.retrieval import Found, Search
+from domain.retrieval import Found, Search, space_name
 from tests.support.indexing import ASKED, GIVEN, Indexing, installed
 from tests.support.model_server import ModelServer
 from tests.support.patience import PATIENCE
@@ -111,6 +111,22 @@ async def test_a_model_that_moved_to_another_provider_is_asked_where_the_vectors
             await indexing.container.bus.dispatch(ChangeThing(kind=Model, id=model, patch=patch), ASKED)
         await tried_in_vain(indexing)
         assert is_by_the_right_model(await searched(indexing))
+
+
+async def test_a_former_name_is_asked_where_the_model_had_it_last(indexing: Indexing):
+    model = await indexing.models()
+    space = space_name(model, "embedding-1")
+    with ModelServer(vectors="words") as elsewhere:
+        provider = await indexing.make(Provider, "elsewhere", type="openai_compatible", base_url=elsewhere.url)
+        for patch in (
+            {"model": "better-1"},
+            {"model": "embedding-1", "provider": str(provider)},
+            {"model": "better-1"},
+        ):
+            await indexing.container.bus.dispatch(ChangeThing(kind=Model, id=model, patch=patch), ASKED)
+            await indexing.container.embedding_models.embed(model, [MEAL], space)
+        asked = [[each.body["model"] for each in server.requests] for server in (indexing.server, elsewhere)]
+    assert asked == [["embedding-1"], ["embedding-1", "embedding-1"]]
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector"])
