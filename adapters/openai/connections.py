@@ -32,7 +32,7 @@ NOT_PUBLIC = (
     "is at an address that is not public: if it is meant, let MAGNET_EGRESS_ALLOW name it "
     "(a provider on this machine too, once an API key exists)"
 )
-NO_ADDRESS = "is at what is no address: is the host in its base_url right?"
+NO_ADDRESS = "is at what is no address: look at the host in its base_url"
 
 
 class NotAllowed(httpx2.ConnectError):
@@ -150,7 +150,7 @@ def sending(request: httpx2.Request) -> Iterator[None]:
         if isinstance(error.os_error, EgressRefused):
             raise NotAllowed(NOT_PUBLIC, request=request) from error
         raise httpx2.ConnectError(str(error), request=request) from error
-    except aiohttp.InvalidURL as error:
+    except (aiohttp.InvalidURL, UnicodeError) as error:  # the latter: a label of the name is empty or too long
         raise NotAllowed(NO_ADDRESS, request=request) from error
     except aiohttp.ClientError as error:
         raise httpx2.RemoteProtocolError(str(error), request=request) from error

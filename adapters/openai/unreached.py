@@ -17,7 +17,7 @@ def reason(error: BaseException) -> str:
             case ssl.SSLCertVerificationError(verify_message=why):
                 return f"could not be trusted: its TLS certificate was not accepted ({why})"
             case ssl.SSLError():
-                return "could not be talked to over TLS: does its base_url begin with https:// where http:// is spoken?"
+                return "could not be talked to over TLS: look whether its base_url begins with https:// where http:// is spoken"
             case ConnectionRefusedError():
                 return "refused the connection: nothing listens at the host and port of its base_url"
             case OSError(errno=code) if code in NO_ROUTE:

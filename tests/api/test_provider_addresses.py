@@ -22,6 +22,9 @@ OWN = [
 
 OTHERS = ["169.254.169.254", "10.0.0.1", "192.168.0.1", "100.64.0.1", "224.0.0.1", "[fec0::1]", "[fd00:ec2::254]"]
 
+NAMES_OF_NOTHING = ["a..b", f"{'a' * 64}.example"]
+"""What can't be looked up: labels that are empty or too long."""
+
 
 @contextlib.asynccontextmanager
 async def canaries() -> AsyncIterator[tuple[int, list[socket.socket]]]:
@@ -59,7 +62,7 @@ async def test_with_a_key_made_no_provider_leads_to_this_machine_or_to_a_private
     editor = await key_of(magnet, "editor", "editor", admin=await key_of(magnet, "admin", "admin"))
     made = 0
     async with canaries() as (port, sockets):
-        for number, host in enumerate([f"{host}:{port}" for host in OWN] + OTHERS):
+        for number, host in enumerate([f"{host}:{port}" for host in OWN] + OTHERS + NAMES_OF_NOTHING):
             status = await a_provider(magnet, f"p{number}", f"http://{host}/v1", X_API_Key=editor)
             if status == 422:
                 continue
@@ -77,6 +80,7 @@ async def test_with_a_key_made_no_provider_leads_to_this_machine_or_to_a_private
                     host,
                     problem,
                 )
+                assert "?." not in problem["detail"], problem
         assert came(sockets) == 0
     assert made > 20
 
