@@ -192,7 +192,9 @@ class Walk:
                 raise SourceUnavailable(f"{url} may not be asked: let MAGNET_EGRESS_ALLOW name it.") from None
             return Seen(listed=None)
         except NotFetched:
-            return unseen(url)
+            if first:
+                raise  # without it the site is not known whole
+            return self._unseen(url)
         here = normal(answer.url)
         elsewhere = not at_home(here, self.settings.url)
         if first or (answer.status == 401 and self.place.secrets and not elsewhere):
@@ -200,7 +202,7 @@ class Walk:
         if elsewhere or answer.status in GONE:
             return Seen(listed=None)
         if answer.status >= REFUSAL:  # it may be there for others, or later
-            return unseen(here) if self._wanted(here) else Seen(listed=None)
+            return self._unseen(here)
         media_type, charset = media_type_of(answer)
         links = await asyncio.to_thread(links_of, here, answer.body, charset) if media_type in HTML else None
         wanted = self._wanted(here) and readable(media_type, here) and (links is None or links.indexed)
@@ -220,6 +222,10 @@ class Walk:
         await asyncio.to_thread(rules.parse, lines)
         return rules
 
+    def _unseen(self, url: str) -> Seen:
+        """Return a page that could not be seen: where it is wanted, it is told as failed when it is fetched."""
+        return Seen(listed=Listed(external_id=url, version=None, leads=False) if self._wanted(url) else None)
+
     def _wanted(self, url: str) -> bool:
         included = not self.settings.include or any(fnmatchcase(url, glob) for glob in self.settings.include)
         return included and not self._excluded(url)
@@ -233,11 +239,6 @@ class Walk:
                 f"There are more than {self.settings.most_pages:,} pages: set `most_pages` higher, or exclude some.",
                 code="too_many_pages",
             )
-
-
-def unseen(url: str) -> Seen:
-    """Return a page that could not be seen: it is told as failed when it is fetched."""
-    return Seen(listed=Listed(external_id=url, version=None, leads=False))
 
 
 def media_type_of(answer: Answer) -> tuple[str, str]:

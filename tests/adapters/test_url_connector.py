@@ -115,6 +115,15 @@ async def test_a_page_of_a_crawl_that_is_refused_is_not_gone(connector: UrlConne
         await connector.fetch(Place(source=uuid4(), config={"url": f"{there.url}/docs/"}), f"{there.url}/docs/a.html")
 
 
+async def test_a_page_of_a_crawl_that_can_not_be_fetched_fails_where_it_is_wanted(connector: UrlConnector, there: Site):
+    packed = Answer(body=b"", headers={"Content-Encoding": "gzip"})
+    pages(there, {"/docs/": page("a.html", "b.html"), "/docs/a.html": packed, "/docs/b.html": page()})
+    assert await listed(connector, there) == (["/docs/", "/docs/a.html", "/docs/b.html"], 0)
+    assert await listed(connector, there, include=["*/b.html"]) == (["/docs/b.html"], 2)
+    with pytest.raises(NotFetched, match="packed"):
+        await listed(connector, there, "/docs/a.html", include=["*/b.html"])
+
+
 async def test_a_crawl_whose_credentials_end_in_the_middle_is_refused_and_one_without_goes_on(
     connector: UrlConnector, there: Site
 ):
