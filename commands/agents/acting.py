@@ -23,6 +23,7 @@ async def carried_out(actions: Actions, acting: Acting, calls: Sequence[ToolCall
                 call,
                 acting.asker,
                 acting.given,
+                acting.citable,
                 seconds=acting.seconds,
                 parent=acting.parent,
                 ask=acting.asking(call, acting.action(call), acting.confirms),

@@ -153,6 +153,7 @@ class Actions:
         call: ToolCall,
         asker: Asker,
         given: list[Passage],
+        citable: Collection[int],
         *,
         seconds: float,
         parent: int | None = None,
@@ -161,7 +162,8 @@ class Actions:
     ) -> ActionDone:
         """Carry an action out; what goes wrong is told to the model, and recorded as the outcome.
 
-        One that `changes` something and has no answer in time may have been done.
+        One that `changes` something and has no answer in time may have been done. Of the passages that were `given`,
+        to whoever took part, the model was told of those of `citable` numbers.
         """
         began = time.perf_counter()
         type = "unknown" if action is None else str(action["type"])
@@ -176,7 +178,7 @@ class Actions:
                         told = await self.tools.call(recording, action, arguments_of(call), step.note, asked)
                         result = ActionResult(told=told)
                     else:
-                        result = await self._do(recording, action, call, asker, given, step.number, ask)
+                        result = await self._do(recording, action, call, asker, given, citable, step.number, ask)
             except DomainError as error:
                 outcome, result = error.error_code, ActionResult(told=f"Error: {error}")
             except TimeoutError:
@@ -203,6 +205,7 @@ class Actions:
         call: ToolCall,
         asker: Asker,
         given: list[Passage],
+        citable: Collection[int],
         parent: int,
         ask: AskAgent | None,
     ) -> ActionResult:
@@ -213,10 +216,10 @@ class Actions:
             return await ask(parent)
         arguments = arguments_of(call)
         if action["type"] == "files" and asker.files is not None:
-            told, citable = await asker.files(recording, text_in(arguments, "query"), given, parent)
-            return ActionResult(told=told, citable=citable)
+            told, numbers = await asker.files(recording, text_in(arguments, "query"), given, citable, parent)
+            return ActionResult(told=told, citable=numbers)
         if action["type"] == "passages":
-            return await self._read_on(passage_in(arguments, given), given)
+            return await self._read_on(passage_in(arguments, given), given, citable)
         tool = UUID(action["tool"])
         match action["type"]:
             case "rag_tool":
@@ -257,9 +260,9 @@ class Actions:
                         text = said.answer.text
                 return ActionResult(told=text, said=text)
 
-    async def _read_on(self, passage: Passage, given: list[Passage]) -> ActionResult:
-        """Return what stands around a passage, where that was not given yet, and add it to what was."""
-        known = {each.id for each in given}
+    async def _read_on(self, passage: Passage, given: list[Passage], citable: Collection[int]) -> ActionResult:
+        """Return what stands around a passage, where the model was not told of it yet, and add it to what was given."""
+        known = {given[number - 1].id for number in citable}
         around = await self.answerer.searches.searcher.widen([passage], AROUND)
         new = [each for each in around if each.id not in known]
         return added(new, given) or ActionResult(told="There is nothing around it that was not given.")

@@ -306,6 +306,7 @@ class AgentLoop:
             by_name={action["function"]: action for action in brief.actions},
             asker=asked.asker,
             given=talk.given,
+            citable=talk.citable,
             seconds=agent.definition["limits"]["action_seconds"],
             note=asked.note,
             confirms=asked.confirms,

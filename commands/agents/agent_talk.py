@@ -1,6 +1,6 @@
 """What a turn has said, seen and done so far, and what carrying out its actions needs."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -209,7 +209,7 @@ class Talk:
 class Acting:
     """What carrying out an agent's actions needs.
 
-    `confirms`: whether there is somebody who can agree to what needs it; None: they have. `inspect` returns
+    `given` and `citable` are as of its Talk. `confirms`: whether there is somebody who can agree to what needs it; None: they have. `inspect` returns
     what was done as the model may be told it. `asking` says how the agent of an action is asked for a call. Whoever asks
     carries out calls of those that are `waited` for.
     """
@@ -218,6 +218,7 @@ class Acting:
     by_name: Mapping[str, Mapping[str, Any]]
     asker: Asker
     given: list[Passage]
+    citable: Collection[int]
     seconds: float
     note: Note
     confirms: bool | None

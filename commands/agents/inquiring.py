@@ -114,7 +114,9 @@ class Inquirer:
         with asked.recording.step("research", "question", asked.course.parent) as step:
             step.input = {"question": question}
             step.note["number"] = number
-            acting = replace(part.acting, by_name=by_name, given=given, confirms=False, parent=step.number)
+            acting = replace(
+                part.acting, by_name=by_name, given=given, citable=citable, confirms=False, parent=step.number
+            )
             while True:
                 request = ChatRequest(
                     model=model_of(part),

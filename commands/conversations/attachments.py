@@ -28,10 +28,13 @@ MOST_BYTES = 20_000_000
 
 PASSAGES = "Passages of these files that my message finds: cite them by their numbers, as in [1]."
 
-SearchFiles = Callable[[Recording, str, list[Passage], int | None], Awaitable[tuple[str, Collection[int]]]]
+SearchFiles = Callable[
+    [Recording, str, list[Passage], Collection[int], int | None], Awaitable[tuple[str, Collection[int]]]
+]
 """Searches the files of a conversation: what the model is told of a query, and the numbers of the passages in that.
 
-New ones are added to those given. It is a step of the run, below the one of that number.
+Those are added to the ones given that it was not told of before, by their numbers. It is a step of the run, below the
+one of that number.
 """
 
 
@@ -177,16 +180,18 @@ class FilesOfTurn:
         return replace(agent, definition=definition)
 
     async def search(
-        self, recording: Recording, query: str, given: list[Passage], parent: int | None
+        self, recording: Recording, query: str, given: list[Passage], citable: Collection[int], parent: int | None
     ) -> tuple[str, Collection[int]]:
-        """Return what a model is told of a query's passages, and their numbers; add them to those that were given."""
+        """Return what a model is told of a query's passages, and their numbers; add them to those that were given.
+
+        Of these it was told of those of `citable` numbers: they are not told again.
+        """
         found = await self.sources.search(recording, self.conversation, self.files, query, parent)
-        known = {each.id for each in given}
+        known = {given[number - 1].id: number for number in citable}
         new = [each for each in found if each.id not in known]
         first = len(given) + 1
         given.extend(new)
-        again = {each.id for each in found} & known
-        numbers = [number for number, each in enumerate(given[: first - 1], 1) if each.id in again]
+        numbers = sorted(known[each.id] for each in found if each.id in known)
         before = [f"Found, and given to you before: [{', '.join(map(str, numbers))}]."] if numbers else []
         told = "\n\n".join([*before, *([numbered_passages(new, first)] if new else [])]) or "Nothing was found."
         return told, [*numbers, *range(first, first + len(new))]

@@ -1,6 +1,6 @@
 """Actions that are answered from the record of a turn, so that nothing is done again."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +98,7 @@ class RecordedActions(Actions):
         call: ToolCall,
         asker: Asker,
         given: list[Passage],
+        citable: Collection[int],
         *,
         seconds: float,
         parent: int | None = None,
@@ -108,7 +109,7 @@ class RecordedActions(Actions):
         hands_over = action is not None and action.get("hand_off")
         if action is None or hands_over or (self.live and not changes and not await self._needs_a_person(action)):
             done = await super().carry_out(
-                recording, action, call, asker, given, seconds=seconds, parent=parent, ask=ask, changes=changes
+                recording, action, call, asker, given, citable, seconds=seconds, parent=parent, ask=ask, changes=changes
             )
             self.record.note(call, "unmatched" if action is None else "live", done.outcome)
             return done

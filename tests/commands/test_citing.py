@@ -1,5 +1,6 @@
 """What is cited: numbers in brackets are markers where passages may be given, and of those that were, to who writes."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,13 +9,14 @@ import pytest
 from commands.agents.actions import ActionDone
 from commands.agents.guardrails import WITHHELD, Watch
 from commands.agents.pausing import resumption_of
+from commands.agents.researching import Learned
 from commands.choosing import choose
 from commands.retrieval.answering import Answered, Answerer, Cited, Searched
 from commands.retrieval.post_processing import PostProcessing
 from domain.agent import Agent
 from domain.rag_tool import RagTool
 from domain.retrieval import Passage
-from tests.commands.test_research import Books
+from tests.commands.test_research import Books, a_passage
 from tests.domain.test_turn_effects import talking
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, pause_in, reply_in
 
@@ -54,9 +56,9 @@ async def test_what_answers_directly_and_found_nothing_is_said_as_it_is():
     assert said.content == '{"rows": [1, 2], "next": [3]}'
 
 
-def a_reader(*actions: dict[str, Any], **more: Any) -> tuple[Agents, Answerer]:
+def a_reader(*actions: dict[str, Any], books: Books | None = None, **more: Any) -> tuple[Agents, Answerer]:
     """Return an agent "desk" whose RAG tool "ask" finds a passage for each word of a question, and who answers there."""
-    answering = SimpleNamespace(searches=Books())
+    answering = SimpleNamespace(searches=books or Books())
     agents = Agents(answering)
     prompts = agents.loop.actions.prompts
     answerer = Answerer(
@@ -139,6 +141,24 @@ async def test_what_is_withheld_from_an_agent_is_not_cited(monkeypatch: pytest.M
     reply = reply_in(await agents.ask("desk", "Weather?", steps=[calls("find", query="rain"), "Rain [1]."]))
     assert [each.outcome for each in only(ActionDone, agents.done)] == ["withheld"]
     assert (reply.content, reply.details["invented_citations"]) == ("Rain .", 1)
+
+
+class OneBook(Books):
+    """Has snow on the page after rain."""
+
+    async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
+        return [a_passage("rain"), a_passage("snow")]
+
+
+async def test_what_stands_around_a_passage_is_told_also_where_only_a_rag_tool_was_given_it():
+    agents, _ = a_reader(ASK, books=OneBook(), research={"at_once": 1})
+    plan, nothing_missing = '{"questions": ["Rain?"]}', '{"questions": []}'
+    asked = [calls("ask", question="rain snow"), "It rains [1]."]
+    read_on = [calls("read_on", passage=1), "Rain [1], snow [2], snow [3]."]
+    pieces = await agents.ask("desk", "Weather?", steps=[plan, *asked, *read_on, nothing_missing, "Yes."])
+    assert [each.told for each in only(ActionDone, pieces)] == ["It rains [1].", "[3] snow\nsnow"]
+    [learned] = only(Learned, pieces)
+    assert learned.noted.notes == "Rain [1], snow , snow [2]."
 
 
 async def test_without_a_model_an_agent_quotes_its_rag_tool_with_its_citations():

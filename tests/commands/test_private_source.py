@@ -144,9 +144,20 @@ async def test_a_turn_is_told_what_its_message_finds_in_long_files_and_searches_
         "files"
     }
     given = list(files.found)
-    told, _ = await files.search(world.agents.recording, "Where is the archive?", given, None)
+    numbers = range(1, len(given) + 1)
+    told, _ = await files.search(world.agents.recording, "Where is the archive?", given, numbers, None)
     assert told.startswith("Found, and given to you before: [1"), "what was given keeps its number"
     assert [each.id for each in given] == list(dict.fromkeys(each.id for each in given))
+
+
+async def test_what_was_found_in_files_and_withheld_counts_as_given_to_nobody():
+    world = World()
+    conversation, turn = world.put(CELLAR)
+    files = await files_of(world, conversation, turn)
+    given = list(files.found)
+    told, numbers = await files.search(world.agents.recording, "Where is the archive?", given, (), None)
+    assert "The archive is in the cellar." in told and "given to you before" not in told
+    assert set(numbers) == set(range(len(files.found) + 1, len(given) + 1))
 
 
 async def test_a_job_that_was_killed_goes_on_with_what_is_left():

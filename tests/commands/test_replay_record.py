@@ -76,7 +76,7 @@ async def test_from_the_record_nothing_is_done_and_live_nothing_that_changes_som
     action = {"type": "prompt", "tool": str(uuid4()), "function": "shout", "requires_confirmation": True}
     asker = Asker(subject="ada", groups=None)
     first, second = [
-        await actions.carry_out(recording, action, call(name, "{}"), asker, [], seconds=5.0)
+        await actions.carry_out(recording, action, call(name, "{}"), asker, [], (), seconds=5.0)
         for name in ("shout", "yell")
     ]
     assert (first.told, first.outcome) == ("No such thing.", "declined")
