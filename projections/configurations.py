@@ -92,7 +92,9 @@ class ConfigurationsView(Protocol):
     async def page(self, query: ListQuery) -> Page:
         """Return a page of the things of a kind."""
 
-    async def tags(self, after: str | None = None, limit: int = MOST) -> Sequence[Mapping[str, Any]]:
+    async def tags(
+        self, after: str | None = None, limit: int = MOST, *, without: Sequence[str] = ()
+    ) -> Sequence[Mapping[str, Any]]:
         """Return the tags that come after one, in their order, each with the number of things that carry it."""
 
     async def usages(

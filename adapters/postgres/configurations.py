@@ -89,9 +89,14 @@ class PostgresConfigurationsView:
         more = len(rows) > query.limit
         return Page(items=[row[1] for row in shown], next_cursor=next_cursor(shown[-1][0]) if more else None)
 
-    async def tags(self, after: str | None = None, limit: int = MOST) -> Sequence[Mapping[str, Any]]:
-        """Return the tags that come after one, in their order, each with the number of things that carry it."""
-        values = {"after": after, "limit": limit}
+    async def tags(
+        self, after: str | None = None, limit: int = MOST, *, without: Sequence[str] = ()
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the tags that come after one, in their order, each with the number of things that carry it.
+
+        Things of the kinds in `without` are not counted.
+        """
+        values = {"after": after, "limit": limit, "without": texts(without)}
         return [{"tag": tag, "count": count} for tag, count in await self._rows("tags", values)]
 
     async def usages(

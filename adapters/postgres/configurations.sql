@@ -77,7 +77,7 @@ ORDER BY created_position DESC LIMIT %(limit)s
 
 -- name: tags
 SELECT tag, count(*) FROM configurations_v1.things, unnest(tags) AS tag
-WHERE NOT archived AND (%(after)s::text IS NULL OR tag COLLATE "C" > %(after)s::text)
+WHERE NOT archived AND kind <> ALL (%(without)s) AND (%(after)s::text IS NULL OR tag COLLATE "C" > %(after)s::text)
 GROUP BY tag ORDER BY tag COLLATE "C" LIMIT %(limit)s
 
 -- name: usages  -- exact: written with each command

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.call import Call, Operation, Parameter, answer
 from api.cursors import PART, cursor_after, part_of, place_of
+from api.permissions import OWN_PERMISSIONS, allowed
 from api.queries.configurations import CURSOR, LIMIT, READ_MODEL
 from api.queries.event_stream import AFTER, first_batch
 from api.queries.log_export import CHANGES, FORMAT, MEDIA, export, form_of
@@ -83,10 +84,11 @@ async def types(call: Call) -> Response:
 
 
 async def tags(call: Call) -> Response:
-    """Return each tag with the number of things that carry it."""
+    """Return each tag with the number of things that carry it, of those that the caller may read."""
     limit, after = call.integer("limit", 50, 1, 500) or 50, place_of(call, 1)
     position = await call.wait_for_read_model(READ_MODEL)
-    items = await call.container.view.tags(after[0] if after else None, limit + 1)
+    unread = [kind for kind, (read, _) in OWN_PERMISSIONS.items() if not allowed(call.actor.roles, read)]
+    items = await call.container.view.tags(after[0] if after else None, limit + 1, without=unread)
     following = cursor_after([items[limit - 1]["tag"]]) if len(items) > limit else None
     return answer({"items": items[:limit], "next_cursor": following}, position=position)
 

@@ -329,6 +329,19 @@ async def test_a_tag_is_not_renamed_on_things_that_one_may_not_change(magnet: Ru
     assert (await magnet.do("POST", "/v1/tags/shared/rename", {"to": "x"}, **root))["things"] == 3
 
 
+async def test_tags_are_counted_on_what_one_may_read(magnet: Running):
+    root = {"X_API_Key": (await magnet.do("POST", "/v1/api-keys", {"name": "root", "roles": ["admin"]}))["key"]}
+    await magnet.do("POST", "/v1/prompts", {**PROMPT, "tags": ["shared"]}, **root)
+    hook = {"name": "hook", "url": "https://example.com/hook", "tags": ["shared", "alarms"]}
+    await magnet.do("POST", "/v1/webhooks", hook, **root)
+    of_keys = {"roles": ["user"], "tags": ["shared", "board"]}
+    key = (await magnet.do("POST", "/v1/api-keys", {"name": "member", **of_keys}, **root))["key"]
+    last = str(await magnet.container.log.head())
+    for headers, counts in (({"X_API_Key": key}, {"shared": 1}), (root, {"alarms": 1, "board": 1, "shared": 3})):
+        shown = await magnet.get("/v1/tags", Magnet_Min_Position=last, **headers)
+        assert {each["tag"]: each["count"] for each in shown["items"]} == counts
+
+
 @pytest.mark.parametrize("tag", ["team/billing", "a/", "/b", "a//b?c#d%2Fe", "ü /é"])
 async def test_a_tag_with_slashes_is_renamed_by_its_encoded_name(magnet: Running, tag: str):
     await a_prompt(magnet, tags=[tag])
