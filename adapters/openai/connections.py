@@ -46,7 +46,7 @@ class CheckedConnector(aiohttp.TCPConnector):
     """
 
     OVERRIDDEN = aiohttp.TCPConnector._resolve_host
-    """Nothing starts with an aiohttp that has it no more, instead of everything going out unchecked."""
+    """With an aiohttp that has it no more no model is called, instead of everything going out unchecked."""
 
     def __init__(self, egress: Egress, **settings: Any) -> None:
         super().__init__(**settings)
