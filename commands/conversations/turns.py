@@ -244,6 +244,9 @@ class Turns:
             except TimeoutError:
                 raise TurnNotCancelled(details={"retry_after": 1}) from None
             state = last.data["turn"]["state"]
+        if state == "awaiting_confirmation":  # it came to wait meanwhile
+            ended, _ = await self.cancel(conversation, turn, replace(context, idempotency=None), patience=patience)
+            return ended, receipt.replayed
         if state != "cancelled":
             raise TurnEnded(details={"turn": {"id": str(turn), "state": state}})
         return (await self.following.end(conversation, turn, run))[-1][1], receipt.replayed

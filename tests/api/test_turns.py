@@ -386,6 +386,27 @@ async def test_a_cancel_with_the_same_key_gives_its_first_answer_again_and_says_
     assert (again.status_code, again.content, again.headers["Idempotent-Replay"]) == (200, first.content, "true")
 
 
+async def test_a_turn_that_comes_to_wait_for_a_person_while_it_is_cancelled_is_cancelled(
+    talk: Talks, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+):
+    actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
+    await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"actions": actions})
+    path, gate = await talk.begin(), Gate()
+    call = ToolCalled(name="shout", arguments={"word": "a"}, id="c")
+    server.script_for("chat-model", Reply(text="one two", tool_calls=[call], gate=gate))
+    turn = await talk.start(path, "First?")
+    await asked(server)
+
+    async def too_late(*_: Any) -> None:
+        gate.open()
+        await talk.until(path, lambda seen: seen["state"] == "awaiting_confirmation")
+
+    monkeypatch.setattr(talk.magnet.container.turns, "_end_running", too_late)
+    ended = await talk.call("POST", f"{turn}/cancel", Idempotency_Key="k")
+    assert (ended.status_code, ended.json()["turn"]["state"]) == (200, "cancelled")
+    assert [each["state"] for each in (await talk.see(path))["turns"]] == ["cancelled"]
+
+
 async def test_an_action_already_done_is_in_the_record_also_when_the_limit_is_reached(talk: Talks, server: ModelServer):
     await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"limits": {"iterations": 1, "seconds": 300}})
     path = await talk.begin()
