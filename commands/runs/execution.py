@@ -89,9 +89,9 @@ class Execution:
             observability=asked.observability,
         )
         if receipt.replayed and context.idempotency is not None:
-            earlier = await self.earlier.wait(context.idempotency, receipt.id)
+            earlier, position = await self.earlier.wait(context.idempotency, receipt.id)
             yield RunBegan(run_id=receipt.id, position=receipt.position, replayed=True)
-            yield RunAnswer(body=earlier, position=receipt.position, replayed=True)
+            yield RunAnswer(body=earlier, position=position, replayed=True)
             return
         async with recording.guarded():
             yield RunBegan(run_id=recording.id, position=receipt.position)

@@ -379,20 +379,19 @@ class EarlierAnswers:
     repeats: Repeats
     answers: Answers
 
-    async def wait(self, key: IdempotencyKey, run: UUID, patience: float = 60.0) -> Mapping[str, Any]:
-        """Return the first answer once there is one; raise its refusal, RunInterrupted or RequestInProgress."""
+    async def wait(self, key: IdempotencyKey, run: UUID, patience: float = 60.0) -> tuple[Mapping[str, Any], int]:
+        """Return the first answer with its run's position, or raise its refusal, RunInterrupted or RequestInProgress."""
         deadline = time.monotonic() + patience
         while True:
             stored = await self.repeats.stored_answer(key.scope)
             if stored is None:
                 raise RequestInProgress
             shown = self.answers.open(stored[1], stored[2]).shown
-            if "answer" in shown:
-                earlier: Mapping[str, Any] = shown["answer"]
-                return earlier
             if "failure" in shown:
                 raise refusal_of(shown["failure"])
             loaded = await self.repeats.load(run)
+            if "answer" in shown:
+                return shown["answer"], stored[2] if loaded is None else loaded[1]
             if loaded is not None and isinstance(loaded[0], Run) and loaded[0].outcome == "interrupted":
                 raise RunInterrupted
             if time.monotonic() > deadline:

@@ -215,6 +215,12 @@ async def test_a_stream_of_the_same_key_says_that_it_is_one_again_and_has_the_te
     assert second[1][1]["text"] == first[-1][1]["text"]
 
 
+async def test_an_answer_that_is_given_again_names_the_position_that_its_run_had_come_to(magnet: Running):
+    body = {"variables": {"name": "Ada"}}
+    told, again = [await magnet.call("POST", "/v1/prompts/greet/run", body, Idempotency_Key="k") for _ in range(2)]
+    assert told.headers["Magnet-Position"] == again.headers["Magnet-Position"]
+
+
 async def test_runs_are_listed_in_either_order_page_by_page(magnet: Running):
     made = [
         (await magnet.do("POST", "/v1/prompts/greet/run", {"variables": {"name": "Ada"}}))["run_id"] for _ in range(3)
