@@ -1,6 +1,6 @@
 """Document: one text of a knowledge source, its versions, and whether they can be found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -337,13 +337,18 @@ class Document(Aggregate):
         own_fault = failure.get("number") == self.number and failure["blame"] == "document"
         return not self.removed and self.indexed.get(str(index), 0) != self.number and not own_fault
 
-    def retry(self) -> bool:
-        """Have a version that failed tried again; return whether one did: else nothing happens."""
+    def retry(self, indexes: Collection[int]) -> bool:
+        """Have what could not be put into one of these indexes tried again; return whether there is any: else nothing happens."""
         self.must_be_there()
-        failed = bool(self.failures or self.failed_editions)
+        failed = any(self._failed(index) for index in indexes)
         if failed:
             self.trigger_event(self.RetryRequested)
         return failed
+
+    def _failed(self, index: int) -> bool:
+        """Return whether an index is without its newest version, or changes of its passages, because that failed."""
+        is_there = self.indexed.get(str(index), 0) == self.number and self.edition <= self.editions.get(str(index), 0)
+        return not is_there and not self.needs(index)
 
     def remove(self, *, cause: str) -> None:
         """Take it out of every index."""

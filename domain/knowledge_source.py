@@ -285,6 +285,11 @@ class KnowledgeSource(Configuration):
         return max((int(number) for number in self.indexes), default=None)
 
     @property
+    def filled(self) -> frozenset[int]:
+        """The indexes that documents go into: the one that answers, and the newest."""
+        return frozenset(index for index in (self.index, self.newest_index) if index is not None)
+
+    @property
     def building(self) -> Mapping[str, Any] | None:
         """The index that answers as soon as it is complete; None where none is being built."""
         newest = self.newest_index

@@ -149,10 +149,10 @@ class DocumentHandlers:
     async def retry(self, command: RetryDocument, unit: Unit) -> Done:
         """Try a document again."""
         document = await self._document(command, unit)
-        if not document.retry():
+        source = await self._source(command.source)
+        if not document.retry(source.filled):
             return Done(aggregate=document)
         unit.effect("job", kind=INDEX_DOCUMENT, key=str(document.id))
-        source = await self._source(command.source)
         if source.index != source.newest_index:  # this may be what a new index waits for
             unit.effect("job", kind=FILL_INDEX, key=str(source.id))
         unit.save(document)

@@ -289,9 +289,8 @@ class IndexDocuments:
 
 
 def wanting(document: Document, source: KnowledgeSource) -> list[int]:
-    """Return the indexes that lack the newest version of a document: the one that answers, and the newest."""
-    indexes = {index for index in (source.index, source.newest_index) if index is not None}
-    return [index for index in sorted(indexes) if document.needs(index)]
+    """Return the indexes of its source that lack the newest version of a document."""
+    return [index for index in sorted(source.filled) if document.needs(index)]
 
 
 def is_left(entry: Entry, error: DomainError) -> bool:

@@ -54,8 +54,30 @@ def test_an_edit_that_can_not_be_indexed_fails_alone_and_the_document_stays_inde
     failed = {"number": 1, "index": 1, "code": "refused", "reason": "no", "blame": "document", "edition": 1}
     given(document).when(lambda d: d.fail(**failed)).then((Document.EditsFailed, failed))
     assert (document.status, document.needs(1)) == ("indexed", False)
-    given(document).when(lambda d: d.retry()).then((Document.RetryRequested, {}))
+    given(document).when(lambda d: d.retry([1])).then((Document.RetryRequested, {}))
     assert document.needs(1)
+
+
+def test_what_could_not_be_put_into_an_index_of_the_past_is_not_tried_again():
+    document = an_indexed_document()
+    document.edit(NAME, text_sha256="bb")
+    failed = {"number": 1, "code": "refused", "reason": "no", "blame": "service", "edition": 1}
+    document.fail(index=1, **failed)
+    document.fail(index=2, **failed)
+    document.finish_indexing(number=1, index=3, chunking="cc", chunks=1, space=None, dimensions=None, edition=1)
+    assert document.status == "indexed"
+    given(document).when(lambda d: d.retry([3])).then_nothing()
+    assert document.status == "indexed"
+
+
+def test_changes_of_passages_that_failed_are_not_tried_again_once_a_new_version_has_them():
+    document = an_indexed_document()
+    document.edit(NAME, text_sha256="bb")
+    document.fail(number=1, index=1, code="refused", reason="no", blame="document", edition=1)
+    document.add(sha256="11", size=1, media_type="", title="", url=None, metadata={}, acl=None)
+    document.finish_indexing(number=2, index=1, chunking="cc", chunks=1, space=None, dimensions=None, edition=1)
+    given(document).when(lambda d: d.retry([1])).then_nothing()
+    assert document.status == "indexed"
 
 
 def test_an_edit_finds_its_text_again_the_nearest_of_several_and_else_is_orphaned():
