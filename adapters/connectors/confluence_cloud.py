@@ -118,13 +118,13 @@ class CloudWiki:
         """Return the bytes: Confluence sends on to where they lie."""
         assert attachment.on is not None
         on, id = quote(attachment.on.id, safe=""), quote(attachment.id, safe="")
-        return (await self._get(f"/rest/api/content/{on}/child/attachment/{id}/download")).of_document()
+        return (await self._get(f"/rest/api/content/{on}/child/attachment/{id}/download")).of_part()
 
     async def _key_of(self, space: str | None) -> str | None:
         if space is None:
             return None
         if space not in self._spaces:
-            answer = (await self._get(f"/api/v2/spaces/{quote(space, safe='')}")).of_document().json()
+            answer = (await self._get(f"/api/v2/spaces/{quote(space, safe='')}")).of_part().json()
             self._spaces[space] = told(answer, "key")
         return self._spaces[space]
 

@@ -79,7 +79,7 @@ class DataCenterWiki:
         path = told(attachment.told, "_links.download")
         if path is None or not path.startswith("/"):
             raise NotFetched("Confluence does not tell where its bytes are: there is no path at `_links.download`.")
-        return (await self._get(path)).of_document()
+        return (await self._get(path)).of_part()
 
     async def _content(self, id: str, expand: str) -> Any:
         answer = await self._get(f"/rest/api/content/{quote(id, safe='')}?{urlencode({'expand': expand})}")

@@ -48,7 +48,7 @@ class Readers:
         for _ in range(MOST_PAGES):
             query = {"expand": "restrictions.user,restrictions.group", "start": start, "limit": LIMIT}
             path = f"/rest/api/content/{quote(id, safe='')}/restriction/byOperation/read"
-            answer = (await self._get(f"{path}?{urlencode(query)}")).of_document().json()
+            answer = (await self._get(f"{path}?{urlencode(query)}")).of_part().json()
             listed, users = named(answer, "group"), named(answer, "user")
             groups.update(name_of(each) for each in listed)
             persons += len(users)

@@ -209,7 +209,7 @@ class Notion:
 
         async def ask(cursor: str | None) -> Any:
             further = f"&start_cursor={quote(cursor, safe='')}" if cursor else ""
-            return (await self._ask(f"{path}?page_size={PAGE}{further}")).of_document().json()
+            return (await self._ask(f"{path}?page_size={PAGE}{further}")).of_part().json()
 
         found = pages(ask, items="results", next="next_cursor", refusal=NotFetched)
         return [each async for page, _ in found for each in items(page)]

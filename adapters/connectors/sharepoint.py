@@ -158,7 +158,7 @@ class Visit:
         if "file" not in item or "deleted" in item:
             raise NotFetched("It is no longer a file.", code="gone")
         readers = await self._acl(drive, id)
-        content = (await self._get(f"{path}/content")).of_document().body
+        content = (await self._get(f"{path}/content")).of_part().body
         name = text(item.get("name"))
         return GivenDocument(
             external_id=f"{drive}/{id}",
@@ -185,24 +185,24 @@ class Visit:
         key = f"{drive}/{id}"
         if key not in self._readers:
             path = f"/drives/{quote(drive, safe='')}/items/{quote(id, safe='')}/permissions"
-            told = [each async for each in self._all(path, of_document=True)]
+            told = [each async for each in self._all(path, of_part=True)]
             self._readers[key] = readers_of(told, datetime.now(UTC))
         return self._readers[key]
 
     async def _name_of(self, drive: str) -> str:
         if drive not in self._drives:
-            answer = (await self._get(f"/drives/{quote(drive, safe='')}")).of_document().json()
+            answer = (await self._get(f"/drives/{quote(drive, safe='')}")).of_part().json()
             self._drives[drive] = text(mapping(answer).get("name"))
         return self._drives[drive]
 
-    async def _all(self, path: str, *, of_document: bool = False) -> AsyncIterator[Any]:
+    async def _all(self, path: str, *, of_part: bool = False) -> AsyncIterator[Any]:
         """Yield all items of a list; one of a document that is refused concerns this document only."""
 
         async def ask(following: str | None) -> Any:
             answer = await self._get(path) if following is None else await self._ask(self._own(following))
-            return (answer.of_document() if of_document else answer.of_source()).json()
+            return (answer.of_part() if of_part else answer.of_source()).json()
 
-        refusal = NotFetched if of_document else SourceUnavailable
+        refusal = NotFetched if of_part else SourceUnavailable
         async for found, _ in pages(ask, items="value", next="@odata.nextLink", refusal=refusal):
             for each in found:
                 yield each

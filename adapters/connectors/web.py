@@ -92,9 +92,13 @@ class Answer:
 
     def of_document(self) -> Self:
         """Return it, or raise NotFetched where it is a refusal that concerns this document only."""
-        self._must_be_let_in()
         if self.status in GONE:
             raise NotFetched(f"{place(self.url)} is not there ({self.status}).", code="gone")
+        return self.of_part()
+
+    def of_part(self) -> Self:
+        """Return it, or raise NotFetched where what belongs to a document is refused: the document is there all the same."""
+        self._must_be_let_in()
         if self.status >= REFUSAL:
             raise NotFetched(f"{place(self.url)} answered {self.status}{self._told()}.")
         return self

@@ -151,12 +151,14 @@ async def test_a_page_is_not_taken_where_nobody_tells_who_may_read_it(world: Con
         await reading.fetch("page/10")
 
 
-async def test_restrictions_that_are_refused_are_no_freedom(world: ConfluenceWorld):
+@pytest.mark.parametrize("status", [403, 404])
+async def test_restrictions_that_are_refused_are_no_freedom(world: ConfluenceWorld, status: int):
     world.add(Thing("10", "Page"))
     usual = world.answer
-    world.answer = lambda asked: Answer(status=403) if "restriction" in asked.path else usual(asked)  # type: ignore[method-assign]
-    with pytest.raises(NotFetched, match="answered 403"):
+    world.answer = lambda asked: Answer(status=status) if "restriction" in asked.path else usual(asked)  # type: ignore[method-assign]
+    with pytest.raises(NotFetched, match=f"answered {status}") as told:
         await Reading(world).fetch("page/10")
+    assert told.value.error_code != "gone", "the page itself is there"
     assert (await Reading(world, permissions=False).fetch("page/10")).acl is None
 
 

@@ -310,8 +310,9 @@ async def test_a_page_is_had_whole_or_not_at_all(
     notion: NotionConnector, world: NotionWorld, place: Place, children: dict[str, list[Any]]
 ):
     holding(world, children)
-    with pytest.raises(NotFetched):
+    with pytest.raises(NotFetched) as told:
         await notion.fetch(place, PAGE)
+    assert told.value.error_code != "gone", "the page itself is there"
 
 
 @pytest.mark.parametrize("block", [

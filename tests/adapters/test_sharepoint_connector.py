@@ -205,8 +205,9 @@ async def test_a_file_is_not_taken_where_nobody_tells_who_may_read_it(world: Sha
     answering(world, "/permissions", answer)
     reading = Reading(world)
     assert await reading.versions() == {"b!docs/a": None}
-    with pytest.raises(NotFetched):
+    with pytest.raises(NotFetched) as told:
         await reading.fetch("b!docs/a")
+    assert told.value.error_code != "gone", "the file itself is there"
     assert asked_for(world, "/content") == []
 
 
