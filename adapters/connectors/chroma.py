@@ -54,7 +54,7 @@ class ChromaRecords:
         """Return a record, or raise NotFetched."""
         collection = await self._collection(settings, place)
         asked = {"ids": [id], "include": ["documents", "metadatas"]}
-        told = (await self._ask(settings, place, f"{collection}/get", asked)).of_document().json()
+        told = (await self._ask(settings, place, f"{collection}/get", asked)).of_part().json()
         found = passages_in(told)
         if not found:
             raise NotFetched("The collection has no such record any more.", code="gone")

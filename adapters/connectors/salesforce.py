@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 from pydantic import Field
 
 from adapters.connectors.edit_times import version_of
-from adapters.connectors.given_values import id_of, items, mapping, must_be_root, text, title
+from adapters.connectors.given_values import id_of, mapping, must_be_root, text, title
 from adapters.connectors.oauth import Grant, Tokens
 from adapters.connectors.paging import pages
 from adapters.connectors.record_html import record_html
@@ -175,10 +175,10 @@ class Records:
         else:
             article, _, language = external_id.partition("/")
             soql = self._select.one(PublishStatus="Online", KnowledgeArticleId=article, Language=language)
-        found = items(mapping((await self._ask(self._query(soql))).of_document().json()).get("records"))
-        if not found:
+        found = mapping((await self._ask(self._query(soql))).of_part().json()).get("records")
+        if found == []:
             raise NotFetched("It is no longer there, or no longer online.", code="gone")
-        if not isinstance(found[0], Mapping):
+        if not isinstance(found, list) or not isinstance(found[0], Mapping):
             raise NotFetched("What was answered is no record.")
         return found[0]
 

@@ -97,7 +97,7 @@ class Answer:
         return self.of_part()
 
     def of_part(self) -> Self:
-        """Return it, or raise NotFetched where what belongs to a document is refused: the document is there all the same."""
+        """Return it, or raise NotFetched where it is a refusal: of what is not the document itself it never says that that is gone."""
         self._must_be_let_in()
         if self.status >= REFUSAL:
             raise NotFetched(f"{place(self.url)} answered {self.status}{self._told()}.")

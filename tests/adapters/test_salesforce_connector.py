@@ -90,6 +90,17 @@ async def test_a_record_is_its_text_with_all_other_fields_as_metadata(
     assert world.site.asked[-1].query["q"].endswith(r"WHERE Id = '500\' OR Name != \'' LIMIT 1")
 
 
+@pytest.mark.parametrize("answer", [Answer(status=404), {}, {"records": None}, {"records": [7]}])
+async def test_an_answer_that_tells_nothing_of_a_record_does_not_say_that_it_is_gone(
+    salesforce: SalesforceConnector, world: SalesforceWorld, place: Place, answer: Any
+):
+    await world.put("alpha", "a")
+    answering(world, answer)
+    with pytest.raises(NotFetched) as told:
+        await salesforce.fetch(place, world.ids["alpha"])
+    assert told.value.error_code == "not_fetched"
+
+
 @pytest.mark.parametrize(("languages", "which"), [
     ([], ""), (["en_US"], " AND Language = 'en_US'"), (["en_US", "de"], " AND Language IN ('en_US', 'de')"),
 ])  # fmt: skip

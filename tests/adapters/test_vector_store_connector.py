@@ -15,7 +15,7 @@ from adapters.egress import Egress
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from domain.errors import Invalid
 from tests.support.asked_connectors import listed, place_of
-from tests.support.site import Site, site
+from tests.support.site import Answer, Site, site
 from tests.support.worlds.vector_store import ChromaWorld
 
 NODE = json.dumps({"text": "from the node", "metadata": {"file": "a.md"}})
@@ -78,6 +78,17 @@ async def test_records_that_change_while_they_are_listed_are_listed_again_and_ne
     world.shown = 2
     with pytest.raises(SourceUnavailable, match="2 records were listed, and there are 3 now"):
         await listed(connector, place)
+
+
+async def test_a_collection_that_is_not_there_says_nothing_of_its_records(there: Site, connector: VectorStoreConnector):
+    world = ChromaWorld(there)
+    await world.put("alpha", "alpha")
+    place = place_of(world.config, world.secrets)
+    [id] = await listed(connector, place)
+    there.answers = lambda _: Answer(status=404)
+    with pytest.raises(NotFetched) as told:
+        await connector.fetch(place, id)
+    assert told.value.error_code == "not_fetched"
 
 
 @pytest.mark.parametrize(
