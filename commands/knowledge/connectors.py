@@ -95,7 +95,10 @@ class Connector(Protocol):
         """
 
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
-        """Return a document, or raise NotFetched or SourceUnavailable."""
+        """Return a document, or raise NotFetched or SourceUnavailable.
+
+        NotFetched with the code `gone` says that the source itself has it no more: what was taken of it is taken away.
+        """
 
     def end(self, place: Place) -> None:
         """Drop what was kept for fetching: the sync is over, or another process goes on with it."""
