@@ -138,12 +138,12 @@ class IndexDocuments:
     def _parts(self, documents: Collection[Document], sources: Mapping[UUID, KnowledgeSource]) -> list[Part]:
         """Return what is to be done, in parts of not too many bytes."""
         parts: list[Part] = []
-        size = MOST_BYTES
+        size = 0
         for document in documents:
             source = sources[UUID(document.source)]
             if not (indexes := wanting(document, source)):
                 continue
-            if size + document.content["size"] > MOST_BYTES:
+            if not parts or size + document.content["size"] > MOST_BYTES:
                 parts.append(Part(entries=[]))
                 size = 0
             size += document.content["size"]

@@ -133,6 +133,20 @@ async def test_a_document_that_can_not_be_read_fails_with_the_reason_and_others_
     assert (await indexing.document(good)).status == "indexed"
 
 
+@pytest.mark.parametrize("beside", [{}, {f"d{number}": "some text" for number in range(8)}], ids=["alone", "others"])
+async def test_a_document_without_a_byte_fails_with_the_reason_and_others_do_not(
+    indexing: Indexing, beside: dict[str, str]
+):
+    empty = {f"empty{number}": "" for number in range(8)}
+    ids = await indexing.add(empty | beside)
+    await indexing.settled()
+    found = [await indexing.document(id) for id in ids]
+    assert {(each.status, each.failure["reason"]) for each in found[:8] if each.failure} == {
+        ("failed", "The document is empty.")
+    }
+    assert [each.status for each in found[8:]] == ["indexed"] * len(beside)
+
+
 async def test_a_provider_that_is_down_blocks_no_command_and_costs_no_document(indexing: Indexing):
     await indexing.models(routing={"retries": 0})
     indexing.server.script(*[server_error()] * 2)
