@@ -113,6 +113,17 @@ def test_publishing_with_a_change_of_how_it_is_shown_or_back_to_what_runs_points
     given(prompt).when(lambda p: p.publish_newest()).then_nothing()
 
 
+def test_publishing_with_a_change_back_to_exactly_what_runs_points_live_at_the_version_left_behind():
+    prompt = a_prompt(text="Hello")
+    changed(prompt, text="Hi")
+
+    def changed_back(prompt: Prompt) -> None:
+        changed(prompt, text="Hello")
+        prompt.publish_newest()
+
+    given(prompt).when(changed_back).then((Prompt.TextChanged, {"text": "Hello"}), (Prompt.Published, {"version": 4}))
+
+
 def test_a_rollback_takes_back_how_it_is_shown_where_only_that_differs_from_live():
     prompt = a_prompt()
     changed(prompt, title="Greeting")
