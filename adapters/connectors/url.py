@@ -183,7 +183,7 @@ class Walk:
 
     async def _look(self, url: str, first: bool, rules: RobotFileParser | None) -> Seen:
         """Ask for a page: what is there to be taken, and where it leads."""
-        if rules is not None and not await asyncio.to_thread(rules.can_fetch, AGENT, url):
+        if not await may_crawl(rules, url):
             return Seen(listed=None)
         try:
             answer = await self.ask(url)
@@ -199,7 +199,7 @@ class Walk:
         elsewhere = not at_home(here, self.settings.url)
         if first or (answer.status == 401 and self.place.secrets and not elsewhere):
             answer.of_source()
-        if elsewhere or answer.status in GONE:
+        if elsewhere or answer.status in GONE or not await may_crawl(rules, here):
             return Seen(listed=None)
         if answer.status >= REFUSAL:  # it may be there for others, or later
             return self._unseen(here)
@@ -239,6 +239,11 @@ class Walk:
                 f"There are more than {self.settings.most_pages:,} pages: set `most_pages` higher, or exclude some.",
                 code="too_many_pages",
             )
+
+
+async def may_crawl(rules: RobotFileParser | None, url: str) -> bool:
+    """Return whether robots.txt lets a page be taken; without rules all are."""
+    return rules is None or await asyncio.to_thread(rules.can_fetch, AGENT, url)
 
 
 def media_type_of(answer: Answer) -> tuple[str, str]:

@@ -101,6 +101,19 @@ async def test_robots_and_their_marks_on_pages_are_honoured(connector: UrlConnec
         await listed(connector, there)
 
 
+async def test_robots_are_honoured_where_a_redirect_leads_too(connector: UrlConnector, there: Site):
+    site_map = {
+        "/robots.txt": Answer(body=b"User-agent: *\nDisallow: /docs/secret\n"),
+        "/docs/": page("away.html"),
+        "/docs/away.html": Answer(status=302, headers={"Location": "/docs/secret.html"}),
+        "/docs/secret.html": page("behind.html"),
+        "/docs/behind.html": page(),
+    }
+    pages(there, site_map)
+    assert await listed(connector, there) == (["/docs/"], 1)
+    assert "/docs/behind.html" in (await listed(connector, there, robots=False))[0]
+
+
 @pytest.mark.parametrize("status", [400, 403, 406, 451])
 async def test_a_page_of_a_crawl_that_is_refused_is_not_gone(connector: UrlConnector, there: Site, status: int):
     site_map = {
