@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from commands.knowledge.sync import BeginSync
+from commands.knowledge.sync import BeginSync, EndSync
 from commands.ports import SYSTEM, Context
 from domain.references import identify
 from tests.support.postgres import Database
@@ -84,3 +85,15 @@ async def test_a_sync_that_finds_all_unchanged_makes_as_many_events_for_three_do
         (folder.path / f"{number}.txt").write_text(f"text {number}")
     await folder.sync()
     assert await events_of_a_sync() == of_three
+
+
+async def test_a_sync_and_its_run_end_once(folder: Folder):
+    sync = await folder.sync()
+    again = EndSync(
+        id=UUID(sync["id"]), outcome="failed", error={"code": "given_up", "reason": "It was tried too often."}
+    )
+    head = await folder.magnet.container.log.head()
+    await folder.magnet.container.bus.dispatch(again, Context(actor=SYSTEM))
+    assert await folder.magnet.container.log.head() == head
+    [run] = await folder.runs()
+    assert run["outcome"] == "completed"
