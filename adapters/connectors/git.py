@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import Field
@@ -143,7 +143,7 @@ class GitConnector:
         settings = parse(GitConfig, dict(config), "/config")
         if settings.url.startswith("file:"):
             local_repository(settings.url, self._roots)
-        elif urlsplit(settings.url).scheme == "ssh" or re.match(r"[^/]+@[^/]+:", settings.url):
+        elif re.match(r"ssh:|[^/]+@[^/]+:", settings.url, re.IGNORECASE):
             raise Invalid(
                 "Repositories are fetched by https://, not by ssh.", code="invalid_url", pointer="/config/url"
             )

@@ -386,7 +386,7 @@ def test_a_file_that_outgrew_the_limit_is_told_as_that():
     "url",
     [
         "ssh://git@example.com/a", "git@example.com:a/b", "git://example.com/a", "ext::sh -c x", "https://u:p@example.com/a",
-        "https://example.com/a?b", "--upload-pack=x", "/etc", "file:///etc", "file://host/etc", "https:///a", "file:///a/../b",
+        "https://example.com/a?b", "https://[::1", "--upload-pack=x", "/etc", "file:///etc", "file://host/etc", "https:///a", "file:///a/../b",
     ],
 )  # fmt: skip
 def test_addresses_of_other_kinds_are_refused_when_set(connector: GitConnector, url: str):
