@@ -10,10 +10,10 @@ import pytest
 
 from tests.api.test_access import key_of
 from tests.api.test_turns import asked, held, one_end
-from tests.support.model_server import Gate, ModelServer, Reply
+from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.patience import PATIENCE
 from tests.support.server import Running, serving
-from tests.support.talks import Talks, said, talks
+from tests.support.talks import ACTIONS, Talks, said, talks
 
 
 @pytest.fixture
@@ -83,6 +83,26 @@ async def test_a_message_that_waits_is_taken_back_by_cancel_and_a_kill_of_what_r
     await talk.magnet.container.leases.sweep()
     events = await talk.follow(f"{path}/turns/{waits}")
     assert (one_end(events)[0], said(events)) == ("turn.completed", "After the kill.")
+
+
+async def test_what_waits_behind_a_turn_that_waits_for_a_person_begins_when_that_is_cancelled(
+    talk: Talks, server: ModelServer
+):
+    actions = [{**action, "requires_confirmation": action["function"] == "shout"} for action in ACTIONS]
+    await talk.magnet.do("PATCH", "/v1/agents/helper?publish=true", {"actions": actions})
+    path, gate = await talk.begin(), Gate()
+    call = ToolCalled(name="shout", arguments={"word": "a"}, id="c")
+    server.script_for("chat-model", Reply(text="one two", tool_calls=[call], gate=gate), Reply(text="Two."))
+    first = await talk.start(path, "First?")
+    await asked(server)
+    second = (await talk.post(path, "Second?", background=True)).json()["turn"]["id"]
+    gate.open()
+    seen = await talk.until(path, lambda it: it["state"] == "awaiting_confirmation")
+    assert [turn["state"] for turn in seen["turns"]] == ["awaiting_confirmation", "queued"]
+    assert (await talk.call("POST", f"{first}/cancel")).json()["turn"]["state"] == "cancelled"
+    async with asyncio.timeout(PATIENCE):
+        events = await talk.follow(f"{path}/turns/{second}")
+    assert (one_end(events)[0], said(events)) == ("turn.completed", "Two.")
 
 
 async def test_who_may_no_more_is_not_answered_any_more(talk: Talks, server: ModelServer):
