@@ -119,7 +119,7 @@ class McpServers:
             token = None if grant is None else await self.tokens.token(grant)
             if token is not None:
                 headers["Authorization"] = f"Bearer {token}"
-            home = web_origin(server.definition["url"])
+            home = web_origin(as_asked(server.definition["url"]))
             visit.door = Door(self.transport, home, headers, visit.credentials.query)
             try:
                 client = await stack.enter_async_context(self._client(server, visit.door, seconds))
@@ -158,6 +158,16 @@ class McpServers:
                     yield client
 
         return connected()
+
+
+def as_asked(url: str) -> str:
+    """Return a URL as requests have it, its host in ASCII, or raise ToolServerUnavailable where that is no name."""
+    try:
+        return str(httpx2.URL(url))
+    except httpx2.InvalidURL:
+        raise ToolServerUnavailable(
+            f"{place(url)} is no address: look at the name of its host.", code="address_refused"
+        ) from None
 
 
 async def called(client: Client, tool: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[str, bool]:

@@ -121,6 +121,20 @@ async def test_no_server_leads_to_an_address_that_may_not_be_reached():
         assert (refusal.value.error_code, shop.headers) == ("address_refused", [])
 
 
+@pytest.mark.parametrize("host", ["①②⑦.0.0.1", "ü..example"])
+async def test_a_host_that_is_no_name_is_told(host: str):
+    async with reached("10.0.0.0/8") as servers:
+        with pytest.raises(ToolServerUnavailable, match="is no address") as refusal:
+            await servers.offer(server_at(f"http://{host}/mcp"))
+        assert refusal.value.error_code == "address_refused"
+
+
+async def test_a_server_whose_name_is_not_ascii_is_at_home_there():
+    async with reached("10.0.0.0/8") as servers:
+        with pytest.raises(ToolServerUnavailable, match="the name of the host is not known"):
+            await servers.offer(server_at("http://ü.invalid/mcp"))
+
+
 async def test_what_a_server_offers_is_told_without_the_secret_that_let_us_in():
     async with mcp_shop() as shop, reached(shop.place) as servers:
         shop.repeats(SECRET)
