@@ -233,6 +233,7 @@ async def test_what_dies_as_it_leaves_a_request_has_left_all_of_it_or_nothing(si
     await changes(side, 2, 1)
     async with running(side.runner()):
         await side.caught_up()
+        before = await checksum(side)
     key = IdempotencyKey(key="k", scope=b"s", body=b"b")
     with killed_at(f"leave.{moment}"):
         await administration(side).rebuild(NAME, key)
@@ -242,7 +243,6 @@ async def test_what_dies_as_it_leaves_a_request_has_left_all_of_it_or_nothing(si
     asked = await administration(side).rebuild(NAME, key)
     assert asked.repeated == (moment == "after_commit")
     async with running(side.runner()):
-        before = await checksum(side)
         while (await administration(side).status(checksums=False))[0].state != "live":
             await asyncio.sleep(0.01)
         assert await checksum(side) == before

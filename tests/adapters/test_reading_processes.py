@@ -16,6 +16,7 @@ from adapters.reading.process import Child
 from adapters.reading.reader import Reader
 from commands.knowledge.reading import ReadingLimit, Text, Unreadable
 from tests.support.files import a_docx, a_locked_pdf, a_pdf, without_styles
+from tests.support.patience import PATIENCE
 from tests.support.processes import emptied, parts, processes_of, what_it_holds
 
 CANARY = "canary-7d1e"
@@ -24,7 +25,9 @@ LONG = "One sentence after another. " * 5000
 
 
 @pytest.fixture
-async def reader() -> AsyncIterator[Reader]:
+async def reader(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reader]:
+    """One process, also where the machine is so slow that others would be let pass."""
+    monkeypatch.setattr("adapters.reading.reader.SLOW", PATIENCE)
     made = Reader(processes=1)
     yield made
     await made.close()
