@@ -13,6 +13,9 @@ from domain.paths import at
 
 LIMIT = 250
 DEEPEST = 100
+MISSING = ("errors.0.code", "NOT_FOUND")
+"""Where an answer says that a thing is not there, and how."""
+
 PLURALS = {
     "page": "pages",
     "folder": "folders",
@@ -78,7 +81,7 @@ class CloudWiki:
         if kind in PLURALS:
             answer = await self._get(f"/api/v2/{PLURALS[kind]}/{quote(id, safe='')}")
             try:
-                thing = answer.of_document().json()
+                thing = answer.of_part().json()
             except NotFetched:
                 pass  # it is not for these credentials: who may read what is below it can't be told then
         self._things[id] = thing
@@ -87,7 +90,7 @@ class CloudWiki:
     async def whole(self, kind: Kind, id: str) -> Whole:
         """Return a page or blog post with its labels and its space's key."""
         path = f"/api/v2/{PLURALS[kind]}/{quote(id, safe='')}"
-        answer = (await self._get(f"{path}?body-format=storage")).of_document().json()
+        answer = (await self._get(f"{path}?body-format=storage")).of_item(*MISSING).json()
         stored = at(answer, "body.storage.value")
         if not isinstance(stored, str):
             raise NotFetched("Confluence does not tell what it says: there is no `body.storage.value`.", code="no_text")
@@ -104,12 +107,12 @@ class CloudWiki:
 
     async def attachment(self, id: str) -> Content:
         """Return an attachment with the page or blog post that it is attached to."""
-        answer = (await self._get(f"/api/v2/attachments/{quote(id, safe='')}")).of_document().json()
+        answer = (await self._get(f"/api/v2/attachments/{quote(id, safe='')}")).of_item(*MISSING).json()
         kind: Kind = "page" if told(answer, "pageId") is not None else "blogpost"
         on = needed(answer, "pageId" if kind == "page" else "blogPostId", "an attachment")
         thing = (
             self._things.get(on)
-            or (await self._get(f"/api/v2/{PLURALS[kind]}/{quote(on, safe='')}")).of_document().json()
+            or (await self._get(f"/api/v2/{PLURALS[kind]}/{quote(on, safe='')}")).of_part().json()
         )
         self._things[on] = thing
         return content_of("attachment", answer, on=content_of(kind, thing))

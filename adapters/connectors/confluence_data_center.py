@@ -14,6 +14,8 @@ from domain.paths import at
 
 LIMIT = 100
 EXPANDED = "version,ancestors"
+MISSING = ("statusCode", 404)
+"""Where an answer says that a content is not there, and how: what stands before Confluence does not write so."""
 
 
 class DataCenterWiki:
@@ -53,7 +55,7 @@ class DataCenterWiki:
 
     async def whole(self, kind: Kind, id: str) -> Whole:
         """Return a page or blog post with its labels and its space's key."""
-        answer = await self._content(id, f"body.storage,space,metadata.labels,{EXPANDED}")
+        answer = (await self._content(id, f"body.storage,space,metadata.labels,{EXPANDED}")).of_item(*MISSING).json()
         stored = at(answer, "body.storage.value")
         if not isinstance(stored, str):
             raise NotFetched("Confluence does not tell what it says: there is no `body.storage.value`.", code="no_text")
@@ -69,8 +71,8 @@ class DataCenterWiki:
 
     async def attachment(self, id: str) -> Content:
         """Return an attachment with the page or blog post that it is attached to."""
-        answer = await self._content(id, "version,container")
-        on = await self._content(needed(answer, "container.id", "an attachment"), EXPANDED)
+        answer = (await self._content(id, "version,container")).of_item(*MISSING).json()
+        on = (await self._content(needed(answer, "container.id", "an attachment"), EXPANDED)).of_part().json()
         kind: Kind = "blogpost" if told(on, "type") == "blogpost" else "page"
         return content_of("attachment", answer, on=content_of(kind, on))
 
@@ -81,9 +83,8 @@ class DataCenterWiki:
             raise NotFetched("Confluence does not tell where its bytes are: there is no path at `_links.download`.")
         return (await self._get(path)).of_part()
 
-    async def _content(self, id: str, expand: str) -> Any:
-        answer = await self._get(f"/rest/api/content/{quote(id, safe='')}?{urlencode({'expand': expand})}")
-        return answer.of_document().json()
+    async def _content(self, id: str, expand: str) -> Answer:
+        return await self._get(f"/rest/api/content/{quote(id, safe='')}?{urlencode({'expand': expand})}")
 
     async def _list(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         """Yield all objects of all pages of a list; of the address of a next page only its number is taken."""

@@ -104,7 +104,9 @@ class HttpJsonConnector:
             item = await self._items.take(place.visit, external_id, lambda: self.list(place))
         else:
             url = settings.item_url.replace("{id}", quote(external_id, safe=""))
-            item = (await self._ask(settings, place, url)).of_document().json()
+            answer = await self._ask(settings, place, url)
+            from_api = "html" not in answer.headers.get("content-type", "")
+            item = (answer.of_document() if from_api else answer.of_part()).json()
         return document_of(item, external_id, settings)
 
     def end(self, place: Place) -> None:

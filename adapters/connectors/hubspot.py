@@ -178,7 +178,7 @@ class HubSpotConnector:
         return every()
 
     async def _one(self, settings: HubSpotConfig, place: Place, path: str) -> Mapping[str, Any]:
-        item = (await self._ask(settings, place, path)).of_document().json()
+        item = (await self._ask(settings, place, path)).of_item("category", "OBJECT_NOT_FOUND").json()
         if not isinstance(item, Mapping) or "id" not in item:
             raise NotFetched("What was answered is neither content nor an object.")
         if item.get("archived") is True:

@@ -128,7 +128,7 @@ class Notion:
     async def page(self, id: str) -> Mapping[str, Any]:
         """Return a page with all of its properties."""
         path = f"pages/{quote(id, safe='')}"
-        page = mapping((await self._ask(path)).of_document().json())
+        page = mapping((await self._ask(path)).of_item("code", "object_not_found").json())
         if page.get("object") != "page":
             raise NotFetched("What was answered is no page.")
         if is_thrown_away(page):

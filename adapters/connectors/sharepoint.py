@@ -154,7 +154,7 @@ class Visit:
     async def file(self, drive: str, id: str) -> GivenDocument:
         """Return a file, or raise NotFetched."""
         path = f"/drives/{quote(drive, safe='')}/items/{quote(id, safe='')}"
-        item = mapping((await self._get(path)).of_document().json())
+        item = mapping((await self._get(path)).of_item("error.code", "itemNotFound").json())
         if "file" not in item or "deleted" in item:
             raise NotFetched("It is no longer a file.", code="gone")
         readers = await self._acl(drive, id)

@@ -19,6 +19,7 @@ from adapters.retry_after import seconds_asked
 from commands.knowledge.connectors import NotFetched, SourceUnavailable
 from commands.knowledge.document_checks import MOST_BYTES
 from domain.errors import Invalid
+from domain.paths import at
 from domain.provider import web_origin
 
 ATTEMPTS = 5
@@ -95,6 +96,17 @@ class Answer:
         if self.status in GONE:
             raise NotFetched(f"{place(self.url)} is not there ({self.status}).", code="gone")
         return self.of_part()
+
+    def of_item(self, path: str, word: str | int) -> Self:
+        """Return it as `of_document`, where an API says at a path of what it answers that the item is not there.
+
+        A 404 without that is of whoever stands before the API, or of an address that the API has no more.
+        """
+        try:
+            said = at(orjson.loads(self.body), path) == word
+        except orjson.JSONDecodeError:
+            said = False
+        return self.of_document() if said else self.of_part()
 
     def of_part(self) -> Self:
         """Return it, or raise NotFetched where it is a refusal: of what is not the document itself it never says that that is gone."""
