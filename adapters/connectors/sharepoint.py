@@ -134,7 +134,7 @@ class Visit:
     async def files(self, drive: str) -> AsyncIterator[File]:
         """Yield all files of a library, in all its folders."""
         told: dict[str, Mapping[str, Any]] = {}
-        async for each in self._all(f"/drives/{quote(drive, safe='')}/root/delta"):
+        async for each in self._all(f"/drives/{quote(drive, safe='')}/root/delta", end="@odata.deltaLink"):
             noted(told, each)
         for file in files_of(told):
             yield file
@@ -155,8 +155,10 @@ class Visit:
         """Return a file, or raise NotFetched."""
         path = f"/drives/{quote(drive, safe='')}/items/{quote(id, safe='')}"
         item = mapping((await self._get(path)).of_item("error.code", "itemNotFound").json())
-        if "file" not in item or "deleted" in item:
-            raise NotFetched("It is no longer a file.", code="gone")
+        if "deleted" in item:
+            raise NotFetched("It was thrown away.", code="gone")
+        if "file" not in item:
+            raise NotFetched("What was answered is no file.")
         readers = await self._acl(drive, id)
         content = (await self._get(f"{path}/content")).of_part().body
         name = text(item.get("name"))
@@ -195,17 +197,24 @@ class Visit:
             self._drives[drive] = text(mapping(answer).get("name"))
         return self._drives[drive]
 
-    async def _all(self, path: str, *, of_part: bool = False) -> AsyncIterator[Any]:
-        """Yield all items of a list; one of a document that is refused concerns this document only."""
+    async def _all(self, path: str, *, of_part: bool = False, end: str | None = None) -> AsyncIterator[Any]:
+        """Yield all items of a list; one of a document that is refused concerns this document only.
+
+        `end` is what the last page says: without it the list is cut off.
+        """
+        last: Any = None
 
         async def ask(following: str | None) -> Any:
             answer = await self._get(path) if following is None else await self._ask(self._own(following))
             return (answer.of_part() if of_part else answer.of_source()).json()
 
         refusal = NotFetched if of_part else SourceUnavailable
-        async for found, _ in pages(ask, items="value", next="@odata.nextLink", refusal=refusal):
+        async for found, told in pages(ask, items="value", next="@odata.nextLink", refusal=refusal):
+            last = told
             for each in found:
                 yield each
+        if end is not None and end not in mapping(last):
+            raise refusal(f"A list ends without saying so: there is neither a next page nor `{end}`.")
 
     def _own(self, following: str) -> str:
         """Return the address of a next page, or raise SourceUnavailable where it leads to somebody else."""

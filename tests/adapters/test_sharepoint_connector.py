@@ -90,7 +90,8 @@ async def test_patterns_are_those_of_paths_and_what_can_not_be_read_is_left_out(
 async def test_what_a_list_tells_twice_is_as_it_tells_last(world: SharePointWorld):
     world.add(Thing("a", "a.txt", b"x"), Thing("b", "b.txt", b"x"))
     first, second = (world.shown(world.things[id]) for id in ("a", "b"))
-    answering(world, "/delta", Answer(body={"value": [first, second, {"id": "a", "deleted": {"state": "deleted"}}]}))
+    told = [first, second, {"id": "a", "deleted": {"state": "deleted"}}]
+    answering(world, "/delta", Answer(body={"value": told, "@odata.deltaLink": "https://x"}))
     assert set(await Reading(world).versions()) == {"b!docs/b"}
 
 
@@ -214,7 +215,7 @@ async def test_a_file_is_not_taken_where_nobody_tells_who_may_read_it(world: Sha
 @pytest.mark.parametrize(
     "body",
     [
-        {}, [], None, "x", {"value": {}}, {"value": [{}]}, {"value": [{"id": True}]}, {"value": ["x"]},
+        {}, [], None, "x", {"value": []}, {"value": {}}, {"value": [{}]}, {"value": [{"id": True}]}, {"value": ["x"]},
         {"value": [], "@odata.nextLink": "https://evil.example/v1.0/next"},
         {"value": [], "@odata.nextLink": "/relative"},
         {"value": [], "@odata.nextLink": 7},
@@ -242,7 +243,7 @@ async def test_folders_that_lie_in_each_other_are_told(world: SharePointWorld):
 @pytest.mark.parametrize("id", ["a\x00b", "../../me", "..", "ü", "x" * 301, "a b"])
 async def test_ids_that_are_none_are_left_out_and_never_asked_for(world: SharePointWorld, id: str):
     shown = world.shown(Thing("a", "a.txt", b"x")) | {"id": id}
-    answering(world, "/delta", Answer(body={"value": [shown]}))
+    answering(world, "/delta", Answer(body={"value": [shown], "@odata.deltaLink": "https://x"}))
     reading = Reading(world)
     assert await reading.all() == [None]
     asked = len(world.site.asked)
@@ -251,11 +252,22 @@ async def test_ids_that_are_none_are_left_out_and_never_asked_for(world: SharePo
     assert len(world.site.asked) == asked
 
 
-@pytest.mark.parametrize("item", [{}, [], {"id": "a", "folder": {}}, {"id": "a", "file": {}, "deleted": {}}])
-async def test_what_is_no_file_any_more_is_told(world: SharePointWorld, item: Any):
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        ({}, "not_fetched"),
+        ([], "not_fetched"),
+        ({"id": "a", "folder": {}}, "not_fetched"),
+        ({"id": "a", "file": {}, "deleted": {}}, "gone"),
+    ],
+)
+async def test_what_is_no_file_is_told_and_is_gone_only_where_it_was_deleted(
+    world: SharePointWorld, item: Any, code: str
+):
     answering(world, "/items/a", Answer(body=item))
-    with pytest.raises(NotFetched, match="no longer a file"):
+    with pytest.raises(NotFetched) as told:
         await Reading(world).fetch("b!docs/a")
+    assert told.value.error_code == code
 
 
 @pytest.mark.parametrize(

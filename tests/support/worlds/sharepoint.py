@@ -130,9 +130,11 @@ class SharePointWorld(SiteWorld):
         start = int(asked.query.get("$skiptoken", "0"))
         more = len(everything) > start + PAGE
         following = f"{self.site.url}{quote(asked.path)}?$skiptoken={start + PAGE}"
-        return Answer(
-            body={"value": everything[start : start + PAGE], **({"@odata.nextLink": following} if more else {})}
+        end = (
+            {"@odata.deltaLink": f"{self.site.url}{quote(asked.path)}?token=1"} if asked.path.endswith("delta") else {}
         )
+        links = {"@odata.nextLink": following} if more else end
+        return Answer(body={"value": everything[start : start + PAGE], **links})
 
     def shown(self, thing: Thing, alone: bool = False) -> dict[str, Any]:
         above = self.things.get(thing.parent)
