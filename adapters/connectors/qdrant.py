@@ -44,27 +44,27 @@ class QdrantPoints:
 
     async def one(self, settings: VectorStoreConfig, place: Place, id: str) -> StoredPassage:
         """Return a point, or raise NotFetched."""
-        told = (await self._ask(settings, place, f"points/{quote(id, safe='')}")).of_document().json()
-        point = mapping(told).get("result")
-        if not isinstance(point, Mapping) or "id" not in point:
+        # asked for as a list of one: a 404 of a point can't be told from that of the whole collection
+        asked = {"ids": [int(id) if id.isdecimal() else id], "with_payload": True, "with_vector": False}
+        found = mapping((await self._ask(settings, place, "points", asked)).of_part().json()).get("result")
+        if found == []:
+            raise NotFetched("The collection has no such point any more.", code="gone")
+        if not isinstance(found, list) or not isinstance(found[0], Mapping) or "id" not in found[0]:
             raise NotFetched("What was answered is no point.")
-        return passage_of(point)
+        return passage_of(found[0])
 
     def end(self, place: Place) -> None:
         """Keep nothing: there is nothing."""
 
-    async def _ask(
-        self, settings: VectorStoreConfig, place: Place, path: str, body: Mapping[str, Any] | None = None
-    ) -> Answer:
+    async def _ask(self, settings: VectorStoreConfig, place: Place, path: str, body: Mapping[str, Any]) -> Answer:
         url = f"{settings.url.rstrip('/')}/collections/{quote(settings.collection, safe='')}/{path}"
         credentials = {}
         if "api_key" in place.secrets:
             credentials["api-key"] = place.secrets["api_key"]
         if "token" in place.secrets:
             credentials["Authorization"] = f"Bearer {place.secrets['token']}"
-        sent = None if body is None else orjson.dumps(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        return await self._web.ask(Ask(url=url, headers=headers, credentials=credentials, body=sent))
+        headers = {"Content-Type": "application/json"}
+        return await self._web.ask(Ask(url=url, headers=headers, credentials=credentials, body=orjson.dumps(body)))
 
 
 def passage_of(point: Any) -> StoredPassage:

@@ -42,17 +42,15 @@ class QdrantWorld(SiteWorld):
         return asked.headers.get("api-key") == CANARY
 
     def asks_for(self, asked: Asked) -> str | None:
-        if asked.method != "GET" or not asked.path.startswith(f"{POINTS}/"):
+        if asked.path != POINTS:
             return None
-        id = asked.path.removeprefix(f"{POINTS}/")
-        return next((name for name in self.documents if self.external_id(name) == id), id)
+        [id] = asked.json["ids"]
+        return next((name for name in self.documents if point_id(name) == id), str(id))
 
     def answer(self, asked: Asked) -> Answer:
         name = self.asks_for(asked)
         if name is not None:
-            if name not in self.documents:
-                return Answer(status=404, body={"status": {"error": "Not found: Point"}, "time": 0.0})
-            return told(self.point(name))
+            return told([self.point(name)] if name in self.documents else [])
         assert (asked.method, asked.path, asked.json["with_vector"]) == ("POST", f"{POINTS}/scroll", False)
         ids = sorted(map(point_id, self.documents), key=in_order)
         names = {point_id(name): name for name in self.documents}
