@@ -140,12 +140,17 @@ def sitemap_of(url: str, body: bytes) -> Sitemap:
         body = unpacked(url, body)
     if not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         lines = [line.strip() for line in body.decode("utf-8-sig", errors="replace").splitlines()]
-        return Sitemap(pages=[(absolute(url, line), None) for line in lines if line], sitemaps=[])
+        named = [line for line in lines if line]
+        if not any(line.startswith(("http://", "https://")) for line in named):
+            raise SourceUnavailable(f"{url} is no sitemap: neither XML nor a list of addresses.")
+        return Sitemap(pages=[(absolute(url, line), None) for line in named], sitemaps=[])
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
     try:
         root = etree.fromstring(body, parser)
     except etree.LxmlError as error:
         raise SourceUnavailable(f"The sitemap {url} is no XML: {error}"[:500]) from None
+    if etree.QName(root).localname not in ("urlset", "sitemapindex"):
+        raise SourceUnavailable(f"{url} is no sitemap: it is a <{etree.QName(root).localname}>.")
     pages: list[tuple[str, str | None]] = []
     sitemaps: list[str] = []
     for entry in root.iter("{*}url", "{*}sitemap"):
