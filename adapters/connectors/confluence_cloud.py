@@ -111,8 +111,7 @@ class CloudWiki:
         kind: Kind = "page" if told(answer, "pageId") is not None else "blogpost"
         on = needed(answer, "pageId" if kind == "page" else "blogPostId", "an attachment")
         thing = (
-            self._things.get(on)
-            or (await self._get(f"/api/v2/{PLURALS[kind]}/{quote(on, safe='')}")).of_part().json()
+            self._things.get(on) or (await self._get(f"/api/v2/{PLURALS[kind]}/{quote(on, safe='')}")).of_part().json()
         )
         self._things[on] = thing
         return content_of("attachment", answer, on=content_of(kind, thing))
