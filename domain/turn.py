@@ -155,13 +155,16 @@ def history_of(turn: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     if turn["reply"] is None:
         return told_of([turn])
     history: list[dict[str, Any]] = turn["reply"]["history"]
-    since = set()
-    for message in reversed(history):
+    since: list[str] = []
+    for place in reversed(range(len(history))):
+        message = history[place]
         if message["role"] == "tool":
-            since.add(message["tool_call_id"])
+            since.append(message["tool_call_id"])
         elif calls := message.get("tool_calls"):
-            missing = [call["id"] for call in calls if call["id"] not in since]
-            return [*history, *(result_told(turn, id) for id in missing)] if missing else history
+            # Right behind those that there are: something else may have been said since, where a turn was ended by that.
+            known = place + 1 + len(since)
+            missing = [result_told(turn, call["id"]) for call in calls if call["id"] not in since]
+            return [*history[:known], *missing, *history[known:]] if missing else history
     return history
 
 

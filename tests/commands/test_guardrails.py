@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from commands.agents.actions import ActionDone
 from commands.agents.agent import AgentRules
+from commands.agents.agent_talk import assistant_message
 from commands.agents.guardrails import Finding, GuardrailFailed, Triggered, Watch, masked_in
 from commands.agents.pausing import Resumption
 from commands.agents.screening import Screen
@@ -18,6 +19,7 @@ from commands.retrieval.answering import Cited
 from domain.agent import Agent
 from domain.errors import DomainError, Invalid
 from domain.guardrails import BLOCKED, UNSEEN, WITHHELD
+from domain.turn import DECLINED, history_of, new_turn
 from tests.support.fakes import PlainRenderer
 from tests.support.scripted_agents import SHOUT, Agents, calls, only, reply_in
 
@@ -278,6 +280,20 @@ async def test_why_a_person_declines_is_looked_at_like_what_they_say():
     asked = len(agents.model.requests)
     assert reply_in(await declined("Bob says no.")).content == BLOCKED
     assert len(agents.model.requests) == asked
+
+
+async def test_where_why_a_person_declines_is_blocked_each_call_has_its_result_before_anything_else_is_said():
+    agents, _ = an_agent(input=[rail("block", words=["Bob"])])
+    [call] = calls("shout")
+    asked = assistant_message("", [call])
+    resumed = Resumption(
+        content="", history=[asked], tool_calls=[], given=[], cited=[], approved=[], declined=[call],
+        comments={call.id: "Bob says no."},
+    )  # fmt: skip
+    reply = reply_in(await agents.ask("desk", "Shout!", steps=[], confirms=True, resumed=resumed))
+    turn = new_turn(content="Shout!", reply={"content": reply.content, "history": reply.history})
+    result = {"role": "tool", "tool_call_id": call.id, "content": DECLINED}
+    assert history_of(turn) == [asked, result, {"role": "assistant", "content": BLOCKED}]
 
 
 def test_of_findings_that_overlap_nothing_stays_unmasked():
