@@ -142,8 +142,10 @@ class Jobs:
     # For runners -------------------------------------------------------------
 
     async def take(self, kind: str, limit: int) -> list[Job]:
-        """Take due jobs."""
-        values = {"kind": kind, "limit": limit, "owner": self._owner, "seconds": self._lease}
+        """Take due jobs; none that this process is still at, though its lease ran out while the database was away."""
+        values = {
+            "kind": kind, "limit": limit, "owner": self._owner, "seconds": self._lease, "held": uuids(list(self.held)),
+        }  # fmt: skip
         jobs = [
             Job(id=row[0], kind=kind, key=row[1], payload=row[2], generation=row[3], attempt=row[4])
             for row in await self.rows("take", values)
@@ -165,8 +167,10 @@ class Jobs:
                     log.warning("job_given_up", kind=job.kind, key=job.key, error=error)
                     try:
                         await work.give_up(job, error)
-                    except DomainError as refusal:
-                        log.warning("giving_up_failed", kind=job.kind, key=job.key, error=str(refusal))
+                    except Exception as refusal:  # the other jobs of the group are settled all the same
+                        known = isinstance(refusal, DomainError | psycopg.Error)
+                        name = type(refusal).__name__
+                        log.warning("giving_up_failed", kind=job.kind, key=job.key, error=name, exc_info=not known)
                         later.append((job, self._pause(job), job.attempt, job.payload, error))
                     else:
                         done.append(job)

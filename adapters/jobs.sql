@@ -11,7 +11,7 @@ SELECT pg_notify('magnet_jobs', %(kind)s)
 WITH due AS (
     SELECT j.id FROM magnet.jobs j
     WHERE j.kind = %(kind)s AND j.run_at <= clock_timestamp()
-        AND (j.leased_until IS NULL OR j.leased_until <= clock_timestamp())
+        AND (j.leased_until IS NULL OR j.leased_until <= clock_timestamp()) AND j.id <> ALL (%(held)s)
     ORDER BY j.run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE magnet.jobs j SET owner = %(owner)s, attempts = j.attempts + 1, leased_until = t.until, run_at = t.until

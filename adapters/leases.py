@@ -76,6 +76,7 @@ class Leases:
 
     async def sweep(self) -> None:
         """End what nobody carries out any more; what can't be ended keeps nothing else from it, and is tried again."""
+        await self.renew()  # else this process would end its own work, once the database is back after a while
         for id, kind, stream in await rows_of(self._pool, SQL["expired"], {}):
             interrupt = self._interrupt.get(kind)
             if interrupt is None:

@@ -170,6 +170,23 @@ async def test_what_is_given_up_but_can_not_be_recorded_is_kept(pool: AsyncConne
     assert len(work.done) == 3
 
 
+@pytest.mark.parametrize("error", [psycopg.OperationalError("away"), KeyError("a defect")])
+async def test_giving_a_job_up_in_vain_keeps_no_other_of_its_group_from_being_done(
+    pool: AsyncConnectionPool, error: Exception
+):
+    @dataclass
+    class Broken(Errands):
+        async def give_up(self, job: Job, error_of_job: str) -> None:
+            raise error
+
+    jobs = Jobs(pool, uuid4(), most_attempts=1)
+    await jobs.ask("errand", ["bad", "good"])
+    bad, good = sorted(await jobs.take("errand", 2), key=lambda job: job.key)
+    await jobs.settle(Broken(), [bad, good], {bad.id: Failed(error="no"), good.id: Finished()})
+    waiting = await jobs.waiting("errand", ["bad", "good"])
+    assert {key: (each.error, each.running) for key, each in waiting.items()} == {"bad": ("no", False)}
+
+
 async def test_what_is_postponed_goes_on_with_its_payload_and_counts_as_no_attempt(pool: AsyncConnectionPool):
     def answer(job: Job) -> Outcome:
         step = job.payload.get("step", 0)
@@ -222,6 +239,17 @@ async def test_what_a_dead_worker_held_is_taken_when_its_lease_runs_out(pool: As
         await none_left(jobs)
     await dead.settle(work, [taken], {taken.id: Failed(error="late")})
     assert await dead.depth() == {}
+
+
+async def test_a_process_whose_leases_ran_out_does_not_begin_a_second_time_what_it_is_still_at(
+    pool: AsyncConnectionPool,
+):
+    alive = Jobs(pool, uuid4(), lease=0)  # as after the database was away for longer than a lease
+    await alive.ask("errand", ["a"])
+    [taken] = await alive.take("errand", 10)
+    assert await alive.take("errand", 10) == []
+    [elsewhere] = await Jobs(pool, uuid4()).take("errand", 10)
+    assert elsewhere.id == taken.id
 
 
 async def test_a_lease_is_renewed_for_as_long_as_the_work_goes_on(pool: AsyncConnectionPool):

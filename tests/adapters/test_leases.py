@@ -110,5 +110,17 @@ async def test_a_process_shows_that_it_lives_however_long_it_takes_to_end_what_o
         await until(renewed)
 
 
+async def test_a_process_that_could_not_show_that_it_lives_does_not_end_what_it_is_still_at(pool: AsyncConnectionPool):
+    me, ended = uuid4(), list[UUID]()
+    await lease(pool, me, -1)  # as after the database was away for longer than a lease
+    theirs = await lease(pool, uuid4(), -1)
+
+    async def interrupt(id: UUID, stream: UUID) -> None:
+        ended.append(id)
+
+    await Leases(pool, me, {"turn": interrupt}).sweep()
+    assert ended == [theirs]
+
+
 async def _gone(pool: AsyncConnectionPool) -> bool:
     return not await left(pool)
