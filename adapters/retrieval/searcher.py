@@ -31,6 +31,7 @@ from adapters.retrieval.survey import Area, areas_of, must_be_there
 from adapters.retrieval.weighing import by_source, weighing, weights
 from adapters.retrieval.words import words_of
 from commands.models.model_calls import Embedded, EmbeddingModels, ModelCallFailed
+from commands.retrieval.retrieval import Took
 from commands.retrieval.vector_store import VectorStore, VectorStoreUnavailable
 from domain import filters
 from domain.errors import DomainError
@@ -54,6 +55,7 @@ class Progress:
     """What one search has done so far; what was embedded stays when it begins again."""
 
     search: Search
+    took: Took | None
     filter: Filter | None
     fixed: Filter | None
     vectors: dict[str | None, list[Halfvec]] = field(default_factory=dict)
@@ -114,10 +116,11 @@ class PostgresSearcher:
         if search.pins:
             must_be_there(search, await self._areas(search))
 
-    async def search(self, search: Search) -> Found:
-        """Return the passages that fit best."""
+    async def search(self, search: Search, took: Took | None = None) -> Found:
+        """Return the passages that fit best; `took` is told what was embedded for that, however it ends."""
         progress = Progress(
             search=search,
+            took=took,
             filter=None if search.filter is None else filters.parse(search.filter),
             fixed=None if search.fixed_filter is None else filters.parse(search.fixed_filter),
         )
@@ -242,9 +245,7 @@ class PostgresSearcher:
             return
         known = progress.vectors.keys() | progress.failed
         wanted = [area for area in areas if area.in_vectors and area.space not in known]
-        answers = await asyncio.gather(
-            *(self._models.embed(area.model, search.queries, area.space) for area in wanted), return_exceptions=True
-        )
+        answers = await asyncio.gather(*(self._embedded(progress, area) for area in wanted), return_exceptions=True)
         refusals: list[DomainError] = []
         for area, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, Embedded | ModelCallFailed):
@@ -259,7 +260,19 @@ class PostgresSearcher:
                 progress.notes.append(f"Searched by words only: the query could not be embedded ({error.error_code}).")
                 refusals.append(error)
         if refusals and search.mode == "vector":
-            raise _with_attempts(refusals[0], progress.embeddings)
+            raise refusals[0]
+
+    async def _embedded(self, progress: Progress, area: Area) -> Embedded:
+        """Return the queries' vectors for an area's space, and tell what they took."""
+        try:
+            answer = await self._models.embed(area.model, progress.search.queries, area.space)
+        except ModelCallFailed as error:
+            if progress.took is not None:
+                progress.took(error)
+            raise
+        if progress.took is not None:
+            progress.took(answer)
+        return answer
 
     async def _near(
         self, progress: Progress, areas: Sequence[Area], narrowing: Narrowing
@@ -364,13 +377,6 @@ def _usable(answer: Embedded, area: Area) -> list[Halfvec]:
             code="invalid_vector",
             details={"provider": answer.model.provider, "upstream_status": None},
         ) from None
-
-
-def _with_attempts(error: DomainError, called: Sequence[Embedded | ModelCallFailed]) -> DomainError:
-    """Return the error with every attempt of the search, so that each is on record with its cost."""
-    if isinstance(error, ModelCallFailed):
-        error.attempts = [attempt for each in called for attempt in each.attempts]
-    return error
 
 
 def _mode(search: Search, areas: Sequence[Area], vectors: Mapping[str | None, object]) -> Mode:

@@ -1,20 +1,27 @@
 """Searching: the port behind which passages are found, and what a retrieval tool asks of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
+from commands.models.model_calls import Embedded, ModelCallFailed
 from commands.ports import Actor
 from domain.definition import parse
 from domain.retrieval import Found, Passage, Search
 from domain.retrieval_tool import Recency
 
+Took = Callable[[Embedded | ModelCallFailed], object]
+"""Is told what embedding a query took, as soon as that is known."""
+
 
 class Searcher(Protocol):
     """Finds passages."""
 
-    async def search(self, search: Search) -> Found:
-        """Return what was found; raise Invalid for a filter that does not fit, or ModelCallFailed."""
+    async def search(self, search: Search, took: Took | None = None) -> Found:
+        """Return what was found; raise Invalid for a filter that does not fit, or ModelCallFailed.
+
+        `took` is told what was embedded, however the search ends.
+        """
 
     async def widen(self, passages: Sequence[Passage], window: int) -> Sequence[Passage]:
         """Return passages with as many neighbours on either side, by document in the order of first hits."""

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from commands.choosing import Chosen, choose
-from commands.models.model_calls import ModelCallFailed
 from commands.ports import Things
 from commands.retrieval.expanding import Expanding
 from commands.retrieval.recent_searches import RecentSearches
@@ -166,14 +165,7 @@ class ToolSearches:
         )
 
     async def _searched(self, recording: Recording, asked: Search, parent: int) -> Found:
-        try:
-            found = await self.searcher.search(asked)
-        except ModelCallFailed as error:
-            recording.called("embedding", error, parent)
-            raise
-        for embedded in found.embeddings:
-            recording.called("embedding", embedded, parent)
-        return found
+        return await self.searcher.search(asked, lambda embedded: recording.called("embedding", embedded, parent))
 
 
 def with_reranking(explained: Explained, passages: Sequence[Passage]) -> Explained:

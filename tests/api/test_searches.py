@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from adapters.retrieval.searcher import PostgresSearcher
+from domain.errors import Unavailable
 from tests.support.library import Library, library
 from tests.support.model_server import ModelServer, server_error
 from tests.support.server import Running
@@ -291,3 +293,25 @@ async def test_a_caller_may_ask_for_facets_matched_words_and_an_index_of_a_sourc
     refused = await books.call("/v1/rag-tools/ask/answer", question)
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_index")
     assert (await books.ask("lunch", index_version={document.source: 1}))["index_version"] == {document.source: 1}
+
+
+async def test_what_embedding_a_query_took_is_on_record_also_where_the_search_fails_after_it(
+    magnet: Running, monkeypatch: pytest.MonkeyPatch
+):
+    async def away(*_: Any) -> None:
+        raise Unavailable("The database is away.")
+
+    with ModelServer(vectors="words") as server:
+        async with library(magnet) as books:
+            await books.models(server, chat=False)
+            await books.tools()
+            await books.add("a", HOLIDAYS)
+            monkeypatch.setattr(PostgresSearcher, "_candidates", away)
+            failed = await books.call(SEARCH, {"query": "thirty holidays"})
+            run = await books.last_run()
+    assert (failed.status_code, run["outcome"]) == (503, "failed")
+    assert [(step["kind"], step["outcome"]) for step in run["steps"]] == [
+        ("search", "database_unavailable"),
+        ("embedding", "ok"),
+    ]
+    assert (run["usage"]["input"], run["cost"]["amount"]) == (2, "0.000004")
