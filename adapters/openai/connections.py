@@ -4,8 +4,10 @@ A call took 1.9 ms of the processor instead of 2.7 over httpx2's own, and a stre
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, cast
 
 import aiohttp
@@ -58,6 +60,12 @@ class CheckedConnector(aiohttp.TCPConnector):
         return found
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return what certificates are believed: to read them all takes tens of milliseconds."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class Connections(httpx2.AsyncBaseTransport):
     """Sends requests; what goes wrong is told in httpx2's errors, with aiohttp's as the cause.
 
@@ -66,7 +74,6 @@ class Connections(httpx2.AsyncBaseTransport):
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
-        self._trusted = httpx2.create_ssl_context(trust_env=False)
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -93,7 +100,7 @@ class Connections(httpx2.AsyncBaseTransport):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=CheckedConnector(self._egress, limit=0, keepalive_timeout=IDLE, ssl=self._trusted),
+                connector=CheckedConnector(self._egress, limit=0, keepalive_timeout=IDLE, ssl=_trusted()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=OURS,
                 auto_decompress=False,
