@@ -58,7 +58,7 @@ class KnownVectors:
     dimensions: int
     asked: int = field(default=0)
 
-    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None, **_: object) -> Embedded:
         """Return the texts' vectors."""
         self.asked += len(texts)
         return Embedded(

@@ -1,7 +1,7 @@
 """Embeddings: many texts as several requests at once, each with its own attempts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,12 @@ class EmbeddingCalls:
         self._policy = policy
         self._oddities = oddities
 
-    async def embed(self, route: Sequence[CalledModel], texts: Sequence[str]) -> Embedded:
+    async def embed(
+        self,
+        route: Sequence[CalledModel],
+        texts: Sequence[str],
+        abandoned: Callable[[Sequence[Attempt]], object] | None = None,
+    ) -> Embedded:
         """Return the vectors of all texts, or raise ModelCallFailed with what was tried for any of them."""
         first = route[0]
         # Vectors of two models can't be compared: only the same model at another provider takes over.
@@ -54,13 +59,15 @@ class EmbeddingCalls:
             found = await asyncio.gather(*tasks)
         except ModelCallFailed as error:
             await _end(tasks)
-            error.attempts = tuple(attempt for call in calls for attempt in call.attempts)
+            error.attempts = _attempts(calls)
             raise
         except BaseException:
             await _end(tasks)
+            if abandoned is not None:
+                abandoned(_attempts(calls))
             raise
         vectors = [vector for some, _ in found for vector in some]
-        attempts = tuple(attempt for call in calls for attempt in call.attempts)
+        attempts = _attempts(calls)
         lengths = {len(vector) // WIDTH for vector in vectors} or {first.definition.dimensions or 0}
         if len(lengths) > 1:  # of one request they were compared when they came
             raise _differ(calls[0], found[0][1], lengths, attempts)
@@ -136,6 +143,11 @@ def batches(texts: Sequence[str]) -> list[list[str]]:
         parts[-1].append(text)
         length += len(text)
     return parts
+
+
+def _attempts(calls: Sequence[Call]) -> tuple[Attempt, ...]:
+    """Return what was tried in all requests."""
+    return tuple(attempt for call in calls for attempt in call.attempts)
 
 
 def _differ(call: Call, model: CalledModel, lengths: set[int], attempts: tuple[Attempt, ...]) -> ModelCallFailed:

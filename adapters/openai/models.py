@@ -1,7 +1,7 @@
 """Chat, embedding and reranking models behind OpenAI's API: the adapter of the ports in commands/models/model_calls.py."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from adapters.egress import Egress
 from adapters.model_catalogue import ModelCatalogue
 from adapters.openai.policy import Timing
 from adapters.plugins.checking import Plugin
-from commands.models.model_calls import ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
+from commands.models.model_calls import Attempt, ChatAnswer, ChatRequest, Embedded, Reranked, RerankRequest, TextPiece
 
 if TYPE_CHECKING:
     from adapters.openai.calls import Calls
@@ -46,12 +46,19 @@ class OpenAIModels:
         route = await self._catalogue.route(request.model, "chat")
         return await (await self._calls()).chat.complete(route, request)
 
-    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
+    async def embed(
+        self,
+        model: UUID | None,
+        texts: Sequence[str],
+        space: str | None = None,
+        *,
+        abandoned: Callable[[Sequence[Attempt]], object] | None = None,
+    ) -> Embedded:
         """Return the texts' vectors."""
         route = await self._catalogue.route(model, "embedding")
         if space is not None:
             route = await self._catalogue.route_into(space, route)
-        return await (await self._calls()).embeddings.embed(route, texts)
+        return await (await self._calls()).embeddings.embed(route, texts, abandoned)
 
     async def rerank(self, request: RerankRequest) -> Reranked:
         """Return the documents' scores."""

@@ -118,7 +118,12 @@ class Embedder:
         with recording.step("embed", "chunks") as step:
             step.note["texts"] = len(texts)
             try:
-                found = await self.models.embed(model, list(texts.values()), space)
+                found = await self.models.embed(
+                    model,
+                    list(texts.values()),
+                    space,
+                    abandoned=lambda tried: recording.tried("embedding", tried, step.number),
+                )
             except ModelCallFailed as error:
                 recording.called("embedding", error, step.number)
                 raise

@@ -189,8 +189,17 @@ class ChatModels(Protocol):
 class EmbeddingModels(Protocol):
     """Calls embedding models."""
 
-    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
+    async def embed(
+        self,
+        model: UUID | None,
+        texts: Sequence[str],
+        space: str | None = None,
+        *,
+        abandoned: "Callable[[Sequence[Attempt]], object] | None" = None,
+    ) -> Embedded:
         """Return the texts' vectors, or raise NoModel or ModelCallFailed; many texts become several requests.
+
+        `abandoned` is told what was tried where it ends without either: its caller left.
 
         Where vectors of a space are wanted (domain.retrieval.space_name), the model is called as it was when it made
         those that are there: by the name of then at its provider.

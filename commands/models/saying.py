@@ -83,7 +83,9 @@ async def embed(
     """Return the texts' vectors; every attempt is a step of its own below this one's."""
     with recording.step("model_call", "embedding", parent) as step:
         try:
-            embedded = await models.embed(model, texts)
+            embedded = await models.embed(
+                model, texts, abandoned=lambda tried: recording.tried("attempt", tried, step.number)
+            )
         except ModelCallFailed as error:
             recording.called("attempt", error, step.number)
             raise

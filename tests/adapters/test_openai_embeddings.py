@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from commands.models.model_calls import ModelCallFailed
+from commands.models.model_calls import Attempt, ModelCallFailed
 from domain.pricing import Usage
 from tests.support.called_models import calling, model_of, nobody_connected, provider_at
 from tests.support.model_server import Hang, ModelServer, Raw, Received, answered, server_error
+from tests.support.model_server.answers import embeddings
 from tests.support.model_server.vectors import by_hash
 
 MANY = [f"text number {n}" for n in range(600)]
@@ -45,6 +46,24 @@ async def test_many_texts_are_several_requests_and_come_back_in_their_order():
         assert (found.dimensions, found.usage) == (64, Usage(input=1800))
         assert [each.outcome for each in found.attempts] == ["ok"] * 3
         await nobody_connected(server)
+
+
+async def test_what_requests_took_is_told_where_the_call_is_left_before_the_last_of_them():
+    told: list[Attempt] = []
+
+    def good(request: Received) -> Raw:
+        return Raw(body=embeddings(request, server.vectors, server.dimensions, apart=False))
+
+    with ModelServer() as server:
+        async with calling(embedding_model(server, max_concurrency=1)) as caller:
+            server.script(good, good, Hang())
+            task = asyncio.create_task(caller.embed(MANY, abandoned=told.extend))
+            await server.until(lambda: len(server.requests) == 3)  # so two have been answered
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await nobody_connected(server)
+    assert [(each.outcome, each.usage.input) for each in told] == [("ok", 768), ("ok", 768), ("cancelled", 0)]
 
 
 async def test_no_text_is_no_request():

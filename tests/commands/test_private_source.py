@@ -100,7 +100,7 @@ class World:
 
     # The model, and the run of it --------------------------------------------
 
-    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None, **_: Any) -> Embedded:
         if self.fails:
             raise self.fails.pop(0)
         self.embedded += texts

@@ -110,7 +110,7 @@ class Embeddings:
 
     failure: Exception
 
-    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None, **_: Any) -> Embedded:
         raise self.failure
 
 

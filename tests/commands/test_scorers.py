@@ -26,7 +26,7 @@ COMPARED = Compared(message="How many days?", expected="Thirty days [1].", answe
 class Embeds:
     """An embedding model that is not there."""
 
-    async def embed(self, model: UUID | None, texts: Any) -> Any:
+    async def embed(self, model: UUID | None, texts: Any, **_: Any) -> Any:
         raise NoModel
 
 

@@ -100,9 +100,9 @@ class Caller:
                 answer = piece
         return answer
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], **more: Any) -> Embedded:
         """Return the texts' vectors."""
-        return await self.models.embed(None, texts)
+        return await self.models.embed(None, texts, **more)
 
     async def rerank(self, query: str, documents: Sequence[str], **more: Any) -> Reranked:
         """Return the documents' scores."""

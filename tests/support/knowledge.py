@@ -62,7 +62,7 @@ class TinyEmbeddings:
         self.names: dict[UUID | None, str] = {}
         self.failure: Exception | None = None
 
-    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None) -> Embedded:
+    async def embed(self, model: UUID | None, texts: Sequence[str], space: str | None = None, **_: Any) -> Embedded:
         self.calls.append(texts)
         self.asked.add((model, space))
         if self.failure is not None:
