@@ -163,6 +163,12 @@ async def test_patterns_prefixes_and_versions(connector: S3Connector, store: Sto
     assert await listed(connector, where) != before
 
 
+async def test_a_bucket_that_is_gone_says_nothing_of_its_objects(connector: S3Connector, store: Store):
+    with pytest.raises(NotFetched) as told:
+        await connector.fetch(place(store, "no-such-bucket"), "a.txt")
+    assert told.value.error_code == "not_fetched"
+
+
 async def test_a_wrong_secret_is_told_as_that_and_an_object_that_is_gone_as_gone(
     connector: S3Connector, store: Store, bucket: str
 ):
