@@ -106,7 +106,9 @@ class S3Connector:
         """Return an object as a document."""
         settings = parse(S3Config, dict(place.config), "/config")
         answer = await self._ask(settings, place, address(settings, external_id))
-        gone = answer.status == 404 and refusal_of(answer) == "NoSuchKey"  # not the bucket, nor whoever stands before it
+        gone = (
+            answer.status == 404 and refusal_of(answer) == "NoSuchKey"
+        )  # not the bucket, nor whoever stands before it
         return document_of(answer.of_document() if gone else answer.of_part(), external_id, settings)
 
     def end(self, place: Place) -> None:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
+from uuid import UUID
 
 from pydantic import Field
 
@@ -17,6 +18,7 @@ from adapters.connectors.edit_times import version_of
 from adapters.connectors.pages import as_told, links_of, normal, sitemap_of, title_of
 from adapters.connectors.selection import Glob
 from adapters.connectors.web import GONE, REFUSAL, AddressRefused, Answer, Ask, Web, at_home, must_be_address
+from adapters.connectors.web import place as named
 from adapters.reading.kinds import kind_of
 from commands.at_once import at_once
 from commands.knowledge.connectors import FINDS, GivenDocument, Listed, NotFetched, Place, SourceUnavailable
@@ -63,8 +65,9 @@ class UrlConfig(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """A page that a crawl came to: None where nothing is to be taken of it; and where it leads."""
+    """A page that a crawl came to: None where nothing is to be taken of `url`; and where it leads."""
 
+    url: str
     listed: Listed | None
     leads: Sequence[str] = ()
 
@@ -77,6 +80,8 @@ class UrlConnector:
 
     def __init__(self, web: Web) -> None:
         self._web = web
+        self._left_out: dict[UUID, set[str]] = {}
+        """By visit, the pages that a crawl came to and does not take."""
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise Invalid where an address is none."""
@@ -96,16 +101,26 @@ class UrlConnector:
                 async for each in walk.sitemap():
                     yield each
             case "crawl":
-                async for each in walk.crawl():
-                    yield each
+                left_out = self._left_out[place.visit] = set()
+                async for seen in walk.crawl():
+                    if seen.listed is None:
+                        left_out.add(seen.url)
+                    yield seen.listed
 
     async def fetch(self, place: Place, external_id: str) -> GivenDocument:
         """Return a page as a document."""
         walk = Walk(web=self._web, place=place, settings=parse(UrlConfig, dict(place.config), "/config"))
+        crawls = walk.settings.mode == "crawl"
+        if crawls and (external_id in self._left_out.get(place.visit, ()) or not walk.wanted(external_id)):
+            raise NotFetched("The site or the settings leave it out.", code="gone")
         answer = await walk.ask(external_id)
+        if crawls and normal(answer.url) != external_id:
+            raise NotFetched(f"It was sent on to {named(answer.url)}.", code="sent_on")  # its id is where it was found
         if answer.status == 401 and not place.secrets:
             raise NotFetched(f"{external_id} is not for everybody (401).")
-        answer.of_document()
+        if at_home(answer.url, external_id):
+            answer.of_document()
+        answer.of_part()
         media_type, charset = media_type_of(answer)
         return GivenDocument(
             external_id=external_id,
@@ -124,7 +139,8 @@ class UrlConnector:
         )
 
     def end(self, place: Place) -> None:
-        """Keep nothing: there is nothing."""
+        """Forget what was left out."""
+        self._left_out.pop(place.visit, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +172,9 @@ class Walk:
                     pages.add(page)
                     self._must_be_few(pages)
                     version = version_of(edited or "", SETTLED)
-                    yield Listed(external_id=page, version=version) if self._wanted(page) else None
+                    yield Listed(external_id=page, version=version) if self.wanted(page) else None
 
-    async def crawl(self) -> AsyncIterator[Listed | None]:
+    async def crawl(self) -> AsyncIterator[Seen]:
         """Yield what links lead to, page by page, those that are nearer to the first one before the others."""
         rules = await self._robots() if self.settings.robots else None
         first = normal(self.settings.url)
@@ -168,11 +184,11 @@ class Walk:
             leads: dict[str, None] = {}
             for start in range(0, len(level), AT_ONCE):
                 part = level[start : start + AT_ONCE]
-                for each in await at_once(self._look(url, url == first, rules) for url in part):
+                for each in await at_once(self._look(url, first, rules) for url in part):
                     leads |= dict.fromkeys(each.leads)
-                    if each.listed is None or each.listed.external_id not in taken:
-                        taken |= {each.listed.external_id} if each.listed else set()
-                        yield each.listed
+                    if each.listed is None or not each.listed.wanted or each.url not in taken:
+                        taken |= {each.url} if each.listed and each.listed.wanted else set()
+                        yield each
             level = [
                 url for url in leads if url not in seen and url.startswith(below) and not self._excluded(url)
             ]  # fmt: skip
@@ -181,16 +197,17 @@ class Walk:
             if not level or depth == self.settings.depth:
                 return
 
-    async def _look(self, url: str, first: bool, rules: RobotFileParser | None) -> Seen:
-        """Ask for a page: what is there to be taken, and where it leads."""
+    async def _look(self, url: str, beginning: str, rules: RobotFileParser | None) -> Seen:
+        """Ask for a page: what is there to be taken, and where it leads, if that can be seen."""
+        first = url == beginning
         if not await may_crawl(rules, url):
-            return Seen(listed=None)
+            return Seen(url=url, listed=None)
         try:
             answer = await self.ask(url)
         except AddressRefused:
             if first:
                 raise SourceUnavailable(f"{url} may not be asked: let MAGNET_EGRESS_ALLOW name it.") from None
-            return Seen(listed=None)
+            return self._unseen(url, wanted=False)
         except NotFetched:
             if first:
                 raise  # without it the site is not known whole
@@ -199,18 +216,21 @@ class Walk:
         elsewhere = not at_home(here, self.settings.url)
         if first or (answer.status == 401 and self.place.secrets and not elsewhere):
             answer.of_source()
-        if elsewhere or answer.status in GONE or not await may_crawl(rules, here):
-            return Seen(listed=None)
-        if answer.status >= REFUSAL:  # it may be there for others, or later
-            return self._unseen(here)
+        if elsewhere:
+            return self._unseen(url, wanted=False)
+        if answer.status in GONE or not await may_crawl(rules, here):
+            return Seen(url=here, listed=None)
         media_type, charset = media_type_of(answer)
+        if answer.status >= REFUSAL or (not answer.body and media_type in ("", *HTML)):
+            return self._unseen(here)  # it may be there for others, or later
         links = await asyncio.to_thread(links_of, here, answer.body, charset) if media_type in HTML else None
-        wanted = self._wanted(here) and readable(media_type, here) and (links is None or links.indexed)
+        wanted = self.wanted(here) and readable(media_type, here) and (links is None or links.indexed)
+        leads = links.addresses if links else ()
+        # sent on to where a crawl does not go, as to a page to log in, or at a beginning that leads nowhere
+        lost = (here != url and not here.startswith(urljoin(beginning, "."))) or (first and not leads)
         version = sha256(answer.body).hexdigest()
-        return Seen(
-            listed=Listed(external_id=here, version=version) if wanted else None,
-            leads=links.addresses if links else (),
-        )
+        listed = Listed(external_id=here, version=version, leads=not lost, wanted=wanted)
+        return Seen(url=here, listed=listed if wanted or lost else None, leads=leads)
 
     async def _robots(self) -> RobotFileParser:
         """Return what robots.txt asks for (RFC 9309: none, or one that is refused, allows all)."""
@@ -222,11 +242,13 @@ class Walk:
         await asyncio.to_thread(rules.parse, lines)
         return rules
 
-    def _unseen(self, url: str) -> Seen:
+    def _unseen(self, url: str, *, wanted: bool = True) -> Seen:
         """Return a page that could not be seen: where it is wanted, it is told as failed when it is fetched."""
-        return Seen(listed=Listed(external_id=url, version=None, leads=False) if self._wanted(url) else None)
+        wanted = wanted and self.wanted(url)
+        return Seen(url=url, listed=Listed(external_id=url, version=None, leads=False, wanted=wanted))
 
-    def _wanted(self, url: str) -> bool:
+    def wanted(self, url: str) -> bool:
+        """Return whether a page is to be taken by its address."""
         included = not self.settings.include or any(fnmatchcase(url, glob) for glob in self.settings.include)
         return included and not self._excluded(url)
 

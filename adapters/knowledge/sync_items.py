@@ -38,15 +38,14 @@ class PostgresSyncItems:
                 "sync": sync,
                 "documents": uuids([Document.create_id(str(source), each.external_id) for each in part]),
                 "external_ids": texts([each.external_id for each in part]),
-                # Where the source tells none, it is another one each time.
-                "versions": texts([each.version or f"unknown to sync {sync}" for each in part]),
+                "versions": texts([each.version or unknown_to(sync) for each in part]),
             }
             await execute(self._pool, SQL["list"], values)
 
-    async def keep(self, source: UUID, sync: UUID, unseen: Sequence[str]) -> int:
-        """Have all that was taken count as listed where one of these was; return how many are so that were not listed."""
-        documents = uuids([Document.create_id(str(source), each) for each in unseen])
-        return len(await rows_of(self._pool, SQL["keep"], {"source": source, "sync": sync, "documents": documents}))
+    async def doubt(self, source: UUID, sync: UUID) -> int:
+        """Have all that was taken and is not listed be fetched; return how many documents that are."""
+        values = {"source": source, "sync": sync, "version": unknown_to(sync)}
+        return len(await rows_of(self._pool, SQL["doubt"], values))
 
     async def totals(self, source: UUID, sync: UUID) -> Mapping[str, int]:
         """Return how many documents of a sync there are by what became of them; '': nothing yet."""
@@ -75,3 +74,8 @@ class PostgresSyncItems:
     async def remove(self, source: UUID, sync: UUID, documents: Sequence[UUID]) -> None:
         """Note that documents were removed by a sync."""
         await execute(self._pool, SQL["remove"], {"source": source, "sync": sync, "documents": uuids(list(documents))})
+
+
+def unknown_to(sync: UUID) -> str:
+    """Return what stands for a version where the source tells none: another one each time."""
+    return f"unknown to sync {sync}"

@@ -12,11 +12,9 @@ ON CONFLICT (source, document) DO UPDATE SET listed_by = excluded.listed_by,
     listed_version = excluded.listed_version,
     outcome = CASE WHEN i.version = excluded.listed_version THEN 'unchanged' END
 
--- name: keep
-UPDATE magnet.sync_items SET listed_by = %(sync)s, listed_version = version, outcome = 'unchanged'
-WHERE source = %(source)s AND listed_by <> %(sync)s AND version IS NOT NULL AND EXISTS (
-    SELECT FROM magnet.sync_items u
-    WHERE u.source = %(source)s AND u.document = ANY (%(documents)s) AND u.version IS NOT NULL)
+-- name: doubt
+UPDATE magnet.sync_items SET listed_by = %(sync)s, listed_version = %(version)s, outcome = NULL
+WHERE source = %(source)s AND listed_by <> %(sync)s AND version IS NOT NULL
 RETURNING document
 
 -- name: totals

@@ -38,12 +38,14 @@ class Listed:
     """A document that a source has; another `version` means that it may have changed.
 
     `version` None: the source tells none, so it is fetched each time, and compared by its content. `leads` False: it
-    could not be seen whether it leads to others; where it was taken before, nothing counts as no longer listed.
+    could not be seen whether it leads to others, so that what was taken before and is not listed is fetched too: only
+    that tells whether it is gone. `wanted` False: it is left out, and listed for `leads` alone.
     """
 
     external_id: str
     version: str | None
     leads: bool = True
+    wanted: bool = True
 
 
 FINDS: Final = object()

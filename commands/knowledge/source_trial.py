@@ -95,7 +95,7 @@ async def first_of(listing: Any) -> list[Listed]:
     listed: list[Listed] = []
     async with aclosing(listing) as going:
         async for each in going:
-            if each is not None:
+            if each is not None and each.wanted:
                 listed.append(each)
             if len(listed) == SHOWN:
                 break

@@ -78,8 +78,8 @@ class SyncItems(Protocol):
     async def list(self, source: UUID, sync: UUID, listed: Sequence[Listed]) -> None:
         """Note what a source has; what has the version that was taken is unchanged."""
 
-    async def keep(self, source: UUID, sync: UUID, unseen: Sequence[str]) -> int:
-        """Have all that was taken count as listed where one of these was; return how many are so that were not listed."""
+    async def doubt(self, source: UUID, sync: UUID) -> int:
+        """Have all that was taken and is not listed be fetched; return how many documents that are."""
 
     async def totals(self, source: UUID, sync: UUID) -> Mapping[str, int]:
         """Return how many documents of a sync there are by what became of them; '': nothing yet."""
@@ -192,14 +192,13 @@ class Syncer:
 
     async def _list(self) -> None:
         """Ask the source what it has; one that has next to nothing, where it had much, is not believed."""
-        listed, left_out = await self._all_there_is()
+        listed, left_out, whole = await self._all_there_is()
         known = await self.work.items.known(self.source.id)
         self._must_believe(len(listed), known)
         await self.work.items.list(self.source.id, self.sync.id, listed)
-        unseen = [each.external_id for each in listed if not each.leads]
-        kept = await self.work.items.keep(self.source.id, self.sync.id, unseen) if unseen else 0
+        doubted = 0 if whole else await self.work.items.doubt(self.source.id, self.sync.id)
         waiting = (await self.work.items.totals(self.source.id, self.sync.id)).get("", 0)
-        command = NoteListing(id=self.sync.id, documents=len(listed) + kept, to_fetch=waiting, left_out=left_out)
+        command = NoteListing(id=self.sync.id, documents=len(listed) + doubted, to_fetch=waiting, left_out=left_out)
         await self.work.bus.dispatch(command, context_of(self.sync.id))
 
     def _must_believe(self, listed: int, known: int) -> None:
@@ -211,18 +210,19 @@ class Syncer:
                 code="too_few_listed",
             )
 
-    async def _all_there_is(self) -> tuple[Sequence[Listed], int]:
-        """Return what the source lists, each document once, and how many things it leaves out.
+    async def _all_there_is(self) -> tuple[Sequence[Listed], int, bool]:
+        """Return what the source lists, each document once, how many things it leaves out, and whether that is all.
 
         What a source tells as a version says nothing of the settings by which a document was made of it: those are
         made part of it, so that a change of them has all fetched again.
         """
         shape = shape_of(self.connector, self.place.config)
         listed: dict[str, Listed] = {}
-        left_out = 0
+        left_out, whole = 0, True
         try:
             async for each in self.connector.list(self.place):
-                if each is None or not can_be_stored(each.external_id):
+                whole = whole and (each is None or each.leads)
+                if each is None or not each.wanted or not can_be_stored(each.external_id):
                     left_out += 1
                 else:
                     version = None if each.version is None else f"{each.version} {shape}"
@@ -231,7 +231,7 @@ class Syncer:
                     await self._must_go_on()
         except NotFetched as error:  # a part of the list itself, so that not all is told
             raise SourceUnavailable(str(error), code=error.error_code) from None
-        return list(listed.values()), left_out
+        return list(listed.values()), left_out, whole
 
     async def _next(self) -> Sequence[Item]:
         await self._must_go_on()

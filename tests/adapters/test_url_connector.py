@@ -51,8 +51,8 @@ async def listed(connector: UrlConnector, there: Site, path: str = "/docs/", **c
     """Return the paths of what is listed, and how much is left out."""
     place = Place(source=uuid4(), config={"url": there.url + path, "mode": "crawl", **config})
     found = [each async for each in connector.list(place)]
-    ids = [each.external_id.removeprefix(there.url) for each in found if each is not None]
-    return ids, sum(each is None for each in found)
+    ids = [each.external_id.removeprefix(there.url) for each in found if each is not None and each.wanted]
+    return ids, len(found) - len(ids)
 
 
 async def test_a_crawl_takes_each_page_below_its_beginning_once(connector: UrlConnector, there: Site):
@@ -193,6 +193,30 @@ async def test_a_crawl_is_led_nowhere_else_by_redirects(connector: UrlConnector,
     pages(there, {"/docs/": Answer(status=302, headers={"Location": "http://10.0.0.1/"})})
     with pytest.raises(SourceUnavailable, match="MAGNET_EGRESS_ALLOW"):
         await listed(connector, there)
+
+
+async def test_a_page_of_a_crawl_that_is_sent_on_is_not_taken_for_what_it_leads_to_nor_for_gone(
+    connector: UrlConnector, there: Site
+):
+    pages(there, {"/docs/a": Answer(status=302, headers={"Location": "/login"}), "/login": page()})
+    place = Place(source=uuid4(), config={"url": f"{there.url}/docs/", "mode": "crawl", "exclude": ["*/old/*"]})
+    with pytest.raises(NotFetched) as told:
+        await connector.fetch(place, f"{there.url}/docs/a")
+    assert told.value.error_code == "sent_on"
+    with pytest.raises(NotFetched) as told:
+        await connector.fetch(place, f"{there.url}/docs/old/b")
+    assert told.value.error_code == "gone", "the settings leave it out"
+
+
+async def test_a_page_that_leads_to_another_site_where_nothing_is_is_not_gone(there: Site):
+    async with site(lambda asked: Answer(status=404)) as other:
+        pages(there, {"/a": Answer(status=302, headers={"Location": f"{other.url}/login"})})
+        both = Web(Egress([there.place, other.place]))
+        place = Place(source=uuid4(), config={"url": f"{there.url}/a"})
+        with pytest.raises(NotFetched) as told:
+            await UrlConnector(both).fetch(place, f"{there.url}/a")
+        await both.close()
+        assert told.value.error_code == "not_fetched"
 
 
 async def test_a_page_comes_with_its_title_and_where_it_was_in_the_end(connector: UrlConnector, there: Site):

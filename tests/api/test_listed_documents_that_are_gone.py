@@ -88,14 +88,43 @@ async def test_what_lies_behind_a_page_that_can_not_be_seen_stays(pages: Pages):
     await pages.magnet.do("PATCH", SOURCE, {"config": config})
     await pages.sync()
     assert await pages.stand() == pages.ids("docs/", "docs/hub", "docs/leaf")
+    stands = pages.ids("docs/", "docs/hub", "docs/leaf")
     pages.there |= {"docs/hub": Answer(status=403)}
     refused = await pages.sync()
     assert (refused["state"], refused["counts"]) == ("completed", counts(listed=3, unchanged=2, failed=1, left_out=1))
-    assert refused["progress"] == {"done": 1, "total": 1}
-    assert await pages.stand() == pages.ids("docs/", "docs/hub", "docs/leaf")
+    assert refused["progress"] == {"done": 2, "total": 2}
+    assert await pages.stand() == stands
+    pages.there |= {"docs/hub": Answer(status=302, headers={"Location": "http://10.0.0.1/login"})}
+    refused = await pages.sync()
+    assert (refused["state"], refused["counts"]) == ("completed", counts(listed=3, unchanged=2, failed=1, left_out=2))
+    assert await pages.stand() == stands
     pages.there |= {"docs/hub": links(), "docs/new": Answer(status=403)}
-    seen = await pages.sync()
-    assert seen["counts"] == counts(listed=3, unchanged=1, changed=1, failed=1, removed=1)
-    assert await pages.stand() == pages.ids("docs/", "docs/hub"), (
-        "behind a page that never was there lies nothing known"
-    )
+    assert (await pages.sync())["counts"] == counts(listed=4, unchanged=2, changed=1, failed=1)
+    assert await pages.stand() == stands, "who knows what only leads there now"
+    del pages.there["docs/leaf"]
+    assert (await pages.sync())["counts"] == counts(listed=3, unchanged=2, failed=1, removed=1)
+    assert await pages.stand() == pages.ids("docs/", "docs/hub")
+    config = {"url": f"{pages.site.url}/docs/", "mode": "crawl", "pages": [], "exclude": ["*/hub"]}
+    await pages.magnet.do("PATCH", SOURCE, {"config": config})
+    await pages.sync()
+    assert await pages.stand() == pages.ids("docs/"), "what the settings leave out goes whatever is refused"
+
+
+async def test_what_lies_behind_a_page_that_is_no_document_and_can_not_be_seen_stays(pages: Pages):
+    def led(*names: str, head: str = "") -> Answer:
+        shown = " ".join(f'<a href="{name}">{name}</a>' for name in names)
+        return Answer(body=f"<html><head>{head}</head><body>It leads to {shown}</body></html>".encode(), headers=HTML)
+
+    pages.there |= {
+        "docs/": led("index", "moved"),
+        "docs/index": led("one", head='<meta name="robots" content="noindex">'),
+        "docs/moved": Answer(status=302, headers={"Location": "/docs/real"}),
+        "docs/real": led("two"), "docs/one": led("index"), "docs/two": led("moved"),
+    }  # fmt: skip
+    await pages.magnet.do("PATCH", SOURCE, {"config": {"url": f"{pages.site.url}/docs/", "mode": "crawl", "pages": []}})
+    await pages.sync()
+    stands = pages.ids("docs/", "docs/one", "docs/real", "docs/two")
+    assert await pages.stand() == stands
+    pages.there |= {"docs/index": Answer(status=403), "docs/moved": Answer(status=403)}
+    assert (await pages.sync())["state"] == "completed"
+    assert await pages.stand() == stands
