@@ -62,6 +62,18 @@ class Connection:
             raise unreachable(self._client.base_url, error) from None
         self._position = int(answer.headers.get("Magnet-Position", 0))
 
+    async def can_be_found(self, source: str) -> None:
+        """Wait until searches find everything that is indexed in a knowledge source by now, however long it takes."""
+        await self.begin()
+        while True:
+            try:
+                await self.get(f"/v1/knowledge-sources/{source}/passages", {"limit": 1})
+            except Refused as error:
+                if error.code != "read_model_behind":
+                    raise
+            else:
+                return
+
     async def get(self, path: str, parameters: Parameters | None = None) -> Any:
         """Return the JSON of a query, or raise Refused."""
         return orjson.loads((await self.raw("GET", path, parameters=parameters)).content)

@@ -107,6 +107,7 @@ async def upload(teller: Teller) -> None:
         new += sum(each["status"] == "pending" for each in answer["documents"])
     while (await teller.connection.get(path, {"status": "pending", "limit": 1}))["items"]:  # noqa: ASYNC110
         await asyncio.sleep(LOOK_EVERY)
+    await teller.connection.can_be_found(SOURCE)
     seconds = perf_counter() - began
     teller.say(f"{count} documents, {new} of them new, can be searched after {seconds:.1f} s")
     failed = (await teller.connection.get(path, {"status": "failed", "limit": 5}))["items"]

@@ -74,7 +74,7 @@ class Ingestion:
             self.documents[document["external_id"]] = {"path": paths[document["external_id"]], **document}
 
     async def wait(self) -> None:
-        """Wait until everything that was given is indexed or failed; learn why."""
+        """Wait until everything that was given can be found or has failed; learn why."""
         waiting = dict.fromkeys(self.jobs, 0)
         told = False
         reasons: dict[str, str] = {}
@@ -93,6 +93,7 @@ class Ingestion:
                         del waiting[id]
                 if waiting:
                     await asyncio.sleep(LOOK_AGAIN)
+            await self.connection.can_be_found(self.source)
         for document in self.documents.values():
             document["status"] = "failed" if document["id"] in reasons else "indexed"
             if document["id"] in reasons:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import httpx2
 import pytest
 
-from api.cli.connection import Connection
+from api.cli.connection import TRIES, Connection
 from api.cli.ingestion import MOST_BYTES, MOST_FILES, Ingestion, batches
 from api.cli.walking import File, LeftOut, walk
 from tests.api.cli.conftest import Magnet
@@ -131,6 +132,9 @@ class Told:
         assert path == "/v1/jobs/j"
         return self._job
 
+    async def can_be_found(self, source: str) -> None:
+        assert source == "s"
+
 
 async def test_what_failed_is_told_also_where_lists_are_behind():
     job = {"state": "finished", "done": 2, "error": None, "errors": [{"document_id": "1", "reason": "No text."}]}
@@ -139,3 +143,27 @@ async def test_what_failed_is_told_also_where_lists_are_behind():
     await ingestion.wait()
     assert ingestion.failures == [{"path": "a", "reason": "No text."}]
     assert {name: each["status"] for name, each in ingestion.documents.items()} == {"a": "failed", "b": "indexed"}
+
+
+async def test_what_is_indexed_is_waited_for_until_searches_find_it():
+    job = {"state": "finished", "done": 1, "error": None, "errors": []}
+    waited: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        match request.url.path:
+            case "/health/ready":
+                return httpx2.Response(200, json={}, headers={"Magnet-Position": "7"})
+            case "/v1/jobs/j":
+                return httpx2.Response(200, json=job)
+            case "/v1/knowledge-sources/s/passages":
+                waited.append(request.headers["Magnet-Min-Position"])
+                if len(waited) <= TRIES:  # more often than a query is sent again
+                    behind = {"code": "read_model_behind"}
+                    return httpx2.Response(503, json=behind, headers={"Retry-After": "0"})
+                return httpx2.Response(200, json={"items": [], "next_cursor": None})
+        raise AssertionError(request.url)
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer), base_url="http://magnet") as client:
+        ingestion = Ingestion(connection=Connection(client), source="s", quiet=True, jobs=["j"])
+        await ingestion.wait()
+    assert waited == ["7"] * (TRIES + 1)
