@@ -4,10 +4,8 @@ A call took 1.9 ms of the processor instead of 2.7 over httpx2's own, and a stre
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, cast
 
 import aiohttp
@@ -15,7 +13,7 @@ import httpx2
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
-from adapters.egress import Egress, EgressRefused
+from adapters.egress import Egress, EgressRefused, trust
 
 IDLE = 5.0
 """Seconds that a connection is kept which nothing is sent over: less than providers keep theirs."""
@@ -60,12 +58,6 @@ class CheckedConnector(aiohttp.TCPConnector):
         return found
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Return what certificates are believed: to read them all takes tens of milliseconds."""
-    return httpx2.create_ssl_context(trust_env=False)
-
-
 class Connections(httpx2.AsyncBaseTransport):
     """Sends requests; what goes wrong is told in httpx2's errors, with aiohttp's as the cause.
 
@@ -100,7 +92,7 @@ class Connections(httpx2.AsyncBaseTransport):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=CheckedConnector(self._egress, limit=0, keepalive_timeout=IDLE, ssl=_trusted()),
+                connector=CheckedConnector(self._egress, limit=0, keepalive_timeout=IDLE, ssl=trust()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=OURS,
                 auto_decompress=False,
