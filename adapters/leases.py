@@ -34,13 +34,14 @@ class Leases:
         owner: UUID,
         interrupt: Mapping[str, Interrupt],
         *,
-        lost: Collection[UUID] = (),
+        going: Callable[[], Collection[UUID]],
         every: float = EVERY,
     ) -> None:
+        """`going` returns the ids of what this process carries out at the moment."""
         self._pool = pool
         self._owner = owner
         self._interrupt = interrupt
-        self._lost = lost
+        self._going = going
         self._every = every
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -64,8 +65,11 @@ class Leases:
             await asyncio.sleep(self._every)
 
     async def renew(self) -> None:
-        """Show that this process lives, and carries out what it began other than what is lost."""
-        values = {"owner": self._owner, "lost": list(self._lost), "seconds": LEASE}
+        """Show that this process lives, and what it carries out.
+
+        Not what it merely began: nobody does, where its beginning was recorded but who began it was not told so.
+        """
+        values = {"owner": self._owner, "going": list(self._going()), "seconds": LEASE}
         async with self._pool.connection() as connection:
             await connection.execute(SQL["renew"], values)
 

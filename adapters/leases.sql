@@ -1,6 +1,6 @@
--- name: renew  -- a process shows that it still carries out what it began
+-- name: renew  -- a process shows that it still carries these out
 UPDATE magnet.leases SET until = clock_timestamp() + %(seconds)s::float8 * interval '1 second'
-WHERE owner = %(owner)s AND NOT id = ANY (%(lost)s::uuid[])
+WHERE owner = %(owner)s AND id = ANY (%(going)s::uuid[])
 
 -- name: expired  -- what nobody carries out any more
 SELECT id, kind, stream FROM magnet.leases WHERE until < clock_timestamp() ORDER BY until LIMIT 100

@@ -240,7 +240,7 @@ async def open_container(
                 "run": lambda run, _: interrupt(bus, InterruptRun(id=run)),
                 "turn": lambda turn, stream: interrupt(bus, InterruptTurn(id=stream, turn=str(turn))),
             },
-            lost=runs.lost,
+            going=lambda: runs.going | turns.going,
         )
         turns = Turns(
             bus=bus, things=store, places=store, answering=answering, runs=runs, journal=journal, claims=leases

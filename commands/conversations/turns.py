@@ -251,6 +251,11 @@ class Turns:
             raise TurnEnded(details={"turn": {"id": str(turn), "state": state}})
         return (await self.following.end(conversation, turn, run))[-1][1], receipt.replayed
 
+    @property
+    def going(self) -> set[UUID]:
+        """The turns that this process carries out."""
+        return {work.turn for work in self._works.values()} | set(self._taking)
+
     def stop(self, turn: UUID) -> bool:
         """Stop a turn that this process carries out; return whether it does."""
         if turn in self._taking:
@@ -289,7 +294,6 @@ class Turns:
         except Exception as error:
             # Nobody carries it out any more: its lease runs out, and it counts as interrupted.
             log.exception("turn_not_ended turn=%s error=%s", work.turn, type_of(error))
-            self._runs.lost.add(work.turn)
             ends = [abandoned(work.turn, work.recording.id)]
         for type, data in ends:
             work.stream.publish(type, data)

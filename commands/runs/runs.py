@@ -253,22 +253,22 @@ class Recording:
         command = FinishRun(id=self.id, end=end, scope=key.scope if key else None, answer=answer or {})
         try:
             self.receipt = await self._runs.bus.dispatch(command, replace(self._context, idempotency=None))
-        except Unavailable:
-            self._runs.lost.add(self.id)
-            raise
+        finally:
+            self._runs.going.discard(self.id)
         return end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """Begins runs; `owner` stands for this process. `lost` are those whose end could not be recorded.
+    """Begins runs; `owner` stands for this process. `going` are those that it carries out.
 
-    Nobody carries them out any more, so their leases run out, and they count as interrupted.
+    The leases of all others run out, and they count as interrupted: of what may have come on record though who began it
+    was not told so, and of what ended though its end could not be recorded.
     """
 
     bus: Bus
     owner: UUID = field(default_factory=uuid4)
-    lost: set[UUID] = field(default_factory=set)
+    going: set[UUID] = field(default_factory=set)
 
     async def start(
         self,
@@ -294,12 +294,10 @@ class Runs:
             input=input if observability == "full" else None,
             owner=self.owner,
         )
-        beginning = asyncio.ensure_future(self.bus.dispatch(command, context))
-        try:
-            return recording, await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            self.lost.add(recording.id)  # it may have come on record, and nobody carries it out
-            raise
+        receipt = await asyncio.shield(asyncio.ensure_future(self.bus.dispatch(command, context)))
+        if not receipt.replayed:
+            self.going.add(recording.id)
+        return recording, receipt
 
 
 def model_document(model: ModelUsed) -> dict[str, Any]:

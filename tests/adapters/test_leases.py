@@ -50,8 +50,8 @@ async def left(pool: AsyncConnectionPool) -> dict[UUID, float]:
 
 
 @asynccontextmanager
-async def looking(pool: AsyncConnectionPool, owner: UUID, interrupt: Interrupt) -> AsyncIterator[Leases]:
-    leases = Leases(pool, owner, {"turn": interrupt}, every=0.02)
+async def looking(pool: AsyncConnectionPool, owner: UUID, interrupt: Interrupt, *going: UUID) -> AsyncIterator[Leases]:
+    leases = Leases(pool, owner, {"turn": interrupt}, going=lambda: going, every=0.02)
     await leases.open()
     try:
         yield leases
@@ -102,7 +102,7 @@ async def test_a_process_shows_that_it_lives_however_long_it_takes_to_end_what_o
     async def renewed() -> bool:
         return (await left(pool))[mine] > LEASE - 1
 
-    async with looking(pool, me, interrupt):
+    async with looking(pool, me, interrupt, mine):
         async with asyncio.timeout(PATIENCE):
             await begun.wait()
         async with pool.connection() as connection:
@@ -112,14 +112,25 @@ async def test_a_process_shows_that_it_lives_however_long_it_takes_to_end_what_o
 
 async def test_a_process_that_could_not_show_that_it_lives_does_not_end_what_it_is_still_at(pool: AsyncConnectionPool):
     me, ended = uuid4(), list[UUID]()
-    await lease(pool, me, -1)  # as after the database was away for longer than a lease
+    mine = await lease(pool, me, -1)  # as after the database was away for longer than a lease
     theirs = await lease(pool, uuid4(), -1)
 
     async def interrupt(id: UUID, stream: UUID) -> None:
         ended.append(id)
 
-    await Leases(pool, me, {"turn": interrupt}).sweep()
+    await Leases(pool, me, {"turn": interrupt}, going=lambda: [mine]).sweep()
     assert ended == [theirs]
+
+
+async def test_a_process_ends_what_is_leased_to_it_though_it_does_not_carry_it_out(pool: AsyncConnectionPool):
+    me, ended = uuid4(), list[UUID]()
+    begun_unawares = await lease(pool, me, -1)
+
+    async def interrupt(id: UUID, stream: UUID) -> None:
+        ended.append(id)
+
+    await Leases(pool, me, {"turn": interrupt}, going=set).sweep()
+    assert ended == [begun_unawares]
 
 
 async def _gone(pool: AsyncConnectionPool) -> bool:

@@ -79,7 +79,7 @@ async def test_a_message_that_waits_is_taken_back_by_cancel_and_a_kill_of_what_r
     cancelled = await talk.call("POST", f"{path}/turns/{back}/cancel")
     assert (cancelled.status_code, cancelled.json()["turn"]["state"]) == (200, "cancelled")
     with psycopg.connect(talk.magnet.database.owner_dsn) as connection:
-        connection.execute("UPDATE magnet.leases SET until = now() - interval '1 second'")
+        connection.execute("UPDATE magnet.leases SET until = now() - interval '1 second', owner = gen_random_uuid()")
     await talk.magnet.container.leases.sweep()
     events = await talk.follow(f"{path}/turns/{waits}")
     assert (one_end(events)[0], said(events)) == ("turn.completed", "After the kill.")

@@ -271,7 +271,9 @@ async def test_a_run_whose_process_is_gone_is_interrupted(magnet: Running, model
         while not models.requests:
             await asyncio.sleep(0)
     async with magnet.container.pool.connection() as connection:
-        await connection.execute("UPDATE magnet.leases SET until = now() - interval '1 second'")
+        await connection.execute(
+            "UPDATE magnet.leases SET until = now() - interval '1 second', owner = gen_random_uuid()"
+        )
     await magnet.container.leases.sweep()
     head = await magnet.container.log.head()
     runs = await magnet.get("/v1/runs", Magnet_Min_Position=str(head))

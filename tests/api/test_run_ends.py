@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -107,7 +108,7 @@ async def test_who_asks_again_for_a_run_that_was_interrupted_is_told_so_at_once(
     async with asyncio.timeout(PATIENCE):
         while not models.requests:
             await asyncio.sleep(0)
-    await _let_leases_run_out(magnet)
+    await _let_leases_run_out(magnet, owner=uuid4())
     async with asyncio.timeout(PATIENCE):
         again = await magnet.call("POST", PATH, BODY, Idempotency_Key="k")
     assert (again.status_code, again.json()["code"]) == (409, "run_interrupted")
@@ -133,13 +134,11 @@ async def test_a_run_whose_end_could_not_be_recorded_is_interrupted_though_its_p
     assert (await newest_run(magnet))["outcome"] == "interrupted"
 
 
-async def _let_leases_run_out(magnet: Running) -> None:
-    """Do what happens when nobody renews what is leased, without the wait."""
+async def _let_leases_run_out(magnet: Running, *, owner: UUID | None = None) -> None:
+    """Do what happens when nobody renews what is leased, without the wait; `owner` is a process that is gone."""
+    query = "UPDATE magnet.leases SET until = now() - interval '1 second', owner = coalesce(%s, owner)"
     async with magnet.container.pool.connection() as connection:
-        await connection.execute("UPDATE magnet.leases SET until = now() - interval '1 second'")
-    lost = magnet.container.runs.lost
-    if lost:
-        await magnet.container.leases.renew()  # does not renew what is lost
+        await connection.execute(query, [owner])
     await magnet.container.leases.sweep()
 
 

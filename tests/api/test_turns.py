@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from adapters import failpoints
+from commands.conversations.conversation import StartTurn
+from domain.errors import Unavailable
 from tests.api.test_prompt_runs import events_in
 from tests.support.model_server import Gate, ModelServer, Reply, ToolCalled
 from tests.support.patience import PATIENCE
@@ -474,6 +476,33 @@ async def test_an_end_that_can_not_be_recorded_at_once_is_recorded_later(talk: T
     events = await talk.streamed(path, "Hello?")
     assert one_end(events)[0] == "turn.completed"
     assert (await talk.see(path))["messages"][1]["content"] == "Kept."
+
+
+async def test_a_turn_that_came_on_record_though_its_process_was_not_told_so_is_interrupted(
+    talk: Talks, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+):
+    path = await talk.begin()
+    bus = talk.magnet.container.bus
+    dispatch = bus.dispatch
+
+    async def answer_lost(command: Any, context: Any) -> Any:
+        receipt = await dispatch(command, context)
+        if isinstance(command, StartTurn):
+            raise Unavailable
+        return receipt
+
+    monkeypatch.setattr(bus, "dispatch", answer_lost)
+    assert (await talk.post(path, "Hello?")).status_code == 503
+    monkeypatch.undo()
+    assert (await talk.see(path))["state"] == "running"
+    await talk.magnet.container.leases.renew()
+    async with talk.magnet.container.pool.connection() as connection:
+        await connection.execute("UPDATE magnet.leases SET until = until - interval '20 seconds'")
+    await talk.magnet.container.leases.sweep()
+    [turn] = (await talk.see(path))["turns"]
+    assert turn["state"] == "interrupted"
+    server.script_for("chat-model", Reply(text="Here."))
+    assert (await talk.magnet.do("POST", f"{path}/turns/{turn['id']}/retry"))["message"]["content"] == "Here."
 
 
 async def test_a_turn_whose_lease_ran_out_is_interrupted_its_stream_ends_once_and_retry_works(
