@@ -61,6 +61,10 @@ class Listener:
                             hears(notification.payload)
             except psycopg.Error as error:
                 log.warning("listener_lost", error=type(error).__name__)
+            except (
+                Exception
+            ) as error:  # who hears has failed; without a listener all others would hear nothing any more
+                log.exception("listener_failed", error=type(error).__name__)
             finally:
                 self.connected = False
                 first.set()
