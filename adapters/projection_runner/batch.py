@@ -112,9 +112,10 @@ class Batches:
             failpoint("take_back.before_commit")
         failpoint("take_back.after_commit")
 
-    async def refuse_back(self, stream: UUID, error: str, *, at: int) -> None:
-        """Note that a stream that was tried again failed again."""
+    async def refuse_back(self, stream: UUID, error: str, *, at: int, expected: int) -> None:
+        """Note that a stream that was tried again failed again, or raise Fenced: a later owner may have taken it back."""
         async with self.transaction() as connection:
+            await self.hold(connection, expected)
             values = {"projection": self.schema, "stream": stream, "position": at, "error": error}
             await connection.execute(SQL["park"], values)
 

@@ -190,7 +190,7 @@ class Follower:
         except Exception as error:
             if is_away(error):
                 raise
-            await self.batches.refuse_back(stream, told(error), at=first)
+            await self.batches.refuse_back(stream, told(error), at=first, expected=self.position)
             log.error("requeue_failed", projection=self.batches.schema, stream=str(stream), error=type(error).__name__)
             return
         del self._parked[stream]

@@ -137,7 +137,10 @@ async def test_an_owner_that_was_overtaken_can_not_write_any_more(side: ReadSide
     old = Batches(side.pool, CONFIGURATIONS, schema=NAME, fence=0)
     with pytest.raises(Fenced):
         await old.apply([], expected=position, position=position + 1)
+    with pytest.raises(Fenced):
+        await old.refuse_back(UUID(int=1), "ValueError", at=1, expected=position)
     assert await administration(side).position(NAME) == position
+    assert await administration(side).dead_letters() == []
 
 
 async def test_another_runner_takes_over_when_the_owners_session_is_lost(side: ReadSide, database: Database):
