@@ -61,9 +61,7 @@ class Listener:
                             hears(notification.payload)
             except psycopg.Error as error:
                 log.warning("listener_lost", error=type(error).__name__)
-            except (
-                Exception
-            ) as error:  # who hears has failed; without a listener all others would hear nothing any more
+            except Exception as error:  # one who hears has failed: without a listener nobody would hear anything more
                 log.exception("listener_failed", error=type(error).__name__)
             finally:
                 self.connected = False

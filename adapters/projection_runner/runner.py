@@ -80,6 +80,11 @@ class Positions:
                 self._told.add(task)
                 task.add_done_callback(self._told.discard)
 
+    def begun(self, name: str, position: int) -> None:
+        """Note where a read model stands as it gets an owner: further back than it was, where PostgreSQL has crashed."""
+        self._known[name] = min(self._known[name], position)
+        self.moved(name, position)
+
     async def wait(self, name: str, position: int, seconds: float) -> bool:
         """Wait until a read model has passed a position; return whether it has."""
         if self.passed(name, position):
@@ -207,7 +212,7 @@ class ProjectionRunner:
         follower = self._follower(model, model.name, fence, position)
         self._followers[model.name] = follower
         await follower.batches.make_schema()
-        self._positions.moved(model.name, position)
+        self._positions.begun(model.name, position)
         upkeep = Upkeep(self._pool, model, model.name, lambda: follower.position)
         upkeep.begin()
         self._positions.followed.add(model.name)

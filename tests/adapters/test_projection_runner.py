@@ -161,6 +161,17 @@ async def changes_of(side: ReadSide, name: str) -> None:
     await side.record(a_prompt(name))
 
 
+async def test_a_read_model_that_a_crash_of_postgres_threw_back_is_not_taken_to_be_where_it_was(side: ReadSide):
+    await changes(side, 1, 1)
+    side.positions.moved(NAME, 10**6)  # known before the crash: commits of read models need not reach the disk
+    async with running(side.runner()), asyncio.timeout(PATIENCE):
+        while NAME not in side.positions.followed:
+            await asyncio.sleep(0)
+        assert not side.positions.passed(NAME, 10**6)
+        await side.caught_up()
+        assert side.positions.known(NAME) == await side.log.head()
+
+
 async def test_a_notification_that_never_came_is_made_up_for(side: ReadSide, database: Database):
     async with running(side.runner()):
         await changes_of(side, "first")
