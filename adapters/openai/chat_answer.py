@@ -24,6 +24,7 @@ class ChatReading:
         self._length = 0
         self._cleaner = Cleaner()
         self._calls: dict[int, _Call] = {}
+        self._places: dict[int, int] = {}  # numbers as they came -> those of the calls
         self._replaced = 0
 
     @property
@@ -161,10 +162,18 @@ class ChatReading:
                 call.arguments.append(arguments)
 
     def _number(self, index: Any, id: str | None, name: str | None) -> int:
-        """Return which call a part belongs to; of parts without a number, one with a new id or a name begins a call."""
-        if type(index) is int and 0 <= index < MOST_TOOL_CALLS:
-            return index
+        """Return which call a part belongs to; of parts without a number, one with a new id or a name begins a call.
+
+        Some servers give all calls the same number: with a name and an id of its own, a part begins another one.
+        """
         last = max(self._calls, default=-1)
+        if type(index) is int and 0 <= index < MOST_TOOL_CALLS:
+            number = self._places.get(index)
+            if number is None:
+                self._places[index] = number = last + 1 if index in self._calls else index
+            elif name and id and self._calls[number].id not in ("", id):
+                self._places[index] = number = last + 1
+            return number
         if id:
             return next((number for number, call in self._calls.items() if call.id == id), last + 1)
         return last + 1 if name else max(last, 0)

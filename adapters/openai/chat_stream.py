@@ -37,7 +37,12 @@ class ChatStream:
             self._reading.whole(await self._exchange.read_all(LONGEST_BODY))
             return [self._reading.text] if self._reading.text else []
         due = self._patience.next() if self._reading.begun else self._patience.first
-        chunk = await self._exchange.read(due)
+        try:
+            chunk = await self._exchange.read(due)
+        except Failure:
+            if self._reading.finish_reason is None:
+                raise
+            chunk = None  # the answer has come to its end: all that may be missing is what it took
         texts: list[str] = []
         if chunk is None:
             return self._end(texts, done=self._events.rest() == DONE)

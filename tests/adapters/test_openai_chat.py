@@ -11,7 +11,8 @@ import pytest
 
 from commands.models.model_calls import Attempt, ChatAnswer, ChatRequest, ModelCallFailed, TextPiece, ToolCall
 from domain.pricing import Cost, Usage
-from tests.support.called_models import HELLO, calling, model_of, nobody_connected, provider_at
+from tests.support.called_models import HELLO, PATIENT, calling, model_of, nobody_connected, provider_at
+from tests.support.faults import BRIEF
 from tests.support.model_server import Gate, Hang, ModelServer, Reply, ToolCalled, answered, stream_of
 
 WAYS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -94,6 +95,43 @@ async def test_streamed_tool_calls_without_numbers_are_told_apart_by_their_ids()
     assert [(call.id, call.name, call.arguments) for call in answer.tool_calls] == [
         ("a", "one", '{"n":1}'),
         ("b", "two", "{}"),
+    ]
+
+
+@pytest.mark.parametrize("ending", ["broken", "reset", "hang"])
+async def test_an_answer_whose_end_was_said_is_whole_however_its_connection_ends(ending: str):
+    waits = PATIENT | ({"idle": BRIEF} if ending == "hang" else {})
+    with ModelServer() as server:
+        async with calling(model_of(provider_at(server.url, timeouts=waits))) as caller:
+            server.script(Reply(text="one", stop_after=2, ending=ending))  # all but what it took
+            answer = await caller.chat(stream=True)
+        await nobody_connected(server)
+    assert (answer.text, answer.finish_reason) == ("one", "stop")
+    assert answer.usage == Usage(input=7, output=1, estimated=True)
+    assert [each.outcome for each in answer.attempts] == ["ok"]
+
+
+async def test_streamed_calls_that_have_all_the_same_number_are_told_apart_by_their_ids():
+    def part(id: str | None, name: str | None, arguments: str) -> dict[str, Any]:
+        return chunk({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": arguments}}]})
+
+    with ModelServer() as server:
+        async with calling(model_of(provider_at(server.url))) as caller:
+            server.script(
+                stream_of(
+                    part("a", "one", '{"n":'),
+                    part(None, None, "1}"),
+                    part("b", "two", '{"n":'),
+                    part("b", None, "2}"),
+                    part("c", "two", "{}"),
+                    end("tool_calls"),
+                )
+            )
+            answer = await caller.chat(stream=True)
+    assert [(call.id, call.name, call.arguments) for call in answer.tool_calls] == [
+        ("a", "one", '{"n":1}'),
+        ("b", "two", '{"n":2}'),
+        ("c", "two", "{}"),
     ]
 
 
