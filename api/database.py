@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.keepalives import probed
 from adapters.postgres.migrations import migrate, role_of
 from api.settings import Settings
 
@@ -26,7 +27,7 @@ def database(settings: Settings) -> Iterator[Dsns]:
         app = settings.database_url.get_secret_value()
         owner = (settings.migration_database_url or settings.database_url).get_secret_value()
         migrate(owner, role_of(app))
-        yield Dsns(app=app, owner=owner)
+        yield Dsns(app=probed(app), owner=probed(owner))
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     with EmbeddedPostgres(settings.home) as postgres:
