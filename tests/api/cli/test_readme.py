@@ -36,8 +36,8 @@ def test_the_five_minutes_lead_from_a_folder_to_cited_answers_by_curl_and_by_the
 ):
     folder = tmp_path / "docs"
     folder.mkdir()
-    (folder / "log.md").write_text(
-        "# The log\n\nWho verifies the log reads each event's hash. A checkpoint is signed.\n"
+    (folder / "turns.md").write_text(
+        "# Conversations\n\nTo fork a conversation begins another one. A turn is interrupted when its process is killed.\n"
     )
     [shell], [client] = blocks(FIVE, ""), blocks(FIVE, "python")
     with magnet.running("serve") as server:
@@ -49,9 +49,9 @@ def test_the_five_minutes_lead_from_a_folder_to_cited_answers_by_curl_and_by_the
     assert '"type":"/problems/' not in told.stdout
     assert '"resolution":"answered"' in told.stdout and '"citations":[{"marker":"[1]"' in told.stdout
     assert told.stdout.count("event: turn.completed") == 1 and "event: citation" in told.stdout
-    assert "[1] docs/log.md (version 1" in told.stdout
+    assert "[1] docs/turns.md (version 1" in told.stdout
     assert asked.returncode == 0, asked.stderr
-    assert "verifies the log" in asked.stdout and asked.stdout.endswith("docs/log.md\n")
+    assert "begins another one" in asked.stdout and asked.stdout.endswith("docs/turns.md\n")
 
 
 def orders(request: Received) -> Reply:
