@@ -15,6 +15,9 @@ from commands.knowledge.connectors import GivenDocument, Listed, NotFetched, Pla
 from commands.knowledge.document_checks import MOST_BYTES
 from domain.definition import parse
 
+EMPTY = "empty"
+"""The version of a file in which nothing is."""
+
 
 class FolderConfig(Selection):
     """A folder on the server's machine, with what lies in it."""
@@ -62,7 +65,8 @@ class FolderConnector:
             for path in self._walk(folder):
                 name = path.relative_to(folder).as_posix()
                 version = self._version(folder, path) if wanted(name, settings) else None
-                listed.append(None if version is None else Listed(external_id=name, version=version))
+                full = version != EMPTY  # an empty one may be about to be written
+                listed.append(None if version is None else Listed(external_id=name, version=version, wanted=full))
         except OSError as error:
             where = Path(error.filename or folder)
             where = where.relative_to(folder) if where.is_relative_to(folder) else where
@@ -88,9 +92,9 @@ class FolderConnector:
             status = path.stat()
         except FileNotFoundError:
             return None  # a link to nothing, or gone since the folder was read
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        if not stat.S_ISREG(status.st_mode):
             return None
-        return f"{status.st_size}-{status.st_mtime_ns}"
+        return EMPTY if not status.st_size else f"{status.st_size}-{status.st_mtime_ns}"
 
     def _read(self, folder: Path, external_id: str) -> GivenDocument:
         path = (folder / external_id).resolve()
@@ -103,6 +107,8 @@ class FolderConnector:
                 content = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise NotFetched(f"{error.strerror or type(error).__name__}.") from None
+        if not content:
+            raise NotFetched("It is empty.", code="empty")
         if len(content) > MOST_BYTES:
             raise NotFetched(f"It has more than {MOST_BYTES:,} bytes.", code="too_large")
         return GivenDocument(

@@ -141,9 +141,11 @@ class Visit:
 
     async def listed(self, drive: str, file: File) -> Listed | None:
         """Return how a file is listed; None: it is none that is read."""
-        readable = not file.is_package and file.size > 0 and wanted(file.path, self._settings)
+        readable = not file.is_package and wanted(file.path, self._settings)
         if not readable or not ID.match(drive) or not ID.match(file.id):
             return None
+        if not file.size:  # as while it is uploaded
+            return Listed(external_id=f"{drive}/{file.id}", version=None, wanted=False)
         try:
             readers = await self._acl(drive, file.id)
         except NotFetched:
@@ -161,6 +163,8 @@ class Visit:
             raise NotFetched("What was answered is no file.")
         readers = await self._acl(drive, id)
         content = (await self._get(f"{path}/content")).of_part().body
+        if not content:
+            raise NotFetched("It is empty.", code="empty")
         name = text(item.get("name"))
         return GivenDocument(
             external_id=f"{drive}/{id}",

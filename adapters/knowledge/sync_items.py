@@ -1,6 +1,6 @@
 """What sources listed, and what was taken of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
@@ -42,9 +42,10 @@ class PostgresSyncItems:
             }
             await execute(self._pool, SQL["list"], values)
 
-    async def doubt(self, source: UUID, sync: UUID) -> int:
-        """Have all that was taken and is not listed be fetched; return how many documents that are."""
-        values = {"source": source, "sync": sync, "version": unknown_to(sync)}
+    async def doubt(self, source: UUID, sync: UUID, ids: Collection[str] | None) -> int:
+        """Have what was taken and is not listed be fetched, None: all of it; return how many documents that are."""
+        documents = None if ids is None else uuids([Document.create_id(str(source), each) for each in ids])
+        values = {"source": source, "sync": sync, "version": unknown_to(sync), "documents": documents}
         return len(await rows_of(self._pool, SQL["doubt"], values))
 
     async def totals(self, source: UUID, sync: UUID) -> Mapping[str, int]:

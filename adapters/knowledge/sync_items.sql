@@ -15,6 +15,7 @@ ON CONFLICT (source, document) DO UPDATE SET listed_by = excluded.listed_by,
 -- name: doubt
 UPDATE magnet.sync_items SET listed_by = %(sync)s, listed_version = %(version)s, outcome = NULL
 WHERE source = %(source)s AND listed_by <> %(sync)s AND version IS NOT NULL
+    AND (%(documents)s::uuid[] IS NULL OR document = ANY (%(documents)s::uuid[]))
 RETURNING document
 
 -- name: totals

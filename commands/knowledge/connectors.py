@@ -39,7 +39,7 @@ class Listed:
 
     `version` None: the source tells none, so it is fetched each time, and compared by its content. `leads` False: it
     could not be seen whether it leads to others, so that what was taken before and is not listed is fetched too: only
-    that tells whether it is gone. `wanted` False: it is left out, and listed for `leads` alone.
+    that tells whether it is gone. `wanted` False: it is left out; where it was taken before, it is fetched all the same.
     """
 
     external_id: str

@@ -5,7 +5,7 @@ before it is marked there, so that one that is done again is counted once.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -78,8 +78,8 @@ class SyncItems(Protocol):
     async def list(self, source: UUID, sync: UUID, listed: Sequence[Listed]) -> None:
         """Note what a source has; what has the version that was taken is unchanged."""
 
-    async def doubt(self, source: UUID, sync: UUID) -> int:
-        """Have all that was taken and is not listed be fetched; return how many documents that are."""
+    async def doubt(self, source: UUID, sync: UUID, ids: Collection[str] | None) -> int:
+        """Have what was taken and is not listed be fetched, None: all of it; return how many documents that are."""
 
     async def totals(self, source: UUID, sync: UUID) -> Mapping[str, int]:
         """Return how many documents of a sync there are by what became of them; '': nothing yet."""
@@ -192,11 +192,11 @@ class Syncer:
 
     async def _list(self) -> None:
         """Ask the source what it has; one that has next to nothing, where it had much, is not believed."""
-        listed, left_out, whole = await self._all_there_is()
+        listed, left_out, in_doubt = await self._all_there_is()
         known = await self.work.items.known(self.source.id)
         self._must_believe(len(listed), known)
         await self.work.items.list(self.source.id, self.sync.id, listed)
-        doubted = 0 if whole else await self.work.items.doubt(self.source.id, self.sync.id)
+        doubted = await self.work.items.doubt(self.source.id, self.sync.id, in_doubt) if in_doubt != set() else 0
         waiting = (await self.work.items.totals(self.source.id, self.sync.id)).get("", 0)
         command = NoteListing(id=self.sync.id, documents=len(listed) + doubted, to_fetch=waiting, left_out=left_out)
         await self.work.bus.dispatch(command, context_of(self.sync.id))
@@ -210,20 +210,23 @@ class Syncer:
                 code="too_few_listed",
             )
 
-    async def _all_there_is(self) -> tuple[Sequence[Listed], int, bool]:
-        """Return what the source lists, each document once, how many things it leaves out, and whether that is all.
+    async def _all_there_is(self) -> tuple[Sequence[Listed], int, set[str] | None]:
+        """Return what the source lists, each document once, how many things it leaves out, and which may be there yet.
+
+        None: whatever is not listed may.
 
         What a source tells as a version says nothing of the settings by which a document was made of it: those are
         made part of it, so that a change of them has all fetched again.
         """
         shape = shape_of(self.connector, self.place.config)
         listed: dict[str, Listed] = {}
-        left_out, whole = 0, True
+        left_out, whole, unwanted = 0, True, set[str]()
         try:
             async for each in self.connector.list(self.place):
                 whole = whole and (each is None or each.leads)
                 if each is None or not each.wanted or not can_be_stored(each.external_id):
                     left_out += 1
+                    unwanted |= set() if each is None else {each.external_id}
                 else:
                     version = None if each.version is None else f"{each.version} {shape}"
                     listed[each.external_id] = replace(each, version=version)
@@ -231,7 +234,7 @@ class Syncer:
                     await self._must_go_on()
         except NotFetched as error:  # a part of the list itself, so that not all is told
             raise SourceUnavailable(str(error), code=error.error_code) from None
-        return list(listed.values()), left_out, whole
+        return list(listed.values()), left_out, unwanted if whole else None
 
     async def _next(self) -> Sequence[Item]:
         await self._must_go_on()

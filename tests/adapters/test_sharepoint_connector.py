@@ -36,7 +36,7 @@ class Reading:
         self.place = Place(source=uuid4(), config={**world.config, **config}, secrets=world.secrets)
 
     async def versions(self) -> dict[str, str | None]:
-        return {each.external_id: each.version for each in await self.all() if each is not None}
+        return {each.external_id: each.version for each in await self.all() if each is not None and each.wanted}
 
     async def all(self) -> list[Listed | None]:
         return [each async for each in self.connector.list(self.place)]
@@ -82,7 +82,7 @@ async def test_patterns_are_those_of_paths_and_what_can_not_be_read_is_left_out(
     world.add(Thing("n", "Notebook", more={"package": {"type": "oneNote"}}))
     reading = Reading(world)
     assert set(await reading.versions()) == {"b!docs/a", "b!docs/b"}
-    assert (await reading.all()).count(None) == 3
+    assert sum(each is None or not each.wanted for each in await reading.all()) == 3
     assert set(await Reading(world, include=["Plans/*"]).versions()) == {"b!docs/a"}
     assert set(await Reading(world, exclude=["Plans/*"]).versions()) == {"b!docs/b"}
 

@@ -454,3 +454,14 @@ async def test_a_type_that_nothing_serves_and_a_schedule_where_nothing_is_fetche
         refused = await folder.magnet.call("POST", "/v1/knowledge-sources", {"name": "other", **more})
         assert (refused.status_code, refused.json()["code"]) == (422, code)
         assert [each["pointer"] for each in refused.json()["errors"]] == [pointer]
+
+
+async def test_a_file_that_is_empty_when_it_is_looked_at_stays_as_it_was_and_is_told(folder: Folder):
+    folder.write(a="one", b="two", never="")
+    assert (await folder.sync())["counts"] == counts(listed=2, added=2, left_out=1)
+    folder.write(a="")
+    emptied = await folder.sync()
+    assert (emptied["state"], emptied["counts"]) == ("completed", counts(listed=2, unchanged=1, failed=1, left_out=2))
+    assert await folder.documents() == {"a.txt": 1, "b.txt": 1}
+    folder.write(a="other")
+    assert (await folder.sync())["counts"] == counts(listed=2, changed=1, unchanged=1, left_out=1)
