@@ -165,6 +165,10 @@ class Answerer:
             invented=checked.invented,
             language=language,
         )
+        if not answered.text.strip():  # the model said nothing, or nothing but citations that it invented
+            answered = replace(answered, text=answered.text + definition["no_answer"])
+            if not held:
+                yield TextPiece(text=definition["no_answer"])
         if answered.text.strip() == definition["no_answer"].strip():
             answered = replace(answered, resolution="not_answered")
         elif grounding is not None:

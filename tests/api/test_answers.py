@@ -142,6 +142,16 @@ async def test_a_model_that_finds_no_answer_says_the_words_that_are_set(books: L
     assert "Ask Ada." in server.last.body["messages"][0]["content"]
 
 
+@pytest.mark.parametrize("said", ["", " \n", "[7]"], ids=["nothing", "blanks", "invented"])
+async def test_a_model_that_says_nothing_has_found_no_answer(books: Library, server: ModelServer, said: str):
+    server.script_for("chat-model", Reply(text=said), Reply(text=said))
+    answer = await books.ask("How many holidays?")
+    events = await streamed(books, "How many holidays?")
+    assert (answer["resolution"], answer["text"].strip(), answer["citations"]) == ("not_answered", NO_ANSWER, [])
+    assert "".join(data["text"] for type, data in events if type == "message.delta") == answer["text"]
+    assert events[-1][1]["resolution"] == "not_answered"
+
+
 async def test_a_tools_own_prompt_is_used_and_decides_what_is_recorded(books: Library, server: ModelServer):
     prompt = {"name": "mine", "text": "{{ question }} / {{ passages }}", "observability": "metadata"}
     await books.magnet.do("POST", "/v1/prompts", prompt)
