@@ -162,6 +162,9 @@ class PostgresTurnJournal:
             log.warning("turn_events_not_written", error=type(error).__name__, batches=len(self._unwritten))
             del self._unwritten[:-MOST_UNWRITTEN]
             return False
+        except Exception as error:  # else nothing would be written any more, and all that is said would be kept for it
+            log.exception("turn_events_not_written", error=type(error).__name__)
+            return False
         return True
 
     async def _seal_waiting(self, turns: Sequence[UUID]) -> None:

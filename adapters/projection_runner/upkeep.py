@@ -43,7 +43,9 @@ class Upkeep:
             return await self._model.upkeep(self._pool, self._schema, before)
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("upkeep_waits", schema=self._schema, error=type(error).__name__)
-            return None
+        except Exception as error:  # else the tables would be kept by nobody until they have another owner
+            log.exception("upkeep_failed", schema=self._schema, error=type(error).__name__)
+        return None
 
     def begin(self) -> None:
         """Keep them in order from now on."""
