@@ -212,7 +212,12 @@ class Notion:
             return (await self._ask(f"{path}?page_size={PAGE}{further}")).of_part().json()
 
         found = pages(ask, items="results", next="next_cursor", refusal=NotFetched)
-        return [each async for page, _ in found for each in items(page)]
+        listed: list[Any] = []
+        async for page, told in found:
+            if is_cut_off(told):
+                raise NotFetched("Notion does not give all that is in it.")
+            listed += items(page)
+        return listed
 
     async def _ask(self, path: str, body: bytes | None = None) -> Answer:
         await self._pace.turn(self._integration, self._settings.requests_per_second)
@@ -229,4 +234,5 @@ def is_thrown_away(thing: Mapping[str, Any]) -> bool:
 
 def is_cut_off(told: Any) -> bool:
     """Return whether there is more than an answer, and those that follow, will give."""
-    return bool(at(told, "request_status.type") == "incomplete")
+    unnamed = at(told, "has_more") is True and not at(told, "next_cursor")
+    return unnamed or bool(at(told, "request_status.type") == "incomplete")

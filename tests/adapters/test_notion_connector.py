@@ -342,6 +342,19 @@ async def test_lists_of_wrong_types_and_in_circles_are_no_lists(
         await listed(notion, place)
 
 
+async def test_a_list_that_has_more_and_does_not_say_where_is_not_taken_for_all(
+    notion: NotionConnector, world: NotionWorld, place: Place
+):
+    world.answer = lambda _: Answer(body={"results": [], "has_more": True, "next_cursor": None})  # type: ignore[method-assign]
+    with pytest.raises(SourceUnavailable, match="does not give all"):
+        await listed(notion, place)
+    in_database = Place(source=place.source, config={**place.config, "databases": ["d" * 32]}, secrets=place.secrets)
+    whole = {"results": [], "data_sources": [{"id": "s"}], "has_more": True, "next_cursor": None}
+    world.answer = lambda _: Answer(body=whole)  # type: ignore[method-assign]
+    with pytest.raises(SourceUnavailable, match="does not give all"):
+        await listed(notion, in_database)
+
+
 async def test_a_token_that_is_not_known_is_told_as_that(notion: NotionConnector, world: NotionWorld):
     with pytest.raises(SourceUnavailable) as refused:
         await listed(notion, place_of(world.config, {"token": "another"}))
