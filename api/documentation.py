@@ -11,7 +11,7 @@ import orjson
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 ASSETS: Mapping[str, str] = {
@@ -49,7 +49,7 @@ Redoc.init("{root}/openapi.json", {{disableGoogleFont: true, hideLoading: true, 
 
 
 def add_routes(app: FastAPI, document: Document, events: Document, root: str) -> None:
-    """Add /openapi.json, /asyncapi.json, /docs and /redoc; they are public, as the routes they describe are not.
+    """Add /openapi.json, /asyncapi.json, /docs (where / leads) and /redoc; they are public, as the routes they describe are not.
 
     `root` is the path under which a proxy serves. Documents are made when they are first asked for, in a thread:
     no start waits for them.
@@ -61,6 +61,9 @@ def add_routes(app: FastAPI, document: Document, events: Document, root: str) ->
 
     async def asyncapi(_: Request) -> Response:
         return Response(await asyncio.to_thread(messages), media_type="application/json")
+
+    async def first(_: Request) -> Response:
+        return RedirectResponse(f"{root}/docs")
 
     async def docs(_: Request) -> Response:
         return HTMLResponse(SWAGGER.format(root=root), headers={"Content-Security-Policy": POLICY})
@@ -78,6 +81,7 @@ def add_routes(app: FastAPI, document: Document, events: Document, root: str) ->
         return Response(content, media_type=media_type, headers={"Cache-Control": KEPT})
 
     routes = {
+        "/": first,
         "/openapi.json": openapi,
         "/asyncapi.json": asyncapi,
         "/docs": docs,

@@ -178,7 +178,7 @@ OPEN_OPERATIONS = {
     "visit_web_chat",
     "get_web_chat",
 }
-OPEN_PATHS = {"/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/docs/static/{name}", "/chat.js"}
+OPEN_PATHS = {"/", "/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/docs/static/{name}", "/chat.js"}
 """What is not an operation: documents about the API, and a script; they tell nothing of what is kept here."""
 
 

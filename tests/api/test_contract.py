@@ -498,6 +498,8 @@ async def test_health_metrics_and_projections_answer(magnet: Running):
 
 
 async def test_the_documentation_works_without_a_network(magnet: Running):
+    first = await magnet.call("GET", "/")
+    assert (first.status_code, first.headers["location"]) == (307, "/docs")
     for page in ("/docs", "/redoc"):
         answer = await magnet.call("GET", page)
         assert answer.status_code == 200
