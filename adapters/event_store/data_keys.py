@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -90,14 +91,18 @@ class DataKeys:
     async def ensure(self, subjects: Iterable[str]) -> None:
         """Bring the subjects' keys into memory, making those that are missing; or raise SubjectErased."""
         asked = set(subjects)
-        wanted = {subject for subject in asked if not self._is_fresh(self._of_subject.get(subject))}
-        for subject in asked - wanted:
-            self._of_subject.move_to_end(subject)
-            self._held.move_to_end(self._of_subject[subject])
-        if wanted and len(asked) > self._keys_kept // 100:  # so many stay only while nothing else is brought
-            await self._ensured(wanted, len(asked))
-        elif wanted:
-            await self._gathered.of(wanted)
+        while True:
+            forgotten = self._forgotten
+            wanted = {subject for subject in asked if not self._is_fresh(self._of_subject.get(subject))}
+            for subject in asked - wanted:
+                self._of_subject.move_to_end(subject)
+                self._held.move_to_end(self._of_subject[subject])
+            if wanted and len(asked) > self._keys_kept // 100:  # so many stay only while nothing else is brought
+                await self._ensured(wanted, len(asked))
+            elif wanted:
+                await self._gathered.of(wanted)
+            if forgotten == self._forgotten:  # else one that was there may be gone by now
+                break
         for subject in asked:
             if self._usable(self._of_subject[subject]).cipher is None:
                 raise SubjectErased
@@ -110,11 +115,15 @@ class DataKeys:
     async def fetch(self, key_ids: Iterable[UUID | str]) -> None:
         """Bring these keys into memory, where they exist."""
         asked = {UUID(str(key)) for key in key_ids}
-        wanted = [key for key in asked if not self._is_fresh(key)]
-        for key in asked.difference(wanted):
-            self._held.move_to_end(key)
-        if wanted:
-            await self._bring(lambda connection: rows_of(connection, "of_keys", {"ids": wanted}), {}, len(asked))
+        while True:
+            forgotten = self._forgotten
+            wanted = [key for key in asked if not self._is_fresh(key)]
+            for key in asked.difference(wanted):
+                self._held.move_to_end(key)
+            if wanted:
+                await self._bring(partial(rows_of, query="of_keys", values={"ids": wanted}), {}, len(asked))
+            if forgotten == self._forgotten:  # else one that was there may be gone by now
+                return
 
     def seal(self, subject: str, plaintext: str, aad: bytes, period: str | None = None) -> dict[str, Any]:
         """Return the sealed text as a JSON object, or raise KeyNotLoaded or SubjectErased.

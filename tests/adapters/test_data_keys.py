@@ -256,6 +256,29 @@ async def test_a_key_destroyed_while_it_is_looked_up_is_not_kept(pool: AsyncConn
     assert slow.unseal(sealed, WHERE) == ERASED
 
 
+async def test_a_key_that_is_forgotten_while_another_is_brought_is_brought_again(
+    pool: AsyncConnectionPool, keys: DataKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unwrapped, heard = DataKeys._unwrapped, list[DataKeys]()
+
+    def listener_reconnects(self: DataKeys, mac: bytes, key_id: UUID, wrapped: bytes) -> bytes:
+        if self not in heard:
+            heard.append(self)
+            self.forget_all()
+        return unwrapped(self, mac, key_id, wrapped)
+
+    await keys.ensure(["ada"])
+    monkeypatch.setattr(DataKeys, "_unwrapped", listener_reconnects)
+    await keys.ensure(["ada", "bob"])
+    sealed = {subject: keys.seal(subject, subject, WHERE) for subject in ("ada", "bob")}
+    reader = another(pool)
+    heard.append(reader)
+    await reader.fetch([sealed["ada"]["key"]])
+    heard.remove(reader)
+    await reader.fetch([box["key"] for box in sealed.values()])
+    assert [reader.unseal(box, WHERE) for box in sealed.values()] == ["ada", "bob"]
+
+
 async def test_a_key_that_is_not_in_memory_or_nowhere_is_an_error(keys: DataKeys) -> None:
     who = subject()
     with pytest.raises(KeyNotLoaded):
