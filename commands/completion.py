@@ -82,7 +82,9 @@ class Completions:
         if command.metadata:
             asked = replace(asked, input={**asked.input, "metadata": dict(command.metadata)})
         work = prepared.work
-        ran = self.execution.carry_out(asked, context, lambda recording: dated(work(recording), command.created))
+        ran = self.execution.carry_out(
+            asked, context, lambda recording: told(work(recording), recording, command.created)
+        )
         async with aclosing(ran) as pieces:
             async for piece in pieces:
                 yield piece
@@ -208,14 +210,21 @@ class Completions:
         yield Result(body={**body, **asks}, output={"text": reply.content, "citations": body["citations"], **asks})
 
 
-async def dated(pieces: AsyncGenerator[Any, None], created: int) -> AsyncGenerator[Any, None]:
-    """Yield what work yields; its result tells when it was asked for, also to who asks again."""
+async def told(pieces: AsyncGenerator[Any, None], recording: Recording, created: int) -> AsyncGenerator[Any, None]:
+    """Yield what work yields; its result tells when it was asked for, and why its model ended, also to who asks again."""
     async with aclosing(pieces):
         async for piece in pieces:
             if isinstance(piece, Result):
-                yield Result(body={**piece.body, "created": created}, output=piece.output)
+                body = {**why_it_ended(recording), **piece.body, "created": created}
+                yield Result(body=body, output=piece.output)
             else:
                 yield piece
+
+
+def why_it_ended(recording: Recording) -> dict[str, Any]:
+    """Return the finish reason of the model that answered last, other than as part of a step; nothing where none did."""
+    said = [step.note for step in recording.steps if step.kind == "model_call" and step.parent is None]
+    return {"finish_reason": said[-1]["finish_reason"]} if said and "finish_reason" in said[-1] else {}
 
 
 def aim(model: str) -> tuple[type[Configuration], UUID]:

@@ -106,7 +106,8 @@ async def of_its_run(call: Call, id: ResponseId) -> tuple[Origin, dict[str, Any]
 def body_of(finished: Run.Finished) -> dict[str, Any]:
     """Return the answer that a run gave, as far as it is on record."""
     said = finished.output if isinstance(finished.output, dict) else {"text": finished.output}
-    reasons = [step["note"].get("finish_reason") for step in finished.steps if step["kind"] == "model_call"]
+    said_by_models = [step for step in finished.steps if step["kind"] == "model_call" and step["parent"] is None]
+    reasons = [step["note"].get("finish_reason") for step in said_by_models]
     return {
         **said,
         "finish_reason": reasons[-1] if reasons else "stop",

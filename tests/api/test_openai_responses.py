@@ -276,6 +276,22 @@ async def test_what_a_model_could_not_say_in_full_is_incomplete(client: AsyncOpe
     assert (events[-1].type, events[-1].response.output_text) == ("response.incomplete", "one two")
 
 
+@pytest.mark.parametrize("model", ["rag:ask", "agent:other"])
+async def test_an_answer_that_was_cut_off_is_told_as_that_whoever_gives_it(
+    client: AsyncOpenAI, server: ModelServer, model: str
+):
+    cut = Reply(text="one two", finish_reason="length")
+    server.script_for("chat-model", cut, cut)
+    plain = strict(await client.responses.create(model=model, input="How many holidays?", store=False))
+    read = strict(await client.responses.retrieve(plain.id))
+    for each in (plain, read):
+        assert each.incomplete_details is not None, each.status
+        assert (each.status, each.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    asked: Any = [{"role": "user", "content": "How many holidays?"}]
+    completed = await client.chat.completions.create(model=model, messages=asked)
+    assert completed.choices[0].finish_reason == "length"
+
+
 def with_file(name: str, data: str) -> Any:
     part = {"type": "input_file", "filename": name, "file_data": data}
     return [{"role": "user", "content": [{"type": "input_text", "text": "When is lunch?"}, part]}]
