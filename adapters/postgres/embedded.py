@@ -10,9 +10,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -126,6 +127,8 @@ class EmbeddedPostgres:
                 os.close(others)
             if (server := self._server()) is not None:
                 server.stop()
+            if self._is_served():
+                return False
             self._remove_outside_sockets()
             return True
 
@@ -151,7 +154,7 @@ class EmbeddedPostgres:
         user.open_way(self.data)
         if not self.data.exists():
             self._initialise(programs, user)
-        if self._server() is None:
+        if not self._is_served():
             sockets = self._socket_directory()
             user.own(sockets)
             user.open_way(sockets)
@@ -202,6 +205,18 @@ class EmbeddedPostgres:
 
     def _server(self) -> Postmaster | None:
         return Postmaster.of(self.data)
+
+    def _is_served(self) -> bool:
+        """Return whether a server runs: one that is seen, or one of another container that shares the home.
+
+        The process of the latter is not seen from here, but its socket answers. Two servers on the same files destroy them.
+        """
+        if self._server() is not None:
+            return True
+        if not self.data.exists():
+            return False
+        with closing(socket.socket(socket.AF_UNIX)) as knocking:
+            return knocking.connect_ex(str(self._socket_directory() / f".s.PGSQL.{PORT}")) == 0
 
     def _socket_directory(self) -> Path:
         # libpq takes a comma in a host for the next host, and PostgreSQL's setting takes quotes apart.

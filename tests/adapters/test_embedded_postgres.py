@@ -159,6 +159,26 @@ def test_two_processes_share_a_server_and_the_last_one_out_stops_it(home: Path, 
     assert server(home) is None
 
 
+def test_a_server_whose_process_is_not_seen_as_that_of_another_container_is_shared_too(
+    home: Path, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = join()
+    assert member.is_up()
+    running = server(home)
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(Postmaster, "runs", lambda _: False)
+        with EmbeddedPostgres(home) as postgres:
+            assert one(postgres.dsn(), "SELECT 1") == 1
+
+    assert server(home) == running
+    member.kill()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(Postmaster, "runs", lambda _: False)
+        assert not EmbeddedPostgres(home).stop()
+    assert server(home) == running
+
+
 def test_four_processes_that_start_at_once_in_an_empty_home_get_one_server(empty_home: Path, join: Join) -> None:
     members = [join() for _ in range(4)]
 
