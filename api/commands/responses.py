@@ -257,7 +257,7 @@ RESPONSE = {
         "id": {"type": "string"},
         "object": {"const": "response"},
         "created_at": {"type": "integer"},
-        "status": {"enum": ["in_progress", "completed", "incomplete", "failed", "cancelled"]},
+        "status": {"enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]},
         "model": {"type": "string"},
         "output": {"type": "array", "items": {"type": "object"}},
         "previous_response_id": {"anyOf": [{"type": "string"}, {"type": "null"}]},

@@ -15,6 +15,7 @@ INCOMPLETE: Mapping[str, str] = {"length": "max_output_tokens", "content_filter"
 """Why a model did not say all -> how OpenAI calls that."""
 
 STATUS: Mapping[str, str] = {
+    "queued": "queued",
     "running": "in_progress",
     "completed": "completed",
     "awaiting_confirmation": "completed",
@@ -106,14 +107,15 @@ def origin_of(conversation: Conversation, run: UUID, **more: Any) -> Origin:
         earlier = [each for each in conversation.turns.values() if each["number"] == turn["number"] - 1]
         previous = UUID(earlier[0]["run_id"]) if earlier else None
     told = turn["legs"][leg] if leg < len(legs) else turn
+    agent = turn["agent"].get("name", conversation.agent)  # of one that waits, or has never begun, only the id is known
     return Origin(
         id=ResponseId(run=run, conversation=conversation.id),
         created=int(datetime.fromisoformat(turn["started_at"]).timestamp()),
-        model=f"agent:{turn['agent']['name']}",
+        model=f"agent:{agent}",
         previous=None if previous is None else ResponseId(run=previous, conversation=conversation.id),
         subject=conversation.subject,
         before=told["before"],
-        label=turn["agent"]["name"],
+        label=agent,
         turn=turn["id"],
         **more,
     )

@@ -57,8 +57,8 @@ async def get_response(call: Call) -> Response:
 def as_it_is(found: Conversation, turn: Mapping[str, Any], origin: Origin, position: int) -> dict[str, Any]:
     """Return the response of a run of a turn, which may go on."""
     leg = leg_of(turn, origin.id.run)
-    if leg["state"] == "running":
-        return origin.response("in_progress")
+    if leg["state"] in ("queued", "running"):
+        return origin.response(STATUS[leg["state"]])
     return of_turn(turn_document(leg, found.id, position), origin)
 
 

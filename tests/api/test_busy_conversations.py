@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -47,6 +48,23 @@ async def test_messages_wait_and_are_answered_in_their_order_and_joined_from_any
     assert [turn["state"] for turn in seen["turns"]] == ["completed"] * 3
     told = [each["content"] for each in server.last.body["messages"]]
     assert told[1:] == ["First?", "one two three", "Second?", "Two.", "Third?"]
+
+
+async def test_a_turn_that_waits_and_is_taken_back_is_read_as_a_response_too(talk: Talks, server: ModelServer):
+    path, gate = await talk.begin(), Gate()
+    server.script_for("chat-model", held(gate=gate))
+    first = await talk.start(path, "First?")
+    await asked(server)
+    waits = (await talk.post(path, "Second?", background=True)).json()
+    response = f"/v1/responses/resp_{UUID(path.rpartition('/')[2]).hex}{UUID(waits['run_id']).hex}"
+    seen = await talk.call("GET", response)
+    assert (seen.status_code, seen.json()["status"]) == (200, "queued")
+    cancelled = await talk.call("POST", f"{path}/turns/{waits['turn']['id']}/cancel", {})
+    assert cancelled.status_code == 200, cancelled.text
+    read = await talk.call("GET", response)
+    assert (read.status_code, read.json()["status"]) == (200, "cancelled")
+    gate.open()
+    one_end(await talk.follow(first))
 
 
 async def test_what_interrupts_stops_the_running_turn_keeps_its_text_and_is_answered(talk: Talks, server: ModelServer):
