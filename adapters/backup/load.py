@@ -1,5 +1,6 @@
 """Restoring a backup into an installation that has no event yet, checked before it counts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from adapters.postgres.log_check import check_log
 from adapters.postgres.migrations import migrate, migrations
 
 OWN_SCHEMAS = ("magnet", "magnet_read")
+ASIDE = re.compile(r"_before_\d{8}_\d{6}\Z")
+"""How names of what was kept beside end."""
 
 
 class RestoreRefused(Exception):
@@ -33,7 +36,7 @@ class Restored:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The installation to restore into; `read_models` are the schemas that are made from the log."""
+    """The installation to restore into; `read_models` are the names of the schemas that are made from the log."""
 
     owner_dsn: str
     app_dsn: str
@@ -43,10 +46,18 @@ class Target:
     configured_key: str | None
     read_models: Sequence[str]
 
-    def schemas(self) -> list[tuple[str, str]]:
-        """Return (connection string of its owner, schema) of all that the restored one takes the place of."""
-        ours = [(self.owner_dsn, name) for name in OWN_SCHEMAS]
-        return ours + [(self.app_dsn, name) for name in self.read_models]
+    def replaced(self, there: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (connection string of its owner, schema) of what the restored one takes the place of, of all that is there.
+
+        Beside a read model stand those that are built for it and those that groups of workers have from Kafka, as `NAME__OTHER`.
+        """
+        ours = [(self.owner_dsn, schema) for schema in there if schema in OWN_SCHEMAS]
+        made = [
+            (self.app_dsn, schema)
+            for schema in there
+            if schema.partition("__")[0] in self.read_models and not ASIDE.search(schema)
+        ]
+        return ours + made
 
 
 def restore(file: BinaryIO, target: Target, *, replace: bool) -> Restored:
@@ -73,7 +84,7 @@ def restore(file: BinaryIO, target: Target, *, replace: bool) -> Restored:
             migrate(target.owner_dsn, target.app_role, create_role=target.create_role)
             former_key = None if target.configured_key else _put_key(target.home, key, suffix)
         except BaseException:
-            _put_back(target, moved, suffix)
+            _put_back(moved, suffix)
             raise
     if was_empty:
         for dsn, schema in moved:
@@ -112,24 +123,22 @@ def _is_free(dsn: str, *, replace: bool) -> bool:
 def _set_aside(target: Target, suffix: str) -> list[tuple[str, str]]:
     """Rename the schemas that are there; return them."""
     with psycopg.connect(target.owner_dsn, row_factory=tuple_row) as connection:
-        there = {name for (name,) in connection.execute(QUERIES["schemas"]).fetchall()}
+        there = [name for (name,) in connection.execute(QUERIES["schemas"]).fetchall()]
     moved: list[tuple[str, str]] = []
     try:
-        for dsn, schema in target.schemas():
-            if schema in there:
-                _execute(dsn, "rename_schema", schema=schema, name=schema + suffix)
-                moved.append((dsn, schema))
+        for dsn, schema in target.replaced(there):
+            _execute(dsn, "rename_schema", schema=schema, name=schema + suffix)
+            moved.append((dsn, schema))
     except BaseException:
-        _put_back(target, moved, suffix)
+        _put_back(moved, suffix)
         raise
     return moved
 
 
-def _put_back(target: Target, moved: Sequence[tuple[str, str]], suffix: str) -> None:
-    for dsn, schema in target.schemas():
-        if (dsn, schema) in moved:
-            _execute(dsn, "drop_schema", schema=schema)
-            _execute(dsn, "rename_schema", schema=schema + suffix, name=schema)
+def _put_back(moved: Sequence[tuple[str, str]], suffix: str) -> None:
+    for dsn, schema in moved:
+        _execute(dsn, "drop_schema", schema=schema)
+        _execute(dsn, "rename_schema", schema=schema + suffix, name=schema)
 
 
 def _execute(dsn: str, query: str, **names: str) -> None:

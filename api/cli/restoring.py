@@ -15,7 +15,7 @@ from api.settings import Settings
 def target(settings: Settings) -> Iterator[Target]:
     """Give the installation; nothing is made in it beforehand but an empty database."""
     key = settings.secret_encryption_key.get_secret_value() if settings.secret_encryption_key else None
-    read_models = [schema for model in READ_MODELS for schema in (model.name, f"{model.name}__next")]
+    read_models = [model.name for model in READ_MODELS]
     if settings.database_url is not None:
         app_dsn = settings.database_url.get_secret_value()
         owner = settings.migration_database_url

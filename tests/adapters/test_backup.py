@@ -217,6 +217,22 @@ async def test_replacing_keeps_the_old_log_and_key_beside(backup, other, tmp_pat
     assert old_key.read_text() == OTHER_KEY and str(old_key) in restored.aside
 
 
+async def test_read_models_of_rebuilds_and_of_groups_begin_anew_too(backup, other, tmp_path):
+    await written(other, 1)
+    earlier = "configurations_v1__next_before_20260101_000000"
+    beside = {"configurations_v1", "configurations_v1__next", "configurations_v1__readers"}
+    with connection(other.app_dsn) as made:
+        for schema in {*beside, earlier}:
+            made.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    with backup.open("rb") as file:
+        restored = restore(file, target(other, tmp_path / "home"), replace=True)
+    with connection(other.owner_dsn) as made:
+        there = {name for (name,) in made.execute("SELECT nspname FROM pg_namespace").fetchall()}
+    assert not there & beside
+    assert {f"schema {each}" for each in there if "_before_" in each and each != earlier} == set(restored.aside)
+    assert earlier in there
+
+
 async def test_a_restore_that_fails_leaves_the_old_installation_as_it_was(database, backup, other, tmp_path):
     await written(other, 1)
     before = contents(other.owner_dsn)
