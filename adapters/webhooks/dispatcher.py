@@ -216,6 +216,5 @@ class WebhookDispatcher:
 
 async def ended(tasks: list[asyncio.Task[Any]]) -> None:
     """Cancel tasks, and wait for them."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    with contextlib.suppress(Exception):  # what one of them failed with was told
+        await end_tasks(*tasks)
