@@ -1,7 +1,9 @@
 """An installation as documents: what `export` writes and `apply` reads."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -19,18 +21,25 @@ JSONObject = Mapping[str, Any]
 
 def files(things: Sequence[Present]) -> dict[str, str]:
     """Return file name -> text: one file a thing, the same text for the same things. Archived ones are left out."""
-    return {
-        f"{thing.kind.TOPIC}s/{thing.name}.yaml": write([document(thing)]) for thing in things if not thing.archived
-    }
+    shown = [thing for thing in things if not thing.archived]
+    named = Counter(_variable(thing, field) for thing in shown for field in thing.secrets)
+    return {f"{thing.kind.TOPIC}s/{thing.name}.yaml": write([document(thing, named)]) for thing in shown}
 
 
-def document(thing: Present) -> dict[str, Any]:
-    """Return the document: fields at their default and secrets left out, the latter told by a variable's name."""
+def document(thing: Present, named: Mapping[str, int]) -> dict[str, Any]:
+    """Return the document: fields at their default and secrets left out, the latter told by a variable's name.
+
+    `named` says of how many secrets a variable would be; where it is more than one, each has one of its own: else what
+    is meant for one place would be sent to another.
+    """
     shown = {"kind": thing.kind.TOPIC, "name": thing.name, **_told(thing.kind, thing.shown)}
     for field in sorted(thing.secrets):
         name, _, key = field.partition("/")
         place = shown.setdefault(name, {}) if key else shown
-        place[key or name] = {"env": _variable(thing, field)}
+        variable = _variable(thing, field)
+        if named[variable] > 1:
+            variable += f"_{sha256(f'{thing.id}/{field}'.encode()).hexdigest()[:8].upper()}"
+        place[key or name] = {"env": variable}
     labels = _labels(thing)
     if labels:
         shown["labels"] = labels
@@ -98,4 +107,5 @@ def _is_long(value: Any) -> bool:
 
 def _variable(thing: Present, field: str) -> str:
     """Return the environment variable that an apply elsewhere takes the secret from."""
-    return re.sub(r"[^A-Z0-9]+", "_", f"{thing.name}_{field}".upper())
+    name = re.sub(r"[^A-Z0-9]+", "_", f"{thing.name}_{field}".upper())
+    return f"_{name}" if name[0].isdigit() else name

@@ -234,6 +234,22 @@ def test_files_with_nothing_in_them_are_no_configuration(tmp_path, text):
         load(tmp_path)
 
 
+def test_each_secret_of_an_export_has_a_variable_of_its_own_that_an_apply_takes(tmp_path):
+    config = {"api_key": "1234", "secret_headers/X-Team": "5678"}
+    things = [
+        thing(Provider, name, {"type": "openai", "base_url": URL}, secrets=config) for name in ("4ever", "a-b", "a.b")
+    ]
+    for name, text in files(things).items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    found = load(tmp_path)
+    assert done(plan(found, things, Wishes())) == []
+    variables = [variable for document in found for variable in document.secrets.values()]
+    assert len(set(variables)) == 6
+    assert {"_4EVER_API_KEY", "_4EVER_SECRET_HEADERS_X_TEAM"} < set(variables)
+
+
 def test_a_patch_makes_one_definition_the_other():
     before = {"a": 1, "b": {"c": 1, "d": [1]}, "e": "x", "f": True}
     after = {"a": 1, "b": {"d": [2], "g": {"h": 0}}, "f": 1}
