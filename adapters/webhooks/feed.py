@@ -67,7 +67,8 @@ class Feed:
         """Send without end; raise Moved, or what the database says."""
         place = self._place
         if place.retry_at is not None:
-            await asyncio.sleep(max(0.0, (place.retry_at - datetime.now(UTC)).total_seconds()))
+            left = (place.retry_at - datetime.now(UTC)).total_seconds()
+            await asyncio.sleep(min(max(0.0, left), max(PAUSES[-1], LONGEST_WAIT)))  # more, where a clock was set back
         async with self._follow(place.position) as following:
             arriving = asyncio.ensure_future(anext(following, None))
             try:

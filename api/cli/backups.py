@@ -27,6 +27,8 @@ def backup(
     from api.database import database
 
     settings = local_settings("Backups are made where the database is")
+    if file.is_dir():
+        raise CommandFailed(f"{file} is a directory: name a file in it.")
     if file.exists() and not force:
         raise CommandFailed(f"{file} is there already: take another name, or --force.")
     if not file.absolute().parent.is_dir():
@@ -90,7 +92,7 @@ def key_text(settings: "Settings") -> str:
     path = settings.home / FILE
     if not path.exists():
         raise CommandFailed(f"{path} is missing: set SECRET_ENCRYPTION_KEY, or MAGNET_HOME to where the key is.")
-    return path.read_text("ascii")
+    return path.read_text("utf-8", "replace")
 
 
 def local_settings(why: str) -> "Settings":

@@ -292,6 +292,24 @@ async def test_what_is_put_right_is_tried_at_once_and_not_when_the_next_try_was_
     assert (await delivery(sender, delivered=1))["retry_at"] is None
 
 
+async def test_a_try_that_a_clock_put_off_for_years_is_made_after_the_longest_pause(
+    database: Database, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(feed, "PAUSES", (3600.0,))
+    async with serving(database, tmp_path, **ALLOWED) as first:
+        receiver.answers.append(FAILED)
+        await first.do("POST", "/v1/webhooks", {"name": "w", "url": receiver.url, "kinds": ["prompt"]})
+        await first.do("POST", "/v1/prompts", {"name": "p", "text": "a"})
+        await delivery(first, attempts=1)
+    with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+        connection.execute("UPDATE magnet.webhook_feeds SET retry_at = retry_at + interval '10 years'")
+    for longest, value in (("PAUSES", (0.01,)), ("LONGEST_WAIT", 0.01)):
+        monkeypatch.setattr(feed, longest, value)
+    async with serving(database, tmp_path, **ALLOWED) as second:
+        await receiver.got(2)
+        assert (await delivery(second, delivered=1))["retry_at"] is None
+
+
 async def test_one_whose_secret_is_not_there_says_so_and_sends_again_when_it_has_another(
     sender: Running, receiver: Receiver, database: Database
 ):

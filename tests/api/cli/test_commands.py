@@ -260,6 +260,7 @@ def test_the_doctor_finds_a_log_whose_guard_is_off_and_a_wrong_key(magnet, datab
         (["keys", "revoke", "nobody"], 1, "no such api key"),
         (["apply", "nowhere"], 1, "no directory"),
         (["restore", "nowhere"], 2, "nowhere"),
+        (["backup", ".", "--force"], 1, "is a directory"),
         (["events", "--since", "yesterday"], 1, "RFC 3339"),
         (["replay", "--to", "nonsense"], 1, "--to is the address of a PostgreSQL database"),
         (["audit", "verify", "--against", "nowhere"], 1, "No such file"),
@@ -284,6 +285,14 @@ def test_a_wrong_setting_is_a_sentence(magnet, variable, value, says):
     done = magnet("events", **{variable: value})
     assert (done.status, "Traceback" in done.err) == (1, False)
     assert says in done.err
+
+
+def test_a_key_file_that_holds_no_key_is_a_sentence(magnet, tmp_path):
+    magnet.ok("keys", "list")
+    key = magnet.home / "secret.key"
+    key.write_text("schlüssel")
+    done = magnet("backup", str(tmp_path / "backup"))
+    assert (done.status, "defect" in done.err, "32 bytes" in done.err) == (1, False, True)
 
 
 def test_the_doctor_makes_no_installation(embedded):
