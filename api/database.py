@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.keepalives import probed
+from adapters.postgres.kept_up import kept_up
 from adapters.postgres.migrations import migrate, role_of
 from api.settings import Settings
 
@@ -30,6 +31,6 @@ def database(settings: Settings) -> Iterator[Dsns]:
         yield Dsns(app=probed(app), owner=probed(owner))
         return
     settings.home.mkdir(parents=True, exist_ok=True)
-    with EmbeddedPostgres(settings.home) as postgres:
+    with EmbeddedPostgres(settings.home) as postgres, kept_up(postgres):
         migrate(postgres.dsn(), APP_ROLE, create_role=True)
         yield Dsns(app=postgres.dsn(user=APP_ROLE), owner=postgres.dsn())

@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def start(self) -> None:
-        """Become a member and see that the server runs; again, to bring a crashed server back.
+        """Become a member and see that the server runs.
 
         Raises EmbeddedPostgresFailed where it can't.
         """
@@ -107,6 +107,16 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresFailed(
                 f"The embedded PostgreSQL in {self.directory} can't be set up: {error.strerror}."
             ) from error
+
+    def bring_back(self) -> bool:
+        """Start a server again that crashed; return whether one had. Raises EmbeddedPostgresFailed where it can't.
+
+        Not where its files are gone: who uses it must not find an empty database all of a sudden.
+        """
+        if not self._is_member() or not self.data.exists() or self._is_served():
+            return False
+        self.start()
+        return True
 
     def stop(self) -> bool:
         """Leave; the last one out stops the server. Return whether no server is left running."""

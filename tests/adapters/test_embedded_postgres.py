@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,12 +16,15 @@ import pytest
 
 from adapters.postgres import memory
 from adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresFailed
+from adapters.postgres.kept_up import kept_up
 from adapters.postgres.postmaster import Postmaster
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 MEMBER = """
 import sys
 from pathlib import Path
+from adapters.postgres.kept_up import kept_up
 from adapters.postgres.embedded import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1])):
     print("up", flush=True)
@@ -224,6 +228,27 @@ def test_a_killed_server_is_started_again_and_has_lost_nothing(home: Path) -> No
         postgres.start()
 
         assert one(postgres.dsn(), "SELECT answer FROM kept") == 42
+
+
+def test_a_server_that_is_killed_while_it_is_needed_comes_back_by_itself(home: Path) -> None:
+    with EmbeddedPostgres(home) as postgres, kept_up(postgres):
+        with psycopg.connect(postgres.dsn()) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS x")
+        killed(server(home))
+        give_up = time.monotonic() + PATIENCE
+        while (now := server(home)) is None or not now.ready():
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        assert one(postgres.dsn(), "SELECT x FROM kept") == 7
+    assert server(home) is None
+
+
+def test_a_server_whose_files_were_deleted_is_not_made_anew_beneath_those_who_use_it(home: Path) -> None:
+    with EmbeddedPostgres(home) as postgres:
+        killed(server(home))
+        shutil.rmtree(home)
+        assert not postgres.bring_back()
+        assert not home.exists()
 
 
 def test_a_killed_server_is_started_again_by_the_next_process(home: Path, join: Join) -> None:
