@@ -40,6 +40,12 @@ class PostgresVectors:
         """Keep vectors by their text's SHA-256; raise VectorsDiffer or VectorsUnusable."""
         if not vectors:
             return
+        if self._types is None:
+            self._types = (await rows_of(self._pool, SQL["halfvec"], {}))[0]
+        try:
+            encoded = await asyncio.to_thread(halfvecs, self._types, list(vectors.values()))
+        except Unusable as error:
+            raise VectorsUnusable(f"The model gave {error}: nothing can be compared with that.") from None
         known = await self.dimensions(space)
         if known is None:
             await execute(self._pool, SQL["begin_space"], {"space": space, "dimensions": dimensions})
@@ -49,12 +55,6 @@ class PostgresVectors:
                 f"The model gave vectors of {dimensions} numbers; those of its space have {known}. "
                 "Make a new model for another length."
             )
-        if self._types is None:
-            self._types = (await rows_of(self._pool, SQL["halfvec"], {}))[0]
-        try:
-            encoded = await asyncio.to_thread(halfvecs, self._types, list(vectors.values()))
-        except Unusable as error:
-            raise VectorsUnusable(f"The model gave {error}: nothing can be compared with that.") from None
         values = {"space": space, "hashes": byte_strings(list(vectors)), "vectors": encoded}
         await execute(self._pool, SQL["keep"], values)
 

@@ -22,7 +22,7 @@ TRIED = 3
 EMBEDDING = Context(actor=SYSTEM, channel="worker")
 
 Refused = Mapping[bytes, DomainError]
-"""The chunkings that a model can't embed, while it embeds others."""
+"""The chunkings that a model does not embed, while it embeds others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Embedder:
     async def embed(
         self, source: KnowledgeSource, model: UUID, space: str, chunkings: Collection[bytes]
     ) -> tuple[int | None, Refused]:
-        """Return the length of the space's vectors (None: there are none), and what the model can't embed.
+        """Return the length of the space's vectors (None: there are none), and what the model does not embed.
 
         Raises a DomainError where it is not for the texts that it failed; what was made until then is kept.
         """
@@ -89,11 +89,11 @@ class Embedder:
         return await self.vectors.dimensions(space), refused
 
     async def _batch(self, recording: Recording, model: UUID, space: str, lacking: Sequence[Lacking]) -> Refused:
-        """Embed texts; where the model refuses them, the documents one by one to find out which it means."""
+        """Embed texts; where that may fail because of some of them, the documents one by one to find out which."""
         try:
             await self._embed(recording, model, space, lacking)
-        except ModelCallFailed as error:
-            if not the_texts_fault(error):
+        except (ModelCallFailed, VectorsUnusable) as error:
+            if not may_be_a_texts_fault(error):
                 raise
             documents: defaultdict[bytes, list[Lacking]] = defaultdict(list)
             for each in lacking:
@@ -102,8 +102,8 @@ class Embedder:
             for tried, (chunking, texts) in enumerate(documents.items(), 1):
                 try:
                     await self._embed(recording, model, space, texts)
-                except ModelCallFailed as refusal:
-                    if not the_texts_fault(refusal):
+                except (ModelCallFailed, VectorsUnusable) as refusal:
+                    if not may_be_a_texts_fault(refusal):
                         raise
                     refused[chunking] = refusal
                 if len(refused) == tried >= min(TRIED, len(documents)):
@@ -142,6 +142,11 @@ async def recorded(runs: Runs, source: KnowledgeSource) -> AsyncIterator[Recordi
         await recording.finish("completed")
 
 
-def the_texts_fault(error: ModelCallFailed) -> bool:
-    """Return whether a provider refused what it was sent, not who sent it or when."""
-    return error.details.get("upstream_status") in (400, 413, 422)
+def may_be_a_texts_fault(error: DomainError) -> bool:
+    """Return whether others may be embedded: some models give numbers that are none for some texts."""
+    return the_texts_fault(error) or error.error_code == "invalid_response"
+
+
+def the_texts_fault(error: DomainError) -> bool:
+    """Return whether it is for what was sent, not for who sent it or when."""
+    return isinstance(error, VectorsUnusable) or error.details.get("upstream_status") in (400, 413, 422)

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from commands.bus import Bus, Done
 from commands.jobs import Failed, Finished, Job, Outcome
 from commands.knowledge.document import INDEX_DOCUMENT
-from commands.knowledge.embedding_texts import Embedder
+from commands.knowledge.embedding_texts import Embedder, the_texts_fault
 from commands.knowledge.index_entries import Contents, Cut, Entry, Part, Texts
 from commands.knowledge.reading import Text, Unreadable
 from commands.knowledge.revising import revise
@@ -223,12 +223,12 @@ class IndexDocuments:
 
     async def _read(self, part: Part, entry: Entry, content: bytes | None) -> Text | None:
         if content is None:
-            self._fail(part, entry, Unreadable("Its content is not stored any more: give it again."))
+            self._fail(part, entry, Unreadable("Its content is not stored any more: give it again."), is_read_alike)
             return None
         try:
             text = await self.cutter.reader.read(content, *entry.read_as)
         except DomainError as error:
-            self._fail(part, entry, error)
+            self._fail(part, entry, error, is_read_alike)
             return None
         if text.scanned is not None:  # OCR takes long: should this process be ended, it is not done again
             await self.texts.keep_texts({(entry.content, entry.parser): text})
@@ -238,7 +238,7 @@ class IndexDocuments:
         try:
             chunks = await self.cutter.cut(text, entry.settings, entry.model)
         except DomainError as error:
-            self._fail(part, entry, error)
+            self._fail(part, entry, error, is_cut_alike)
             return None
         return Cut(
             id=entry.chunking,
@@ -250,14 +250,11 @@ class IndexDocuments:
         )
 
     @staticmethod
-    def _fail(part: Part, entry: Entry, error: DomainError) -> None:
-        """Note an error for every document with this content: it is theirs, or a service's to be tried again."""
+    def _fail(part: Part, entry: Entry, error: DomainError, alike: Callable[[Entry, Entry], bool]) -> None:
+        """Note an error for every document that fares alike: it is theirs, or a service's to be tried again."""
         for each in part.entries:
-            if each.content == entry.content and each.parser == entry.parser:
-                if isinstance(error, Unreadable):
-                    part.failures[each.key] = error
-                else:
-                    part.refusals[each.key] = str(error)
+            if alike(each, entry):
+                note(part, each, error, its_own=isinstance(error, Unreadable))
 
     # Vectors ----------------------------------------------------------------
 
@@ -284,8 +281,28 @@ class IndexDocuments:
                 continue
             if length is not None:
                 dimensions[space] = length
-            part.failures |= {each.key: error for chunking, error in refused.items() for each in owners[chunking]}
+            for chunking, refusal in refused.items():
+                for each in owners[chunking]:
+                    note(part, each, refusal, its_own=the_texts_fault(refusal))
         return dimensions
+
+
+def note(part: Part, entry: Entry, error: DomainError, *, its_own: bool) -> None:
+    """Note that a document can't be put into an index as it is, or is to be tried again."""
+    if its_own:
+        part.failures[entry.key] = error
+    else:
+        part.refusals[entry.key] = str(error)
+
+
+def is_read_alike(one: Entry, other: Entry) -> bool:
+    """Return whether both are the same content, read by the same parser."""
+    return (one.content, one.parser) == (other.content, other.parser)
+
+
+def is_cut_alike(one: Entry, other: Entry) -> bool:
+    """Return whether both are the same text, cut in the same way."""
+    return one.chunking == other.chunking
 
 
 def wanting(document: Document, source: KnowledgeSource) -> list[int]:

@@ -52,7 +52,7 @@ async def test_what_requests_took_is_told_where_the_call_is_left_before_the_last
     told: list[Attempt] = []
 
     def good(request: Received) -> Raw:
-        return Raw(body=embeddings(request, server.vectors, server.dimensions, apart=False))
+        return Raw(body=embeddings(request, server.vectors, server.dimensions, apart=False, odd={}))
 
     with ModelServer() as server:
         async with calling(embedding_model(server, max_concurrency=1)) as caller:

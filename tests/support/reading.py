@@ -14,6 +14,7 @@ class PlainReader:
     """Reads UTF-8 behind the port; counts what it is asked, and may fail.
 
     `scanned` says by name of which documents pages are pictures; `broken` names those at which it fails unforeseen, once.
+    `uncuttable` is the strategy by which it can cut nothing.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,7 @@ class PlainReader:
         self.ocr: dict[str, Ocr] = {}
         self.scanned: dict[str, Scanned] = {}
         self.broken: set[str] = set()
+        self.uncuttable = ""
 
     def parser(self, media_type: str, name: str, ocr: Ocr = "auto") -> str:
         if media_type == "image/png":
@@ -45,6 +47,8 @@ class PlainReader:
 
     async def cut(self, text: Text, chunking: Mapping[str, Any], tokenizer: Tokenizer | None = None) -> Sequence[Chunk]:
         self.cut_texts.append(text.text)
+        if chunking["strategy"] == self.uncuttable:
+            raise Unreadable("It can't be cut so.")
         if chunking["strategy"] == "none":
             return [Chunk(start=0, end=len(text.text), text=text.text)]
         if chunking["strategy"] != "parent_child":

@@ -76,8 +76,11 @@ def events(request: Received, reply: Reply) -> Iterator[bytes]:
         yield b"data: [DONE]\n\n"
 
 
-def embeddings(request: Received, mode: str, dimensions: int, *, apart: bool) -> bytes:
-    """Return the vectors of the texts, in the form that was asked for; `apart`: each model has its own."""
+def embeddings(request: Received, mode: str, dimensions: int, *, apart: bool, odd: Mapping[str, float]) -> bytes:
+    """Return the vectors of the texts, in the form that was asked for; `apart`: each model has its own.
+
+    Those of `odd` texts are multiplied by the number that stands there.
+    """
     given = request.body["input"]
     texts = [given] if isinstance(given, str) else given
     length = request.body.get("dimensions") or dimensions
@@ -85,7 +88,7 @@ def embeddings(request: Received, mode: str, dimensions: int, *, apart: bool) ->
     make = MODES[mode]
     items = []
     for number, text in enumerate(texts):
-        vector = make(of_model(text, request.model or "") if apart else text, length)
+        vector = make(of_model(text, request.model or "") if apart else text, length) * odd.get(text, 1.0)
         shown = json.dumps(vector.tolist()) if plain else f'"{base64.b64encode(vector.tobytes()).decode()}"'
         items.append(f'{{"object":"embedding","index":{number},"embedding":{shown}}}')
     read = sum(map(tokens, texts))

@@ -22,7 +22,7 @@ class ModelServer:
     answer the next requests for chat, embeddings and scores in their order, whoever asks; those of `script_for` only
     the requests for one model, and go before. `default` answers the rest: an echo, real vectors. Requests to
     embed a text that holds `refuses` are answered 400, those to embed by one of the models that it `lacks` 404;
-    where they are `apart`, each model has vectors of its own. `keys`, where set, are the only credentials that are let
+    where they are `apart`, each model has vectors of its own. What vectors of `odd` texts are multiplied by is told there. `keys`, where set, are the only credentials that are let
     in. One that does not remember keeps no requests: it can serve for long.
     """
 
@@ -43,6 +43,7 @@ class ModelServer:
         self.keys = keys
         self.default = default
         self.refuses = ""
+        self.odd: dict[str, float] = {}
         self.lacks: set[str] = set()
         self.apart = False
         self.requests: list[Received] = []
@@ -187,7 +188,9 @@ class ModelServer:
                 return refused(400, "invalid_input", "This text is not allowed.")
             if request.model in self.lacks:
                 return refused(404, "model_not_found", "There is no such model.")
-            return step or Raw(body=answers.embeddings(request, self.vectors, self.dimensions, apart=self.apart))
+            return step or Raw(
+                body=answers.embeddings(request, self.vectors, self.dimensions, apart=self.apart, odd=self.odd)
+            )
         if request.path.endswith("/moderations"):
             return self._scripted(request, chat=True) or refused(404, "not_found", "This has no moderation.")
         if request.path.endswith("/rerank"):
