@@ -104,12 +104,14 @@ Rule = Callable[[Change], Awaitable[Mapping[str, Any] | None]]
 class ConfigurationHandlers:
     """Carries out the shared commands; `rules` adds what a single kind needs.
 
-    `live_rules` adds what it needs when another version runs than before: those are told the definition that ran.
+    `live_rules` adds what it needs when another version runs than before: those are told the definition that ran;
+    `return_rules` what it needs when it is taken back.
     """
 
     secrets: SecretBox
     rules: Mapping[type[Configuration], Rule] = field(default_factory=dict)
     live_rules: Mapping[type[Configuration], Rule] = field(default_factory=dict)
+    return_rules: Mapping[type[Configuration], Rule] = field(default_factory=dict)
 
     async def create(self, command: CreateThing, unit: Unit) -> Done:
         """Make a thing."""
@@ -185,6 +187,8 @@ class ConfigurationHandlers:
             thing.restore()
             unit.effect("restores", id=str(thing.id))
             self._note_uses(thing, used, unit)
+            if (rule := self.return_rules.get(type(thing))) is not None:
+                await rule(Change(thing=thing, before=thing.definition, unit=unit))
         unit.save(thing)
         return Done(aggregate=thing)
 

@@ -148,6 +148,7 @@ def handlers(
             Channel: ChannelRules(box=secrets),
         },
         live_rules={Agent: settle_conduct},
+        return_rules={KnowledgeSource: indexes.go_on},
     )
     runs = RunHandlers(answers=answers)
     conversations = ConversationHandlers(things=things)

@@ -102,6 +102,13 @@ class IndexHandlers:
             change.unit.effect("job", kind=SCHEDULE, key=str(source.id))
         await begin_index(source, self.things, self.tokenizers, change.unit)
 
+    async def go_on(self, change: Change) -> None:
+        """Begin what a source that is taken back asks for by now, and go on with what was being filled."""
+        source = cast(KnowledgeSource, change.thing)
+        await begin_index(source, self.things, self.tokenizers, change.unit)
+        if source.index != source.newest_index:
+            change.unit.effect("job", kind=FILL_INDEX, key=str(source.id), payload={"index": source.newest_index})
+
     def _must_be_uploads(self, source: KnowledgeSource) -> None:
         """Raise Invalid unless a source that nothing is fetched for is one that documents are given to."""
         if source.definition["type"] != UPLOADS and self.connectors:
