@@ -12,7 +12,7 @@ from uuid import UUID
 
 from commands.at_once import at_once
 from commands.choosing import choose
-from commands.knowledge.embedding_texts import recorded
+from commands.knowledge.embedding_texts import TRIED, recorded, the_texts_fault
 from commands.knowledge.index_entries import Cut, Entry, Part, Texts
 from commands.knowledge.reading import Chunk
 from commands.knowledge.revising import keep
@@ -138,13 +138,22 @@ class Transformer:
         budget = await self._budget(source)
         async with AsyncExitStack() as stack:
             recording: Recording | None = None
+            tried = refused = 0
             for entry in entries:
                 lacking = {each.id: each for each in wanted[entry.key].values() if each.id not in made}
                 if lacking:
                     if recording is None:
                         budget.must_last()
                         recording = await stack.enter_async_context(recorded(self.runs, source))
-                    asked = await at_once(self._asked(source, each, budget, recording) for each in lacking.values())
+                    tried += 1
+                    try:
+                        asked = await at_once(self._asked(source, each, budget, recording) for each in lacking.values())
+                    except (ModelCallFailed, WrongOutput) as error:
+                        refused += 1
+                        if refused == tried >= TRIED or not (isinstance(error, WrongOutput) or the_texts_fault(error)):
+                            raise
+                        part.refusals[entry.key] = str(error)
+                        continue
                     made |= dict(zip(lacking, asked, strict=True))
                 await self._keep(part, entry, cuts[part.final(entry)], wanted[entry.key], made)
 

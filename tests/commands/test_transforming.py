@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -18,7 +19,7 @@ from domain.prompt import Prompt
 from domain.retrieval import Search
 from projections.source_passages import PassagesQuery
 from tests.support.indexing import ASKED, Indexing, embedded, installed
-from tests.support.model_server import Received, Reply
+from tests.support.model_server import Received, Reply, refused
 from tests.support.patience import PATIENCE
 from tests.support.postgres import Database
 
@@ -138,6 +139,25 @@ async def test_a_passage_that_is_edited_is_transformed_as_what_it_says_then(inde
     edited, _ = (await indexing.container.passages_view.page(query))[0]
     assert (found_now.text, edited.original, edited.edited, edited.pending) == ("It rattles.", "It hums.", True, False)
     assert "About the pump's faults.\n\nIt rattles." in embedded(indexing.server)
+
+
+@pytest.mark.parametrize("answer", [refused(400, "content_filter"), Reply(text="")], ids=["refused", "nothing said"])
+async def test_a_chunk_that_a_model_does_not_transform_keeps_no_other_document_waiting(
+    indexing: Indexing, monkeypatch: pytest.MonkeyPatch, answer: Any
+):
+    await indexing.change(transformation={})
+    await indexing.settled()
+    monkeypatch.setattr(indexing.container.jobs, "_first_pause", 3600.0)
+    indexing.server.script_for("writer-1", answer)
+    ids = [str(id) for id in await indexing.add({name: f"It hums {name}." for name in "abc"})]
+    async with asyncio.timeout(PATIENCE):
+        while not any(each.error for each in (await indexing.container.jobs.waiting(INDEX_DOCUMENT, ids)).values()):
+            await asyncio.sleep(0.01)
+    waiting = await indexing.container.jobs.waiting(INDEX_DOCUMENT, ids)
+    assert len(waiting) == 1
+    await indexing.container.jobs.ask(INDEX_DOCUMENT, list(waiting))
+    await indexing.settled()
+    assert [(await indexing.document(UUID(id))).status for id in ids] == ["indexed"] * 3
 
 
 async def test_a_limit_needs_a_price(indexing: Indexing):
