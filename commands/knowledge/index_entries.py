@@ -128,6 +128,13 @@ class Part:
     transformed: set[tuple[UUID, int]] = field(default_factory=set)
     """Documents whose chunks have been transformed."""
 
+    def note(self, entry: Entry, error: DomainError, *, its_own: bool) -> None:
+        """Note that a document can't be put into an index as it is, or is to be tried again."""
+        if its_own:
+            self.failures[entry.key] = error
+        else:
+            self.refusals[entry.key] = str(error)
+
     def final(self, entry: Entry) -> bytes:
         """Return under what the chunks are kept that go into the index."""
         return self.made.get(entry.key, entry.chunking)

@@ -254,7 +254,7 @@ class IndexDocuments:
         """Note an error for every document that fares alike: it is theirs, or a service's to be tried again."""
         for each in part.entries:
             if alike(each, entry):
-                note(part, each, error, its_own=isinstance(error, Unreadable))
+                part.note(each, error, its_own=isinstance(error, Unreadable))
 
     # Vectors ----------------------------------------------------------------
 
@@ -283,16 +283,8 @@ class IndexDocuments:
                 dimensions[space] = length
             for chunking, refusal in refused.items():
                 for each in owners[chunking]:
-                    note(part, each, refusal, its_own=the_texts_fault(refusal))
+                    part.note(each, refusal, its_own=the_texts_fault(refusal))
         return dimensions
-
-
-def note(part: Part, entry: Entry, error: DomainError, *, its_own: bool) -> None:
-    """Note that a document can't be put into an index as it is, or is to be tried again."""
-    if its_own:
-        part.failures[entry.key] = error
-    else:
-        part.refusals[entry.key] = str(error)
 
 
 def is_read_alike(one: Entry, other: Entry) -> bool:

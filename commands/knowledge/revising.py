@@ -8,6 +8,7 @@ from hashlib import sha256
 from commands.knowledge.index_entries import Contents, Cut, Part, Texts
 from commands.knowledge.reading import Chunk, Text, Unreadable
 from commands.knowledge.tokenizing import Cutter
+from domain.errors import DomainError
 from domain.passage_edits import CutPassage, edits_of, matched
 
 
@@ -30,9 +31,14 @@ async def revise(part: Part, contents: Contents, texts: Texts, cutter: Cutter) -
         if any(text not in contents_now for text in edits.values()):
             part.failures[entry.key] = Unreadable("What a passage was edited to is not stored any more: edit it again.")
         elif edits:
-            part.made[entry.key] = id = edited_id(base.id, edits)
+            id = edited_id(base.id, edits)
             said = {ordinal: contents_now[text].decode() for ordinal, text in edits.items()}
-            cuts[id] = replace(base, id=id, chunks=await edited(base, said, cutter, entry.model))
+            try:
+                cuts[id] = replace(base, id=id, chunks=await edited(base, said, cutter, entry.model))
+            except DomainError as error:
+                part.note(entry, error, its_own=isinstance(error, Unreadable))
+            else:
+                part.made[entry.key] = id
     await keep(cuts, texts)
 
 

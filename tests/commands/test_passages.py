@@ -247,6 +247,19 @@ async def test_what_parts_are_part_of_is_edited_and_disabled_with_them(indexing:
     assert before == after
 
 
+async def test_an_edit_whose_parts_can_not_be_cut_is_told_as_failed(
+    indexing: Indexing, monkeypatch: pytest.MonkeyPatch
+):
+    await parented(indexing)
+    monkeypatch.setattr(indexing.container.jobs, "_first_pause", 3600.0)
+    indexing.reader.uncuttable = "recursive"
+    await change(indexing, PARENTS[0], text="Holidays are forty days.")
+    [found] = {each.document for each in await listed(indexing)}
+    document = await indexing.document(found)
+    assert (document.status, document.failure) == ("indexed", {"code": "unreadable", "reason": "It can't be cut so."})
+    assert await indexing.found("paid", mode="lexical") == PARENTS[:1]
+
+
 async def test_tables_of_an_earlier_version_are_completed_at_the_start(database: Database, tmp_path: Path):
     async with installed(database, tmp_path) as indexing:
         await indexing.add({"a": TEXT})
