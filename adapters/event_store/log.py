@@ -140,6 +140,10 @@ class EventLog:
         found = await self.read(position - 1, 1, LogFilter())
         return found[0] if found and found[0].position == position else None
 
+    async def hashes(self, positions: Sequence[int]) -> Mapping[int, str]:
+        """Return the hashes of the events at these positions, in hex, where there are any."""
+        return dict(await self._rows("hashes", {"positions": list(positions)}))
+
     async def find(self, id: UUID) -> LogEntry | None:
         """Return the event of an id; looked for from the newest on, since an id is worked out and not stored."""
         before, wanted = END, str(id)

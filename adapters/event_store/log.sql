@@ -47,3 +47,6 @@ ORDER BY originator_id, originator_version DESC
 
 -- name: head
 SELECT coalesce(max(notification_id), 0) FROM magnet.magnet_events
+
+-- name: hashes  -- of the events at positions, in hex
+SELECT notification_id, encode(hash, 'hex') FROM magnet.magnet_events WHERE notification_id = ANY (%(positions)s::bigint[])

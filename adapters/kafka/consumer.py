@@ -41,6 +41,7 @@ class Taken:
     id: UUID
     type: str
     position: int
+    hash: str | None = None
 
 
 class NotOurs(Exception):
@@ -63,7 +64,7 @@ def read(value: bytes | None) -> Taken:
     if not isinstance(data, dict) or data.get("position") != position or data.get("type") != type:
         raise NotOurs("its data is no event, or another one")
     try:
-        return Taken(id=UUID(event.get("id")), type=type, position=position)
+        return Taken(id=UUID(event.get("id")), type=type, position=position, hash=data.get("hash"))
     except (ValueError, TypeError, AttributeError):
         raise NotOurs("its id is no UUID") from None
 

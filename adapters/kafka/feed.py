@@ -5,18 +5,18 @@ partition goes on, not Kafka's: so a rebalance or a kill loses and doubles nothi
 in order; events of different things may not. Where a read model needs another thing first (a document's
 source), a batch fails, and is tried again while the other partitions go on.
 
-A message is believed that this log's own relay wrote, as far as the log goes. Whatever else says that it is an event, and
-all of a batch that fails for long, is looked up in the log: what is not there is set aside with the reason.
+A message is set aside, with the reason, unless the log has an event of its hash at its position: one of before a backup was
+restored has another. What this log's own relay wrote is believed then; whatever else says that it is an event, and all of a
+batch that fails for long, is read from the log.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.event_store.log import EventLog
@@ -37,6 +37,7 @@ WAIT = 200
 PATIENCE = 60.0
 """Seconds without any progress after which a batch that fails is a defect, and ends the process."""
 
+ANOTHER = "the log has another event at its position"
 AGAIN = 0.2
 DOUBTED = 1.0
 """Seconds after which what a batch that fails holds is looked up in the log: it may be a message that only looks like ours."""
@@ -64,7 +65,6 @@ class KafkaFeed:
         self._topic = topic
         self.schema = f"{model.name}__{group}"
         self._source = source
-        self._head = 0
         self._failing: dict[TopicPartition, float] = {}
         self._batches = Batches(pool, model, schema=self.schema, fence=0)
         self._consumer = AIOKafkaConsumer(
@@ -118,11 +118,16 @@ class KafkaFeed:
             assert row is not None
             next_offset, position = row
             events = []
-            for record in records:
-                if record.offset < next_offset:
-                    continue  # another process had this partition before, and has taken it
-                event = await self._event(connection, record, doubting=doubting)
-                if event is not None and event.position > position:
+            # What is before `next_offset` another process has taken, which had this partition.
+            new = [(record, said_by(record)) for record in records if record.offset >= next_offset]
+            hashes = await self._reader.hashes([said.position for _, said in new if isinstance(said, Taken)])
+            for record, said in new:
+                try:
+                    event = await self._event(record, said, hashes, doubting=doubting)
+                except NotOurs as error:
+                    await set_aside(connection, self.schema, record, str(error))
+                    continue
+                if event.position > position:
                     events.append(event)
                     position = event.position
             if events:
@@ -132,35 +137,42 @@ class KafkaFeed:
             failpoint("feed.before_commit")
         failpoint("feed.after_commit")
 
-    async def _event(self, connection: AsyncConnection[Any], record: Any, *, doubting: bool) -> Recorded | None:
-        """Return a message's event; None for one that is none of ours: it is set aside with the reason."""
-        try:
-            taken = read(record.value)
-            event = None if doubting else await self._carried(taken, orjson.loads(record.value))
-            return event or await self._in_log(taken)
-        except NotOurs as error:
-            await set_aside(connection, self.schema, record, str(error))
-            return None
+    async def _event(
+        self, record: Any, said: Taken | NotOurs, hashes: Mapping[int, str], *, doubting: bool
+    ) -> Recorded:
+        """Return a message's event, or raise NotOurs for one that is none of this log's."""
+        if isinstance(said, NotOurs):
+            raise said
+        if said.position not in hashes:
+            raise NotOurs("the log has no event at its position")
+        if said.hash != hashes[said.position]:
+            raise NotOurs(ANOTHER)
+        event = None if doubting else self._carried(orjson.loads(record.value))
+        return event or await self._in_log(said)
 
-    async def _carried(self, taken: Taken, message: Any) -> Recorded | None:
+    def _carried(self, message: Any) -> Recorded | None:
         """Return the event that a message of our relay holds; None where it is too large for one, or not to be believed."""
         if message.get("source") != self._source or message["data"].get("data") is None:
             return None
-        if taken.position > self._head:
-            self._head = await self._reader.head()
         try:
-            return received(message["data"]) if taken.position <= self._head else None
+            return received(message["data"])
         except (UnknownEvent, KeyError, TypeError, ValueError):
             return None
 
-    async def _in_log(self, taken: Taken) -> Recorded:
-        """Return the event as the log has it; raise NotOurs where it has none of this id at this position."""
-        found = await self._reader.section(taken.position - 1, 1)
-        if not found or found[0].position != taken.position:
-            raise NotOurs("the log has no event at its position")
-        if event_id(found[0].stream, found[0].version) != str(taken.id):
-            raise NotOurs("the log has another event at its position")
-        return found[0]
+    async def _in_log(self, said: Taken) -> Recorded:
+        """Return the event as the log has it; raise NotOurs where it is called otherwise there."""
+        [found] = await self._reader.section(said.position - 1, 1)
+        if event_id(found.stream, found.version) != str(said.id):
+            raise NotOurs(ANOTHER)
+        return found
+
+
+def said_by(record: Any) -> Taken | NotOurs:
+    """Return what a message says, or why it is none of ours."""
+    try:
+        return read(record.value)
+    except NotOurs as error:
+        return error
 
 
 class Assigned(ConsumerRebalanceListener):

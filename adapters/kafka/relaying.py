@@ -8,7 +8,6 @@ from adapters.event_store.log import EventLog
 from adapters.kafka.relay import KafkaRelay
 from adapters.kafka.topic import EventTopic, Known, TopicSettings
 from adapters.postgres.listener import Listener
-from projections.events import event_id
 from projections.integration_events import source
 
 
@@ -44,10 +43,10 @@ def relay_of(
 
 
 def known_to(reader: EventLog) -> Known:
-    """Return what tells whether a log has an event."""
+    """Return what tells whether a log has an event: by its hash, since what a restored log went on with may have the same id."""
 
-    async def known(position: int, id: str) -> bool:
+    async def known(position: int, hash: str) -> bool:
         entry = await reader.at(position)
-        return entry is not None and event_id(entry.stream, entry.version) == id
+        return entry is not None and entry.hash.hex() == hash
 
     return known

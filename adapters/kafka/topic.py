@@ -29,7 +29,7 @@ REQUEST_TIMEOUT = 10_000
 """Milliseconds."""
 
 Known = Callable[[int, str], Awaitable[bool]]
-"""Whether the log has the event of an id at a position."""
+"""Whether the log has the event of a hash at a position."""
 
 STEP_BACK = 8
 """Offsets before a partition's end at which its last message is looked for first: markers take some."""
@@ -172,7 +172,7 @@ class EventTopic:
                 places = [(position_in(each), each) for each in records]
                 found += [(position, each) for position, each in places if position is not None]
             for position, record in reversed(found[-STEP_BACK:]):
-                if await self._known(position, id_in(record)):
+                if await self._known(position, hash_in(record)):
                     return int(position)
             if found or start == begin:
                 return None
@@ -192,9 +192,9 @@ def position_in(record: Any) -> int | None:
     return int(found) if found.isdigit() else None
 
 
-def id_in(record: Any) -> str:
-    """Return the id of the event that a message holds; nothing for one that is not ours."""
+def hash_in(record: Any) -> str:
+    """Return the hash of the event that a message holds; nothing for one that is not ours."""
     try:
-        return str(orjson.loads(record.value)["id"])
+        return str(orjson.loads(record.value)["data"]["hash"])
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return ""

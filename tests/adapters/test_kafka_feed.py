@@ -132,6 +132,9 @@ def poison(event: dict[str, Any], source: str, head: int) -> list[tuple[bytes, s
         (wrapped(type="alien.landed", **other), "the log has another event at its position"),
         (wrapped(source="/magnet/another", **other), "the log has another event at its position"),
         (wrapped(**other, data=None), "the log has another event at its position"),
+        # Of before a backup was restored: the same thing had the same version at the same position, with another content.
+        (wrapped(hash="00" * 32), "the log has another event at its position"),
+        (wrapped(hash="00" * 32, data=None), "the log has another event at its position"),
         (wrapped(position=head + 1_000_000), "the log has no event at its position"),
         (wrapped(position=head + 1_000_000, data=None), "the log has no event at its position"),
         (wrapped(source="/magnet/another", position=2**61), "the log has no event at its position"),
