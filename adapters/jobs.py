@@ -163,7 +163,7 @@ class Jobs:
                     done.append(job)
                 case Postponed(delay=delay, payload=payload):
                     later.append((job, delay, 0, payload, None))
-                case Failed(error=error) if job.attempt >= self._most_attempts:
+                case Failed(error=error) if job.attempt >= self._most_attempts and not await self._asked_again(job):
                     log.warning("job_given_up", kind=job.kind, key=job.key, error=error)
                     try:
                         await work.give_up(job, error)
@@ -190,6 +190,10 @@ class Jobs:
             }
             await self.rows("later", values, returns=False)
             self._look_again.set()  # one may be due sooner than what is waited for
+
+    async def _asked_again(self, job: Job) -> bool:
+        """Return whether what is to be done is no longer what was tried."""
+        return not await self.rows("unchanged", {"id": job.id, "generation": job.generation})
 
     def _named(self, jobs: Sequence[Job]) -> dict[str, Any]:
         return {

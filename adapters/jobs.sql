@@ -32,6 +32,9 @@ UPDATE magnet.jobs j SET leased_until = t.until, run_at = t.until
 FROM mine, (SELECT clock_timestamp() + %(seconds)s::float8 * interval '1 second' AS until) AS t
 WHERE j.id = mine.id
 
+-- name: unchanged
+SELECT 1 FROM magnet.jobs WHERE id = %(id)s AND generation = %(generation)s
+
 -- name: finish  -- what was asked for again meanwhile stays, and is due at once
 WITH ended AS (
     SELECT j.id, j.generation = v.generation AS same

@@ -187,6 +187,17 @@ async def test_giving_a_job_up_in_vain_keeps_no_other_of_its_group_from_being_do
     assert {key: (each.error, each.running) for key, each in waiting.items()} == {"bad": ("no", False)}
 
 
+async def test_what_is_asked_for_again_during_the_last_attempt_is_not_given_up(pool: AsyncConnectionPool):
+    work, jobs = Errands(), Jobs(pool, uuid4(), most_attempts=1)
+    await jobs.ask("errand", ["a"])
+    taken = await jobs.take("errand", 1)
+    await jobs.ask("errand", ["a"])  # such as for another version of a document
+    await jobs.settle(work, taken, {taken[0].id: Failed(error="no")})
+    waiting = await jobs.waiting("errand", ["a"])
+    assert work.given_up == []
+    assert {key: (each.attempts, each.error) for key, each in waiting.items()} == {"a": (0, None)}
+
+
 async def test_what_is_postponed_goes_on_with_its_payload_and_counts_as_no_attempt(pool: AsyncConnectionPool):
     def answer(job: Job) -> Outcome:
         step = job.payload.get("step", 0)
