@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 MEMBER = """
 import sys
 from pathlib import Path
-from adapters.postgres.kept_up import kept_up
 from adapters.postgres.embedded import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1])):
     print("up", flush=True)
@@ -241,6 +241,24 @@ def test_a_server_that_is_killed_while_it_is_needed_comes_back_by_itself(home: P
             time.sleep(0.02)
         assert one(postgres.dsn(), "SELECT x FROM kept") == 7
     assert server(home) is None
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError("it died again"), OSError("too many open files")])
+def test_whatever_a_look_at_the_server_failed_with_it_is_looked_after_further(error: Exception, home: Path) -> None:
+    class FailsOnce(EmbeddedPostgres):
+        looks = 0
+        looked_again = threading.Event()
+
+        def bring_back(self) -> bool:
+            self.looks += 1
+            if self.looks == 1:
+                raise error
+            self.looked_again.set()
+            return False
+
+    postgres = FailsOnce(home)
+    with kept_up(postgres):
+        assert postgres.looked_again.wait(PATIENCE)
 
 
 def test_a_server_whose_files_were_deleted_is_not_made_anew_beneath_those_who_use_it(home: Path) -> None:
