@@ -33,6 +33,9 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 120.0
 """Seconds between two attempts: doubled each time, with jitter."""
 
+MOST_DOUBLED = 100
+"""Doublings after which a pause is the longest one, whatever the first was; a thousand would be more than a number holds."""
+
 DRAIN = 5.0
 """Seconds that jobs under way are given when the process is asked to end."""
 
@@ -203,7 +206,8 @@ class Jobs:
         }
 
     def _pause(self, job: Job) -> float:
-        longest = min(LONGEST_PAUSE, self._first_pause * 2.0 ** (job.attempt - 1))
+        doubled = min(job.attempt - 1, MOST_DOUBLED)  # what can't even be given up is tried without end
+        longest = min(LONGEST_PAUSE, self._first_pause * 2.0**doubled)
         return longest * random.uniform(0.5, 1.0)
 
     async def rows(self, query: str, values: Mapping[str, Any], *, returns: bool = True) -> list[Any]:

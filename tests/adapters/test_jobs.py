@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -196,6 +196,19 @@ async def test_what_is_asked_for_again_during_the_last_attempt_is_not_given_up(p
     waiting = await jobs.waiting("errand", ["a"])
     assert work.given_up == []
     assert {key: (each.attempts, each.error) for key, each in waiting.items()} == {"a": (0, None)}
+
+
+async def test_what_can_not_be_given_up_however_often_it_is_tried_is_settled_all_the_same(pool: AsyncConnectionPool):
+    class Broken(Errands):
+        async def give_up(self, job: Job, error: str) -> None:
+            raise Unavailable("The index is away.")
+
+    jobs = Jobs(pool, uuid4())
+    await jobs.ask("errand", ["a"])
+    job = replace((await jobs.take("errand", 1))[0], attempt=1_100)
+    await jobs.settle(Broken(), [job], {job.id: Failed(error="no")})
+    waiting = (await jobs.waiting("errand", ["a"]))["a"]
+    assert (waiting.attempts, waiting.error, waiting.running) == (1_100, "no", False)
 
 
 async def test_what_is_postponed_goes_on_with_its_payload_and_counts_as_no_attempt(pool: AsyncConnectionPool):
