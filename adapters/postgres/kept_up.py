@@ -26,9 +26,7 @@ def kept_up(postgres: EmbeddedPostgres) -> Iterator[None]:
                     log.warning("embedded_postgres_brought_back", data=str(postgres.data))
             except EmbeddedPostgresFailed as error:
                 log.error("embedded_postgres_is_down", error=str(error))
-            except (
-                Exception
-            ) as error:  # else nobody would look any more: it died again while it started, no file could be opened
+            except Exception as error:  # as where it died again while it started: else nobody would look any more
                 log.exception("embedded_postgres_is_down", error=type(error).__name__)
 
     thread = threading.Thread(target=watch, name="embedded PostgreSQL", daemon=True)
