@@ -1,6 +1,7 @@
 """Leases on runs and turns: renewed by the process that carries them out, else ended by any other."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Leases:
         *,
         going: Callable[[], Collection[UUID]],
         every: float = EVERY,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`going` returns the ids of what this process carries out at the moment."""
         self._pool = pool
@@ -43,6 +45,8 @@ class Leases:
         self._interrupt = interrupt
         self._going = going
         self._every = every
+        self._clock = clock
+        self._looked: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -81,7 +85,11 @@ class Leases:
     async def sweep(self) -> None:
         """End what nobody carries out any more; what can't be ended keeps nothing else from it, and is tried again."""
         await self.renew()  # else this process would end its own work, once the database is back after a while
-        for id, kind, stream in await rows_of(self._pool, SQL["expired"], {}):
+        expired = await rows_of(self._pool, SQL["expired"], {})
+        before, self._looked = self._looked, self._clock()
+        if before is not None and self._looked - before > LEASE / 2:
+            return  # the database was away, for others too: they get the time to the next look to renew theirs
+        for id, kind, stream in expired:
             interrupt = self._interrupt.get(kind)
             if interrupt is None:
                 continue  # a kind of a newer version: its processes know it

@@ -122,6 +122,25 @@ async def test_a_process_that_could_not_show_that_it_lives_does_not_end_what_it_
     assert ended == [theirs]
 
 
+async def test_other_processes_can_show_that_they_live_too_after_the_database_was_away(pool: AsyncConnectionPool):
+    now, ended = [0.0], list[UUID]()
+
+    async def interrupt(id: UUID, stream: UUID) -> None:
+        ended.append(id)
+
+    leases = Leases(pool, uuid4(), {"turn": interrupt}, going=set, clock=lambda: now[0])
+    await leases.sweep()
+    now[0] += LEASE  # in which nobody could renew anything
+    theirs, left_by_dead = await lease(pool, uuid4(), -1), await lease(pool, uuid4(), -1)
+    await leases.sweep()
+    assert ended == []
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE magnet.leases SET until = clock_timestamp() + '9 s' WHERE id = %s", [theirs])
+    now[0] += EVERY
+    await leases.sweep()
+    assert ended == [left_by_dead]
+
+
 async def test_a_process_ends_what_is_leased_to_it_though_it_does_not_carry_it_out(pool: AsyncConnectionPool):
     me, ended = uuid4(), list[UUID]()
     begun_unawares = await lease(pool, me, -1)
