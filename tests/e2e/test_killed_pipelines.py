@@ -65,7 +65,7 @@ async def test_a_pipeline_that_was_killed_goes_on_where_it_was(monkeypatch: pyte
             await make(container, Provider, "house", type="openai_compatible", base_url=server.url)
             await make(container, Model, "m", provider="house", model="m", kind="chat", default=True, prices=PRICES)
             await make(container, Prompt, "say", text="{{ words }}", variables={"words": {}})
-            await make(container, ToolServer, "shop", type="openapi", spec=dumps(SPEC), base_url=shop)
+            await make(container, ToolServer, "shop", type="openapi", spec=dumps(SPEC), base_url=shop, timeout=600)
             says = {"type": "prompt", "tool": "say"}
             order = {"type": "api_tool", "tool": "shop", "operation": "order", "on_error": "continue"}
             steps = [
