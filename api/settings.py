@@ -246,6 +246,9 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError(f"The file {ENV_FILE} is no UTF-8 text: save it as that.") from None
     except PermissionError:
         raise SettingsError(f"The file {ENV_FILE} can't be read: change its owner or mode.") from None
+    certificates = os.environ.get("SSL_CERT_FILE")
+    if certificates and not os.access(certificates, os.R_OK):  # what reads it later says only that some file is missing
+        raise SettingsError("SSL_CERT_FILE is wrong: expected a file of certificates that can be read.")
     for name, meant in unknown_variables().items():
         log.warning("nothing reads the variable %s%s", name, f": is {meant} meant?" if meant else "")
     return settings

@@ -150,6 +150,16 @@ def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(
     ]
 
 
+def test_a_file_of_certificates_that_is_not_there_is_told_by_the_variable_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    with pytest.raises(SettingsError, match="SSL_CERT_FILE"):
+        load()
+    (tmp_path / "gone.pem").touch()
+    load()
+
+
 def test_a_dotenv_file_that_is_no_text_is_refused() -> None:
     Path(".env").write_bytes(b"MAGNET_PORT=\xff\xfe\n")
 
