@@ -66,7 +66,9 @@ class Positions:
         return self._known[name]
 
     def heard(self, payload: str | None) -> None:
-        """Take what other processes tell over PostgreSQL: `name:position`."""
+        """Take what other processes tell over PostgreSQL: `name:position`; None: it may have thrown back what they follow."""
+        if payload is None:
+            self._known = defaultdict(int, {name: self._known[name] for name in self.followed})
         name, _, position = (payload or "").rpartition(":")
         if name and position.isdigit():
             self.moved(name, int(position))
@@ -189,14 +191,13 @@ class ProjectionRunner:
             await self._ownership.close()
 
     def _heard(self, payload: str | None) -> None:
+        self._positions.heard(payload)
         if payload is None or payload == "wake":
             self._look = dict.fromkeys(self._look, True)
             self.wake()
         elif payload == "wanted":
             self._positions.want()
             self.wake()
-        else:
-            self._positions.heard(payload)
 
     async def _keep(self, model: ReadModel) -> None:
         """Own the projection whenever nobody else does."""

@@ -172,6 +172,25 @@ async def test_a_read_model_that_a_crash_of_postgres_threw_back_is_not_taken_to_
         assert side.positions.known(NAME) == await side.log.head()
 
 
+async def test_how_far_others_bring_a_read_model_is_not_taken_for_known_where_postgres_may_have_crashed(
+    side: ReadSide, database: Database
+):
+    positions = Positions()
+    side.runner(positions=positions)  # hears, and owns nothing
+    positions.followed.add("own_v1")
+    for name in (NAME, "own_v1"):
+        positions.moved(name, 10**6)
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as owner:
+        await owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+    async with asyncio.timeout(PATIENCE):
+        while positions.passed(NAME, 1):
+            await asyncio.sleep(0.01)
+    assert positions.passed("own_v1", 10**6)
+
+
 async def test_a_notification_that_never_came_is_made_up_for(side: ReadSide, database: Database):
     async with running(side.runner()):
         await changes_of(side, "first")
