@@ -21,5 +21,7 @@ def probed(dsn: str) -> str:
     """Return a connection string whose connections notice within 20 s that the server is out of reach.
 
     What it says itself holds. The time that a query takes does not count: the server's system answers probes meanwhile.
+    It does where more is sent than the system there keeps (megabytes) and the server reads none of it for 20 s, as a COPY
+    that waits for a lock: with TCP_USER_TIMEOUT, Linux gives up on a window that stays closed although probes are answered.
     """
     return make_conninfo(**{**PROBED, **conninfo_to_dict(dsn)})
