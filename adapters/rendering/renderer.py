@@ -39,6 +39,9 @@ SPARES = 2
 
 ORDER = struct.Struct("!cI")
 FORK, START = b"F", b"S"
+NOTHING = b'{"op":"check","templates":[],"includes":{}}'
+"""A request that asks for nothing."""
+
 SAFE_NAME = re.compile(r"[^\W\d][\w]{0,63}|[a-z0-9][a-z0-9_.@-]{0,130}")
 PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); from adapters.rendering.child import serve; serve(int(sys.argv[2]))"
@@ -102,6 +105,15 @@ class Zygote:
             return False
         except OSError:
             return True
+
+    async def answers(self) -> bool:
+        """Whether it still makes children that work: as it ends, one that was just forked may hold its socket open."""
+        try:
+            with self.fork()[1] as ours:
+                async with asyncio.timeout(PATIENCE):
+                    return await exchanged(ours, LENGTH.pack(len(NOTHING)) + NOTHING) is not None
+        except (OSError, TimeoutError):
+            return False
 
     def end(self) -> None:
         """End it and all its children."""
@@ -211,7 +223,7 @@ class SandboxedRenderer:
             answer = None
         if answer is not None:
             return answer
-        if zygote.gone():
+        if zygote.gone() or not await zygote.answers():
             if self._zygote is zygote:
                 self._drop()
             return None
