@@ -209,9 +209,9 @@ class Talk:
 class Acting:
     """What carrying out an agent's actions needs.
 
-    `given` and `citable` are as of its Talk. `confirms`: whether there is somebody who can agree to what needs it; None: they have. `inspect` returns
-    what was done as the model may be told it. `asking` says how the agent of an action is asked for a call. Whoever asks
-    carries out calls of those that are `waited` for.
+    `given` and `citable` are as of its Talk. `confirms`: whether there is somebody who can agree to what needs it; None:
+    they have. `inspect` returns what was done as the model may be told it. `asking` says how the agent of an action is
+    asked for a call. Whoever asks carries out calls of those that are `waited` for.
     """
 
     recording: Recording
